@@ -1,0 +1,28 @@
+{
+  # The addon. What is compiled, and with which flags for which ISA tier, stands in
+  # native/sources.gypi, which native/CMakeLists.txt reads as well.
+  "includes": ["native/sources.gypi"],
+  "target_defaults": {
+    "cflags_cc!": ["-fno-exceptions", "-std=gnu++17", "-std=gnu++1y", "-O2"],
+    "cflags_cc": ["<@(esplane_core_flags)", "<@(esplane_warnings)"],
+    "cflags!": ["-O2"],
+    "include_dirs": ["native"],
+    "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS"]
+  },
+  "targets": [
+    {
+      "target_name": "esplane_aesni",
+      "type": "static_library",
+      "sources": ["<@(esplane_aesni_sources)"],
+      "cflags_cc": ["<@(esplane_aesni_flags)"],
+      "conditions": [["target_arch!='x64'", { "sources!": ["<@(esplane_aesni_sources)"] }]]
+    },
+    {
+      "target_name": "esplane",
+      "dependencies": ["esplane_aesni"],
+      "sources": ["<@(esplane_core_sources)", "<@(esplane_addon_sources)"],
+      "cflags_cc": ["-isystem", "<!(node -p \"require('path').resolve(require('node-addon-api').include_dir)\")"],
+      "libraries": ["-pthread"]
+    }
+  ]
+}

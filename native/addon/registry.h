@@ -1,0 +1,10 @@
+// What each part of the addon exports. One function per *_binding.cc; addon.cc calls them all.
+#pragma once
+
+#include <napi.h>
+
+namespace esplane::addon {
+
+void export_cpu(Napi::Env env, Napi::Object exports);
+
+}  // namespace esplane::addon

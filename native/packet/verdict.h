@@ -1,0 +1,74 @@
+// Verdicts: what became of a packet. One enum, one counter each: every drop has a name.
+//
+// A row is (enumerator, name in counters and JSON, is it a drop, description).
+#pragma once
+
+#include <cstdint>
+
+#define ESPLANE_VERDICTS(X)                                                                      \
+  X(kPending, "pending", false, "still on its way through the pipeline")                         \
+  X(kSent, "sent", false, "left through a port")                                                 \
+  X(kReinjected, "reinjected", false, "handed to the kernel through the re-injection TUN")       \
+  X(kHeld, "held", false, "waits for its next hop")                                              \
+  X(kTooShort, "too_short", true, "shorter than the header that it must carry")                  \
+  X(kBadEthertype, "bad_ethertype", true, "neither IPv4 nor IPv6")                               \
+  X(kBadIpVersion, "bad_ip_version", true, "IP version or header length wrong")                  \
+  X(kBadIpLength, "bad_ip_length", true, "IP length exceeds what arrived")                       \
+  X(kBadIpChecksum, "bad_ip_checksum", true, "IPv4 header checksum wrong")                       \
+  X(kTtlExceeded, "ttl_exceeded", true, "TTL or hop limit used up; ICMP time exceeded sent")     \
+  X(kPolicyDiscard, "policy_discard", true, "an SPD entry says DISCARD")                         \
+  X(kPolicyNoMatch, "policy_no_match", true, "no SPD entry matches (RFC 4301 5.1: discard)")     \
+  X(kNoSa, "no_sa", true, "PROTECT, but no outbound SA yet; an acquire was raised")              \
+  X(kClearTextInbound, "clear_text_inbound", true,                                               \
+    "clear text for a protected network at a WAN port (RFC 4301 5.2)")                           \
+  X(kUnknownSpi, "unknown_spi", true, "no inbound SA has this SPI")                              \
+  X(kEspFragment, "esp_fragment", true, "a fragment of an ESP packet")                           \
+  X(kEspTooShort, "esp_too_short", true, "no room for ESP header, IV, trailer and ICV")          \
+  X(kEspBadAlignment, "esp_bad_alignment", true, "ciphertext length impossible for the cipher")  \
+  X(kNatKeepalive, "nat_keepalive", false, "a NAT keepalive (RFC 3948 2.3), consumed")           \
+  X(kReplayOld, "replay_old", true, "sequence number left of the replay window")                 \
+  X(kReplayDuplicate, "replay_duplicate", true, "sequence number received before")               \
+  X(kIcvBad, "icv_bad", true, "integrity check value wrong")                                     \
+  X(kBadPadding, "bad_padding", true, "authentic, but pad length or padding wrong")              \
+  X(kDummyPacket, "dummy_packet", false, "next header 59 (RFC 4303 2.6), consumed")              \
+  X(kBadNextHeader, "bad_next_header", true, "next header does not fit the SA's mode")           \
+  X(kSelectorMismatch, "selector_mismatch", true,                                                \
+    "authentic inner packet outside the SA's selectors (RFC 4301 5.2)")                          \
+  X(kWrongEncapsulation, "wrong_encapsulation", true, "ESP in UDP where the SA has none, or not")\
+  X(kSequenceExhausted, "sequence_exhausted", true, "the SA used its last sequence number")      \
+  X(kLifetimeExpired, "lifetime_expired", true, "the SA is past its hard limit")                 \
+  X(kTooBig, "too_big", true, "does not fit the path MTU; ICMP sent where the packet allows")    \
+  X(kNoHeadroom, "no_headroom", true, "no room in the frame for the headers or trailer")         \
+  X(kNoRoute, "no_route", true, "no route to the next hop")                                      \
+  X(kNeighbourUnresolved, "neighbour_unresolved", true, "the next hop did not answer in time")   \
+  X(kHoldQueueFull, "hold_queue_full", true, "too many packets wait for a next hop")             \
+  X(kNotForwardable, "not_forwardable", true, "multicast, link-local or loopback destination")   \
+  X(kTxRingFull, "tx_ring_full", true, "the port's transmit ring had no room")                   \
+  X(kNoFrame, "no_frame", true, "no free frame to receive or build a packet in")                 \
+  X(kReinjectFailed, "reinject_failed", true, "the re-injection TUN refused the packet")         \
+  X(kReinjectForbidden, "reinject_forbidden", true, "PROTECT: never handed on in clear")         \
+  X(kStopping, "stopping", true, "the dataplane was stopped with the packet in it")
+
+namespace esplane::packet {
+
+enum class Verdict : uint8_t {
+#define X(id, name, drop, text) id,
+  ESPLANE_VERDICTS(X)
+#undef X
+};
+
+struct VerdictInfo {
+  const char* name;
+  bool is_drop;
+  const char* description;
+};
+
+inline constexpr VerdictInfo kVerdicts[] = {
+#define X(id, name, drop, text) {name, drop, text},
+    ESPLANE_VERDICTS(X)
+#undef X
+};
+
+inline constexpr uint32_t kVerdictCount = sizeof kVerdicts / sizeof kVerdicts[0];
+
+}  // namespace esplane::packet

@@ -1,0 +1,74 @@
+// A port: where packets come from and go to. One interface over AF_XDP, TPACKET_V3, TUN, pcap
+// files and memory. Calls are per burst, not per packet.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "packet/batch.h"
+#include "port/umem.h"
+
+namespace esplane::port {
+
+/// What lies on a port's far side. It decides which XDP program and which pipeline serve it.
+enum class Role : uint8_t { kLan, kWan };
+
+/// Counters of one queue, in packets.
+struct QueueStats {
+  uint64_t rx = 0, tx = 0;
+  uint64_t rx_dropped = 0;       ///< the kernel had no room for them
+  uint64_t rx_no_frame = 0;      ///< no frame was on the fill ring
+  uint64_t tx_full = 0;          ///< refused by tx()
+  uint64_t tx_invalid = 0;       ///< descriptors that the kernel refused
+};
+
+/// One receive and transmit queue of a port, driven by exactly one worker thread.
+///
+/// Frames received come from the worker's pool and belong to the caller; frames given to tx()
+/// belong to the queue, which returns them to the same pool when they have left.
+class Queue {
+ public:
+  virtual ~Queue() = default;
+
+  /// Appends up to `max` received packets to `batch` (verdict kPending, `data` at the first byte:
+  /// Ethernet header, or the IP header on a TUN). Never blocks.
+  /// @return number appended
+  virtual uint32_t rx(packet::Batch& batch, uint32_t max) = 0;
+
+  /// Queues `count` packets for sending. Takes over the frames of those it accepts.
+  /// @return number accepted, from the front
+  virtual uint32_t tx(uint8_t* const* data, const uint32_t* length, uint32_t count) = 0;
+
+  /// Starts transmission of what tx() queued and collects completed frames. Once per loop.
+  virtual void flush() = 0;
+
+  /// A descriptor that poll(2) reports readable when packets wait, or -1 (busy polling only).
+  virtual int poll_fd() const = 0;
+
+  virtual QueueStats stats() const = 0;
+};
+
+/// A network attachment with one or more queues.
+class Port {
+ public:
+  virtual ~Port() = default;
+
+  virtual const std::string& name() const = 0;
+  /// What was had, for people and JSON: "xdp-native-copy", "xdp-native-zerocopy", "xdp-skb-copy",
+  /// "packet", "tun", "pcap", "memory".
+  virtual const std::string& mode() const = 0;
+  virtual Role role() const = 0;
+  virtual uint32_t queues() const = 0;
+  /// Interface index, or 0 where there is no interface.
+  virtual int ifindex() const = 0;
+  /// Our Ethernet address; zeros where there is none.
+  virtual const uint8_t* mac() const = 0;
+  virtual uint32_t mtu_bytes() const = 0;
+
+  /// Opens queue `index` for a worker that owns `pool`. Called once per queue, before traffic.
+  /// @throws std::system_error, std::runtime_error with what could not be had
+  virtual std::unique_ptr<Queue> open_queue(uint32_t index, FramePool& pool) = 0;
+};
+
+}  // namespace esplane::port

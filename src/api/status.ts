@@ -1,0 +1,70 @@
+/**
+ * The status document: what the daemon's API serves, `esplane status --json` prints and the lab
+ * draws. Numbers that may exceed 2^53 do not occur: counters are JavaScript numbers here.
+ */
+export interface Status {
+  readonly version: string;
+  readonly name: string;
+  readonly uptimeSeconds: number;
+  readonly cryptoKernel: string;
+  readonly workers: number;
+  readonly ports: readonly {
+    readonly name: string;
+    readonly role: 'lan' | 'wan';
+    readonly device: string;
+    readonly mode: string;
+    readonly note: string;
+    readonly queues: number;
+    readonly rxPackets: number;
+    readonly txPackets: number;
+  }[];
+  readonly connections: readonly ConnectionStatus[];
+  readonly esp: {
+    readonly outPackets: number;
+    readonly inPackets: number;
+    readonly outBytes: number;
+    readonly inBytes: number;
+  };
+  /** Drops by name; names with zero are left out. */
+  readonly drops: Readonly<Record<string, number>>;
+}
+
+export interface ConnectionStatus {
+  readonly name: string;
+  readonly wanted: 'up' | 'down' | 'on-demand';
+  readonly lastError?: string;
+  readonly ikeSas: readonly IkeSaStatus[];
+}
+
+export interface IkeSaStatus {
+  readonly initiatorSpi: string;
+  readonly responderSpi: string;
+  readonly role: 'initiator' | 'responder';
+  readonly state: 'connecting' | 'established' | 'deleting';
+  readonly local: string;
+  readonly remote: string;
+  readonly localId: string;
+  readonly remoteId: string;
+  readonly proposal: string;
+  readonly nat: 'none' | 'local' | 'remote' | 'both';
+  readonly ageSeconds: number;
+  readonly childSas: readonly ChildSaStatus[];
+}
+
+export interface ChildSaStatus {
+  readonly name: string;
+  /** Eight hexadecimal digits. */
+  readonly inboundSpi: string;
+  readonly outboundSpi: string;
+  readonly proposal: string;
+  readonly mode: 'tunnel' | 'transport';
+  readonly udpEncapsulation: boolean;
+  readonly esn: boolean;
+  readonly localSelectors: readonly string[];
+  readonly remoteSelectors: readonly string[];
+  readonly ageSeconds: number;
+  readonly inPackets: number;
+  readonly inBytes: number;
+  readonly outPackets: number;
+  readonly outBytes: number;
+}

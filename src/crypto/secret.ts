@@ -1,0 +1,50 @@
+/**
+ * Key material that can be wiped and never prints itself.
+ *
+ * A secret owns its bytes. `toString`, `JSON.stringify` and `util.inspect` show a redaction only.
+ */
+import { inspect } from 'node:util';
+
+export class Secret {
+  #bytes: Uint8Array<ArrayBuffer>;
+
+  /** Copies `bytes` into memory of its own; the caller still owns, and wipes, the original. */
+  constructor(bytes: Uint8Array) {
+    this.#bytes = new Uint8Array(bytes);
+  }
+
+  /** The bytes themselves, not a copy. Throws once the secret was wiped or handed over. */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    if (this.#bytes.byteLength === 0) throw new Error('secret was wiped');
+    return this.#bytes;
+  }
+
+  get byteLength(): number {
+    return this.#bytes.byteLength;
+  }
+
+  /** Overwrites the bytes with zeros. May be called twice. */
+  wipe(): void {
+    this.#bytes.fill(0);
+    this.#bytes = new Uint8Array(0);
+  }
+
+  /** Hands the memory over for a transfer to another thread; this secret is empty afterwards. */
+  release(): ArrayBuffer {
+    const { buffer } = this.bytes;
+    this.#bytes = new Uint8Array(0);
+    return buffer;
+  }
+
+  toString(): string {
+    return '[secret]';
+  }
+
+  toJSON(): string {
+    return '[secret]';
+  }
+
+  [inspect.custom](): string {
+    return '[secret]';
+  }
+}

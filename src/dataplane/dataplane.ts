@@ -1,0 +1,115 @@
+/**
+ * The native dataplane as TypeScript sees it. `dataplane/native.ts` is the only file that loads
+ * the .node; everything else knows this interface.
+ */
+import type { ChildSa, ChildSaCounters, EspSpi } from '../sad/sad.js';
+import type { TrafficSelector } from '../wire/traffic-selector.js';
+
+export interface DataplaneOptions {
+  /** Worker threads. Each port needs at least as many queues, or fewer workers are started. */
+  readonly workers: number;
+  /** Most Child SA pairs at once. */
+  readonly maxChildSas: number;
+  /** Frames per worker and their size in bytes (2048 or 4096). */
+  readonly framesPerWorker: number;
+  readonly frameBytes: 2048 | 4096;
+  /** Pin worker i to this CPU; undefined: not pinned. */
+  readonly cpus?: readonly number[];
+  /** Switch the transform off and forward plainly (the control run of benchmarks and labs). */
+  readonly plainForwarding?: boolean;
+}
+
+export interface PortOptions {
+  readonly name: string;
+  readonly role: 'lan' | 'wan';
+  /** `auto`: AF_XDP, then TPACKET_V3. `memory` ports are joined in pairs by `link`. */
+  readonly kind: 'auto' | 'xdp' | 'packet' | 'memory' | 'pcap';
+  /** Interface name; for `pcap` the file to read and, after a comma, the file to write. */
+  readonly device: string;
+  /** Queues to serve; 0: all that the device has. */
+  readonly queues: number;
+  /** Memory ports with the same link, in one process, are the two ends of one wire. */
+  readonly link?: string;
+}
+
+export interface PortStatus {
+  readonly name: string;
+  readonly role: 'lan' | 'wan';
+  readonly device: string;
+  /** What was had, such as `xdp-native-copy`; and why nothing better, where there is a reason. */
+  readonly mode: string;
+  readonly note: string;
+  readonly queues: number;
+  readonly rxPackets: bigint;
+  readonly txPackets: bigint;
+  readonly rxDropped: bigint;
+  readonly txFull: bigint;
+}
+
+/** An ordered SPD entry (RFC 4301 §4.4.1); the first match decides. */
+export interface SpdEntry {
+  readonly action: 'protect' | 'bypass' | 'discard';
+  readonly direction: 'outbound' | 'inbound';
+  /** With `protect`: the policy that its SAs are installed under. */
+  readonly policy?: string;
+  /** Alternatives; a packet matches if it matches one local and one remote selector. */
+  readonly localSelectors: readonly TrafficSelector[];
+  readonly remoteSelectors: readonly TrafficSelector[];
+}
+
+export type DataplaneEvent =
+  /** A packet matched PROTECT and there is no outbound SA. */
+  | { readonly type: 'acquire'; readonly policy: string }
+  | { readonly type: 'unknown-spi'; readonly spi: number; readonly remote: string }
+  | { readonly type: 'sequence-near-end'; readonly inboundSpi: EspSpi }
+  | {
+      readonly type: 'nat-mapping-changed';
+      readonly inboundSpi: EspSpi;
+      readonly address: string;
+      readonly port: number;
+    }
+  | { readonly type: 'address-changed'; readonly ifindex: number }
+  /** The bounded event ring was full; this many events were not reported. */
+  | { readonly type: 'events-lost'; readonly count: number };
+
+export interface DataplaneStatistics {
+  /** Packets by verdict name (native/packet/verdict.h), all workers together. */
+  readonly verdicts: Readonly<Record<string, bigint>>;
+  /** The names among them that are drops. */
+  readonly drops: Readonly<Record<string, bigint>>;
+  readonly espOutPackets: bigint;
+  readonly espInPackets: bigint;
+  readonly espOutBytes: bigint;
+  readonly espInBytes: bigint;
+  readonly workers: readonly {
+    readonly packets: bigint;
+    readonly busyCycles: bigint;
+    readonly cycles: bigint;
+  }[];
+}
+
+export interface Dataplane {
+  /** Process-wide number by which other threads `attach` to the same dataplane. */
+  readonly id: number;
+  /** Adds a port; before `start`. Throws with what could not be had. */
+  addPort(options: PortOptions): PortStatus;
+  /** Tells which destination networks are protected, so that XDP takes them, and our addresses. */
+  setNetworks(protectedNetworks: readonly string[], localAddresses: readonly string[]): void;
+  /** Replaces the whole SPD at once; SAs installed under a policy that stays are kept. */
+  setSpd(entries: readonly SpdEntry[]): void;
+  onEvent(listener: (event: DataplaneEvent) => void): void;
+  start(): void;
+  /** Stops workers, detaches programs, unmaps rings, wipes keys. Idempotent. */
+  stop(): void;
+
+  allocateSpi(): EspSpi;
+  releaseSpi(spi: EspSpi): void;
+  install(sa: ChildSa): void;
+  remove(inboundSpi: EspSpi): void;
+  counters(inboundSpi: EspSpi): ChildSaCounters | undefined;
+
+  ports(): readonly PortStatus[];
+  statistics(): DataplaneStatistics;
+  /** Names of the crypto kernel in use and those that the CPU offers. */
+  kernels(): { readonly inUse: string; readonly available: readonly string[] };
+}

@@ -1,0 +1,159 @@
+/**
+ * What goes into the IKE core, and what comes out. The core is a pure machine:
+ * `Ike.handle(event) -> effects`. Clock, randomness and SPIs are handed in (`Environment`), so
+ * that two cores run against each other in memory and a session replays from a seed.
+ */
+import type { Secret } from '../crypto/secret.js';
+import type { ChildSa, Endpoint, EspSpi } from '../sad/sad.js';
+
+/** Milliseconds of a monotonic clock. */
+export type Milliseconds = number;
+
+/** 64-bit IKE SPI (RFC 7296 §3.1) as 16 hexadecimal digits. */
+export type IkeSpi = string & { readonly brand: 'IkeSpi' };
+
+/** What the core may not do itself. */
+export interface Environment {
+  /** Cryptographically strong bytes (from a seed in simulation). */
+  random(bytes: number): Uint8Array<ArrayBuffer>;
+  /** A fresh local IKE SPI that carries this worker's shard. */
+  allocateIkeSpi(): IkeSpi;
+  allocateSpi(): EspSpi;
+  releaseSpi(spi: EspSpi): void;
+}
+
+/** A key exchange job (RFC 7296 §2.12). MODP runs in a pool, cheap curves in place. */
+export type Job =
+  | { readonly type: 'generate'; readonly group: number }
+  | {
+      readonly type: 'derive';
+      readonly group: number;
+      readonly privateKey: Secret;
+      readonly peerPublic: Uint8Array;
+    };
+
+export type JobResult =
+  | { readonly type: 'generated'; readonly privateKey: Secret; readonly publicValue: Uint8Array }
+  | { readonly type: 'derived'; readonly sharedSecret: Secret }
+  | { readonly type: 'failed'; readonly reason: string };
+
+export type Event =
+  /** A UDP datagram, the non-ESP marker already removed (RFC 7296 §2.23). */
+  | {
+      readonly type: 'datagram';
+      readonly at: Milliseconds;
+      readonly local: Endpoint;
+      readonly remote: Endpoint;
+      readonly data: Uint8Array;
+    }
+  | { readonly type: 'timer'; readonly at: Milliseconds; readonly timer: string }
+  | {
+      readonly type: 'computed';
+      readonly at: Milliseconds;
+      readonly job: string;
+      readonly result: JobResult;
+    }
+  /** Bring a connection up: by its start action, by a person, or by a packet (acquire). */
+  | {
+      readonly type: 'initiate';
+      readonly at: Milliseconds;
+      readonly connection: string;
+      readonly child?: string;
+    }
+  /** Take a connection, or one of its IKE SAs, down with Deletes. */
+  | {
+      readonly type: 'terminate';
+      readonly at: Milliseconds;
+      readonly connection: string;
+      readonly ikeSpi?: IkeSpi;
+    }
+  /** Another worker has a newer IKE SA with the same peer: drop this one without a Delete. */
+  | {
+      readonly type: 'superseded';
+      readonly at: Milliseconds;
+      readonly ikeSpi: IkeSpi;
+    }
+  /** Delete everything; afterwards the core only answers retransmissions. */
+  | { readonly type: 'stop'; readonly at: Milliseconds };
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+export type Effect =
+  /** Send a datagram. `marker`: put the four zero bytes of the non-ESP marker before it. */
+  | {
+      readonly type: 'send';
+      readonly local: Endpoint;
+      readonly remote: Endpoint;
+      readonly marker: boolean;
+      readonly data: Uint8Array;
+    }
+  /** (Re)starts the named timer; it arrives as a `timer` event after `delay`. */
+  | { readonly type: 'start-timer'; readonly timer: string; readonly delay: Milliseconds }
+  | { readonly type: 'cancel-timer'; readonly timer: string }
+  /** Do the job and answer with a `computed` event of the same id. Owns the job's secrets. */
+  | { readonly type: 'compute'; readonly id: string; readonly job: Job }
+  /** Install a pair of ESP SAs. Whoever applies it wipes the keys afterwards. */
+  | { readonly type: 'install-child'; readonly sa: ChildSa }
+  | { readonly type: 'remove-child'; readonly inboundSpi: EspSpi; readonly reason: string }
+  /** An IKE SA has authenticated its peer; the index across workers looks for older ones. */
+  | {
+      readonly type: 'ike-established';
+      readonly connection: string;
+      readonly ikeSpi: IkeSpi;
+      readonly peerIdentity: string;
+      readonly initialContact: boolean;
+    }
+  | {
+      readonly type: 'ike-closed';
+      readonly connection: string | undefined;
+      readonly ikeSpi: IkeSpi;
+      readonly reason: string;
+    }
+  /** An attempt failed; the explanation is what a person is shown. */
+  | {
+      readonly type: 'failed';
+      readonly connection: string | undefined;
+      readonly notify: string;
+      readonly explanation: string;
+    }
+  /** One line that reads as the exchange does in the RFC. Never holds a secret. */
+  | {
+      readonly type: 'log';
+      readonly level: LogLevel;
+      readonly connection?: string;
+      readonly ikeSpi?: IkeSpi;
+      readonly message: string;
+    };
+
+/** A live IKE SA as status shows it. */
+export interface IkeSaView {
+  readonly connection: string;
+  readonly state: 'connecting' | 'established' | 'deleting';
+  readonly role: 'initiator' | 'responder';
+  readonly initiatorSpi: IkeSpi;
+  readonly responderSpi: IkeSpi;
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+  readonly localId: string;
+  readonly remoteId: string;
+  /** Such as `AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE25519`. */
+  readonly proposal: string;
+  readonly natLocal: boolean;
+  readonly natRemote: boolean;
+  readonly establishedAt: Milliseconds | undefined;
+  readonly children: readonly ChildSaView[];
+}
+
+/** A live Child SA as status shows it. */
+export interface ChildSaView {
+  readonly name: string;
+  readonly inboundSpi: EspSpi;
+  readonly outboundSpi: EspSpi;
+  readonly proposal: string;
+  readonly mode: 'tunnel' | 'transport';
+  readonly udpEncapsulation: boolean;
+  readonly esn: boolean;
+  readonly localSelectors: readonly string[];
+  readonly remoteSelectors: readonly string[];
+  readonly installedAt: Milliseconds;
+}

@@ -1,0 +1,77 @@
+/**
+ * The Security Association Database as the control plane sees it (RFC 4301 §4.4.2).
+ *
+ * IKE speaks to this interface only: the native bridge implements it for traffic, a fake for
+ * tests and simulation.
+ */
+import type { Secret } from '../crypto/secret.js';
+import type { TrafficSelector } from '../wire/traffic-selector.js';
+
+/** SPI of an ESP SA, 32 bits, above 255 (RFC 4303 §2.1). Inbound ones carry our SAD index. */
+export type EspSpi = number & { readonly brand: 'EspSpi' };
+
+/** One end of the outer path: a numeric IP address and a UDP port. */
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** A pair of ESP SAs, one in each direction, as one Child SA negotiates them. */
+export interface ChildSa {
+  /** Name of the SPD policy that this pair serves: `<connection>/<child>`. */
+  readonly policy: string;
+  readonly mode: 'tunnel' | 'transport';
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+  /** ESP in UDP (RFC 3948), with the endpoints' ports. */
+  readonly udpEncapsulation: boolean;
+  readonly inboundSpi: EspSpi;
+  readonly outboundSpi: EspSpi;
+  /** IANA transform ID of the encryption algorithm (RFC 7296 §3.3.2), such as 20: AES-GCM-16. */
+  readonly encryption: number;
+  /** Key length in bits, without the salt. */
+  readonly keyBits: number;
+  /** IANA transform ID of the integrity algorithm, or 0 with an AEAD. */
+  readonly integrity: number;
+  /** Encryption key | salt | integrity key, in the order of RFC 7296 §2.17. */
+  readonly inboundKey: Secret;
+  readonly outboundKey: Secret;
+  /** Extended sequence numbers (RFC 4303 §2.2.1). */
+  readonly esn: boolean;
+  /** Replay window in packets; 0 switches the check off. */
+  readonly replayWindow: number;
+  /** Narrowed selectors of our side and the peer's. */
+  readonly localSelectors: readonly TrafficSelector[];
+  readonly remoteSelectors: readonly TrafficSelector[];
+}
+
+/** Counters of one Child SA pair, read from the dataplane. */
+export interface ChildSaCounters {
+  readonly inPackets: bigint;
+  readonly inBytes: bigint;
+  readonly outPackets: bigint;
+  readonly outBytes: bigint;
+  /** Inbound packets dropped by this SA, by the verdict's name. */
+  readonly inDrops: Readonly<Record<string, bigint>>;
+  /** Next sequence number to send and highest received. */
+  readonly outSequence: bigint;
+  readonly inSequence: bigint;
+}
+
+export interface Sad {
+  /** Reserves an inbound SPI. Throws `SadFullError` where the SAD has no room. */
+  allocateSpi(): EspSpi;
+  /** Gives back a reserved SPI under which nothing was installed. */
+  releaseSpi(spi: EspSpi): void;
+  /** Installs both SAs. The keys are copied into the dataplane; the caller wipes its own. */
+  install(sa: ChildSa): void;
+  /** Removes the pair with this inbound SPI; its keys are wiped when no worker can hold them. */
+  remove(inboundSpi: EspSpi): void;
+  /** Undefined where no such pair is installed. */
+  counters(inboundSpi: EspSpi): ChildSaCounters | undefined;
+}
+
+/** The SAD has no free index: `gateway.max_child_sas` is reached. */
+export class SadFullError extends Error {
+  override readonly name = 'SadFullError';
+}
