@@ -1,0 +1,28 @@
+import { defineConfig } from 'vitest/config';
+
+// unit and exchange run anywhere; interop and lab make namespaces, so one file at a time.
+const alone = {
+  fileParallelism: false,
+  sequence: { groupOrder: 1 },
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
+};
+
+export default defineConfig({
+  test: {
+    reporters: ['default'],
+    projects: [
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 30_000 } },
+      { test: { name: 'exchange', include: ['test/exchange/**/*.test.ts'], testTimeout: 120_000 } },
+      { test: { name: 'interop', include: ['test/interop/**/*.test.ts'], ...alone } },
+      {
+        test: {
+          name: 'lab',
+          include: ['test/lab/**/*.test.ts'],
+          ...alone,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
+  },
+});
