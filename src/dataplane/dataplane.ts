@@ -1,6 +1,6 @@
 /**
- * The native dataplane as TypeScript sees it. `dataplane/native.ts` is the only file that loads
- * the .node; everything else knows this interface.
+ * The native dataplane as TypeScript sees it. `dataplane/native.ts` implements it over
+ * `dataplane/addon.ts`, the only file that loads the .node; everything else knows this interface.
  */
 import type { ChildSa, ChildSaCounters, EspSpi } from '../sad/sad.js';
 import type { TrafficSelector } from '../wire/traffic-selector.js';

@@ -1,0 +1,83 @@
+/**
+ * Loads the native addon. This is the only file that does; everything else imports `addon` from
+ * here and finds the functions of each native/addon/*_binding.cc typed.
+ *
+ * The addon is context-aware: each worker thread that imports this file gets exports of its own
+ * over the same process-wide native state.
+ */
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+/** What the CPU offers and the operating system has enabled (native/base/cpu.h). */
+export interface CpuFeatures {
+  readonly aesni: boolean;
+  readonly pclmul: boolean;
+  readonly avx2: boolean;
+  readonly vaes: boolean;
+  readonly vpclmul: boolean;
+  readonly avx512: boolean;
+}
+
+/** native/addon/crypto_binding.cc: single AES-GCM operations for tests, and timing. */
+export interface CryptoBinding {
+  cpuFeatures(): CpuFeatures;
+  /** Kernels that this CPU can run, fastest first, and the one that the dataplane uses. */
+  gcmKernels(): { readonly inUse: string; readonly available: readonly string[] };
+  /** Key of 16, 24 or 32 bytes, nonce of 12, text of at most 65535. Throws TypeError otherwise. */
+  gcmSeal(
+    kernel: string,
+    key: Uint8Array,
+    nonce: Uint8Array,
+    aad: Uint8Array,
+    text: Uint8Array,
+  ): { readonly text: Uint8Array; readonly icv: Uint8Array };
+  /** The clear text, or null where the ICV (16 bytes) does not hold. */
+  gcmOpen(
+    kernel: string,
+    key: Uint8Array,
+    nonce: Uint8Array,
+    aad: Uint8Array,
+    text: Uint8Array,
+    icv: Uint8Array,
+  ): Uint8Array | null;
+  benchGcm(options: GcmBenchOptions): GcmBenchResult;
+}
+
+export interface GcmBenchOptions {
+  readonly kernel: string;
+  readonly keyBits: 128 | 192 | 256;
+  readonly textBytes: number;
+  /** Operations in one kernel call, 1 to 64. */
+  readonly batch: number;
+  readonly decrypt: boolean;
+  /** Time for all repetitions together. */
+  readonly seconds: number;
+  /** Work on one set of buffers that stays in L1, or walk through at least 1 MiB of them. */
+  readonly hot: boolean;
+}
+
+/** Medians over the repetitions; `best` is the fastest repetition. */
+export interface GcmBenchResult {
+  readonly nanosecondsPerPacket: number;
+  readonly bestNanosecondsPerPacket: number;
+  /** Ticks of the time stamp counter per packet; 0 where the CPU has none that we read. */
+  readonly ticksPerPacket: number;
+  readonly repetitions: number;
+}
+
+export type Addon = CryptoBinding;
+
+function load(): Addon {
+  const path = fileURLToPath(new URL('../../build/Release/esplane.node', import.meta.url));
+  try {
+    return createRequire(import.meta.url)(path) as Addon;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    throw new Error(`cannot load the native addon, run "npm run build:addon" (${reason})`, {
+      cause: error,
+    });
+  }
+}
+
+/** The addon's exports, loaded when this file is first imported. */
+export const addon: Addon = load();
