@@ -1,7 +1,11 @@
 {
   "variables": {
     "esplane_core_sources": [
-      "native/base/cpu.cc"
+      "native/base/cpu.cc",
+      "native/crypto/dispatch.cc",
+      "native/crypto/known_answer.cc",
+      "native/crypto/openssl.cc",
+      "native/crypto/reference.cc"
     ],
     "esplane_aesni_sources": [
     ],
@@ -9,7 +13,8 @@
       "native/addon/addon.cc"
     ],
     "esplane_test_sources": [
-      "native/test/main.cc"
+      "native/test/main.cc",
+      "native/test/crypto/known_answer_test.cc"
     ],
     "esplane_warnings": ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wno-sign-conversion", "-Wno-missing-field-initializers"],
     "esplane_core_flags": ["-std=gnu++20", "-O3", "-fno-rtti", "-fvisibility=hidden", "-fno-strict-aliasing"],
