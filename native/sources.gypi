@@ -10,7 +10,9 @@
     "esplane_aesni_sources": [
     ],
     "esplane_addon_sources": [
-      "native/addon/addon.cc"
+      "native/addon/addon.cc",
+      "native/addon/crypto_binding.cc",
+      "native/addon/gcm_bench.cc"
     ],
     "esplane_test_sources": [
       "native/test/main.cc",

@@ -5,6 +5,6 @@
 
 namespace esplane::addon {
 
-void export_cpu(Napi::Env env, Napi::Object exports);
+void export_crypto(Napi::Env env, Napi::Object exports);
 
 }  // namespace esplane::addon

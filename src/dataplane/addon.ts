@@ -46,13 +46,15 @@ export interface CryptoBinding {
 export interface GcmBenchOptions {
   readonly kernel: string;
   readonly keyBits: 128 | 192 | 256;
+  /** Packets take turns with this many keys; 1 if left out. */
+  readonly keys?: number;
   readonly textBytes: number;
   /** Operations in one kernel call, 1 to 64. */
   readonly batch: number;
   readonly decrypt: boolean;
   /** Time for all repetitions together. */
   readonly seconds: number;
-  /** Work on one set of buffers that stays in L1, or walk through at least 1 MiB of them. */
+  /** Work on one batch of buffers again and again, or walk through 8 MiB of frames. */
   readonly hot: boolean;
 }
 

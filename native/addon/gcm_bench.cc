@@ -1,0 +1,179 @@
+// The timing loop behind `benchGcm`: see gcm_bench.h.
+//
+// A repetition is as many kernel calls as take about 200 microseconds; the median over all
+// repetitions is what is reported, so that a disturbance of the machine does not count. Opening
+// works in place as well: every second time a frame comes round its ICV does not hold, which
+// costs the same, and the first time round every ICV is checked.
+#include "addon/gcm_bench.h"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <x86intrin.h>
+#endif
+
+namespace esplane::addon {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using crypto::GcmBatch;
+using crypto::GcmKernel;
+using crypto::GcmKey;
+
+uint64_t ticks() {
+#if defined(__x86_64__)
+  return __rdtsc();
+#else
+  return 0;
+#endif
+}
+
+constexpr size_t kFrameBytes = 2048;
+constexpr size_t kNonceBytes = 12;
+constexpr size_t kAadBytes = 8;
+/// Before the text in each frame: nonce and AAD, as headers precede it in a real one.
+constexpr size_t kHeaderBytes = 64;
+
+size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
+
+/// Frames in one block of memory, and the keys that they take turns with.
+class Frames {
+ public:
+  explicit Frames(const GcmBenchOptions& options)
+      : options_(options),
+        stride_(round_up(kHeaderBytes + options.text_bytes + GcmBatch::kIcvBytes,
+                         options.hot ? 64 : kFrameBytes)),
+        count_(options.hot ? options.batch
+                           : round_up(std::max<size_t>(kColdBytes / stride_, 1), options.batch)),
+        memory_(new(std::align_val_t{kFrameBytes}) uint8_t[stride_ * count_]),
+        keys_(new GcmKey[options.keys]) {
+    for (size_t i = 0; i < stride_ * count_; i++) memory_[i] = static_cast<uint8_t>(i * 167 >> 3);
+  }
+
+  void use_keys_of(const GcmKernel& kernel) {
+    for (uint32_t k = 0; k < options_.keys; k++) {
+      uint8_t key[32];
+      for (uint32_t i = 0; i < sizeof key; i++) key[i] = static_cast<uint8_t>(k * 31 + i);
+      kernel.expand(keys_[k], {key, options_.key_bits / 8});
+    }
+  }
+
+  /// Points the batch at the next frames.
+  void next(GcmBatch& batch) {
+    for (uint32_t i = 0; i < options_.batch; i++) {
+      uint8_t* frame = &memory_[stride_ * cursor_];
+      batch.key[i] = &keys_[cursor_ % options_.keys];
+      batch.nonce[i] = frame;
+      batch.aad[i] = frame + kNonceBytes;
+      batch.text[i] = frame + kHeaderBytes;
+      batch.icv[i] = frame + kHeaderBytes + options_.text_bytes;
+      if (++cursor_ == count_) cursor_ = 0;
+    }
+  }
+
+  GcmBatch batch() const {
+    GcmBatch batch;
+    batch.size = options_.batch;
+    std::fill_n(batch.aad_bytes, options_.batch, uint32_t{kAadBytes});
+    std::fill_n(batch.text_bytes, options_.batch, options_.text_bytes);
+    return batch;
+  }
+
+  size_t batches() const { return count_ / options_.batch; }
+
+ private:
+  struct Free {
+    void operator()(uint8_t* p) const { ::operator delete[](p, std::align_val_t{kFrameBytes}); }
+  };
+
+  const GcmBenchOptions& options_;
+  size_t stride_, count_;
+  std::unique_ptr<uint8_t[], Free> memory_;
+  std::unique_ptr<GcmKey[]> keys_;
+  size_t cursor_ = 0;
+};
+
+/// Seals every frame with the default kernel, so that the first opening finds good ICVs.
+void seal_all(Frames& frames) {
+  frames.use_keys_of(crypto::gcm_kernel());
+  GcmBatch batch = frames.batch();
+  for (size_t i = 0; i < frames.batches(); i++) {
+    frames.next(batch);
+    crypto::gcm_kernel().seal(batch);
+  }
+}
+
+void open_all(Frames& frames, const GcmKernel& kernel) {
+  GcmBatch batch = frames.batch();
+  const uint64_t all = ~uint64_t{0} >> (64 - batch.size);
+  for (size_t i = 0; i < frames.batches(); i++) {
+    frames.next(batch);
+    if (kernel.open(batch) != all) throw std::runtime_error("a kernel refused a good ICV");
+  }
+}
+
+struct Sample {
+  double ns, ticks;
+};
+
+/// Times `calls` kernel calls; per packet.
+Sample run(Frames& frames, const GcmBenchOptions& options, GcmBatch& batch, uint64_t calls) {
+  const auto start = Clock::now();
+  const uint64_t start_ticks = ticks();
+  for (uint64_t i = 0; i < calls; i++) {
+    if (!options.hot) frames.next(batch);
+    if (options.decrypt) {
+      options.kernel->open(batch);
+    } else {
+      options.kernel->seal(batch);
+    }
+  }
+  const double packets = static_cast<double>(calls * batch.size);
+  const double spent_ticks = static_cast<double>(ticks() - start_ticks);
+  const std::chrono::duration<double, std::nano> spent = Clock::now() - start;
+  return {spent.count() / packets, spent_ticks / packets};
+}
+
+double median(std::vector<Sample>& samples, double Sample::* field) {
+  const auto middle = samples.begin() + static_cast<ptrdiff_t>(samples.size() / 2);
+  std::nth_element(samples.begin(), middle, samples.end(),
+                   [=](const Sample& a, const Sample& b) { return a.*field < b.*field; });
+  return *middle.*field;
+}
+
+}  // namespace
+
+GcmBenchResult bench_gcm(const GcmBenchOptions& options) {
+  Frames frames(options);
+  if (options.decrypt) seal_all(frames);
+  frames.use_keys_of(*options.kernel);
+  if (options.decrypt) open_all(frames, *options.kernel);
+
+  GcmBatch batch = frames.batch();
+  frames.next(batch);
+  constexpr double kRepetitionNs = 200e3;
+  run(frames, options, batch, 1);
+  const double call_ns = run(frames, options, batch, 1).ns * batch.size;
+  const uint64_t calls = std::max<uint64_t>(1, static_cast<uint64_t>(kRepetitionNs / call_ns));
+
+  std::vector<Sample> samples;
+  const auto end = Clock::now() + std::chrono::duration<double>(options.seconds);
+  do {
+    samples.push_back(run(frames, options, batch, calls));
+  } while (Clock::now() < end || samples.size() < 3);
+
+  GcmBenchResult result;
+  result.repetitions = static_cast<uint32_t>(samples.size());
+  result.median_ticks = median(samples, &Sample::ticks);
+  result.median_ns = median(samples, &Sample::ns);
+  result.best_ns = std::min_element(samples.begin(), samples.end(), [](auto& a, auto& b) {
+                     return a.ns < b.ns;
+                   })->ns;
+  return result;
+}
+
+}  // namespace esplane::addon
