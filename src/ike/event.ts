@@ -5,12 +5,12 @@
  */
 import type { Secret } from '../crypto/secret.js';
 import type { ChildSa, Endpoint, EspSpi } from '../sad/sad.js';
+import type { IkeSpi } from '../wire/ike-spi.js';
+
+export type { IkeSpi } from '../wire/ike-spi.js';
 
 /** Milliseconds of a monotonic clock. */
 export type Milliseconds = number;
-
-/** 64-bit IKE SPI (RFC 7296 §3.1) as 16 hexadecimal digits. */
-export type IkeSpi = string & { readonly brand: 'IkeSpi' };
 
 /** What the core may not do itself. */
 export interface Environment {

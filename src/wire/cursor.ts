@@ -1,0 +1,59 @@
+/**
+ * Reads a datagram. A cursor knows its place in bits and the end that it may not pass; whatever
+ * would pass it is a `WireError`, so no decoder built on it can read beyond its structure.
+ */
+import { invalidSyntax } from './error.js';
+
+export class Cursor {
+  readonly data: Uint8Array;
+  /** Octet at which the innermost structure ends. */
+  end: number;
+  /** Names of the structures and fields around, for errors. */
+  readonly path: string[] = [];
+  #bit: number;
+
+  constructor(data: Uint8Array, offset = 0, end = data.length) {
+    this.data = data;
+    this.end = end;
+    this.#bit = offset * 8;
+  }
+
+  /** The octet that comes next (or is being read bit by bit). */
+  get offset(): number {
+    return this.#bit >>> 3;
+  }
+
+  /** Whole octets left in the structure. */
+  get left(): number {
+    return this.end - this.offset;
+  }
+
+  fail(problem: string, offset = this.offset): never {
+    throw invalidSyntax(problem, this.path.join('.'), offset);
+  }
+
+  /** The next `bits` bits, most significant first, up to 32 of them. */
+  uint(bits: number): number {
+    if (this.#bit + bits > this.end * 8) {
+      this.fail(`${this.left} octets are left, ${Math.ceil(bits / 8)} are needed`);
+    }
+    let value = 0;
+    for (let wanted = bits; wanted > 0; ) {
+      const room = 8 - (this.#bit & 7);
+      const take = Math.min(room, wanted);
+      const octet = this.data[this.#bit >>> 3]!;
+      value = value * 2 ** take + ((octet >>> (room - take)) & (2 ** take - 1));
+      this.#bit += take;
+      wanted -= take;
+    }
+    return value;
+  }
+
+  /** A copy of the next `size` octets: what is decoded shares no memory with the datagram. */
+  octets(size: number): Uint8Array<ArrayBuffer> {
+    if (size > this.left) this.fail(`${this.left} octets are left, ${size} are needed`);
+    const from = this.offset;
+    this.#bit += size * 8;
+    return new Uint8Array(this.data.subarray(from, from + size));
+  }
+}

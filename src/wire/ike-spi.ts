@@ -1,0 +1,20 @@
+/** IKE SPIs (RFC 7296 §2.6, §3.1). */
+
+/** 64-bit IKE SPI (RFC 7296 §3.1) as 16 hexadecimal digits, lower case. */
+export type IkeSpi = string & { readonly brand: 'IkeSpi' };
+
+/** The responder's SPI in the first message of an IKE_SA_INIT exchange. */
+export const ZERO_IKE_SPI = '0000000000000000' as IkeSpi;
+
+/** The eight octets at `offset` as an SPI; the caller has checked that they are there. */
+export function ikeSpiAt(data: Uint8Array, offset = 0): IkeSpi {
+  let digits = '';
+  for (let i = offset; i < offset + 8; i++) digits += data[i]!.toString(16).padStart(2, '0');
+  return digits as IkeSpi;
+}
+
+/** The SPI's eight octets, as in a proposal for an IKE SA (§3.3.1) or the input of SKEYSEED. */
+export function ikeSpiBytes(spi: IkeSpi): Uint8Array<ArrayBuffer> {
+  if (!/^[0-9a-f]{16}$/.test(spi)) throw new RangeError(`not an IKE SPI: ${spi}`);
+  return Uint8Array.from({ length: 8 }, (_, i) => Number.parseInt(spi.slice(2 * i, 2 * i + 2), 16));
+}

@@ -1,0 +1,67 @@
+/**
+ * Writes a message into a buffer that grows. Values that do not fit their field are our own
+ * mistake, not the peer's: they are a RangeError.
+ */
+export class Writer {
+  #data = new Uint8Array(512);
+  #bit = 0;
+
+  /** Octets written so far. */
+  get offset(): number {
+    return this.#bit >>> 3;
+  }
+
+  /** What was written, in memory of its own. */
+  finish(): Uint8Array<ArrayBuffer> {
+    return this.#data.slice(0, this.offset);
+  }
+
+  uint(bits: number, value: number, name: string): void {
+    if (!Number.isInteger(value) || value < 0 || value >= 2 ** bits) {
+      throw new RangeError(`${name}: ${value} does not fit ${bits} bits`);
+    }
+    this.#reserve(Math.ceil(bits / 8));
+    this.#put(this.#bit, bits, value);
+    this.#bit += bits;
+  }
+
+  octets(octets: Uint8Array): void {
+    this.#reserve(octets.length);
+    this.#data.set(octets, this.offset);
+    this.#bit += octets.length * 8;
+  }
+
+  /** Leaves room for an integer that is known later; returns the place for `patch`. */
+  skip(bits: number): number {
+    const place = this.#bit;
+    this.uint(bits, 0, '');
+    return place;
+  }
+
+  /** Fills a place that `skip` left. */
+  patch(place: number, bits: number, value: number, name: string): void {
+    if (value >= 2 ** bits) throw new RangeError(`${name}: ${value} does not fit ${bits} bits`);
+    this.#put(place, bits, value);
+  }
+
+  #put(place: number, bits: number, value: number): void {
+    let at = place;
+    for (let left = bits; left > 0; ) {
+      const room = 8 - (at & 7);
+      const take = Math.min(room, left);
+      const part = Math.floor(value / 2 ** (left - take)) & (2 ** take - 1);
+      const mask = (2 ** take - 1) << (room - take);
+      this.#data[at >>> 3] = (this.#data[at >>> 3]! & ~mask) | (part << (room - take));
+      at += take;
+      left -= take;
+    }
+  }
+
+  #reserve(octets: number): void {
+    const needed = this.offset + octets + 1;
+    if (needed <= this.#data.length) return;
+    const grown = new Uint8Array(Math.max(needed, 2 * this.#data.length));
+    grown.set(this.#data);
+    this.#data = grown;
+  }
+}
