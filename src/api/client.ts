@@ -1,0 +1,99 @@
+/** A client of the API, for the command line and the lab. */
+import { request } from 'node:http';
+import type { ApiError, DownResult, Health, UpResult } from './routes.js';
+import type { Status } from './status.js';
+
+/** Longer than the daemon itself waits for a connection to come up. */
+const TIMEOUT_MS = 40_000;
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+
+/** No daemon answers on the socket, or we may not ask it. */
+export class UnreachableError extends Error {
+  override readonly name = 'UnreachableError';
+}
+
+/** The daemon answered with a refusal. */
+export class RefusedError extends Error {
+  override readonly name = 'RefusedError';
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export class ApiClient {
+  readonly #socketPath: string;
+
+  constructor(socketPath: string) {
+    this.#socketPath = socketPath;
+  }
+
+  health(): Promise<Health> {
+    return this.#ask('GET', '/v1/health');
+  }
+
+  status(): Promise<Status> {
+    return this.#ask('GET', '/v1/status');
+  }
+
+  /** Resolves once the connection is established, has failed, or the daemon gave up waiting. */
+  up(connection: string): Promise<UpResult> {
+    return this.#ask('POST', `/v1/connections/${encodeURIComponent(connection)}/up`);
+  }
+
+  down(connection: string): Promise<DownResult> {
+    return this.#ask('POST', `/v1/connections/${encodeURIComponent(connection)}/down`);
+  }
+
+  async #ask<T>(method: string, path: string): Promise<T> {
+    const { status, body } = await exchange(this.#socketPath, method, path);
+    let document: unknown;
+    try {
+      document = JSON.parse(body);
+    } catch {
+      throw new RefusedError(status, `${this.#socketPath} does not speak the esplane API`);
+    }
+    if (status === 200) return document as T;
+    throw new RefusedError(status, (document as ApiError).error ?? `status ${status}`);
+  }
+}
+
+function exchange(
+  socketPath: string,
+  method: string,
+  path: string,
+): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const ask = request({ socketPath, method, path, agent: false }, (response) => {
+      const chunks: Buffer[] = [];
+      let length = 0;
+      response.on('data', (chunk: Buffer) => {
+        length += chunk.length;
+        if (length > MAX_ANSWER_BYTES) ask.destroy(new Error('the answer is too long'));
+        else chunks.push(chunk);
+      });
+      response.on('error', reject);
+      response.on('end', () => {
+        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() });
+      });
+    });
+    ask.setTimeout(TIMEOUT_MS, () => ask.destroy(new Error('the daemon does not answer')));
+    ask.on('error', (error) => reject(explain(error, socketPath)));
+    ask.end();
+  });
+}
+
+function explain(error: NodeJS.ErrnoException, socketPath: string): UnreachableError {
+  switch (error.code) {
+    case 'ENOENT':
+    case 'ECONNREFUSED':
+      return new UnreachableError(`no esplane daemon runs at ${socketPath}`);
+    case 'EACCES':
+    case 'EPERM':
+      return new UnreachableError(`not allowed to use ${socketPath}: be root or in its group`);
+    default:
+      return new UnreachableError(`${socketPath}: ${error.message}`);
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * The API's routes and documents: HTTP/1.1 and JSON over a Unix socket.
+ *
+ * | method and path                | answer       |
+ * |--------------------------------|--------------|
+ * | GET  /v1/health                | `Health`     |
+ * | GET  /v1/status                | `Status`     |
+ * | POST /v1/connections/NAME/up   | `UpResult`   |
+ * | POST /v1/connections/NAME/down | `DownResult` |
+ *
+ * Requests have no body. A refusal is an `ApiError` with status 403 (peer not allowed), 404 (no
+ * such path or connection), 405, 413 or 500.
+ */
+import type { Status } from './status.js';
+
+export interface Health {
+  readonly ok: true;
+  readonly name: string;
+  readonly version: string;
+  readonly pid: number;
+}
+
+export interface UpResult {
+  readonly connection: string;
+  /** pending: neither established nor failed within the time that the daemon waits. */
+  readonly result: 'established' | 'failed' | 'pending';
+  readonly explanation?: string;
+}
+
+export interface DownResult {
+  readonly connection: string;
+  /** IKE SAs that were deleted; their Child SAs went with them. */
+  readonly deletedIkeSas: number;
+}
+
+export interface ApiError {
+  readonly error: string;
+}
+
+/** What the API drives; `Gateway` of main.ts implements it. */
+export interface Control {
+  readonly name: string;
+  status(): Promise<Status>;
+  /** Throws `UnknownConnectionError`. */
+  up(connection: string): Promise<UpResult>;
+  /** Throws `UnknownConnectionError`. */
+  down(connection: string): Promise<DownResult>;
+}
+
+export class UnknownConnectionError extends Error {
+  override readonly name = 'UnknownConnectionError';
+
+  constructor(connection: string, known: readonly string[]) {
+    const names = known.length === 0 ? 'there is none' : `there are: ${known.join(', ')}`;
+    super(`no connection "${connection}" in the configuration (${names})`);
+  }
+}

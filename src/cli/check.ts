@@ -1,0 +1,70 @@
+/** `esplane check`: validates a configuration and says what it means. */
+import type { Command } from 'commander';
+import type { GatewayConfig } from '../config/gateway-config.js';
+import { hintsForHost } from '../config/host-hints.js';
+import { loadConfig } from '../config/load.js';
+import { ConfigError } from '../config/problem.js';
+import { configJsonSchema } from '../config/schema.js';
+import { formatSelector } from '../config/selector-text.js';
+import { EXIT_CODES } from './exit.js';
+
+interface CheckOptions {
+  readonly config: string;
+  readonly json?: boolean;
+  readonly schema?: boolean;
+}
+
+export function addCheck(program: Command): void {
+  program
+    .command('check')
+    .description('validate a configuration; every problem with its file, line and key')
+    .option('-c, --config <file>', 'configuration file', 'gateway.toml')
+    .option('--json', 'print one JSON object')
+    .option('--schema', 'print the JSON Schema of the configuration instead')
+    .action((options: CheckOptions) => {
+      if (options.schema === true) print(JSON.stringify(configJsonSchema(), null, 2));
+      else check(options);
+    });
+}
+
+function check({ config: path, json }: CheckOptions): void {
+  try {
+    const config = loadConfig(path);
+    for (const { psk } of config.connections) psk.wipe();
+    const hints = hintsForHost(config);
+    if (json === true) print(JSON.stringify({ ok: true, problems: [], hints }));
+    else print([`${path}: ok`, ...summarize(config), ...hints.map((h) => `hint: ${h}`)].join('\n'));
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.exitCode = EXIT_CODES.config;
+    if (json === true) print(JSON.stringify({ ok: false, problems: error.problems, hints: [] }));
+    else process.stderr.write(`${error.message}\n`);
+  }
+}
+
+/** What the configuration means, without its secrets. */
+export function summarize(config: GatewayConfig): string[] {
+  const devices = (role: 'lan' | 'wan') =>
+    config.ports.filter((port) => port.role === role).map((port) => port.device);
+  const lines = [`  gateway ${config.name}: lan ${devices('lan')}, wan ${devices('wan')}`];
+  for (const { name, local, remote, start, children } of config.connections) {
+    lines.push(`  connection ${name} (${start}): ${local.address} <-> ${remote.address}`);
+    for (const child of children) {
+      const here = child.localSelectors.map(formatSelector).join(', ');
+      lines.push(
+        `    protects ${here} <-> ${child.remoteSelectors.map(formatSelector).join(', ')}`,
+      );
+    }
+  }
+  for (const entry of config.spd.filter(({ action }) => action !== 'protect')) {
+    const here = entry.localSelectors.map(formatSelector).join(', ');
+    const there = entry.remoteSelectors.map(formatSelector).join(', ');
+    const arrow = entry.direction === 'outbound' ? '->' : '<-';
+    lines.push(`  ${entry.action}: ${here} ${arrow} ${there}`);
+  }
+  return lines;
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}

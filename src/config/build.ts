@@ -1,0 +1,166 @@
+/**
+ * `ConfigFile` -> `GatewayConfig`: identities, proposals, selectors and the ordered SPD
+ * (RFC 4301 §4.4.1). What the schema cannot see, because it takes two keys, is refused here.
+ */
+import type { Secret } from '../crypto/secret.js';
+import type { PortOptions, SpdEntry } from '../dataplane/dataplane.js';
+import { parseNetwork } from '../net/address.js';
+import type { Connection } from '../policy/connection.js';
+import type { Proposal } from '../policy/proposal.js';
+import type { TrafficSelector } from '../wire/traffic-selector.js';
+import { defaultApiSocket, type GatewayConfig } from './gateway-config.js';
+import { parseIdentity } from './identity.js';
+import type { ParsedConfig } from './parse.js';
+import { ConfigError, type ConfigProblem } from './problem.js';
+import { DEFAULT_ESP, DEFAULT_IKE, parseProposal } from './proposals.js';
+import type { ConfigFile, ConnectionFile, PolicyFile } from './schema.js';
+import { type Complain, checkConnection, checkInterfaces, checkPolicy } from './semantics.js';
+
+/** Reads the pre-shared key of a connection; complains and answers undefined where it cannot. */
+export type ReadSecret = (
+  name: string,
+  connection: ConnectionFile,
+  complain: Complain,
+) => Secret | undefined;
+
+/** A connection has one child so far. */
+const CHILD_NAME = 'net';
+
+/** Throws `ConfigError` with every problem found; secrets already read are wiped then. */
+export function buildGateway(parsed: ParsedConfig, readSecret: ReadSecret): GatewayConfig {
+  const { file, problemAt } = parsed;
+  const problems: ConfigProblem[] = [];
+  const complain: Complain = (path, found, allowed) => {
+    problems.push(problemAt(path, found, allowed));
+  };
+  checkInterfaces(file, complain);
+  file.policy.forEach((policy, i) => {
+    checkPolicy(policy, i, complain);
+  });
+  const connections = Object.entries(file.connection).flatMap(([name, entry]) => {
+    checkConnection(name, entry, complain);
+    const psk = readSecret(name, entry, complain);
+    const ike = readProposals(name, 'ike', entry.ike ?? DEFAULT_IKE, complain);
+    const esp = readProposals(name, 'esp', entry.esp ?? DEFAULT_ESP, complain);
+    return psk === undefined ? [] : [buildConnection(name, entry, psk, ike, esp)];
+  });
+  if (problems.length > 0) {
+    for (const connection of connections) connection.psk.wipe();
+    throw new ConfigError(problems);
+  }
+  return { ...buildSettings(file), connections, spd: buildSpd(file.policy, connections) };
+}
+
+function buildSettings(file: ConfigFile): Omit<GatewayConfig, 'connections' | 'spd'> {
+  const { gateway } = file;
+  const port = (role: 'lan' | 'wan') => (device: string) =>
+    ({ name: device, role, kind: gateway.port_kind, device, queues: gateway.queues }) as const;
+  const ports: PortOptions[] = [...gateway.lan.map(port('lan')), ...gateway.wan.map(port('wan'))];
+  return {
+    name: gateway.name,
+    ports,
+    workers: gateway.workers,
+    cpus: gateway.cpus,
+    framesPerWorker: gateway.frames,
+    frameBytes: gateway.frame_bytes,
+    ikeWorkers: gateway.ike_workers,
+    maxChildSas: gateway.max_child_sas,
+    halfOpenPerAddress: gateway.half_open_per_address,
+    apiSocket: gateway.api_socket ?? defaultApiSocket(gateway.name),
+    apiGroup: gateway.api_group,
+    logLevel: gateway.log_level,
+    guardOnStop: gateway.guard_on_stop,
+    plainForwarding: gateway.lab_plain_forwarding,
+  };
+}
+
+function readProposals(
+  name: string,
+  protocol: 'ike' | 'esp',
+  texts: readonly string[],
+  complain: Complain,
+): Proposal[] {
+  return texts.flatMap((text, i) => {
+    try {
+      return [parseProposal(protocol, text)];
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      complain(['connection', name, protocol, i], `found "${text}"`, reason);
+      return [];
+    }
+  });
+}
+
+function buildConnection(
+  name: string,
+  entry: ConnectionFile,
+  psk: Secret,
+  ikeProposals: readonly Proposal[],
+  espProposals: readonly Proposal[],
+): Connection {
+  const { local, remote } = entry;
+  return {
+    name,
+    local: { address: local.address, identity: parseIdentity(local.id ?? local.address) },
+    remote: { address: remote.address, identity: parseIdentity(remote.id ?? remote.address) },
+    psk,
+    ikeProposals,
+    start: entry.start,
+    livenessSeconds: entry.liveness_seconds,
+    forceUdpEncapsulation: entry.udp_encapsulation === 'always',
+    children: [
+      {
+        name: CHILD_NAME,
+        mode: 'tunnel',
+        localSelectors: local.networks.map((network) => selector(network)),
+        remoteSelectors: remote.networks.map((network) => selector(network)),
+        espProposals,
+        replayWindow: entry.replay_window,
+      },
+    ],
+  };
+}
+
+/** What `[[policy]]` says comes first, in its order; then what the connections protect. */
+function buildSpd(policies: readonly PolicyFile[], connections: readonly Connection[]): SpdEntry[] {
+  const protect = connections.flatMap((connection) =>
+    connection.children.flatMap(({ name, localSelectors, remoteSelectors }) =>
+      (['outbound', 'inbound'] as const).map((direction): SpdEntry => {
+        const policy = `${connection.name}/${name}`;
+        return { action: 'protect', direction, policy, localSelectors, remoteSelectors };
+      }),
+    ),
+  );
+  return [...policies.flatMap(policyEntries), ...protect];
+}
+
+const EVERYWHERE = ['0.0.0.0/0', '::/0'];
+
+const PROTOCOLS = { any: 0, icmp: 1, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const;
+
+function policyEntries(policy: PolicyFile): SpdEntry[] {
+  const { action, direction } = policy;
+  const protocol =
+    typeof policy.protocol === 'number' ? policy.protocol : PROTOCOLS[policy.protocol];
+  const make = (networks: readonly string[] | undefined, ports: string | undefined) =>
+    (networks ?? EVERYWHERE).map((network) => selector(network, protocol, ports));
+  const localSelectors = make(policy.local, policy.local_ports);
+  const remoteSelectors = make(policy.remote, policy.remote_ports);
+  const directions = direction === 'both' ? (['outbound', 'inbound'] as const) : [direction];
+  return directions.map((one) => ({ action, direction: one, localSelectors, remoteSelectors }));
+}
+
+/** `network` has passed the schema. */
+function selector(network: string, protocol = 0, ports = '0-65535'): TrafficSelector {
+  const range = parseNetwork(network);
+  if (typeof range === 'string') throw new Error(`not a network: ${network}`);
+  const [startPort, endPort = startPort] = ports.split('-').map(Number);
+  return {
+    family: range.family,
+    protocol,
+    startPort: startPort!,
+    endPort: endPort!,
+    startAddress: range.start,
+    endAddress: range.end,
+  };
+}

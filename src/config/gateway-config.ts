@@ -1,0 +1,33 @@
+/**
+ * The configuration as the gateway uses it: numbers instead of "auto" are decided by the
+ * gateway, proposals, identities and selectors are already the policy layer's.
+ */
+import type { PortOptions, SpdEntry } from '../dataplane/dataplane.js';
+import type { LogLevel } from '../ike/event.js';
+import type { Connection } from '../policy/connection.js';
+
+export interface GatewayConfig {
+  readonly name: string;
+  readonly ports: readonly PortOptions[];
+  /** Dataplane threads. */
+  readonly workers: number | 'auto';
+  readonly cpus: readonly number[] | undefined;
+  readonly framesPerWorker: number;
+  readonly frameBytes: 2048 | 4096;
+  readonly ikeWorkers: number | 'auto';
+  readonly maxChildSas: number;
+  readonly halfOpenPerAddress: number;
+  readonly apiSocket: string;
+  readonly apiGroup: string | undefined;
+  readonly logLevel: LogLevel;
+  readonly guardOnStop: 'keep' | 'open';
+  readonly plainForwarding: boolean;
+  readonly connections: readonly Connection[];
+  /** Ordered: what `[[policy]]` says, then what the connections protect. */
+  readonly spd: readonly SpdEntry[];
+}
+
+/** Where the API of the gateway called `name` listens unless its configuration says otherwise. */
+export function defaultApiSocket(name: string): string {
+  return `/run/esplane/${name}.sock`;
+}

@@ -1,0 +1,44 @@
+/** What this machine lacks for a configuration: hints, since it may be meant for another one. */
+import { existsSync, readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import type { GatewayConfig } from './gateway-config.js';
+
+export function hintsForHost(config: GatewayConfig): string[] {
+  const hints: string[] = [];
+  for (const { device, role } of config.ports) {
+    if (!existsSync(`/sys/class/net/${device}`)) {
+      hints.push(`there is no interface "${device}" (${role}) on this machine`);
+    }
+  }
+  const addresses = new Set(
+    Object.values(networkInterfaces()).flatMap((list) => list?.map((one) => one.address) ?? []),
+  );
+  for (const { name, local } of config.connections) {
+    if (!addresses.has(local.address)) {
+      hints.push(`no interface has ${local.address}, the local address of connection "${name}"`);
+    }
+  }
+  return [...hints, ...forwardingHints(config)];
+}
+
+/** The kernel forwards what is not protected only if it is told to. */
+function forwardingHints(config: GatewayConfig): string[] {
+  const families = new Set(
+    config.spd.flatMap((entry) => entry.localSelectors.map((selector) => selector.family)),
+  );
+  const switches = { 4: 'net.ipv4.ip_forward', 6: 'net.ipv6.conf.all.forwarding' } as const;
+  return [...families]
+    .filter((family) => readSysctl(switches[family]) === '0')
+    .map(
+      (family) =>
+        `${switches[family]} is 0: the kernel forwards no other traffic (esplane's tunnels work)`,
+    );
+}
+
+function readSysctl(name: string): string | undefined {
+  try {
+    return readFileSync(`/proc/sys/${name.replaceAll('.', '/')}`, 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}

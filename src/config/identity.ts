@@ -1,0 +1,9 @@
+/** Stands in until `policy/` reads identities itself. */
+import { parseAddress } from '../net/address.js';
+import type { Identity } from '../policy/identity.js';
+
+export function parseIdentity(text: string): Identity {
+  const address = parseAddress(text);
+  if (address !== undefined) return { type: address.length === 4 ? 1 : 5, data: address };
+  return { type: text.includes('@') ? 3 : 2, data: new TextEncoder().encode(text) };
+}

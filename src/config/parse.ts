@@ -1,0 +1,146 @@
+/**
+ * TOML text -> validated `ConfigFile`, or problems with their lines. Reads no other file and
+ * looks at no interface; `config/load.ts` does.
+ */
+import { parse, TomlError } from 'smol-toml';
+import type { z } from 'zod';
+import { KeyLocator, type KeyPath } from './key-locator.js';
+import { ConfigError, type ConfigProblem, didYouMean } from './problem.js';
+import {
+  type ConfigFile,
+  connectionSchema,
+  fileSchema,
+  gatewaySchema,
+  policySchema,
+} from './schema.js';
+
+/** The file's contents, and where each of its keys stands. */
+export interface ParsedConfig {
+  readonly file: ConfigFile;
+  readonly problemAt: ProblemAt;
+}
+
+/** Makes a problem of a key. */
+export type ProblemAt = (path: KeyPath, found: string, allowed: string) => ConfigProblem;
+
+/** Throws `ConfigError` with every problem found. */
+export function parseConfig(text: string, fileName: string): ParsedConfig {
+  const document = parseToml(text, fileName);
+  const locator = new KeyLocator(text);
+  const problemAt: ProblemAt = (path, found, allowed) => ({
+    file: fileName,
+    ...locator.locate(path),
+    key: renderPath(path),
+    found,
+    allowed,
+  });
+  const result = fileSchema.safeParse(document);
+  if (!result.success) {
+    const problems = result.error.issues.flatMap((issue) => explain(issue, document, problemAt));
+    throw new ConfigError(problems.sort((a, b) => a.line - b.line || a.column - b.column));
+  }
+  return { file: result.data, problemAt };
+}
+
+function parseToml(text: string, fileName: string): unknown {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    // The first line of the message only: the rest quotes the text, which may hold a secret.
+    const found = error.message.replace(/^Invalid TOML document: /, '').split('\n')[0]!;
+    const { line, column } = error;
+    throw new ConfigError([{ file: fileName, line, column, key: '', found, allowed: 'TOML 1.0' }]);
+  }
+}
+
+/** `connection.office.remote.networks[1]`. */
+export function renderPath(path: KeyPath): string {
+  return path.reduce<string>((text, part) => {
+    if (typeof part === 'number') return `${text}[${part}]`;
+    return text === '' ? part : `${text}.${part}`;
+  }, '');
+}
+
+type Issue = z.core.$ZodIssue;
+
+function explain(issue: Issue, document: unknown, problemAt: ProblemAt): ConfigProblem[] {
+  const path = issue.path as KeyPath;
+  if (issue.code === 'unrecognized_keys') {
+    const known = knownKeys(path);
+    return issue.keys.map((key) => problemAt([...path, key], 'unknown key', suggest(key, known)));
+  }
+  const value = valueAt(document, path);
+  if (issue.code === 'invalid_key') {
+    const reason = issue.issues[0]?.message ?? '';
+    return [problemAt(path, `found the name ${JSON.stringify(path.at(-1))}`, reason)];
+  }
+  return [problemAt(path, describeFound(value), describeAllowed(issue))];
+}
+
+function suggest(key: string, known: readonly string[]): string {
+  if (/psk|secret|password|passphrase/i.test(key)) {
+    return '"psk_file" or "psk_credential" (secrets never stand in this file)';
+  }
+  const near = didYouMean(key, known);
+  return near === undefined ? known.join(', ') : `did you mean "${near}"?`;
+}
+
+/** The keys that a table may have. */
+function knownKeys(path: KeyPath): string[] {
+  const [section, , end] = path;
+  if (section === undefined) return Object.keys(fileSchema.shape);
+  if (section === 'gateway') return Object.keys(gatewaySchema.shape);
+  if (section === 'policy') return Object.keys(policySchema.shape);
+  if (end === 'local' || end === 'remote') {
+    return Object.keys(connectionSchema.shape[end].shape);
+  }
+  return Object.keys(connectionSchema.shape);
+}
+
+function valueAt(document: unknown, path: KeyPath): unknown {
+  let value = document;
+  for (const part of path) {
+    if (typeof value !== 'object' || value === null) return undefined;
+    value = (value as Record<string | number, unknown>)[part];
+  }
+  return value;
+}
+
+function describeFound(value: unknown): string {
+  if (value === undefined) return 'missing';
+  if (Array.isArray(value)) return value.length === 0 ? 'found an empty list' : 'found a list';
+  if (value instanceof Date) return `found the date ${value.toISOString()}`;
+  if (typeof value === 'object') return 'found a table';
+  return `found ${JSON.stringify(value)}`;
+}
+
+const TYPE_NAMES: Readonly<Record<string, string>> = {
+  array: 'a list',
+  boolean: 'true or false',
+  number: 'a number',
+  object: 'a table',
+  record: 'a table',
+  string: 'a text in quotes',
+};
+
+function describeAllowed(issue: Issue): string {
+  // The schema's own words, where it has some, say more than the kind of the issue.
+  if (!/^(Invalid|Too )/.test(issue.message)) return issue.message;
+  switch (issue.code) {
+    case 'invalid_type':
+      return TYPE_NAMES[issue.expected] ?? issue.expected;
+    case 'invalid_value':
+      return issue.values.map((value) => JSON.stringify(value)).join(', ');
+    case 'too_small':
+      return issue.origin === 'array' ? 'at least one entry' : `at least ${issue.minimum}`;
+    case 'too_big':
+      return `at most ${issue.maximum}`;
+    case 'invalid_union':
+      return [...new Set(issue.errors.flatMap((branch) => branch.map(describeAllowed)))].join(
+        ', or ',
+      );
+    default:
+      return issue.message;
+  }
+}

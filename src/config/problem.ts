@@ -1,0 +1,57 @@
+/**
+ * What is wrong in a configuration, told so that it can be mended: the file, the line, the key,
+ * what was found and what is allowed. The value of a key that may hold a secret is never told.
+ */
+export interface ConfigProblem {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  /** Such as `connection.office.remote.address`; empty for a syntax error. */
+  readonly key: string;
+  readonly found: string;
+  readonly allowed: string;
+}
+
+/** `gateway.toml:7:1: connection.office.start: found "now", allowed: "start", "trap", "wait"`. */
+export function renderProblem(problem: ConfigProblem): string {
+  const { file, line, column, key, found, allowed } = problem;
+  const where = `${file}:${line}:${column}: ${key === '' ? '' : `${key}: `}`;
+  return `${where}${found}${allowed === '' ? '' : `, allowed: ${allowed}`}`;
+}
+
+/** The configuration cannot be used; `problems` has at least one entry. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly problems: readonly ConfigProblem[];
+
+  constructor(problems: readonly ConfigProblem[]) {
+    super(problems.map(renderProblem).join('\n'));
+    this.problems = problems;
+  }
+}
+
+/** The candidate that was probably meant: few edits away, or the same beginning. */
+export function didYouMean(word: string, candidates: readonly string[]): string | undefined {
+  const near = candidates
+    .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))
+    .filter(
+      ({ candidate, distance }) =>
+        distance <= Math.max(1, Math.floor(candidate.length / 3)) || candidate.startsWith(word),
+    )
+    .sort((a, b) => a.distance - b.distance);
+  return near[0]?.candidate;
+}
+
+/** Levenshtein distance. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replace = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, replace));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}

@@ -1,0 +1,190 @@
+/**
+ * The configuration file's schema: it validates a file, types it, and its descriptions are the
+ * reference (`esplane check --schema` prints it as JSON Schema).
+ *
+ * Left out on purpose: keys of ESP SAs (RFC 8221 §3: manual keys are not for use) and secrets in
+ * the file itself; a pre-shared key is a file of its own or a systemd credential.
+ */
+import { z } from 'zod';
+import { parseAddress, parseNetwork } from '../net/address.js';
+
+const interfaceName = z
+  .string()
+  .regex(/^[^\s/:]{1,15}$/, 'the name of a network interface, such as "eth0"');
+
+const address = z
+  .string()
+  .refine((text) => parseAddress(text) !== undefined, 'an IPv4 or IPv6 address');
+
+const addressOrAny = z
+  .string()
+  .refine(
+    (text) => text === '%any' || parseAddress(text) !== undefined,
+    'an IPv4 or IPv6 address, or "%any" for a peer whose address is not known',
+  );
+
+const network = z.string().refine((text) => typeof parseNetwork(text) !== 'string', {
+  error: ({ input }) => networkAdvice(String(input)),
+});
+
+function networkAdvice(text: string): string {
+  switch (parseNetwork(text)) {
+    case 'host-bits':
+      return 'a network without host bits (or a single address)';
+    case 'prefix':
+      return 'a prefix length of at most 32 (IPv4) or 128 (IPv6)';
+    case 'order':
+      return 'a range from the lower address to the higher';
+    default:
+      return 'a network such as "10.1.0.0/16", an address, or a range "10.1.0.1-10.1.0.9"';
+  }
+}
+
+const networks = z.array(network).min(1);
+
+const algorithms = z.array(z.string()).min(1);
+
+const ports = z
+  .string()
+  .regex(/^\d{1,5}(-\d{1,5})?$/, 'a port "443" or a range "5000-5100"')
+  .refine((text) => {
+    const [first, last = first] = text.split('-').map(Number);
+    return first! <= last! && last! <= 65535;
+  }, 'ports from 0 to 65535, the lower first');
+
+function integer(minimum: number, maximum: number) {
+  const error = `a whole number from ${minimum} to ${maximum}`;
+  return z.int({ error }).min(minimum, { error }).max(maximum, { error });
+}
+
+export const gatewaySchema = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,10}$/, 'lower-case letters, digits and "-", at most 11')
+    .default('main')
+    .describe('Name of this gateway: of its socket, its nftables table and its TUN interface'),
+  lan: z.array(interfaceName).min(1).describe('Interfaces towards the protected networks'),
+  wan: z.array(interfaceName).min(1).describe('Interfaces towards the peers'),
+  port_kind: z
+    .enum(['auto', 'xdp', 'packet'])
+    .default('auto')
+    .describe('How packets are received: AF_XDP, TPACKET_V3, or the best that can be had'),
+  queues: integer(0, 64).default(0).describe('Queues served of each interface; 0: all'),
+  workers: z
+    .union([z.literal('auto'), integer(1, 64)])
+    .default('auto')
+    .describe('Dataplane threads; "auto": one for each CPU, at most as many as there are queues'),
+  cpus: z.array(integer(0, 1023)).optional().describe('CPUs that dataplane threads are pinned to'),
+  frames: integer(512, 1_048_576).default(4096).describe('Packet buffers of each worker'),
+  frame_bytes: z
+    .union([z.literal(2048), z.literal(4096)])
+    .default(2048)
+    .describe('Bytes of a packet buffer; 4096 for an MTU above 1500'),
+  ike_workers: z
+    .union([z.literal('auto'), integer(1, 64)])
+    .default('auto')
+    .describe('IKE threads; "auto": one for each two CPUs, at most 4'),
+  max_child_sas: integer(1, 1_000_000)
+    .default(1024)
+    .describe('Most pairs of ESP SAs at once; memory is reserved for them'),
+  half_open_per_address: integer(1, 65_535)
+    .default(16)
+    .describe('IKE SAs that one address may have half open; further requests are dropped'),
+  api_socket: z
+    .string()
+    .regex(/^\/.{1,106}$/, 'an absolute path of at most 107 bytes')
+    .optional()
+    .describe('Unix socket of the API; default /run/esplane/<name>.sock'),
+  api_group: z.string().min(1).optional().describe('Group that may use the API beside root'),
+  log_level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least level'),
+  guard_on_stop: z
+    .enum(['keep', 'open'])
+    .default('keep')
+    .describe('After an orderly stop, keep on dropping what is protected, or let it pass in clear'),
+  lab_plain_forwarding: z
+    .boolean()
+    .default(false)
+    .describe('Forward everything in clear: the control run of benchmarks and labs only'),
+});
+
+const localSchema = z.strictObject({
+  address: address.describe('Our address towards the peer'),
+  id: z.string().min(1).optional().describe('Our identity; default: our address'),
+  networks: networks.describe('Protected networks on our side'),
+});
+
+const remoteSchema = z.strictObject({
+  address: addressOrAny.describe('Address of the peer, or "%any"'),
+  id: z.string().min(1).optional().describe("The peer's identity; default: its address"),
+  networks: networks.describe('Protected networks behind the peer'),
+});
+
+export const connectionSchema = z.strictObject({
+  local: localSchema,
+  remote: remoteSchema,
+  psk_file: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('File with the pre-shared key, relative to this file, mode 0600 or stricter'),
+  psk_credential: z
+    .string()
+    .regex(/^[^/]{1,255}$/, 'the name of a systemd credential')
+    .optional()
+    .describe('systemd credential that holds the pre-shared key'),
+  ike: algorithms.optional().describe('IKE proposals, preferred first'),
+  esp: algorithms.optional().describe('ESP proposals, preferred first'),
+  start: z
+    .enum(['start', 'trap', 'wait'])
+    .default('trap')
+    .describe('start: at once, and kept up; trap: when a packet needs it; wait: the peer begins'),
+  replay_window: integer(0, 131_072).default(4096).describe('Packets of the replay window; 0: off'),
+  udp_encapsulation: z
+    .enum(['auto', 'always'])
+    .default('auto')
+    .describe('ESP in UDP where there is a NAT, or always (RFC 3948)'),
+  liveness_seconds: integer(0, 86_400)
+    .default(30)
+    .describe('Silence before the peer is asked whether it lives; 0: never (RFC 7296 §2.4)'),
+});
+
+export const policySchema = z.strictObject({
+  action: z.enum(['bypass', 'discard']).describe('Let pass in clear, or drop'),
+  direction: z
+    .enum(['both', 'outbound', 'inbound'])
+    .default('both')
+    .describe('Outbound: from local to remote'),
+  local: networks.optional().describe('Networks on our side; default: all'),
+  remote: networks.optional().describe('Networks on the other side; default: all'),
+  protocol: z
+    .union([z.enum(['any', 'tcp', 'udp', 'icmp', 'icmpv6', 'sctp']), integer(0, 255)])
+    .default('any')
+    .describe('Upper-layer protocol, by name or number'),
+  local_ports: ports.optional().describe('Ports on our side (tcp, udp, sctp)'),
+  remote_ports: ports.optional().describe('Ports on the other side (tcp, udp, sctp)'),
+});
+
+const connectionName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'letters, digits, ".", "_" and "-", at most 63');
+
+export const fileSchema = z.strictObject({
+  gateway: gatewaySchema.describe('The gateway itself'),
+  connection: z
+    .record(connectionName, connectionSchema)
+    .default({})
+    .describe('One table [connection.<name>] for each peer'),
+  policy: z
+    .array(policySchema)
+    .default([])
+    .describe('[[policy]] tables, consulted in order before what the connections protect'),
+});
+
+export type ConfigFile = z.infer<typeof fileSchema>;
+export type ConnectionFile = z.infer<typeof connectionSchema>;
+export type PolicyFile = z.infer<typeof policySchema>;
+
+/** The schema as JSON Schema, for editors and for the reference. */
+export function configJsonSchema(): unknown {
+  return z.toJSONSchema(fileSchema, { io: 'input' });
+}

@@ -1,0 +1,200 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { loadConfig } from '../../../src/config/load.js';
+import { ConfigError } from '../../../src/config/problem.js';
+import { formatSelector } from '../../../src/config/selector-text.js';
+
+const TEN_LINES = `[gateway]
+lan = ["lan0"]
+wan = ["wan0"]
+
+[connection.office]
+local  = { address = "192.0.2.1", id = "a.example", networks = ["10.1.0.0/16"] }
+remote = { address = "192.0.2.2", id = "b.example", networks = ["10.2.0.0/16"] }
+psk_file = "office.psk"
+`;
+
+const PSK = 'correct horse battery staple';
+
+let directory: string;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'esplane-config-'));
+  writeFileSync(join(directory, 'office.psk'), `${PSK}\n`, { mode: 0o600 });
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+function load(text: string) {
+  writeFileSync(join(directory, 'gateway.toml'), text);
+  return loadConfig(join(directory, 'gateway.toml'));
+}
+
+/** The problems of a file, each as one line without the directory. */
+function problems(text: string): string[] {
+  try {
+    load(text);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.message.replaceAll(`${directory}/`, '').split('\n');
+  }
+  return [];
+}
+
+describe('a configuration', () => {
+  it('for a site-to-site tunnel fits in ten lines', () => {
+    expect(TEN_LINES.trimEnd().split('\n').length).toBeLessThanOrEqual(10);
+    const config = load(TEN_LINES);
+    expect(config.name).toBe('main');
+    expect(config.apiSocket).toBe('/run/esplane/main.sock');
+    expect(config.ports).toEqual([
+      { name: 'lan0', role: 'lan', kind: 'auto', device: 'lan0', queues: 0 },
+      { name: 'wan0', role: 'wan', kind: 'auto', device: 'wan0', queues: 0 },
+    ]);
+    const [office] = config.connections;
+    expect(office).toMatchObject({
+      name: 'office',
+      local: { address: '192.0.2.1', identity: { type: 2 } },
+      remote: { address: '192.0.2.2', identity: { type: 2 } },
+      start: 'trap',
+      livenessSeconds: 30,
+      forceUdpEncapsulation: false,
+    });
+    expect(office!.children[0]).toMatchObject({ name: 'net', replayWindow: 4096 });
+  });
+
+  it('takes the key from the file without its line end', () => {
+    const [office] = load(TEN_LINES).connections;
+    expect(Buffer.from(office!.psk.bytes).toString()).toBe(PSK);
+  });
+
+  it('protects both directions, after what the policies say, in their order', () => {
+    const { spd } = load(`${TEN_LINES}
+[[policy]]
+action = "bypass"
+local = ["10.1.0.0/24"]
+protocol = "tcp"
+remote_ports = "22"
+[[policy]]
+action = "discard"
+direction = "inbound"
+`);
+    const rows = spd.map((entry) => [
+      entry.action,
+      entry.direction,
+      entry.policy,
+      entry.localSelectors.map(formatSelector).join(),
+      entry.remoteSelectors.map(formatSelector).join(),
+    ]);
+    expect(rows).toEqual([
+      ['bypass', 'outbound', undefined, '10.1.0.0/24 tcp', '0.0.0.0/0 tcp 22,::/0 tcp 22'],
+      ['bypass', 'inbound', undefined, '10.1.0.0/24 tcp', '0.0.0.0/0 tcp 22,::/0 tcp 22'],
+      ['discard', 'inbound', undefined, '0.0.0.0/0,::/0', '0.0.0.0/0,::/0'],
+      ['protect', 'outbound', 'office/net', '10.1.0.0/16', '10.2.0.0/16'],
+      ['protect', 'inbound', 'office/net', '10.1.0.0/16', '10.2.0.0/16'],
+    ]);
+  });
+});
+
+describe('a mistake is told with file, line, key, what was found and what is allowed:', () => {
+  const change = (from: string, to: string) => problems(TEN_LINES.replace(from, to));
+  const add = (text: string) => problems(`${TEN_LINES}${text}\n`);
+
+  it('a syntax error', () => {
+    expect(problems('[gateway\nlan = 1')).toEqual([
+      expect.stringMatching(/^gateway\.toml:1:\d+: .*, allowed: TOML 1\.0$/),
+    ]);
+  });
+
+  it('a value that is none of the allowed', () => {
+    expect(add('start = "now"')).toEqual([
+      'gateway.toml:9:1: connection.office.start: found "now", allowed: "start", "trap", "wait"',
+    ]);
+  });
+
+  it('an unknown key, with the one that was meant', () => {
+    expect(add('livenes_seconds = 3')).toEqual([
+      'gateway.toml:9:1: connection.office.livenes_seconds: unknown key, allowed: did you mean "liveness_seconds"?',
+    ]);
+  });
+
+  it('a key that is missing, at its table', () => {
+    expect(change('wan = ["wan0"]', '')).toEqual([
+      'gateway.toml:1:1: gateway.wan: missing, allowed: a list',
+    ]);
+  });
+
+  it('a network with host bits, inside an inline table', () => {
+    expect(change('10.2.0.0/16', '10.2.0.1/16')).toEqual([
+      'gateway.toml:7:65: connection.office.remote.networks[0]: found "10.2.0.1/16", allowed: a network without host bits (or a single address)',
+    ]);
+  });
+
+  it('a secret in the file, which is not repeated', () => {
+    const found = add(`psk = "${PSK}"`);
+    expect(found).toEqual([
+      'gateway.toml:9:1: connection.office.psk: unknown key, allowed: "psk_file" or "psk_credential" (secrets never stand in this file)',
+    ]);
+    expect(found.join()).not.toContain(PSK);
+  });
+
+  it('a key file that others may read, with the command that mends it', () => {
+    chmodSync(join(directory, 'office.psk'), 0o640);
+    expect(problems(TEN_LINES)).toEqual([
+      'gateway.toml:8:1: connection.office.psk_file: office.psk has mode 0640, allowed: nothing for group and others: chmod 600 office.psk',
+    ]);
+  });
+
+  it('a key file that is not there', () => {
+    expect(change('office.psk', 'other.psk')[0]).toMatch(
+      /^gateway\.toml:8:1: connection\.office\.psk_file: no file other\.psk, allowed: /,
+    );
+  });
+
+  it('a key that is too short to resist guessing', () => {
+    writeFileSync(join(directory, 'office.psk'), 'secret\n', { mode: 0o600 });
+    expect(problems(TEN_LINES)[0]).toMatch(/office\.psk holds 6 bytes, allowed: at least 8 bytes$/);
+  });
+
+  it('an algorithm that does not exist', () => {
+    expect(add('ike = ["aes128gcm16-prfsha256-x25519", "rot13"]')[0]).toMatch(
+      /^gateway\.toml:9:40: connection\.office\.ike\[1\]: found "rot13", allowed: /,
+    );
+  });
+
+  it('families that do not fit', () => {
+    expect(change('192.0.2.2', '2001:db8::2')).toEqual([
+      'gateway.toml:7:12: connection.office.remote.address: found 2001:db8::2 for the local address 192.0.2.1, allowed: both IPv4 or both IPv6',
+    ]);
+  });
+
+  it('a start towards a peer without an address', () => {
+    expect(change('192.0.2.2', '%any')).toEqual([
+      'gateway.toml:5:1: connection.office.start: found "trap" with a peer at "%any", allowed: "wait"',
+    ]);
+  });
+
+  it('an interface that is lan and wan', () => {
+    expect(change('wan = ["wan0"]', 'wan = ["wan0", "lan0"]')).toEqual([
+      'gateway.toml:3:16: gateway.wan[1]: found "lan0" again, allowed: each interface once, lan or wan',
+    ]);
+  });
+
+  it('ports of a protocol that has none', () => {
+    expect(add('[[policy]]\naction = "bypass"\nprotocol = "icmp"\nlocal_ports = "7"')).toEqual([
+      'gateway.toml:12:1: policy[0].local_ports: found ports with the protocol icmp, allowed: ports of tcp, udp or sctp',
+    ]);
+  });
+
+  it('a number out of range and a text where a number or a word belongs', () => {
+    expect(change('[gateway]', '[gateway]\nworkers = "many"\nqueues = 65')).toEqual([
+      'gateway.toml:2:1: gateway.workers: found "many", allowed: "auto", or a whole number from 1 to 64',
+      'gateway.toml:3:1: gateway.queues: found 65, allowed: a whole number from 0 to 64',
+    ]);
+  });
+
+  it('every mistake at once', () => {
+    expect(change('"10.1.0.0/16"', '"ten"').length + add('start = 1\nesp = []').length).toBe(3);
+  });
+});
