@@ -5,8 +5,11 @@
 import { NOTIFY, nameOf } from './registry/index.js';
 
 export interface WireErrorDetail {
-  /** Octets from the start of the message (or, in a decrypted chain, of the plaintext). */
-  readonly offset: number;
+  /**
+   * Octets from the start of the message (or, in a decrypted chain, of the plaintext). Undefined
+   * where it is the composition of the message that is wrong.
+   */
+  readonly offset?: number | undefined;
   /** Path to the field, such as `SA.proposals.spi`; `header` for the IKE header. */
   readonly where: string;
   /**
@@ -21,14 +24,15 @@ export interface WireErrorDetail {
 
 export class WireError extends Error implements WireErrorDetail {
   override readonly name = 'WireError';
-  readonly offset: number;
+  readonly offset: number | undefined;
   readonly where: string;
   readonly notifyType: number | undefined;
   readonly notifyData: Uint8Array;
 
   constructor(problem: string, detail: WireErrorDetail) {
     const notify = detail.notifyType === undefined ? '' : `${nameOf(NOTIFY, detail.notifyType)}: `;
-    super(`${notify}${detail.where} at octet ${detail.offset}: ${problem}`);
+    const place = detail.offset === undefined ? '' : ` at octet ${detail.offset}`;
+    super(`${notify}${detail.where}${place}: ${problem}`);
     this.offset = detail.offset;
     this.where = detail.where;
     this.notifyType = detail.notifyType;
@@ -37,6 +41,6 @@ export class WireError extends Error implements WireErrorDetail {
 }
 
 /** The common case: octets that do not follow RFC 7296 §3. */
-export function invalidSyntax(problem: string, where: string, offset: number): WireError {
+export function invalidSyntax(problem: string, where: string, offset?: number): WireError {
   return new WireError(problem, { offset, where, notifyType: NOTIFY.INVALID_SYNTAX });
 }

@@ -1,0 +1,333 @@
+/**
+ * What the messages of each exchange contain (RFC 7296 App. C), as a table, and the check of a
+ * message against it.
+ *
+ * Notify and Vendor ID payloads may be in every message, any number of them; their order and
+ * that of all payloads is free on receipt (§2.5). An unknown payload is ignored unless it is
+ * critical. Left out: the exchanges of group key management (RFC 9838) and of session resumption.
+ */
+import { invalidSyntax, WireError } from './error.js';
+import type { Payload, PayloadKind } from './payload.js';
+import { EXCHANGE, isErrorNotify, NOTIFY, nameOf } from './registry/index.js';
+
+export interface Content {
+  /** What the message is for; unique within its exchange and direction. */
+  readonly story: string;
+  readonly section: string;
+  readonly exchanges: readonly number[];
+  readonly response: boolean;
+  /** Its payloads are inside an encrypted payload. */
+  readonly encrypted: boolean;
+  /** Exactly one of each. */
+  readonly required: readonly PayloadKind[];
+  /** At most one of each. */
+  readonly optional: readonly PayloadKind[];
+  /** Any number. */
+  readonly repeatable: readonly PayloadKind[];
+  /** A Notify payload of this type, or any error, has to be there. */
+  readonly notify?: number | 'error';
+}
+
+const { IKE_SA_INIT, IKE_AUTH, CREATE_CHILD_SA, INFORMATIONAL, IKE_INTERMEDIATE, IKE_FOLLOWUP_KE } =
+  EXCHANGE;
+
+const everything = { optional: [], repeatable: [], encrypted: true } as const;
+const request = { ...everything, response: false } as const;
+const response = { ...everything, response: true } as const;
+const clear = { encrypted: false } as const;
+
+/** The first row that a message fits is what it is. */
+export const CONTENTS = [
+  {
+    ...request,
+    ...clear,
+    story: 'initial request',
+    section: '§1.2, App. C.1',
+    exchanges: [IKE_SA_INIT],
+    required: ['SA', 'KE', 'Nonce'],
+  },
+  {
+    ...response,
+    ...clear,
+    story: 'initial response',
+    section: '§1.2, App. C.1',
+    exchanges: [IKE_SA_INIT],
+    required: ['SA', 'KE', 'Nonce'],
+    repeatable: ['CERTREQ'],
+  },
+  {
+    ...response,
+    ...clear,
+    story: 'cookie',
+    section: '§2.6, App. C.1',
+    exchanges: [IKE_SA_INIT],
+    required: [],
+    notify: NOTIFY.COOKIE,
+  },
+  {
+    ...response,
+    ...clear,
+    story: 'error',
+    section: '§2.21.1, App. C.1: NO_PROPOSAL_CHOSEN, INVALID_KE_PAYLOAD and others',
+    exchanges: [IKE_SA_INIT],
+    required: [],
+    notify: 'error',
+  },
+  {
+    ...request,
+    story: 'authentication with a Child SA',
+    section: '§1.2, App. C.2',
+    exchanges: [IKE_AUTH],
+    required: ['IDi', 'AUTH', 'SA', 'TSi', 'TSr'],
+    optional: ['IDr', 'CP'],
+    repeatable: ['CERT', 'CERTREQ'],
+  },
+  {
+    ...request,
+    story: 'childless authentication',
+    section: 'RFC 6023 §3',
+    exchanges: [IKE_AUTH],
+    required: ['IDi', 'AUTH'],
+    optional: ['IDr', 'CP'],
+    repeatable: ['CERT', 'CERTREQ'],
+  },
+  {
+    ...request,
+    story: 'EAP start',
+    section: '§2.16, App. C.3',
+    exchanges: [IKE_AUTH],
+    required: ['IDi'],
+    optional: ['IDr', 'CP', 'SA', 'TSi', 'TSr'],
+    repeatable: ['CERTREQ'],
+  },
+  {
+    ...request,
+    story: 'EAP',
+    section: '§2.16, App. C.3',
+    exchanges: [IKE_AUTH],
+    required: ['EAP'],
+  },
+  {
+    ...request,
+    story: 'EAP end',
+    section: '§2.16, App. C.3',
+    exchanges: [IKE_AUTH],
+    required: ['AUTH'],
+  },
+  {
+    ...response,
+    story: 'authentication with a Child SA',
+    section: '§1.2, App. C.2',
+    exchanges: [IKE_AUTH],
+    required: ['IDr', 'AUTH', 'SA', 'TSi', 'TSr'],
+    optional: ['CP'],
+    repeatable: ['CERT'],
+  },
+  {
+    ...response,
+    story: 'EAP start',
+    section: '§2.16, App. C.3; RFC 5998 without AUTH',
+    exchanges: [IKE_AUTH],
+    required: ['IDr', 'EAP'],
+    optional: ['AUTH'],
+    repeatable: ['CERT'],
+  },
+  {
+    ...response,
+    story: 'EAP',
+    section: '§2.16, App. C.3',
+    exchanges: [IKE_AUTH],
+    required: ['EAP'],
+  },
+  {
+    ...response,
+    story: 'EAP end',
+    section: '§2.16, App. C.3',
+    exchanges: [IKE_AUTH],
+    required: ['AUTH', 'SA', 'TSi', 'TSr'],
+    optional: ['CP'],
+  },
+  {
+    ...response,
+    story: 'authentication without a Child SA',
+    section: '§1.2: the Child SA failed, N says why; RFC 6023 §3: none was asked for',
+    exchanges: [IKE_AUTH],
+    required: ['AUTH'],
+    optional: ['IDr', 'CP'],
+    repeatable: ['CERT'],
+  },
+  {
+    ...request,
+    story: 'Child SA',
+    section: '§1.3.1, §1.3.3, App. C.4',
+    exchanges: [CREATE_CHILD_SA],
+    required: ['SA', 'Nonce', 'TSi', 'TSr'],
+    optional: ['KE', 'CP'],
+  },
+  {
+    ...request,
+    story: 'rekeying of the IKE SA',
+    section: '§1.3.2, App. C.5',
+    exchanges: [CREATE_CHILD_SA],
+    required: ['SA', 'Nonce', 'KE'],
+  },
+  {
+    ...response,
+    story: 'Child SA',
+    section: '§1.3.1, §1.3.3, App. C.4',
+    exchanges: [CREATE_CHILD_SA],
+    required: ['SA', 'Nonce', 'TSi', 'TSr'],
+    optional: ['KE', 'CP'],
+  },
+  {
+    ...response,
+    story: 'rekeying of the IKE SA',
+    section: '§1.3.2, App. C.5',
+    exchanges: [CREATE_CHILD_SA],
+    required: ['SA', 'Nonce', 'KE'],
+  },
+  {
+    ...request,
+    story: 'information',
+    section: '§1.4, App. C.6',
+    exchanges: [INFORMATIONAL],
+    required: [],
+    optional: ['CP'],
+    repeatable: ['D'],
+  },
+  {
+    ...response,
+    story: 'information',
+    section: '§1.4, App. C.6',
+    exchanges: [INFORMATIONAL],
+    required: [],
+    optional: ['CP'],
+    repeatable: ['D'],
+  },
+  {
+    ...request,
+    story: 'intermediate',
+    section: 'RFC 9242 §3.2, RFC 9370 §2.2.2',
+    exchanges: [IKE_INTERMEDIATE],
+    required: [],
+    optional: ['KE'],
+  },
+  {
+    ...response,
+    story: 'intermediate',
+    section: 'RFC 9242 §3.2, RFC 9370 §2.2.2',
+    exchanges: [IKE_INTERMEDIATE],
+    required: [],
+    optional: ['KE'],
+  },
+  {
+    ...request,
+    story: 'additional key exchange',
+    section: 'RFC 9370 §2.2.4',
+    exchanges: [IKE_FOLLOWUP_KE],
+    required: ['KE'],
+    notify: NOTIFY.ADDITIONAL_KEY_EXCHANGE,
+  },
+  {
+    ...response,
+    story: 'additional key exchange',
+    section: 'RFC 9370 §2.2.4',
+    exchanges: [IKE_FOLLOWUP_KE],
+    required: ['KE'],
+  },
+  {
+    ...response,
+    story: 'error',
+    section: '§2.21',
+    exchanges: [IKE_AUTH, CREATE_CHILD_SA, INFORMATIONAL, IKE_INTERMEDIATE, IKE_FOLLOWUP_KE],
+    required: [],
+    notify: 'error',
+  },
+  {
+    ...response,
+    ...clear,
+    story: 'unprotected error',
+    section: '§1.5, §2.21: a hint, never the ground for an action',
+    exchanges: [IKE_AUTH, CREATE_CHILD_SA, INFORMATIONAL, IKE_INTERMEDIATE, IKE_FOLLOWUP_KE],
+    required: [],
+    notify: 'error',
+  },
+] as const satisfies readonly Content[];
+
+export type Story = (typeof CONTENTS)[number]['story'];
+type Row = Content & { readonly story: Story };
+
+/** What `validate` has to know of the message around the payloads. */
+export interface MessageFrame {
+  readonly exchangeType: number;
+  readonly response: boolean;
+  /** The payloads were inside an encrypted payload, and it was authentic. */
+  readonly encrypted: boolean;
+}
+
+/**
+ * Finds what the message is, by its payloads.
+ * @returns the row of `CONTENTS` that it fits; its `story` tells the forms of an exchange apart
+ * @throws WireError  UNSUPPORTED_CRITICAL_PAYLOAD with the payload type as its data (§2.5), or
+ *                    INVALID_SYNTAX that says what is missing or too much
+ */
+export function validate(frame: MessageFrame, payloads: readonly Payload[]): Row {
+  rejectCritical(payloads);
+  const rows: readonly Row[] = CONTENTS.filter(
+    (row: Row) =>
+      row.response === frame.response &&
+      row.encrypted === frame.encrypted &&
+      row.exchanges.includes(frame.exchangeType),
+  );
+  const name = nameOf(EXCHANGE, frame.exchangeType);
+  const where = `${name} ${frame.response ? 'response' : 'request'}`;
+  let nearest: readonly string[] | undefined;
+  for (const row of rows) {
+    const problems = differences(row, payloads);
+    if (problems.length === 0) return row;
+    if (nearest === undefined || problems.length < nearest.length) nearest = problems;
+  }
+  const secured = frame.encrypted ? 'encrypted' : 'in clear';
+  throw invalidSyntax(nearest?.join(', ') ?? `none is defined that is ${secured}`, where);
+}
+
+/** RFC 7296 §2.5: a message with an unknown critical payload is refused as a whole. */
+export function rejectCritical(payloads: readonly Payload[]): void {
+  for (const payload of payloads) {
+    if (payload.kind !== 'unknown' || !payload.critical) continue;
+    throw new WireError('unknown, and critical', {
+      where: `payload ${payload.type}`,
+      notifyType: NOTIFY.UNSUPPORTED_CRITICAL_PAYLOAD,
+      notifyData: Uint8Array.of(payload.type),
+    });
+  }
+}
+
+/** What keeps payloads from fitting a row, in words. */
+function differences(row: Row, payloads: readonly Payload[]): string[] {
+  const counts = new Map<PayloadKind, number>();
+  for (const { kind } of payloads) {
+    if (kind !== 'unknown') counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  }
+  const problems: string[] = [];
+  for (const kind of row.required) if (!counts.has(kind)) problems.push(`${kind} is missing`);
+  const single: readonly PayloadKind[] = [...row.required, ...row.optional];
+  const many: readonly PayloadKind[] = [...row.repeatable, 'N', 'V'];
+  for (const [kind, count] of counts) {
+    if (single.includes(kind) && count > 1) problems.push(`${count} of ${kind}`);
+    else if (!single.includes(kind) && !many.includes(kind)) problems.push(`${kind} is too much`);
+  }
+  if (row.notify !== undefined && !hasNotify(payloads, row.notify)) {
+    const wanted = row.notify === 'error' ? 'error' : nameOf(NOTIFY, row.notify);
+    problems.push(`N(${wanted}) is missing`);
+  }
+  return problems;
+}
+
+function hasNotify(payloads: readonly Payload[], wanted: number | 'error'): boolean {
+  return payloads.some(
+    (payload) =>
+      payload.kind === 'N' &&
+      (wanted === 'error' ? isErrorNotify(payload.notifyType) : payload.notifyType === wanted),
+  );
+}
