@@ -5,18 +5,25 @@
       "native/crypto/dispatch.cc",
       "native/crypto/known_answer.cc",
       "native/crypto/openssl.cc",
-      "native/crypto/reference.cc"
+      "native/crypto/reference.cc",
+      "native/net/address.cc",
+      "native/net/kernel_next_hops.cc",
+      "native/net/netlink.cc",
+      "native/net/next_hop_cache.cc",
+      "native/net/static_next_hops.cc"
     ],
     "esplane_aesni_sources": [
     ],
     "esplane_addon_sources": [
       "native/addon/addon.cc",
       "native/addon/crypto_binding.cc",
-      "native/addon/gcm_bench.cc"
+      "native/addon/gcm_bench.cc",
+      "native/addon/process_binding.cc"
     ],
     "esplane_test_sources": [
       "native/test/main.cc",
-      "native/test/crypto/known_answer_test.cc"
+      "native/test/crypto/known_answer_test.cc",
+      "native/test/net/next_hop_test.cc"
     ],
     "esplane_warnings": ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wno-sign-conversion", "-Wno-missing-field-initializers"],
     "esplane_core_flags": ["-std=gnu++20", "-O3", "-fno-rtti", "-fvisibility=hidden", "-fno-strict-aliasing"],

@@ -3,6 +3,7 @@
 
 static Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   esplane::addon::export_crypto(env, exports);
+  esplane::addon::export_process(env, exports);
   return exports;
 }
 

@@ -6,5 +6,6 @@
 namespace esplane::addon {
 
 void export_crypto(Napi::Env env, Napi::Object exports);
+void export_process(Napi::Env env, Napi::Object exports);
 
 }  // namespace esplane::addon

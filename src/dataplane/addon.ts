@@ -67,7 +67,17 @@ export interface GcmBenchResult {
   readonly repetitions: number;
 }
 
-export type Addon = CryptoBinding;
+/** native/addon/process_binding.cc; see process.ts. */
+export interface ProcessBinding {
+  peerCredentials(fd: number): {
+    readonly pid: number;
+    readonly uid: number;
+    readonly gid: number;
+  };
+  disableCoreDumps(): void;
+}
+
+export type Addon = CryptoBinding & ProcessBinding;
 
 function load(): Addon {
   const path = fileURLToPath(new URL('../../build/Release/esplane.node', import.meta.url));

@@ -1,0 +1,58 @@
+#include "net/next_hop_cache.h"
+
+namespace esplane::net {
+
+NextHopCache::NextHopCache(NextHopClient& client, uint64_t seed, uint32_t sets)
+    : client_(client), seed_(seed), mask_(sets - 1), entries_(size_t{sets} * kWays) {}
+
+NextHopCache::Entry* NextHopCache::slot(const Address& destination, uint32_t now_ms, bool create) {
+  Entry* set = &entries_[(destination.hash(seed_) & mask_) * kWays];
+  Entry* victim = nullptr;
+  for (Entry* e = set; e != set + kWays; e++) {
+    if (e->taken && e->destination == destination) return e;
+    if (e->held != 0) continue;
+    const bool better = victim == nullptr || (victim->taken && !e->taken) ||
+                        (victim->taken && now_ms - e->used_ms > now_ms - victim->used_ms);
+    if (better) victim = e;
+  }
+  if (!create || victim == nullptr) return nullptr;
+  *victim = Entry{};
+  victim->destination = destination;
+  victim->taken = true;
+  return victim;
+}
+
+void NextHopCache::ask_if_needed(Entry& e, uint32_t now_ms) {
+  if (e.asked && now_ms - e.asked_ms < kAskAgainMs) return;
+  const bool fresh = e.answered && now_ms - e.answered_ms < kRefreshMs;
+  if (fresh && e.generation == client_.generation()) return;
+  const uint32_t generation = client_.generation();  // before asking: a later change asks again
+  if (!client_.ask(e.destination)) return;
+  e.asked = true;
+  e.generation = generation;
+  e.asked_ms = now_ms;
+}
+
+NextHopCache::Entry* NextHopCache::find(const Address& destination, uint32_t now_ms) {
+  Entry* e = slot(destination, now_ms, true);
+  if (e == nullptr) return nullptr;
+  e->used_ms = now_ms;
+  if (e->answered) {
+    const uint32_t age = now_ms - e->answered_ms;
+    if (age >= kTrustMs || (failed(*e) && age >= kForgetFailureMs)) e->answered = false;
+  }
+  ask_if_needed(*e, now_ms);
+  return e;
+}
+
+NextHopCache::Entry* NextHopCache::record(const Answer& answer, uint32_t now_ms) {
+  Entry* e = slot(answer.address, now_ms, false);
+  if (e == nullptr) return nullptr;
+  e->hop = answer.hop;
+  e->answered = true;
+  e->asked = false;
+  e->answered_ms = now_ms;
+  return e;
+}
+
+}  // namespace esplane::net
