@@ -2,6 +2,7 @@
   "variables": {
     "esplane_core_sources": [
       "native/base/cpu.cc",
+      "native/port/umem.cc",
       "native/crypto/dispatch.cc",
       "native/crypto/known_answer.cc",
       "native/crypto/openssl.cc",

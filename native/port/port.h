@@ -14,7 +14,7 @@ namespace esplane::port {
 /// What lies on a port's far side. It decides which XDP program and which pipeline serve it.
 enum class Role : uint8_t { kLan, kWan };
 
-/// Counters of one queue, in packets.
+/// Counters of one queue, in packets. Read by any thread while the queue's worker runs.
 struct QueueStats {
   uint64_t rx = 0, tx = 0;
   uint64_t rx_dropped = 0;       ///< the kernel had no room for them
@@ -26,7 +26,16 @@ struct QueueStats {
 /// One receive and transmit queue of a port, driven by exactly one worker thread.
 ///
 /// Frames received come from the worker's pool and belong to the caller; frames given to tx()
-/// belong to the queue, which returns them to the same pool when they have left.
+/// belong to the queue, which returns them to its own pool when they have left. A frame may be
+/// received on one queue and sent on another of the same worker.
+///
+/// Destroying a queue returns every frame that it held to the pool, which must outlive it.
+///
+/// @note Partial checksums. A TCP or UDP stack on this host that sends through a veth leaves the
+/// L4 checksum to "hardware": the field then holds the pseudo-header's sum only. TPACKET_V3 ports
+/// complete it. XDP does not tell: whoever encrypts what an AF_XDP LAN port received has to
+/// complete the checksum where the field equals the pseudo-header's sum. (One full checksum in
+/// 65,536 equals it too; completing that one gives the same value again.)
 class Queue {
  public:
   virtual ~Queue() = default;

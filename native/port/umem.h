@@ -12,6 +12,8 @@ namespace esplane::port {
 /// One mapping of `frames` chunk-aligned frames, registered with every AF_XDP socket.
 class Umem {
  public:
+  /// Hugepages where the system has them and it fills at least one, else normal pages; locked in
+  /// memory as far as the limits allow; left out of core dumps, since clear text passes through.
   /// @param chunk_bytes  2048 or 4096
   /// @throws std::system_error where the memory cannot be had
   Umem(uint32_t frames, uint32_t chunk_bytes);
@@ -23,6 +25,8 @@ class Umem {
   uint32_t frames() const { return frames_; }
   uint32_t chunk_bytes() const { return chunk_bytes_; }
   size_t bytes() const { return size_t{frames_} * chunk_bytes_; }
+  bool hugepages() const { return hugepages_; }
+  bool locked() const { return locked_; }
   uint8_t* at(uint64_t address) const { return base_ + address; }
   uint64_t address(const uint8_t* p) const { return static_cast<uint64_t>(p - base_); }
 
@@ -30,12 +34,16 @@ class Umem {
   uint8_t* base_;
   uint32_t frames_;
   uint32_t chunk_bytes_;
+  size_t mapped_bytes_;
+  bool hugepages_ = false;
+  bool locked_ = false;
 };
 
 /// The free frames of one worker: a plain stack, used by its owner thread only.
 class FramePool {
  public:
   /// Owns frames [first, first + count) of `umem`.
+  /// @throws std::out_of_range
   FramePool(Umem& umem, uint32_t first, uint32_t count);
 
   Umem& umem() const { return umem_; }

@@ -46,6 +46,16 @@ export interface PortStatus {
   readonly txFull: bigint;
 }
 
+/** What XDP takes beside ESP and AH to our own addresses. Prefixes and addresses are numeric. */
+export interface Networks {
+  /** All addresses of this host: packets to them from the LAN are the kernel's. */
+  readonly localAddresses: readonly string[];
+  /** Behind us: the local selectors of PROTECT entries. WAN ports take every packet to them. */
+  readonly localProtected: readonly string[];
+  /** Behind peers: the remote selectors of PROTECT entries. LAN ports take every packet to them. */
+  readonly remoteProtected: readonly string[];
+}
+
 /** An ordered SPD entry (RFC 4301 §4.4.1); the first match decides. */
 export interface SpdEntry {
   readonly action: 'protect' | 'bypass' | 'discard';
@@ -93,8 +103,11 @@ export interface Dataplane {
   readonly id: number;
   /** Adds a port; before `start`. Throws with what could not be had. */
   addPort(options: PortOptions): PortStatus;
-  /** Tells which destination networks are protected, so that XDP takes them, and our addresses. */
-  setNetworks(protectedNetworks: readonly string[], localAddresses: readonly string[]): void;
+  /**
+   * Replaces what the ports take from the kernel, at any time, traffic flowing or not. Throws a
+   * TypeError for text that is no address or prefix, and then changes nothing.
+   */
+  setNetworks(networks: Networks): void;
   /** Replaces the whole SPD at once; SAs installed under a policy that stays are kept. */
   setSpd(entries: readonly SpdEntry[]): void;
   onEvent(listener: (event: DataplaneEvent) => void): void;

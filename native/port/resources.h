@@ -1,0 +1,29 @@
+// What the ports of one dataplane share.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+
+#include "port/umem.h"
+#include "port/xdp/selection.h"
+
+namespace esplane::port {
+
+/// Handed to every port that is opened; must outlive them all.
+struct Resources {
+  Umem& umem;
+  xdp::Selection& selection;
+  /// Entries of each ring of a queue, a power of two. The kernel side of a queue holds up to this
+  /// many of its worker's frames for receiving, and as many again while sending.
+  uint32_t ring_entries = 1024;
+
+  /// A ring size that leaves frames over in a pool: a worker serves one LAN and one WAN queue, and
+  /// each may hold a ring of frames on its receive and on its transmit side.
+  static uint32_t ring_entries_for(uint32_t frames_per_worker, uint32_t queues_per_worker = 2) {
+    const uint32_t share = std::max(64u, frames_per_worker / (2 * queues_per_worker + 1));
+    return std::clamp(std::bit_floor(share), 64u, 2048u);
+  }
+};
+
+}  // namespace esplane::port
