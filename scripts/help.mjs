@@ -1,0 +1,32 @@
+// npm run help: every script in one line.
+import { readFileSync } from 'node:fs';
+
+/** What each script of package.json does; a test holds the two lists together. */
+export const descriptions = {
+  start:
+    'set up, then run two gateways in a lab on this machine: npm start -- [--duration 10] [--json]',
+  test: 'set up, then lint, types and all tests: npm test -- [lint types unit exchange native interop lab]',
+  bench: 'measure crypto kernels, ESP, the pipeline and the lab: npm run bench -- [name] [--json]',
+  help: 'this list',
+  setup:
+    'install the packages, build the addon, compile the TypeScript; nothing where nothing changed',
+  build: 'build the addon and compile the TypeScript, unconditionally',
+  'build:addon': 'build the addon by node-gyp',
+  'build:ts': 'compile src/ to dist/',
+  'test:unit': 'unit tests',
+  'test:exchange': 'two IKE cores against each other in memory, with loss and reordering',
+  'test:lab': 'gateways in network namespaces: start, stop, kill, clear-text control (root)',
+  'test:interop': 'against strongSwan and the Linux kernel (root)',
+  'test:native': 'native tests under sanitizers: npm run test:native -- [asan|tsan|plain]',
+  lint: 'check format and style',
+  format: 'format all sources',
+};
+
+const { scripts } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+const isMain = process.argv[1]?.endsWith('help.mjs');
+if (isMain) {
+  for (const name of Object.keys(scripts)) {
+    const command = name === 'start' || name === 'test' ? `npm ${name}` : `npm run ${name}`;
+    console.log(`${command.padEnd(22)} ${descriptions[name] ?? scripts[name]}`);
+  }
+}

@@ -1,0 +1,113 @@
+// Debian packages: what each part needs, how to see that it is there, and their installation.
+import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { CommandError, run } from './run.mjs';
+
+const plugin = (name) => `/usr/lib/ipsec/plugins/libstrongswan-${name}.so`;
+
+// package: a command or a file which shows that it is there, whichever way it came.
+const parts = {
+  build: { 'g++': 'g++', make: 'make', python3: 'python3' },
+  lab: {
+    iproute2: 'ip',
+    'iputils-ping': 'ping',
+    ethtool: 'ethtool',
+    nftables: 'nft',
+    procps: 'sysctl',
+  },
+  native: {
+    cmake: 'cmake',
+    'doctest-dev': '/usr/include/doctest/doctest.h',
+    'libssl-dev': '/usr/include/openssl/evp.h',
+  },
+  interop: {
+    'charon-systemd': 'charon-systemd',
+    'strongswan-swanctl': 'swanctl',
+    'libcharon-extra-plugins': plugin('kernel-libipsec'),
+    'libstrongswan-standard-plugins': plugin('gcm'),
+    'libstrongswan-extra-plugins': plugin('curve25519'),
+    'user-mode-linux': 'linux.uml',
+    kmod: 'modprobe',
+    tcpdump: 'tcpdump',
+    tshark: 'tshark',
+  },
+  fuzz: { clang: 'clang' },
+};
+
+const searchPath = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`.split(delimiter);
+
+function isThere(probe) {
+  if (probe.startsWith('/')) return existsSync(probe);
+  return searchPath.some((folder) => isExecutable(join(folder, probe)));
+}
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The packages of these parts that are not there. */
+export function missingPackages(...names) {
+  return names.flatMap((name) =>
+    Object.entries(parts[name])
+      .filter(([, probe]) => !isThere(probe))
+      .map(([name]) => name),
+  );
+}
+
+export function canInstall() {
+  return process.getuid() === 0 && isThere('apt-get');
+}
+
+export function installCommand(packages) {
+  return `apt-get install --no-install-recommends ${packages.join(' ')}`;
+}
+
+/** Installs packages by apt as root. The package lists are fetched only where apt wants them. */
+export async function installPackages(packages) {
+  const allowServices = forbidServiceStart();
+  const install = () =>
+    apt(['install', '-y', '--no-install-recommends', '-o', 'Dpkg::Use-Pty=0', ...packages]);
+  try {
+    await install().catch(async () => {
+      await apt(['update', '-qq']);
+      await install();
+    });
+  } finally {
+    allowServices();
+  }
+  // The tests run charon in their own namespaces; the service would take the host's port 500.
+  if (packages.includes('charon-systemd') && existsSync('/run/systemd/system')) {
+    await run(['systemctl', 'disable', '--now', 'strongswan.service'], { check: false });
+  }
+}
+
+/** apt-get, which waits for its turn where another apt or dpkg holds a lock. */
+async function apt(args, tries = 40) {
+  const env = { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' };
+  const hint = 'the network and /etc/apt/sources.list; or install these packages by hand';
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await run(['apt-get', '-o', 'DPkg::Lock::Timeout=120', ...args], { env, hint });
+    } catch (error) {
+      const held =
+        error instanceof CommandError && /could not get lock/i.test(error.lines.join('\n'));
+      if (!held || attempt === tries) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 3000));
+    }
+  }
+}
+
+/** Keeps packages from starting their daemons on this machine; returns what undoes it. */
+function forbidServiceStart() {
+  const policy = '/usr/sbin/policy-rc.d';
+  if (existsSync(policy)) return () => {};
+  writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  const undo = () => rmSync(policy, { force: true });
+  process.once('exit', undo);
+  return undo;
+}

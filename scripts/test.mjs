@@ -1,0 +1,96 @@
+// npm test: the set-up, then lint, types and all tests; sections can be named as arguments.
+// The last line is `N passed, N failed, N skipped`.
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { nativeTests } from './native-tests.mjs';
+import { missingPackages } from './packages.mjs';
+import { isMain, main, root, run, secondsSince } from './run.mjs';
+import { debianPackages, setUp } from './setup.mjs';
+
+const bin = (name) => join(root, 'node_modules/.bin', name);
+const one = (code) => (code === 0 ? tally(1, 0, 0) : tally(0, 1, 0));
+const tally = (passed, failed, skipped) => ({ passed, failed, skipped });
+
+// In order: the quick ones first. Each resolves to { passed, failed, skipped }.
+const sections = {
+  lint: () => check([bin('biome'), 'ci', '.']),
+  types: () => check([bin('tsc'), '-p', 'test/tsconfig.json']),
+  unit: () => vitest('unit', 600),
+  exchange: () => vitest('exchange', 900),
+  native,
+  interop: () => vitest('interop', 1800),
+  lab: () => vitest('lab', 1200),
+};
+
+async function check(command) {
+  const { code } = await run(command, { show: true, check: false, timeoutSeconds: 300 });
+  return one(code);
+}
+
+async function native() {
+  const missing = missingPackages('native');
+  if (missing.length === 0) return nativeTests();
+  console.log(`skipped: ${missing.join(' ')} not installed`);
+  return tally(0, 0, 1);
+}
+
+/** One vitest project; the counts are from its JSON report. */
+async function vitest(project, timeoutSeconds) {
+  const report = join(root, `build/test-report/${project}.json`);
+  mkdirSync(join(report, '..'), { recursive: true });
+  rmSync(report, { force: true });
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const args = ['run', '--project', project, '--passWithNoTests', ...reporters];
+  const command = [process.execPath, join(root, 'node_modules/vitest/vitest.mjs'), ...args];
+  const { code, timedOut } = await run(command, { show: true, check: false, timeoutSeconds });
+  if (timedOut) console.log(`ended: ${project} took more than ${timeoutSeconds} s`);
+  if (!existsSync(report)) return one(code);
+  const found = JSON.parse(readFileSync(report, 'utf8'));
+  // A file that does not load, or a hook that throws, fails without a failed test.
+  const failed = code === 0 ? 0 : Math.max(1, found.numFailedTests);
+  return tally(found.numPassedTests, failed, found.numPendingTests + found.numTodoTests);
+}
+
+function chosenSections(args) {
+  const unknown = args.filter((name) => !(name in sections));
+  if (unknown.length === 0) return args.length > 0 ? args : Object.keys(sections);
+  console.error(
+    `unknown section ${unknown.join(', ')}; there are: ${Object.keys(sections).join(', ')}`,
+  );
+  process.exit(2);
+}
+
+/** Runs the sections and prints the summary; resolves to whether all is well. */
+async function testAll(names) {
+  const rows = [];
+  for (const name of names) {
+    console.log(`\n=== ${name}`);
+    const started = performance.now();
+    const result = await sections[name]().catch((error) => {
+      console.error(error.message);
+      return tally(0, 1, 0);
+    });
+    rows.push({ name, ...result, time: secondsSince(started) });
+  }
+  const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
+  console.log('');
+  for (const { name, passed, failed, skipped, time } of rows) {
+    const counts = `${passed} passed, ${failed} failed, ${skipped} skipped`;
+    console.log(`${name.padEnd(10)}${counts.padEnd(40)}${time.padStart(8)}`);
+  }
+  // The tests skip for want of a privilege or a package only; in CI that hides what was not run.
+  const skipsFail = sum('skipped') > 0 && Boolean(process.env.CI) && process.env.CI !== 'false';
+  if (skipsFail) console.log('with CI set, a skipped test is a failure');
+  console.log(`${sum('passed')} passed, ${sum('failed')} failed, ${sum('skipped')} skipped`);
+  return sum('failed') === 0 && !skipsFail;
+}
+
+if (isMain(import.meta.url)) {
+  await main(async () => {
+    const names = chosenSections(process.argv.slice(2));
+    await setUp();
+    const parts = ['native', 'interop'].filter((name) => names.includes(name));
+    await debianPackages(...parts);
+    if (!(await testAll(names))) process.exitCode = 1;
+  });
+}
