@@ -48,11 +48,15 @@ export async function debianPackages(...parts) {
   return false;
 }
 
-/** `npm ci` where node_modules is not what package-lock.json says. */
+/**
+ * Installs what package-lock.json says where node_modules is something else. Not by `npm ci`: it
+ * refuses a lock file without the optional packages of platforms that a registry does not carry.
+ */
 export async function npmPackages() {
   if (installedAsLocked()) return false;
-  // No install scripts: no dependency has one that we need, and ours is the next step.
-  const command = ['npm', 'ci', '--ignore-scripts', '--no-audit', '--no-fund'];
+  // No install scripts: no dependency has one that we need, and ours is a step of its own.
+  const options = ['--no-save', '--ignore-scripts', '--no-audit', '--no-fund'];
+  const command = ['npm', 'install', '--include=dev', '--include=optional', ...options];
   const hint = 'npm needs its registry: look at the network, and `npm config get registry`';
   await timed('npm packages', () => run(command, { hint }));
   return true;
