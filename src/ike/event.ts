@@ -3,11 +3,13 @@
  * `Ike.handle(event) -> effects`. Clock, randomness and SPIs are handed in (`Environment`), so
  * that two cores run against each other in memory and a session replays from a seed.
  */
-import type { Secret } from '../crypto/secret.js';
+import type { Job, JobResult } from '../crypto/job.js';
 import type { ChildSa, Endpoint, EspSpi } from '../sad/sad.js';
 import type { IkeSpi } from '../wire/ike-spi.js';
 
 export type { IkeSpi } from '../wire/ike-spi.js';
+
+export type { Job, JobResult };
 
 /** Milliseconds of a monotonic clock. */
 export type Milliseconds = number;
@@ -21,21 +23,6 @@ export interface Environment {
   allocateSpi(): EspSpi;
   releaseSpi(spi: EspSpi): void;
 }
-
-/** A key exchange job (RFC 7296 §2.12). MODP runs in a pool, cheap curves in place. */
-export type Job =
-  | { readonly type: 'generate'; readonly group: number }
-  | {
-      readonly type: 'derive';
-      readonly group: number;
-      readonly privateKey: Secret;
-      readonly peerPublic: Uint8Array;
-    };
-
-export type JobResult =
-  | { readonly type: 'generated'; readonly privateKey: Secret; readonly publicValue: Uint8Array }
-  | { readonly type: 'derived'; readonly sharedSecret: Secret }
-  | { readonly type: 'failed'; readonly reason: string };
 
 export type Event =
   /** A UDP datagram, the non-ESP marker already removed (RFC 7296 §2.23). */

@@ -1,0 +1,164 @@
+/**
+ * The directions between the layers, read from the imports of src/ and the includes of native/.
+ * A layer may use those in its row, and itself; a row's `never` are words that its text must not
+ * hold. What is not in the table may not exist.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+interface Layer {
+  readonly uses: readonly string[];
+  readonly never?: RegExp;
+}
+
+const clockOrChance = /\b(Date\.now|new Date|performance\.now|Math\.random|getRandomValues)\b/;
+const impure = new RegExp(
+  `${clockOrChance.source}|\\b(setTimeout|setInterval|setImmediate|randomBytes|randomFillSync)\\b|'node:`,
+);
+
+const below = ['wire', 'crypto', 'policy', 'sad', 'ike', 'dataplane', 'net', 'workers', 'version'];
+const outside = [...below, 'config', 'api', 'metrics'];
+
+// The folders (and the files directly) below src/. Only main, cli and lab start things.
+const typescript: Record<string, Layer> = {
+  wire: { uses: [], never: impure },
+  crypto: { uses: ['wire'] },
+  policy: { uses: ['wire', 'crypto'], never: impure },
+  sad: { uses: ['wire', 'crypto'] },
+  ike: { uses: ['wire', 'crypto', 'policy', 'sad'], never: impure },
+  dataplane: { uses: ['wire', 'crypto', 'sad'] },
+  net: { uses: ['wire', 'crypto', 'sad', 'ike', 'dataplane'] },
+  workers: { uses: below },
+  version: { uses: [] },
+  config: { uses: below },
+  api: { uses: [...below, 'config'] },
+  metrics: { uses: outside },
+  main: { uses: outside },
+  lab: { uses: [...outside, 'main'] },
+  cli: { uses: [...outside, 'main', 'lab'] },
+};
+
+const dataPath = ['base', 'packet', 'crypto', 'replay', 'sad', 'spd', 'esp', 'ah', 'port', 'net'];
+
+// The folders below native/. `crypto` knows no packets, `esp` neither ports nor rings.
+const native: Record<string, Layer> = {
+  base: { uses: [] },
+  packet: { uses: ['base'] },
+  crypto: { uses: ['base'] },
+  replay: { uses: ['base'] },
+  sad: { uses: ['base', 'crypto', 'replay', 'packet'] },
+  spd: { uses: ['base', 'packet'] },
+  esp: { uses: ['base', 'packet', 'crypto', 'replay', 'sad'] },
+  ah: { uses: ['base', 'packet', 'crypto', 'replay', 'sad'] },
+  port: { uses: ['base', 'packet'] },
+  net: { uses: ['base', 'packet'] },
+  pipeline: { uses: dataPath },
+  addon: { uses: [...dataPath, 'pipeline'] },
+  test: { uses: [...dataPath, 'pipeline'] },
+  fuzz: { uses: [...dataPath, 'pipeline'] },
+};
+
+interface Source {
+  /** Path below the tree's root, such as `ike/child.ts`. */
+  readonly path: string;
+  readonly text: string;
+}
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+function sources(tree: string, name: RegExp): Source[] {
+  const paths = readdirSync(join(root, tree), { recursive: true, encoding: 'utf8' });
+  return paths
+    .filter((path) => name.test(path) && !path.startsWith('build/'))
+    .map((path) => ({ path, text: readFileSync(join(root, tree, path), 'utf8') }));
+}
+
+const layerOf = (path: string): string => path.split('/')[0]!.replace(/\.\w+$/, '');
+
+/** Modules that a TypeScript file imports: relative ones as paths below src/. */
+function imports({ path, text }: Source): string[] {
+  const names = [...text.matchAll(/\b(?:from|import|require)\s*\(?\s*['"]([^'"]+)['"]/g)];
+  return names.map(([, name]) => (name!.startsWith('.') ? join(path, '..', name!) : name!));
+}
+
+/** Files of ours that a C++ file includes, as paths below native/. */
+function includes({ path, text }: Source): string[] {
+  const names = [...text.matchAll(/^\s*#\s*include\s*"([^"]+)"/gm)].map(([, name]) => name!);
+  return names.map((name) => (name.includes('/') ? join(name) : join(path, '..', name)));
+}
+
+/** What breaks the table, one line each. */
+function violations(
+  tree: Record<string, Layer>,
+  files: readonly Source[],
+  used: (file: Source) => readonly string[],
+): string[] {
+  return files.flatMap((file) => {
+    const own = layerOf(file.path);
+    const layer = tree[own];
+    if (layer === undefined) return [`${file.path}: no such layer`];
+    const wrong = used(file).filter((name) => {
+      const target = layerOf(name);
+      return target in tree && target !== own && !layer.uses.includes(target);
+    });
+    const word = layer.never?.exec(file.text)?.[0];
+    return [
+      ...wrong.map((name) => `${file.path} uses ${name}`),
+      ...(word === undefined ? [] : [`${file.path} holds ${word}`]),
+    ];
+  });
+}
+
+const ours = (file: Source): string[] => imports(file).filter((name) => name.endsWith('.js'));
+
+describe('the directions between the layers', () => {
+  const src = sources('src', /\.ts$/);
+  const cpp = sources('native', /\.(h|cc|S)$/);
+
+  it('hold in TypeScript', () => {
+    expect(src.length).toBeGreaterThan(10);
+    expect(violations(typescript, src, ours)).toEqual([]);
+  });
+
+  it('hold in C++', () => {
+    expect(cpp.length).toBeGreaterThan(10);
+    expect(violations(native, cpp, includes)).toEqual([]);
+  });
+
+  it('are seen when broken', () => {
+    const ike = { path: 'ike/x.ts', text: "import type { A } from '../net/udp.js';\nDate.now();" };
+    expect(violations(typescript, [ike], ours)).toEqual([
+      'ike/x.ts uses net/udp.js',
+      'ike/x.ts holds Date.now',
+    ]);
+    const socket = { path: 'ike/y.ts', text: "import dgram from 'node:dgram';" };
+    expect(violations(typescript, [socket], ours)).toEqual(["ike/y.ts holds 'node:"]);
+    const esp = { path: 'esp/x.cc', text: '#include "esp/y.h"\n#include "port/port.h"' };
+    expect(violations(native, [esp], includes)).toEqual(['esp/x.cc uses port/port.h']);
+  });
+
+  it('let only dataplane/addon.ts load the addon', () => {
+    const loads = /createRequire|\.node['"`]|process\.dlopen/;
+    expect(src.filter(({ text }) => loads.test(text)).map(({ path }) => path)).toEqual([
+      'dataplane/addon.ts',
+    ]);
+  });
+
+  it('let only native/addon know Node', () => {
+    const node = /#\s*include\s*[<"](napi|node_api|js_native_api|node|uv|v8)\.h/;
+    const knowing = cpp.filter(({ text }) => node.test(text)).map(({ path }) => path);
+    expect(knowing.length).toBeGreaterThan(0);
+    expect(knowing.filter((path) => !path.startsWith('addon/'))).toEqual([]);
+  });
+
+  it('let nothing of ours import bench or test', () => {
+    const outward = src.flatMap((file) =>
+      ours(file)
+        .filter((name) => name.startsWith('..'))
+        .map((name) => `${file.path} uses ${name}`),
+    );
+    expect(outward).toEqual([]);
+  });
+});
