@@ -5,7 +5,7 @@ import { hintsForHost } from '../config/host-hints.js';
 import { loadConfig } from '../config/load.js';
 import { ConfigError } from '../config/problem.js';
 import { configJsonSchema } from '../config/schema.js';
-import { formatSelector } from '../config/selector-text.js';
+import { formatSelector } from '../wire/index.js';
 import { EXIT_CODES } from './exit.js';
 
 interface CheckOptions {

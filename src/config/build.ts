@@ -4,17 +4,16 @@
  */
 import type { Secret } from '../crypto/secret.js';
 import type { PortOptions, SpdEntry } from '../dataplane/dataplane.js';
-import { parseNetwork } from '../net/address.js';
 import type { Connection } from '../policy/connection.js';
 import type { Proposal } from '../policy/proposal.js';
-import type { TrafficSelector } from '../wire/traffic-selector.js';
+import { parseSelector } from '../wire/index.js';
 import { defaultApiSocket, type GatewayConfig } from './gateway-config.js';
 import { parseIdentity } from './identity.js';
 import type { ParsedConfig } from './parse.js';
 import { ConfigError, type ConfigProblem } from './problem.js';
 import { DEFAULT_ESP, DEFAULT_IKE, parseProposal } from './proposals.js';
 import type { ConfigFile, ConnectionFile, PolicyFile } from './schema.js';
-import { type Complain, checkConnection, checkInterfaces, checkPolicy } from './semantics.js';
+import { type Complain, checkConnection, checkInterfaces } from './semantics.js';
 
 /** Reads the pre-shared key of a connection; complains and answers undefined where it cannot. */
 export type ReadSecret = (
@@ -34,9 +33,6 @@ export function buildGateway(parsed: ParsedConfig, readSecret: ReadSecret): Gate
     problems.push(problemAt(path, found, allowed));
   };
   checkInterfaces(file, complain);
-  file.policy.forEach((policy, i) => {
-    checkPolicy(policy, i, complain);
-  });
   const connections = Object.entries(file.connection).flatMap(([name, entry]) => {
     checkConnection(name, entry, complain);
     const psk = readSecret(name, entry, complain);
@@ -112,8 +108,8 @@ function buildConnection(
       {
         name: CHILD_NAME,
         mode: 'tunnel',
-        localSelectors: local.networks.map((network) => selector(network)),
-        remoteSelectors: remote.networks.map((network) => selector(network)),
+        localSelectors: local.networks.map(parseSelector),
+        remoteSelectors: remote.networks.map(parseSelector),
         espProposals,
         replayWindow: entry.replay_window,
       },
@@ -134,33 +130,11 @@ function buildSpd(policies: readonly PolicyFile[], connections: readonly Connect
   return [...policies.flatMap(policyEntries), ...protect];
 }
 
-const EVERYWHERE = ['0.0.0.0/0', '::/0'];
+const EVERYTHING = ['0.0.0.0/0', '::/0'];
 
-const PROTOCOLS = { any: 0, icmp: 1, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const;
-
-function policyEntries(policy: PolicyFile): SpdEntry[] {
-  const { action, direction } = policy;
-  const protocol =
-    typeof policy.protocol === 'number' ? policy.protocol : PROTOCOLS[policy.protocol];
-  const make = (networks: readonly string[] | undefined, ports: string | undefined) =>
-    (networks ?? EVERYWHERE).map((network) => selector(network, protocol, ports));
-  const localSelectors = make(policy.local, policy.local_ports);
-  const remoteSelectors = make(policy.remote, policy.remote_ports);
+function policyEntries({ action, direction, local, remote }: PolicyFile): SpdEntry[] {
+  const localSelectors = (local ?? EVERYTHING).map(parseSelector);
+  const remoteSelectors = (remote ?? EVERYTHING).map(parseSelector);
   const directions = direction === 'both' ? (['outbound', 'inbound'] as const) : [direction];
   return directions.map((one) => ({ action, direction: one, localSelectors, remoteSelectors }));
-}
-
-/** `network` has passed the schema. */
-function selector(network: string, protocol = 0, ports = '0-65535'): TrafficSelector {
-  const range = parseNetwork(network);
-  if (typeof range === 'string') throw new Error(`not a network: ${network}`);
-  const [startPort, endPort = startPort] = ports.split('-').map(Number);
-  return {
-    family: range.family,
-    protocol,
-    startPort: startPort!,
-    endPort: endPort!,
-    startAddress: range.start,
-    endAddress: range.end,
-  };
 }

@@ -1,6 +1,7 @@
 /** Stands in until `policy/` reads identities itself. */
-import { parseAddress } from '../net/address.js';
+
 import type { Identity } from '../policy/identity.js';
+import { parseAddress } from '../wire/index.js';
 
 export function parseIdentity(text: string): Identity {
   const address = parseAddress(text);

@@ -6,7 +6,7 @@
  * the file itself; a pre-shared key is a file of its own or a systemd credential.
  */
 import { z } from 'zod';
-import { parseAddress, parseNetwork } from '../net/address.js';
+import { parseAddress, parseSelector } from '../wire/index.js';
 
 const interfaceName = z
   .string()
@@ -23,34 +23,25 @@ const addressOrAny = z
     'an IPv4 or IPv6 address, or "%any" for a peer whose address is not known',
   );
 
-const network = z.string().refine((text) => typeof parseNetwork(text) !== 'string', {
-  error: ({ input }) => networkAdvice(String(input)),
+const network = z.string().check((context) => {
+  const problem = selectorProblem(context.value);
+  if (problem === undefined) return;
+  const message = `a network such as "10.1.0.0/16", "10.0.0.1-10.0.0.9", "2001:db8::/32[tcp/443]"; ${problem}`;
+  context.issues.push({ code: 'custom', input: context.value, message });
 });
 
-function networkAdvice(text: string): string {
-  switch (parseNetwork(text)) {
-    case 'host-bits':
-      return 'a network without host bits (or a single address)';
-    case 'prefix':
-      return 'a prefix length of at most 32 (IPv4) or 128 (IPv6)';
-    case 'order':
-      return 'a range from the lower address to the higher';
-    default:
-      return 'a network such as "10.1.0.0/16", an address, or a range "10.1.0.1-10.1.0.9"';
+function selectorProblem(text: string): string | undefined {
+  try {
+    parseSelector(text);
+    return undefined;
+  } catch (error) {
+    return (error as RangeError).message;
   }
 }
 
 const networks = z.array(network).min(1);
 
 const algorithms = z.array(z.string()).min(1);
-
-const ports = z
-  .string()
-  .regex(/^\d{1,5}(-\d{1,5})?$/, 'a port "443" or a range "5000-5100"')
-  .refine((text) => {
-    const [first, last = first] = text.split('-').map(Number);
-    return first! <= last! && last! <= 65535;
-  }, 'ports from 0 to 65535, the lower first');
 
 function integer(minimum: number, maximum: number) {
   const error = `a whole number from ${minimum} to ${maximum}`;
@@ -110,13 +101,15 @@ export const gatewaySchema = z.strictObject({
 const localSchema = z.strictObject({
   address: address.describe('Our address towards the peer'),
   id: z.string().min(1).optional().describe('Our identity; default: our address'),
-  networks: networks.describe('Protected networks on our side'),
+  networks: networks.describe(
+    'Protected on our side: networks, with protocol and ports in brackets',
+  ),
 });
 
 const remoteSchema = z.strictObject({
   address: addressOrAny.describe('Address of the peer, or "%any"'),
   id: z.string().min(1).optional().describe("The peer's identity; default: its address"),
-  networks: networks.describe('Protected networks behind the peer'),
+  networks: networks.describe('Protected behind the peer, in the same way'),
 });
 
 export const connectionSchema = z.strictObject({
@@ -154,14 +147,8 @@ export const policySchema = z.strictObject({
     .enum(['both', 'outbound', 'inbound'])
     .default('both')
     .describe('Outbound: from local to remote'),
-  local: networks.optional().describe('Networks on our side; default: all'),
-  remote: networks.optional().describe('Networks on the other side; default: all'),
-  protocol: z
-    .union([z.enum(['any', 'tcp', 'udp', 'icmp', 'icmpv6', 'sctp']), integer(0, 255)])
-    .default('any')
-    .describe('Upper-layer protocol, by name or number'),
-  local_ports: ports.optional().describe('Ports on our side (tcp, udp, sctp)'),
-  remote_ports: ports.optional().describe('Ports on the other side (tcp, udp, sctp)'),
+  local: networks.optional().describe('Traffic on our side; default: all'),
+  remote: networks.optional().describe('Traffic on the other side; default: all'),
 });
 
 const connectionName = z

@@ -1,7 +1,7 @@
 /** What takes two keys to be wrong: each function complains about all that it finds. */
-import { type AddressRange, parseAddress, parseNetwork } from '../net/address.js';
+import { equalSelectors, parseAddress, parseSelector } from '../wire/index.js';
 import type { KeyPath } from './key-locator.js';
-import type { ConfigFile, ConnectionFile, PolicyFile } from './schema.js';
+import type { ConfigFile, ConnectionFile } from './schema.js';
 
 export type Complain = (path: KeyPath, found: string, allowed: string) => void;
 
@@ -26,51 +26,23 @@ export function checkConnection(name: string, entry: ConnectionFile, complain: C
       complain(at('start'), `found "${entry.start}" with a peer at "%any"`, '"wait"');
     }
     if (remote.id === undefined) complain(at('remote'), 'id is missing', 'an identity for "%any"');
-  } else if (familyOf(local.address) !== familyOf(remote.address)) {
+  } else if (parseAddress(local.address)?.length !== parseAddress(remote.address)?.length) {
     const found = `found ${remote.address} for the local address ${local.address}`;
     complain(at('remote', 'address'), found, 'both IPv4 or both IPv6');
   }
   if (remote.address === local.address) {
     complain(at('remote', 'address'), `found our own address ${local.address}`, "the peer's");
   }
-  checkOverlap(entry, (i, found) => {
-    complain(at('remote', 'networks', i), found, 'networks that are not on both sides');
+  const here = local.networks.map(parseSelector);
+  const there = remote.networks.map(parseSelector);
+  there.forEach((selector, i) => {
+    if (here.some((mine) => equalSelectors(mine, selector))) {
+      const found = `found "${remote.networks[i]}", which is local too`;
+      complain(at('remote', 'networks', i), found, 'networks that are not on both sides');
+    }
   });
-  const families = (networks: readonly string[]) => new Set(networks.map(familyOfNetwork));
-  const here = families(local.networks);
-  if (![...families(remote.networks)].some((family) => here.has(family))) {
+  if (!there.some((selector) => here.some(({ family }) => family === selector.family))) {
     const found = 'found no network of a family that local.networks has';
     complain(at('remote', 'networks'), found, 'IPv4 with IPv4, IPv6 with IPv6');
   }
-}
-
-function checkOverlap(entry: ConnectionFile, complain: (i: number, found: string) => void): void {
-  entry.remote.networks.forEach((text, i) => {
-    const other = entry.local.networks.find((mine) => same(mine, text));
-    if (other !== undefined) complain(i, `found "${text}", which is local too`);
-  });
-}
-
-function same(a: string, b: string): boolean {
-  const [left, right] = [parseNetwork(a), parseNetwork(b)];
-  if (typeof left === 'string' || typeof right === 'string') return false;
-  return Buffer.compare(left.start, right.start) === 0 && Buffer.compare(left.end, right.end) === 0;
-}
-
-export function checkPolicy(policy: PolicyFile, index: number, complain: Complain): void {
-  const hasPorts = ['tcp', 'udp', 'sctp', 6, 17, 132].includes(policy.protocol);
-  for (const key of ['local_ports', 'remote_ports'] as const) {
-    if (policy[key] !== undefined && !hasPorts) {
-      const found = `found ports with the protocol ${policy.protocol}`;
-      complain(['policy', index, key], found, 'ports of tcp, udp or sctp');
-    }
-  }
-}
-
-function familyOf(address: string): number | undefined {
-  return parseAddress(address)?.length;
-}
-
-function familyOfNetwork(text: string): 4 | 6 {
-  return (parseNetwork(text) as AddressRange).family;
 }

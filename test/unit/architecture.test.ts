@@ -18,7 +18,18 @@ const impure = new RegExp(
   `${clockOrChance.source}|\\b(setTimeout|setInterval|setImmediate|randomBytes|randomFillSync)\\b|'node:`,
 );
 
-const below = ['wire', 'crypto', 'policy', 'sad', 'ike', 'dataplane', 'net', 'workers', 'version'];
+const below = [
+  'wire',
+  'crypto',
+  'policy',
+  'sad',
+  'ike',
+  'dataplane',
+  'net',
+  'workers',
+  'version',
+  'log',
+];
 const outside = [...below, 'config', 'api', 'metrics'];
 
 // The folders (and the files directly) below src/. Only main, cli and lab start things.
@@ -32,6 +43,7 @@ const typescript: Record<string, Layer> = {
   net: { uses: ['wire', 'crypto', 'sad', 'ike', 'dataplane'] },
   workers: { uses: below },
   version: { uses: [] },
+  log: { uses: ['ike'] },
   config: { uses: below },
   api: { uses: [...below, 'config'] },
   metrics: { uses: outside },

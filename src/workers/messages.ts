@@ -1,0 +1,37 @@
+/** What the main thread and an IKE worker say to each other. Each worker serves one shard. */
+import type { Effect, IkeSaView, IkeSpi } from '../ike/event.js';
+import type { Endpoint, EspSpi } from '../sad/sad.js';
+import type { PortableConnection, PortableJob, PortableJobResult } from './portable.js';
+
+export type ToWorker =
+  | { readonly type: 'connections'; readonly connections: readonly PortableConnection[] }
+  | {
+      readonly type: 'datagram';
+      readonly local: Endpoint;
+      readonly remote: Endpoint;
+      readonly data: Uint8Array;
+    }
+  | { readonly type: 'initiate'; readonly connection: string; readonly child?: string }
+  | { readonly type: 'terminate'; readonly connection: string }
+  | { readonly type: 'superseded'; readonly ikeSpi: IkeSpi }
+  | { readonly type: 'computed'; readonly job: string; readonly result: PortableJobResult }
+  /** Answered with `view`. */
+  | { readonly type: 'view'; readonly id: number }
+  /** Delete everything; answered with `stopped` once no IKE SA is left. */
+  | { readonly type: 'stop' };
+
+type Told = Extract<Effect, { type: 'send' | 'ike-established' | 'ike-closed' | 'failed' | 'log' }>;
+
+export type FromWorker =
+  | { readonly type: 'ready' }
+  | Told
+  | { readonly type: 'compute'; readonly id: string; readonly job: PortableJob }
+  /** What becomes of an inbound SPI, so that nothing is left behind if the worker dies. */
+  | { readonly type: 'spi'; readonly spi: EspSpi; readonly state: SpiState }
+  | { readonly type: 'view'; readonly id: number; readonly ikeSas: readonly IkeSaView[] }
+  | { readonly type: 'stopped' };
+
+export type SpiState = 'reserved' | 'installed' | 'free';
+
+/** Posts to the main thread; the listed memory is moved. */
+export type PostToMain = (message: FromWorker, transfer?: readonly ArrayBuffer[]) => void;
