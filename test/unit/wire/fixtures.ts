@@ -1,0 +1,58 @@
+/** Messages of other implementations, with what tshark reads in them (test/vectors/ike). */
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** A tshark field: its name and the digits that stand in the message. */
+export type TsharkField = readonly [name: string, digits: string];
+
+export interface TsharkPayload {
+  readonly type: number;
+  readonly octets: string;
+  readonly fields: readonly TsharkField[];
+  /** Inside an encrypted payload; not there if tshark had no key. */
+  readonly inner?: readonly TsharkPayload[];
+  /** Inside all fragments of a message, with the last one that arrived. */
+  readonly reassembled?: readonly TsharkPayload[];
+}
+
+export interface FixtureMessage {
+  readonly marker: boolean;
+  readonly data: string;
+  readonly header: Readonly<Record<string, string>>;
+  readonly payloads: readonly TsharkPayload[];
+}
+
+export interface FixtureKeys {
+  readonly spiI: string;
+  readonly spiR: string;
+  readonly skEi: string;
+  readonly skEr: string;
+  readonly encryption: string;
+  readonly skAi: string;
+  readonly skAr: string;
+  readonly integrity: string;
+}
+
+export interface Fixture {
+  readonly name: string;
+  readonly source: string;
+  readonly keys: FixtureKeys | null;
+  readonly messages: readonly FixtureMessage[];
+}
+
+const directory = new URL('../../vectors/ike/', import.meta.url);
+
+export const fixtures: readonly Fixture[] = readdirSync(directory)
+  .filter((file) => file.endsWith('.json'))
+  .sort()
+  .map((file) => ({
+    name: file.replace('.json', ''),
+    ...(JSON.parse(readFileSync(new URL(file, directory), 'utf8')) as Omit<Fixture, 'name'>),
+  }));
+
+export function bytesOf(digits: string): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.from(digits, 'hex'));
+}
+
+export function digitsOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
