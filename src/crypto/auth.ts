@@ -1,0 +1,55 @@
+/**
+ * AUTH with a pre-shared key (RFC 7296 §2.15), and the NAT detection hashes (§2.23).
+ * Left out: signatures (RFC 7427).
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { type IkeSpi, ikeSpiBytes } from '../wire/index.js';
+import { type Prf, prf } from './prf.js';
+import type { Secret } from './secret.js';
+
+const KEY_PAD = new TextEncoder().encode('Key Pad for IKEv2');
+
+/** What one side signs; the names are those of the initiator's octets. */
+export interface SignedOctets {
+  /** RealMessage1: the signer's IKE_SA_INIT message, without a non-ESP marker. */
+  readonly message: Uint8Array;
+  /** NonceRData: the other side's nonce. */
+  readonly peerNonce: Uint8Array;
+  /** RestOfInitIDPayload: the signer's ID payload without its generic header. */
+  readonly idBody: Uint8Array;
+  /** SK_pi or SK_pr, of the signer. */
+  readonly skP: Secret;
+}
+
+/** AUTH = prf(prf(PSK, "Key Pad for IKEv2"), message | nonce | prf(SK_p, ID')). */
+export function pskAuth(
+  algorithm: Prf,
+  psk: Secret,
+  signed: SignedOctets,
+): Uint8Array<ArrayBuffer> {
+  const key = prf(algorithm, psk.bytes, KEY_PAD);
+  const macedId = prf(algorithm, signed.skP.bytes, signed.idBody);
+  const auth = prf(algorithm, key, signed.message, signed.peerNonce, macedId);
+  key.fill(0);
+  return auth;
+}
+
+/** Whether two octet strings are equal; the time tells nothing of where they differ. */
+export function equalsSecretly(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && timingSafeEqual(a, b);
+}
+
+/** SHA-1(SPIi | SPIr | address | port) of NAT_DETECTION_*_IP (§2.23). */
+export function natDetectionHash(
+  initiatorSpi: IkeSpi,
+  responderSpi: IkeSpi,
+  address: Uint8Array,
+  port: number,
+): Uint8Array<ArrayBuffer> {
+  return createHash('sha1')
+    .update(ikeSpiBytes(initiatorSpi))
+    .update(ikeSpiBytes(responderSpi))
+    .update(address)
+    .update(Uint8Array.of(port >> 8, port & 0xff))
+    .digest();
+}

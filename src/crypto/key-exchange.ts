@@ -1,0 +1,233 @@
+/**
+ * Key exchange methods of IKEv2 (Transform Type 4) over node:crypto: MODP 2048 to 4096
+ * (RFC 3526), P-256, P-384 and P-521 (RFC 5903), X25519 (RFC 8031, RFC 7748).
+ *
+ * A public value and a shared secret have one fixed length per group. OpenSSL strips the leading
+ * zeros of MODP values, one key in 256 has some, and RFC 7296 §2.14, §3.4 want them: they are
+ * padded here. A peer's value is checked as RFC 6989 §2 asks before it is used.
+ *
+ * Left out: MODP 1024 and 1536 (RFC 8247 §2.4: must not, should not), MODP above 4096 (a flood
+ * of requests would cost too much), Brainpool, Curve448.
+ */
+import {
+  createDiffieHellman,
+  createECDH,
+  createPrivateKey,
+  createPublicKey,
+  diffieHellman,
+  getDiffieHellman,
+  randomBytes,
+} from 'node:crypto';
+import { KEY_EXCHANGE } from '../wire/index.js';
+import { Secret } from './secret.js';
+
+/** A key exchange that did not take place; the reason is for the log and holds no secret. */
+export class KeyExchangeError extends Error {
+  override readonly name = 'KeyExchangeError';
+}
+
+export type RandomBytes = (bytes: number) => Uint8Array;
+
+export interface KeyPair {
+  readonly privateKey: Secret;
+  readonly publicValue: Uint8Array;
+}
+
+/** What one kind of group does; lengths in octets. */
+interface Method {
+  readonly publicLength: number;
+  /** Rough cost of one operation: `cheap` is not worth the way to another thread. */
+  readonly cost: 'cheap' | 'dear';
+  generate(random: RandomBytes): KeyPair;
+  derive(privateKey: Uint8Array, peerPublic: Uint8Array): Uint8Array;
+}
+
+// --- X25519 ---------------------------------------------------------------------------------
+
+// RFC 8410 §7 and §4: what stands before the 32 octets in PKCS #8 and SubjectPublicKeyInfo.
+const X25519_PKCS8 = Buffer.from('302e020100300506032b656e04220420', 'hex');
+const X25519_SPKI = Buffer.from('302a300506032b656e032100', 'hex');
+
+function x25519Private(privateKey: Uint8Array) {
+  const der = Buffer.concat([X25519_PKCS8, privateKey]);
+  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  der.fill(0);
+  return key;
+}
+
+const x25519: Method = {
+  publicLength: 32,
+  cost: 'cheap',
+  generate(random) {
+    const privateKey = takeSecret(random(32));
+    const spki = createPublicKey(x25519Private(privateKey.bytes)).export({
+      format: 'der',
+      type: 'spki',
+    });
+    return { privateKey, publicValue: new Uint8Array(spki.subarray(X25519_SPKI.length)) };
+  },
+  derive(privateKey, peerPublic) {
+    const der = Buffer.concat([X25519_SPKI, peerPublic]);
+    const publicKey = createPublicKey({ key: der, format: 'der', type: 'spki' });
+    // RFC 8031 §3: an all-zero result is refused. OpenSSL does so too; it is not relied upon.
+    const shared = diffieHellman({ privateKey: x25519Private(privateKey), publicKey });
+    if (shared.reduce((any, octet) => any | octet, 0) === 0) {
+      throw new KeyExchangeError('the shared secret is all zero');
+    }
+    return shared;
+  },
+};
+
+// --- P-256, P-384, P-521 --------------------------------------------------------------------
+
+/** `order` is that of the base point, to draw a private key evenly below it. */
+function ecp(curve: string, coordinateLength: number, order: bigint): Method {
+  return {
+    publicLength: 2 * coordinateLength,
+    cost: curve === 'prime256v1' ? 'cheap' : 'dear',
+    generate(random) {
+      const ecdh = createECDH(curve);
+      const privateKey = scalarBelow(order, coordinateLength, random);
+      ecdh.setPrivateKey(privateKey.bytes);
+      // RFC 5903 §7: x | y, without the octet that says that the point is not compressed.
+      return { privateKey, publicValue: new Uint8Array(ecdh.getPublicKey().subarray(1)) };
+    },
+    derive(privateKey, peerPublic) {
+      const ecdh = createECDH(curve);
+      ecdh.setPrivateKey(privateKey);
+      // RFC 6989 §2.3: x and y below p and on the curve, which computeSecret checks.
+      // RFC 5903 §9: the secret is the x coordinate alone.
+      return ecdh.computeSecret(Buffer.concat([Uint8Array.of(4), peerPublic]));
+    },
+  };
+}
+
+/** A scalar in 1 .. order-1 by rejection (FIPS 186-5 A.2.2). */
+function scalarBelow(order: bigint, length: number, random: RandomBytes): Secret {
+  const topBits = order.toString(2).length - 8 * (length - 1);
+  for (;;) {
+    const candidate = random(length);
+    candidate[0]! &= (1 << topBits) - 1;
+    const value = toInteger(candidate);
+    if (value > 0n && value < order) return takeSecret(candidate);
+  }
+}
+
+// --- MODP -----------------------------------------------------------------------------------
+
+const GENERATOR = 2;
+
+/** `exponentLength`: twice the group's strength or more (RFC 3526 §8, RFC 7296 §5). */
+function modp(name: string, length: number, exponentLength: number): Method {
+  const prime = getDiffieHellman(name).getPrime();
+  return {
+    publicLength: length,
+    cost: 'dear',
+    generate(random) {
+      const privateKey = takeSecret(random(exponentLength));
+      const group = createDiffieHellman(prime, GENERATOR);
+      group.setPrivateKey(privateKey.bytes);
+      group.generateKeys(); // makes only the public value where there is a private key
+      return { privateKey, publicValue: leftPad(group.getPublicKey(), length) };
+    },
+    derive(privateKey, peerPublic) {
+      checkModpPublic(peerPublic, toInteger(prime));
+      const group = createDiffieHellman(prime, GENERATOR);
+      group.setPrivateKey(privateKey);
+      return leftPad(group.computeSecret(peerPublic), length);
+    },
+  };
+}
+
+/** RFC 6989 §2.1 for groups with a safe prime: 1 < y < p-1. */
+function checkModpPublic(peerPublic: Uint8Array, prime: bigint): void {
+  const y = toInteger(peerPublic);
+  if (y <= 1n || y >= prime - 1n) {
+    throw new KeyExchangeError('the public value is not between 1 and p-1');
+  }
+}
+
+// --- all of them ----------------------------------------------------------------------------
+
+const P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
+const P384_ORDER =
+  0xffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973n;
+const P521_ORDER = BigInt(
+  `0x01${'f'.repeat(64)}fa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409`,
+);
+
+const METHODS: ReadonlyMap<number, Method> = new Map([
+  [KEY_EXCHANGE.MODP_2048, modp('modp14', 256, 32)],
+  [KEY_EXCHANGE.MODP_3072, modp('modp15', 384, 36)],
+  [KEY_EXCHANGE.MODP_4096, modp('modp16', 512, 44)],
+  [KEY_EXCHANGE.ECP_256, ecp('prime256v1', 32, P256_ORDER)],
+  [KEY_EXCHANGE.ECP_384, ecp('secp384r1', 48, P384_ORDER)],
+  [KEY_EXCHANGE.ECP_521, ecp('secp521r1', 66, P521_ORDER)],
+  [KEY_EXCHANGE.CURVE25519, x25519],
+]);
+
+/** Whether we have this key exchange method. */
+export function isKeyExchangeSupported(group: number): boolean {
+  return METHODS.has(group);
+}
+
+/** Octets of the group's public value, or undefined for a group that we do not have. */
+export function publicValueLength(group: number): number | undefined {
+  return METHODS.get(group)?.publicLength;
+}
+
+/** Whether the operation is worth a hop to another thread. */
+export function isKeyExchangeDear(group: number): boolean {
+  return METHODS.get(group)?.cost === 'dear';
+}
+
+/** A fresh key pair. `random` is replaced in simulations only. */
+export function generateKeyPair(group: number, random: RandomBytes = randomBytes): KeyPair {
+  return method(group).generate(random);
+}
+
+/**
+ * The shared secret, at the group's full length.
+ * @throws KeyExchangeError  for a public value that RFC 6989 has us refuse
+ */
+export function deriveSharedSecret(
+  group: number,
+  privateKey: Secret,
+  peerPublic: Uint8Array,
+): Secret {
+  const { publicLength, derive } = method(group);
+  if (peerPublic.length !== publicLength) {
+    const found = `${peerPublic.length} octets instead of ${publicLength}`;
+    throw new KeyExchangeError(`the public value has ${found}`);
+  }
+  try {
+    return takeSecret(derive(privateKey.bytes, peerPublic));
+  } catch (error) {
+    if (error instanceof KeyExchangeError) throw error;
+    throw new KeyExchangeError('the public value is not of the group');
+  }
+}
+
+function method(group: number): Method {
+  const found = METHODS.get(group);
+  if (found === undefined) throw new KeyExchangeError(`key exchange method ${group} is unknown`);
+  return found;
+}
+
+/** Copies into a secret and wipes the original. */
+function takeSecret(bytes: Uint8Array): Secret {
+  const secret = new Secret(bytes);
+  bytes.fill(0);
+  return secret;
+}
+
+function leftPad(value: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
+  const padded = new Uint8Array(length);
+  padded.set(value, length - value.length);
+  value.fill(0);
+  return padded;
+}
+
+function toInteger(bytes: Uint8Array): bigint {
+  return BigInt(`0x${Buffer.from(bytes).toString('hex')}`);
+}

@@ -1,0 +1,125 @@
+/**
+ * The keys of an IKE SA and of its Child SAs (RFC 7296 §2.14, §2.17).
+ *
+ * Left out: the SKEYSEED of a rekeyed IKE SA (§2.18), the g^ir of a Child SA with its own key
+ * exchange, and the additional key exchanges of RFC 9370.
+ */
+import { type IkeSpi, ikeSpiBytes } from '../wire/index.js';
+import type { SkKeys, SkSuite } from './encrypt.js';
+import { type Prf, prf, prfPlus } from './prf.js';
+import { Secret } from './secret.js';
+
+/** The keys of an IKE SA, by their names in §2.14. */
+export interface IkeKeys {
+  readonly skD: Secret;
+  /** SK_ei and SK_ai, SK_er and SK_ar. */
+  readonly initiator: SkKeys;
+  readonly responder: SkKeys;
+  readonly skPi: Secret;
+  readonly skPr: Secret;
+}
+
+/** SKEYSEED = prf(Ni | Nr, g^ir). The PRFs that we have take nonces of any length as their key. */
+export function skeyseed(
+  algorithm: Prf,
+  ni: Uint8Array,
+  nr: Uint8Array,
+  sharedSecret: Secret,
+): Secret {
+  return toSecret(prf(algorithm, concat(ni, nr), sharedSecret.bytes));
+}
+
+/** {SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr). */
+export function deriveIkeKeys(
+  algorithm: Prf,
+  suite: SkSuite,
+  seed: {
+    readonly skeyseed: Secret;
+    readonly ni: Uint8Array;
+    readonly nr: Uint8Array;
+    readonly initiatorSpi: IkeSpi;
+    readonly responderSpi: IkeSpi;
+  },
+): IkeKeys {
+  const encryption = suite.keyLength + suite.saltLength;
+  const integrity = suite.integrity?.keyLength ?? 0;
+  const { length } = algorithm;
+  const lengths = [length, integrity, integrity, encryption, encryption, length, length];
+  const keymat = prfPlus(
+    algorithm,
+    seed.skeyseed.bytes,
+    concat(seed.ni, seed.nr, ikeSpiBytes(seed.initiatorSpi), ikeSpiBytes(seed.responderSpi)),
+    lengths.reduce((sum, part) => sum + part, 0),
+  );
+  const [skD, skAi, skAr, skEi, skEr, skPi, skPr] = cut(keymat, lengths) as [
+    Secret,
+    Secret,
+    Secret,
+    Secret,
+    Secret,
+    Secret,
+    Secret,
+  ];
+  const withIntegrity = integrity > 0;
+  return {
+    skD,
+    initiator: { encryption: skEi, integrity: withIntegrity ? skAi : undefined },
+    responder: { encryption: skEr, integrity: withIntegrity ? skAr : undefined },
+    skPi,
+    skPr,
+  };
+}
+
+/** The keys of one Child SA pair, each encryption key | salt | integrity key (§2.17). */
+export interface ChildKeys {
+  /** Protects what the initiator of the exchange sends. */
+  readonly initiator: Secret;
+  readonly responder: Secret;
+}
+
+/**
+ * KEYMAT = prf+(SK_d, Ni | Nr), in the order of §2.17: the SA from initiator to responder first,
+ * for each the encryption key before the integrity key.
+ * @param keyLength  octets of encryption key, salt and integrity key together
+ */
+export function deriveChildKeys(
+  algorithm: Prf,
+  skD: Secret,
+  ni: Uint8Array,
+  nr: Uint8Array,
+  keyLength: number,
+): ChildKeys {
+  const keymat = prfPlus(algorithm, skD.bytes, concat(ni, nr), 2 * keyLength);
+  const [initiator, responder] = cut(keymat, [keyLength, keyLength]) as [Secret, Secret];
+  return { initiator, responder };
+}
+
+export function wipeIkeKeys(keys: IkeKeys): void {
+  for (const secret of [keys.skD, keys.skPi, keys.skPr]) secret.wipe();
+  for (const { encryption, integrity } of [keys.initiator, keys.responder]) {
+    encryption.wipe();
+    integrity?.wipe();
+  }
+}
+
+/** Cuts a secret into secrets of these lengths, and wipes it. */
+function cut(keymat: Secret, lengths: readonly number[]): Secret[] {
+  let offset = 0;
+  const parts = lengths.map((length) => {
+    const part = new Secret(keymat.bytes.subarray(offset, offset + length));
+    offset += length;
+    return part;
+  });
+  keymat.wipe();
+  return parts;
+}
+
+function toSecret(bytes: Uint8Array): Secret {
+  const secret = new Secret(bytes);
+  bytes.fill(0);
+  return secret;
+}
+
+function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.concat(parts));
+}
