@@ -2,8 +2,9 @@
  * Runs the key exchange jobs that the IKE core asks for (`ike/event.ts`). A pure function of the
  * job and of randomness, so that it runs in a pool, in place, or in a simulation alike.
  */
-import type { Job, JobResult } from '../ike/event.js';
+
 import { assertNever } from './assert-never.js';
+import type { Job, JobResult } from './job.js';
 import {
   deriveSharedSecret,
   generateKeyPair,
