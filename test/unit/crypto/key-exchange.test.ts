@@ -166,7 +166,7 @@ it.each([
 });
 
 describe('MODP groups', () => {
-  const { groups } = JSON.parse(readVectors('ike/modp-leading-zeros.json')) as {
+  const { groups } = JSON.parse(readVectors('ike-crypto/modp-leading-zeros.json')) as {
     groups: readonly Readonly<
       Record<'prime' | 'privateA' | 'publicA' | 'privateB' | 'publicB' | 'shared', string> & {
         group: number;

@@ -69,7 +69,7 @@ export interface StrongswanSession {
 }
 
 export function strongswanSessions(): readonly StrongswanSession[] {
-  const file = JSON.parse(readVectors('ike/strongswan-sessions.json')) as {
+  const file = JSON.parse(readVectors('ike-crypto/strongswan-sessions.json')) as {
     sessions: readonly StrongswanSession[];
   };
   return file.sessions;
