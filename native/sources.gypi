@@ -14,6 +14,7 @@
       "native/net/static_next_hops.cc"
     ],
     "esplane_aesni_sources": [
+      "native/crypto/aesni.cc"
     ],
     "esplane_addon_sources": [
       "native/addon/addon.cc",
@@ -23,6 +24,7 @@
     ],
     "esplane_test_sources": [
       "native/test/main.cc",
+      "native/test/crypto/kernels_test.cc",
       "native/test/crypto/known_answer_test.cc",
       "native/test/net/next_hop_test.cc"
     ],

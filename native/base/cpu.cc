@@ -13,6 +13,7 @@ CpuFeatures read_features() {
   __builtin_cpu_init();
   f.aesni = __builtin_cpu_supports("aes");
   f.pclmul = __builtin_cpu_supports("pclmul");
+  f.sse41 = __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3");
   f.avx2 = __builtin_cpu_supports("avx2");
   f.vaes = __builtin_cpu_supports("vaes");
   f.vpclmul = __builtin_cpu_supports("vpclmulqdq");

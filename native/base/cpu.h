@@ -7,6 +7,7 @@ namespace esplane::base {
 struct CpuFeatures {
   bool aesni = false;      ///< AES round instructions on 128-bit registers
   bool pclmul = false;     ///< carry-less multiplication on 128-bit registers
+  bool sse41 = false;      ///< SSE 4.1 and the SSSE3 byte shuffle
   bool avx2 = false;
   bool vaes = false;       ///< AES rounds on wider registers
   bool vpclmul = false;    ///< carry-less multiplication on wider registers

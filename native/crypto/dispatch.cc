@@ -6,10 +6,14 @@
 #include <cstdlib>
 
 #include "base/bytes.h"
+#include "base/cpu.h"
 #include "crypto/aead.h"
 #include "crypto/known_answer.h"
 #include "crypto/openssl.h"
 #include "crypto/reference.h"
+#if defined(__x86_64__)
+#include "crypto/aesni.h"
+#endif
 
 namespace esplane::crypto {
 namespace {
@@ -26,6 +30,10 @@ struct Candidates {
 /// Fastest first.
 Candidates candidates() {
   Candidates c;
+#if defined(__x86_64__)
+  const base::CpuFeatures& cpu = base::cpu_features();
+  c.add_if(cpu.aesni && cpu.pclmul && cpu.sse41, kAesniKernel);
+#endif
   c.add_if(true, kOpensslKernel);
   c.add_if(true, kReferenceKernel);
   return c;

@@ -1,0 +1,534 @@
+// AES-GCM (NIST SP 800-38D) with AES-NI and PCLMULQDQ, for batches of packets.
+//
+// One packet alone leaves the CPU idle: a round of AES takes 3 to 7 cycles, one or two can start in
+// each, and a packet of 64 bytes has five blocks. So several packets are in flight at any time:
+//
+//   1. prepare: the counters of J0 and of what does not fill a tile of 8 blocks are laid end to end
+//      in one array for all packets of the batch.
+//   2. encrypt_tile: 8 of them at a time, whichever packets they are of, become keystream in place,
+//      some tiles ahead of the packet that needs them.
+//   3. crypt_tiles, crypt_tail: packet by packet, whole tiles are encrypted straight from the text
+//      with the GHASH of another tile between the AES rounds; the tail takes its keystream from
+//      the array. When sealing, GHASH is one tile behind, and at the end of a packet one packet
+//      behind, so that it never waits for the ciphertext.
+//
+// GHASH multiplies up to 32 blocks by their powers of H before one reduction.
+// Left out: nonces that are not 96 bits long (RFC 4106 §4 has none).
+#include "crypto/aesni.h"
+
+#include <algorithm>
+#include <new>
+
+#include "base/bytes.h"
+#include "crypto/clmul.h"
+
+namespace esplane::crypto {
+namespace {
+
+constexpr uint32_t kTileBlocks = 8;
+constexpr uint32_t kTileBytes = 16 * kTileBlocks;
+constexpr uint32_t kPowers = 32;
+/// J0, seven whole blocks and a partial one.
+constexpr uint32_t kMaxStreamBlocks = 9;
+
+struct AesniKey {
+  __m128i round[15];
+  GhashPower power[kPowers];
+
+  /// The power that the first of the last `blocks` blocks of a segment is multiplied by.
+  const GhashPower* power_for(uint32_t blocks) const { return power + kPowers - blocks; }
+  const GhashPower* end() const { return power + kPowers; }
+};
+static_assert(sizeof(AesniKey) <= GcmKey::kTableBytes);
+
+const AesniKey& layout(const GcmKey& key) {
+  return *std::launder(reinterpret_cast<const AesniKey*>(key.table));
+}
+
+/// Some operations of a batch that have the same number of rounds.
+struct Selection {
+  uint8_t index[GcmBatch::kCapacity];
+  uint32_t size = 0;
+};
+
+/// Keystream blocks to have ready beyond the packet in hand.
+constexpr uint32_t kLookahead = 2 * kTileBlocks;
+
+/// Keystream of the packets' tails; counters until its tile was encrypted.
+struct Stream {
+  static constexpr uint32_t kCapacity = GcmBatch::kCapacity * kMaxStreamBlocks + kTileBlocks;
+  __m128i block[kCapacity];
+  const AesniKey* key[kCapacity];  ///< only where the batch mixes keys
+  uint32_t size = 0;  ///< blocks
+  uint32_t encrypted = 0;
+  uint32_t packets = 0;
+
+  /// Counters carry the first round key, which for a 128-bit key is the key: none is left behind.
+  ~Stream() { base::wipe(block, (size + kTileBlocks) * sizeof block[0]); }
+};
+
+// --- loads and stores of less than a block -------------------------------------------------------
+
+ESPLANE_INLINE __m128i load(const void* p) {
+  return _mm_loadu_si128(static_cast<const __m128i*>(p));
+}
+
+ESPLANE_INLINE void store(void* p, __m128i v) { _mm_storeu_si128(static_cast<__m128i*>(p), v); }
+
+/// Moves bytes towards the low end by n; zeros come in at the high end. 0 <= n <= 16.
+ESPLANE_INLINE __m128i shift_down(__m128i v, uint32_t n) {
+  alignas(16) static constexpr int8_t kIndex[32] = {
+      0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+      -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+  return _mm_shuffle_epi8(v, load(kIndex + n));
+}
+
+/// Moves bytes towards the high end by n; zeros come in at the low end. 0 <= n <= 16.
+ESPLANE_INLINE __m128i shift_up(__m128i v, uint32_t n) {
+  alignas(16) static constexpr int8_t kIndex[32] = {
+      -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+      0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15};
+  return _mm_shuffle_epi8(v, load(kIndex + 16 - n));
+}
+
+/// Reads n < 16 bytes and nothing beyond them.
+ESPLANE_INLINE __m128i load_partial(const uint8_t* p, uint32_t n) {
+  alignas(16) uint8_t block[16] = {};
+  for (uint32_t i = 0; i < n; i++) block[i] = p[i];
+  return _mm_load_si128(reinterpret_cast<const __m128i*>(block));
+}
+
+ESPLANE_INLINE void store_partial(uint8_t* p, __m128i v, uint32_t n) {
+  alignas(16) uint8_t block[16];
+  _mm_store_si128(reinterpret_cast<__m128i*>(block), v);
+  for (uint32_t i = 0; i < n; i++) p[i] = block[i];
+}
+
+/// The last block of the AAD: 8 bytes of ESP header, or 12 with ESN (RFC 4106 §5).
+ESPLANE_INLINE __m128i load_aad_block(const uint8_t* p, uint32_t n) {
+  if (n == 8) return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  if (n == 12) {
+    int32_t last;
+    std::memcpy(&last, p + 8, sizeof last);
+    return _mm_insert_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)), last, 2);
+  }
+  return n == 16 ? load(p) : load_partial(p, n);
+}
+
+// --- texts ---------------------------------------------------------------------------------------
+
+/// A text and how it is cut: whole tiles, then a tail of whole blocks and perhaps a partial one.
+struct Text {
+  uint8_t* data;
+  uint32_t bytes;
+  uint32_t tiles, tail_blocks, partial_bytes;
+
+  ESPLANE_INLINE Text(uint8_t* p, uint32_t n)
+      : data(p), bytes(n), tiles(n / kTileBytes), tail_blocks(n % kTileBytes / 16),
+        partial_bytes(n % 16) {}
+
+  uint8_t* tail() const { return data + tiles * kTileBytes; }
+  /// J0's and the tail's.
+  uint32_t stream_blocks() const { return 1 + tail_blocks + (partial_bytes != 0); }
+
+  /// The partial block with zeros behind it; zeros where there is none. Where there are 16 bytes
+  /// the text's last 16 are read and shifted, so that no other memory is touched.
+  ESPLANE_INLINE __m128i load_partial_block() const {
+    if (partial_bytes == 0) return _mm_setzero_si128();
+    if (bytes < 16) [[unlikely]] return load_partial(data, bytes);
+    return shift_down(load(data + bytes - 16), 16 - partial_bytes);
+  }
+
+  /// @param before  what stands in the 16 bytes before the partial block, if there are
+  ESPLANE_INLINE void store_partial_block(__m128i v, __m128i before) const {
+    if (bytes < 16) [[unlikely]] return store_partial(data, v, bytes);
+    store(data + bytes - 16,
+          _mm_or_si128(shift_down(before, partial_bytes), shift_up(v, 16 - partial_bytes)));
+  }
+};
+
+// --- counters ------------------------------------------------------------------------------------
+
+/// Makes counter blocks that already have the first round key added (AddRoundKey).
+///
+/// The low three bits of the counter are added last: seen as bits of a counter that is a multiple
+/// of eight, they need no carry, so that each block costs one operation.
+struct Counters {
+  __m128i nonce;  ///< nonce | 0, with the round key
+
+  ESPLANE_INLINE Counters(const uint8_t* nonce_bytes, const AesniKey& key)
+      : nonce(_mm_xor_si128(load_aad_block(nonce_bytes, 12), key.round[0])) {}
+
+  /// The block of a counter that is a multiple of eight.
+  ESPLANE_INLINE __m128i multiple_of_eight(uint32_t counter) const {
+    return _mm_xor_si128(nonce, _mm_slli_si128(_mm_cvtsi32_si128(static_cast<int>(__builtin_bswap32(counter))), 12));
+  }
+
+  /// The block of that counter plus n < 8.
+  static ESPLANE_INLINE __m128i plus(__m128i block, int n) {
+    return _mm_xor_si128(block, _mm_set_epi32(n << 24, 0, 0, 0));
+  }
+
+  /// Tile t of a text: the counters from 2 + 8 t on.
+  ESPLANE_INLINE void fill_tile(__m128i* x, uint32_t t) const {
+    const __m128i low = multiple_of_eight(t * kTileBlocks);
+    const __m128i high = multiple_of_eight((t + 1) * kTileBlocks);
+#pragma GCC unroll 8
+    for (int i = 0; i < 6; i++) x[i] = plus(low, 2 + i);
+    x[6] = high;
+    x[7] = plus(high, 1);
+  }
+};
+
+// --- the three steps -----------------------------------------------------------------------------
+
+/// Step 1 for packet i: its J0 and its tail's counters join the stream.
+template <bool kOneKey>
+ESPLANE_INLINE void prepare(Stream& stream, const GcmBatch& batch, uint32_t i) {
+  const Text text(batch.text[i], batch.text_bytes[i]);
+  const AesniKey& key = layout(*batch.key[i]);
+  const Counters counters(batch.nonce[i], key);
+  __m128i* out = stream.block + stream.size;
+  out[0] = Counters::plus(counters.nonce, 1);
+  counters.fill_tile(out + 1, text.tiles);
+  if (!kOneKey) std::fill_n(stream.key + stream.size, kMaxStreamBlocks, &key);
+  stream.size += text.stream_blocks();
+}
+
+template <bool kOneKey>
+void prepare_all(Stream& stream, const GcmBatch& batch, const Selection& selection) {
+  stream.packets = selection.size;
+  for (uint32_t s = 0; s < selection.size; s++) {
+    prepare<kOneKey>(stream, batch, kOneKey ? s : selection.index[s]);
+  }
+  // The last tile is filled up with blocks that nobody uses.
+  std::fill_n(stream.block + stream.size, kTileBlocks, _mm_setzero_si128());
+  if (!kOneKey) std::fill_n(stream.key + stream.size, kTileBlocks, stream.key[stream.size - 1]);
+  stream.size = (stream.size + kTileBlocks - 1) / kTileBlocks * kTileBlocks;
+}
+
+/// Step 2: the stream's next tile becomes keystream.
+template <int kRounds, bool kOneKey>
+ESPLANE_INLINE void encrypt_tile(Stream& stream, const AesniKey& one_key) {
+  __m128i* block = stream.block + stream.encrypted;
+  const AesniKey* const* key = stream.key + stream.encrypted;
+  const auto round_key = [&](int r, uint32_t lane) {
+    return kOneKey ? one_key.round[r] : key[lane]->round[r];
+  };
+  __m128i x[kTileBlocks];
+#pragma GCC unroll 8
+  for (uint32_t i = 0; i < kTileBlocks; i++) x[i] = block[i];
+#pragma GCC unroll 16
+  for (int r = 1; r < kRounds; r++) {
+#pragma GCC unroll 8
+    for (uint32_t i = 0; i < kTileBlocks; i++) x[i] = _mm_aesenc_si128(x[i], round_key(r, i));
+  }
+#pragma GCC unroll 8
+  for (uint32_t i = 0; i < kTileBlocks; i++) {
+    block[i] = _mm_aesenclast_si128(x[i], round_key(kRounds, i));
+  }
+  stream.encrypted += kTileBlocks;
+}
+
+ESPLANE_INLINE void hash_two(const uint8_t* data, const GhashPower* power, GhashSum& sum) {
+  add_two_products(sum, reverse_bytes(load(data)), reverse_bytes(load(data + 16)), power);
+}
+
+template <int kRounds, bool kOneKey>
+ESPLANE_INLINE void encrypt_until(Stream& stream, const __m128i* end, const AesniKey& one_key) {
+  const auto needed = static_cast<uint32_t>(end - stream.block) + kLookahead;
+  while (stream.encrypted < std::min(needed, stream.size)) {
+    encrypt_tile<kRounds, kOneKey>(stream, one_key);
+  }
+}
+
+/// Encrypts or decrypts a tile of the text; between the rounds, adds the tile at `hashed` to `sum`.
+template <int kRounds, bool kHash>
+ESPLANE_INLINE void crypt_tile(const AesniKey& key, const Counters& counters, uint32_t t,
+                               uint8_t* text, const uint8_t* hashed, const GhashPower* power,
+                               GhashSum& sum) {
+  __m128i x[kTileBlocks];
+  counters.fill_tile(x, t);
+#pragma GCC unroll 16
+  for (int r = 1; r < kRounds; r++) {
+    const __m128i k = key.round[r];
+#pragma GCC unroll 8
+    for (uint32_t i = 0; i < kTileBlocks; i++) x[i] = _mm_aesenc_si128(x[i], k);
+    if (kHash && r % 2 == 0 && r <= 8) hash_two(hashed + 16 * (r - 2), power + (r - 2), sum);
+  }
+  const __m128i k = key.round[kRounds];
+#pragma GCC unroll 8
+  for (uint32_t i = 0; i < kTileBlocks; i++) {
+    store(text + 16 * i, _mm_xor_si128(_mm_aesenclast_si128(x[i], k), load(text + 16 * i)));
+  }
+}
+
+/// Walks through the powers of H. The blocks of a packet are cut into segments of at most kPowers
+/// blocks; each ends with one reduction, whose result counts as if added to the next block.
+struct Ghash {
+  const AesniKey* key;
+  const GhashPower* power;
+  uint32_t blocks_left;  ///< behind this segment, up to and including the length block
+  uint32_t tiles_left;
+  GhashSum sum;
+
+  /// @param first  the AAD's last block with what was hashed before it, or 0 if there is no AAD
+  static ESPLANE_INLINE Ghash start(const AesniKey& key, __m128i first, const Text& text) {
+    const uint32_t blocks = (text.bytes + 15) / 16 + 1;
+    uint32_t segment = blocks;
+    if (segment >= kPowers) {
+      segment = kTileBlocks * std::min(text.tiles, kPowers / kTileBlocks - 1);
+    }
+    const GhashPower* power = key.power_for(1 + segment);
+    return {&key, power + 1, blocks - segment, text.tiles, multiply(first, *power)};
+  }
+
+  /// After a tile: moves on by 8 powers, into a new segment if the old one is used up.
+  ESPLANE_INLINE void end_tile() {
+    power += kTileBlocks;
+    tiles_left--;
+    if (power != key->end()) return;
+    uint32_t segment = blocks_left;
+    if (segment > kPowers) segment = kTileBlocks * std::min(tiles_left, kPowers / kTileBlocks);
+    power = key->power_for(segment);
+    blocks_left -= segment;
+    sum = multiply(reduce(sum), *power);
+  }
+
+  ESPLANE_INLINE void add(__m128i block) { add_product(sum, block, *power++); }
+};
+
+/// The whole tiles of a text, if there are. Sealing hashes one tile behind and leaves the last one
+/// to `hash_last_tile`.
+template <int kRounds, bool kSeal>
+ESPLANE_INLINE Ghash crypt_tiles(Ghash ghash, const uint8_t* nonce, const Text& text) {
+  const AesniKey& key = *ghash.key;
+  const Counters counters(nonce, key);
+  uint32_t t = 0;
+  if (kSeal) {
+    crypt_tile<kRounds, false>(key, counters, t++, text.data, nullptr, nullptr, ghash.sum);
+  }
+  for (; t < text.tiles; t++) {
+    uint8_t* tile = text.data + t * kTileBytes;
+    crypt_tile<kRounds, true>(key, counters, t, tile, kSeal ? tile - kTileBytes : tile, ghash.power,
+                              ghash.sum);
+    ghash.end_tile();
+  }
+  return ghash;
+}
+
+/// Adds keystream to what is left of a text behind its whole tiles.
+ESPLANE_INLINE void crypt_tail(const Text& text, const __m128i* keystream) {
+  // Loaded before the block before is rewritten: no wait for a store to reach the cache.
+  const __m128i last = text.load_partial_block();
+  uint8_t* p = text.tail();
+  __m128i out = text.tiles != 0 ? load(p - 16) : _mm_setzero_si128();
+  for (uint32_t b = 0; b < text.tail_blocks; b++, p += 16) {
+    out = _mm_xor_si128(load(p), keystream[b]);
+    store(p, out);
+  }
+  if (text.partial_bytes == 0) return;
+  text.store_partial_block(_mm_xor_si128(last, keystream[text.tail_blocks]), out);
+}
+
+ESPLANE_INLINE Ghash hash_last_tile(Ghash ghash, const Text& text) {
+  const uint8_t* tile = text.tail() - kTileBytes;
+#pragma GCC unroll 8
+  for (uint32_t b = 0; b < kTileBlocks; b += 2) {
+    hash_two(tile + 16 * b, ghash.power + b, ghash.sum);
+  }
+  ghash.end_tile();
+  return ghash;
+}
+
+/// Hashes the ciphertext behind the whole tiles, and the length block.
+ESPLANE_INLINE __m128i hash_tail(Ghash ghash, const Text& text, uint32_t aad_bytes) {
+  const uint8_t* p = text.tail();
+  uint32_t b = 0;
+  for (; b + 2 <= text.tail_blocks; b += 2, p += 32) {
+    hash_two(p, ghash.power, ghash.sum);
+    ghash.power += 2;
+  }
+  if (b != text.tail_blocks) ghash.add(reverse_bytes(load(p)));
+  if (text.partial_bytes != 0) ghash.add(reverse_bytes(text.load_partial_block()));
+  ghash.add(_mm_set_epi64x(int64_t{aad_bytes} * 8, int64_t{text.bytes} * 8));
+  return reverse_bytes(reduce(ghash.sum));
+}
+
+/// Hashes all blocks of an AAD but the last one and adds the last one, unmultiplied.
+__attribute__((noinline)) __m128i hash_long_aad(const AesniKey& key, const uint8_t* aad,
+                                                uint32_t bytes) {
+  __m128i y = _mm_setzero_si128();
+  while (bytes > 16) {
+    const uint32_t segment = std::min((bytes - 1) / 16, kPowers);
+    const GhashPower* power = key.power_for(segment);
+    GhashSum sum = multiply(_mm_xor_si128(y, reverse_bytes(load(aad))), *power++);
+    for (uint32_t b = 1; b < segment; b++) {
+      add_product(sum, reverse_bytes(load(aad + 16 * b)), *power++);
+    }
+    y = reduce(sum);
+    aad += 16 * segment;
+    bytes -= 16 * segment;
+  }
+  return _mm_xor_si128(y, reverse_bytes(load_aad_block(aad, bytes)));
+}
+
+ESPLANE_INLINE __m128i first_block(const AesniKey& key, const GcmBatch& batch, uint32_t i) {
+  const uint32_t bytes = batch.aad_bytes[i];
+  if (bytes <= 16) [[likely]] return reverse_bytes(load_aad_block(batch.aad[i], bytes));
+  return hash_long_aad(key, batch.aad[i], bytes);
+}
+
+ESPLANE_INLINE Ghash start(const GcmBatch& batch, uint32_t i, const Text& text) {
+  const AesniKey& key = layout(*batch.key[i]);
+  return Ghash::start(key, first_block(key, batch, i), text);
+}
+
+// --- batches -------------------------------------------------------------------------------------
+
+/// A packet that was encrypted and is still to be hashed.
+struct Sealed {
+  uint32_t i;
+  const __m128i* keystream;
+  Ghash ghash;  ///< only where the text has whole tiles
+};
+
+/// GHASH of a packet without whole tiles is started late: there is nothing to carry along.
+ESPLANE_INLINE void write_icv(const GcmBatch& batch, const Sealed& sealed) {
+  const uint32_t i = sealed.i;
+  const Text text(batch.text[i], batch.text_bytes[i]);
+  const Ghash ghash = text.tiles != 0 ? hash_last_tile(sealed.ghash, text) : start(batch, i, text);
+  const __m128i hash = hash_tail(ghash, text, batch.aad_bytes[i]);
+  store(batch.icv[i], _mm_xor_si128(hash, sealed.keystream[0]));
+}
+
+/// Each packet's ICV is computed behind the encryption of the next packet: by then its ciphertext
+/// is there, and GHASH does not stand in the way of AES.
+template <int kRounds, bool kOneKey>
+void seal_all(const GcmBatch& batch, const Selection& selection) {
+  Stream stream;
+  prepare_all<kOneKey>(stream, batch, selection);
+  const __m128i* keystream = stream.block;
+  Sealed sealed[2];
+  for (uint32_t s = 0; s < stream.packets; s++) {
+    const uint32_t i = kOneKey ? s : selection.index[s];
+    const Text text(batch.text[i], batch.text_bytes[i]);
+    encrypt_until<kRounds, kOneKey>(stream, keystream + text.stream_blocks(), layout(*batch.key[i]));
+    sealed[s % 2].i = i;
+    sealed[s % 2].keystream = keystream;
+    if (text.tiles != 0) {
+      sealed[s % 2].ghash =
+          crypt_tiles<kRounds, true>(start(batch, i, text), batch.nonce[i], text);
+    }
+    crypt_tail(text, keystream + 1);
+    if (s > 0) write_icv(batch, sealed[(s - 1) % 2]);
+    keystream += text.stream_blocks();
+  }
+  write_icv(batch, sealed[(stream.packets - 1) % 2]);
+}
+
+template <int kRounds, bool kOneKey>
+uint64_t open_all(const GcmBatch& batch, const Selection& selection) {
+  Stream stream;
+  prepare_all<kOneKey>(stream, batch, selection);
+  const __m128i* keystream = stream.block;
+  uint64_t authentic = 0;
+  for (uint32_t s = 0; s < stream.packets; s++) {
+    const uint32_t i = kOneKey ? s : selection.index[s];
+    const Text text(batch.text[i], batch.text_bytes[i]);
+    encrypt_until<kRounds, kOneKey>(stream, keystream + text.stream_blocks(), layout(*batch.key[i]));
+    Ghash ghash = start(batch, i, text);
+    if (text.tiles != 0) ghash = crypt_tiles<kRounds, false>(ghash, batch.nonce[i], text);
+    const __m128i hash = hash_tail(ghash, text, batch.aad_bytes[i]);
+    const __m128i equal = _mm_cmpeq_epi8(_mm_xor_si128(hash, keystream[0]), load(batch.icv[i]));
+    authentic |= uint64_t{_mm_movemask_epi8(equal) == 0xffff} << i;
+    crypt_tail(text, keystream + 1);
+    keystream += text.stream_blocks();
+  }
+  return authentic;
+}
+
+template <bool kSeal, int kRounds, bool kOneKey>
+uint64_t run(const GcmBatch& batch, const Selection& selection) {
+  if constexpr (kSeal) {
+    seal_all<kRounds, kOneKey>(batch, selection);
+    return 0;
+  } else {
+    return open_all<kRounds, kOneKey>(batch, selection);
+  }
+}
+
+template <bool kSeal, bool kOneKey>
+uint64_t run(const GcmBatch& batch, const Selection& selection, uint32_t rounds) {
+  if (rounds == 10) return run<kSeal, 10, kOneKey>(batch, selection);
+  if (rounds == 12) return run<kSeal, 12, kOneKey>(batch, selection);
+  return run<kSeal, 14, kOneKey>(batch, selection);
+}
+
+bool has_one_key(const GcmBatch& batch) {
+  bool same = true;
+  for (uint32_t i = 1; i < batch.size; i++) same &= batch.key[i] == batch.key[0];
+  return same;
+}
+
+template <bool kSeal>
+uint64_t transform(const GcmBatch& batch) {
+  if (batch.size == 0) return 0;
+  if (has_one_key(batch)) return run<kSeal, true>(batch, {.size = batch.size}, batch.key[0]->rounds);
+  uint64_t authentic = 0;
+  for (const uint32_t rounds : {10u, 12u, 14u}) {
+    Selection selection;
+    for (uint32_t i = 0; i < batch.size; i++) {
+      if (batch.key[i]->rounds == rounds) selection.index[selection.size++] = static_cast<uint8_t>(i);
+    }
+    if (selection.size != 0) authentic |= run<kSeal, false>(batch, selection, rounds);
+  }
+  return authentic;
+}
+
+void seal(const GcmBatch& batch) { transform<true>(batch); }
+
+uint64_t open(const GcmBatch& batch) { return transform<false>(batch); }
+
+// --- keys ----------------------------------------------------------------------------------------
+
+/// SubWord of FIPS 197 §5.2.
+uint32_t sub_word(uint32_t word) {
+  const __m128i v = _mm_set1_epi32(static_cast<int>(word));
+  return static_cast<uint32_t>(_mm_cvtsi128_si32(_mm_aeskeygenassist_si128(v, 0)));
+}
+
+/// KeyExpansion of FIPS 197 §5.2, on little-endian words.
+void expand_round_keys(AesniKey& out, std::span<const uint8_t> key, uint32_t rounds) {
+  uint32_t words[4 * 15];
+  std::memcpy(words, key.data(), key.size());
+  const size_t key_words = key.size() / 4;
+  uint32_t round_constant = 1;
+  for (size_t i = key_words; i < 4 * (rounds + 1); i++) {
+    uint32_t word = words[i - 1];
+    if (i % key_words == 0) {
+      word = sub_word(word >> 8 | word << 24) ^ round_constant;  // RotWord, SubWord, Rcon
+      round_constant = round_constant << 1 ^ (round_constant >> 7) * 0x11b;
+    } else if (key_words == 8 && i % 8 == 4) {
+      word = sub_word(word);
+    }
+    words[i] = words[i - key_words] ^ word;
+  }
+  std::memcpy(out.round, words, 16 * (rounds + 1));
+  base::wipe(words, sizeof words);
+}
+
+void expand(GcmKey& out, std::span<const uint8_t> key) {
+  auto& k = *new (out.table) AesniKey;
+  out.rounds = static_cast<uint32_t>(key.size() / 4 + 6);
+  expand_round_keys(k, key, out.rounds);
+  __m128i h = k.round[0];  // E(K, 0^128)
+  for (uint32_t r = 1; r < out.rounds; r++) h = _mm_aesenc_si128(h, k.round[r]);
+  fill_powers(k.power, kPowers, _mm_aesenclast_si128(h, k.round[out.rounds]));
+}
+
+}  // namespace
+
+const GcmKernel kAesniKernel = {"aesni", expand, seal, open};
+
+}  // namespace esplane::crypto
