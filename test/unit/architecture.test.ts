@@ -48,7 +48,7 @@ const typescript: Record<string, Layer> = {
   api: { uses: [...below, 'config'] },
   metrics: { uses: outside },
   main: { uses: outside },
-  lab: { uses: [...outside, 'main'] },
+  lab: { uses: [...outside, 'main', 'cli'] },
   cli: { uses: [...outside, 'main', 'lab'] },
 };
 

@@ -1,0 +1,81 @@
+// Safe reclamation: what a worker may still hold is freed only when every worker has let go
+// (quiescent-state-based reclamation).
+//
+// A worker registers a Reader and calls quiescent() once per loop, where it holds no pointer from
+// the SAD or SPD; idle() before it sleeps and resume() after. Whoever unpublishes an object hands
+// it to retire(). It is destroyed, by whichever thread comes next, when all readers have been
+// quiescent or idle since. No thread ever waits.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace esplane::base {
+
+class Epoch {
+ public:
+  /// One worker's presence. Its methods are called by that worker only.
+  class Reader {
+   public:
+    /// Starts active. The Epoch must outlive it.
+    explicit Reader(Epoch& epoch);
+    ~Reader();
+    Reader(const Reader&) = delete;
+    Reader& operator=(const Reader&) = delete;
+
+    /// Holds nothing right now. Two loads and a store, unless something waits to be freed.
+    void quiescent() {
+      seen_.store(epoch_.now_.load(std::memory_order_acquire), std::memory_order_release);
+      if (epoch_.waiting_.load(std::memory_order_relaxed) != 0) epoch_.collect();
+    }
+    /// Holds nothing, and will not look anything up until resume().
+    void idle();
+    void resume();
+
+   private:
+    friend class Epoch;
+    static constexpr uint64_t kIdle = ~uint64_t{0};
+
+    Epoch& epoch_;
+    alignas(64) std::atomic<uint64_t> seen_;
+  };
+
+  Epoch() = default;
+  /// Destroys what is left. All readers are gone by then.
+  ~Epoch();
+  Epoch(const Epoch&) = delete;
+  Epoch& operator=(const Epoch&) = delete;
+
+  /// Takes an object that can no longer be looked up; null is allowed. Any thread.
+  template <typename T>
+  void retire(std::unique_ptr<T> object) {
+    if (object) retire(object.release(), [](const void* p) { delete static_cast<const T*>(p); });
+  }
+
+  /// Destroys what no reader can hold any more. Any thread; returns at once if another is at it.
+  void collect();
+
+  /// Objects that wait to be destroyed.
+  uint64_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Retired {
+    const void* object;
+    void (*destroy)(const void*);
+    uint64_t since;  ///< may go when every reader has seen this epoch
+  };
+
+  void retire(const void* object, void (*destroy)(const void*));
+  uint64_t seen_by_all() const;
+
+  std::atomic<uint64_t> now_{1};
+  std::atomic<uint64_t> waiting_{0};
+  mutable std::mutex mutex_;
+  std::vector<Reader*> readers_;
+  std::vector<Retired> retired_;
+};
+
+}  // namespace esplane::base

@@ -1,0 +1,32 @@
+// A lock for sections of some dozen instructions that several workers may enter.
+#pragma once
+
+#include <atomic>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace esplane::base {
+
+/// Meets the standard's BasicLockable: use it with std::lock_guard.
+class Spinlock {
+ public:
+  void lock() {
+    while (taken_.exchange(true, std::memory_order_acquire)) {
+      while (taken_.load(std::memory_order_relaxed)) pause();
+    }
+  }
+  void unlock() { taken_.store(false, std::memory_order_release); }
+
+ private:
+  static void pause() {
+#if defined(__x86_64__)
+    _mm_pause();
+#endif
+  }
+
+  std::atomic<bool> taken_{false};
+};
+
+}  // namespace esplane::base

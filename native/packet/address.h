@@ -1,0 +1,58 @@
+// An IP address of either family.
+#pragma once
+
+#include <arpa/inet.h>
+
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <string>
+
+namespace esplane::packet {
+
+enum class Family : uint8_t { kNone = 0, kV4 = 4, kV6 = 6 };
+
+/// An IPv4 or IPv6 address in network order. IPv4 stands in the first four bytes, the others are
+/// zero. The family is a field of its own: an IPv4-mapped IPv6 address on the wire is IPv6, and a
+/// policy for IPv4 must not match it.
+struct IpAddress {
+  uint8_t bytes[16] = {};
+  Family family = Family::kNone;
+
+  static IpAddress v4(const void* four) {
+    IpAddress a;
+    std::memcpy(a.bytes, four, 4);
+    a.family = Family::kV4;
+    return a;
+  }
+  static IpAddress v6(const void* sixteen) {
+    IpAddress a;
+    std::memcpy(a.bytes, sixteen, 16);
+    a.family = Family::kV6;
+    return a;
+  }
+  /// A numeric address, without prefix length or zone.
+  static std::optional<IpAddress> parse(const char* text) {
+    uint8_t raw[16];
+    if (inet_pton(AF_INET, text, raw) == 1) return v4(raw);
+    if (inet_pton(AF_INET6, text, raw) == 1) return v6(raw);
+    return std::nullopt;
+  }
+
+  bool is_v4() const { return family == Family::kV4; }
+  bool is_v6() const { return family == Family::kV6; }
+  /// Bytes that this family uses: 4 or 16.
+  uint32_t size() const { return is_v4() ? 4 : 16; }
+
+  bool operator==(const IpAddress& other) const {
+    return family == other.family && std::memcmp(bytes, other.bytes, sizeof bytes) == 0;
+  }
+
+  std::string text() const {
+    char out[INET6_ADDRSTRLEN];
+    const int af = is_v4() ? AF_INET : AF_INET6;
+    return inet_ntop(af, bytes, out, sizeof out) ? out : "?";
+  }
+};
+
+}  // namespace esplane::packet

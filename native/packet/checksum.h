@@ -1,0 +1,79 @@
+// The internet checksum (RFC 1071), its incremental update (RFC 1624), and completing what a
+// local TCP stack left to a network card.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/bytes.h"
+#include "packet/ip.h"
+
+namespace esplane::packet {
+
+/// Ones' complement sum of big-endian 16-bit words, not yet folded. An odd last byte counts as the
+/// high byte of a word.
+inline uint64_t checksum_add(const void* data, size_t bytes, uint64_t sum = 0) {
+  const auto* p = static_cast<const uint8_t*>(data);
+  // 32-bit words: 2^16 = 1 in ones' complement arithmetic, so their halves may be added later.
+  for (; bytes >= 4; p += 4, bytes -= 4) sum += base::load_be32(p);
+  if (bytes >= 2) {
+    sum += base::load_be16(p);
+    p += 2;
+    bytes -= 2;
+  }
+  if (bytes) sum += uint32_t{*p} << 8;
+  return sum;
+}
+
+/// The sum in 16 bits, not complemented.
+inline uint16_t checksum_fold(uint64_t sum) {
+  sum = (sum >> 32) + (sum & 0xffffffff);
+  sum = (sum >> 16) + (sum & 0xffff);
+  sum = (sum >> 16) + (sum & 0xffff);
+  sum = (sum >> 16) + (sum & 0xffff);
+  return static_cast<uint16_t>(sum);
+}
+
+/// The checksum of a range whose own checksum field is zero; zero over a range that is intact.
+inline uint16_t internet_checksum(const void* data, size_t bytes) {
+  return static_cast<uint16_t>(~checksum_fold(checksum_add(data, bytes)));
+}
+
+/// A checksum after one 16-bit word that it covers has changed (RFC 1624 §3, equation 3).
+inline uint16_t checksum_update(uint16_t checksum, uint16_t old_word, uint16_t new_word) {
+  const uint32_t sum = static_cast<uint16_t>(~checksum) + uint32_t{static_cast<uint16_t>(~old_word)} + new_word;
+  return static_cast<uint16_t>(~checksum_fold(sum));
+}
+
+/// Decrements TTL or hop limit, which must not be zero, and updates the IPv4 header checksum.
+inline void decrement_ttl(uint8_t* ip, Family family) {
+  if (family == Family::kV6) {
+    ip[kIpv6HopLimit]--;
+    return;
+  }
+  const uint16_t before = base::load_be16(ip + kIpv4Ttl);
+  ip[kIpv4Ttl]--;
+  const uint16_t checksum = base::load_be16(ip + kIpv4Checksum);
+  base::store_be16(ip + kIpv4Checksum,
+                   checksum_update(checksum, before, base::load_be16(ip + kIpv4Ttl)));
+}
+
+/// Sum over the pseudo-header of TCP, UDP or ICMPv6 (RFC 9293 §3.1, RFC 768, RFC 8200 §8.1).
+/// @param upper_bytes  upper-layer header and data
+inline uint64_t pseudo_header_add(const IpAddress& source, const IpAddress& destination,
+                                  uint8_t protocol, uint32_t upper_bytes) {
+  uint64_t sum = checksum_add(source.bytes, source.size());
+  sum = checksum_add(destination.bytes, destination.size(), sum);
+  return sum + protocol + upper_bytes;
+}
+
+/// Completes a TCP or UDP checksum that was left to the network card: then the field holds the
+/// sum over the pseudo-header only. Packets between namespaces and from a local stack arrive so.
+///
+/// A whole and intact packet whose checksum happens to equal that sum keeps it: its completion is
+/// the same number.
+/// @param ip  first byte of the packet that `header` was read from
+/// @return true if the checksum was rewritten
+bool complete_checksum(uint8_t* ip, const IpHeader& header);
+
+}  // namespace esplane::packet

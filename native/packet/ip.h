@@ -1,0 +1,94 @@
+// Header layouts of IPv4 (RFC 791), IPv6 (RFC 8200), UDP (RFC 768) and ESP (RFC 4303 §2), and the
+// one reader of IP headers: bounds-checked, into a small struct.
+//
+// IPv6 extension headers are walked to the upper-layer header (RFC 8200 §4.1). Left out: options
+// inside extension headers and IPv4 options are skipped unread; a Routing header's final
+// destination is not looked up (the address that the packet is now sent to decides).
+#pragma once
+
+#include <cstdint>
+
+#include "packet/address.h"
+#include "packet/verdict.h"
+
+namespace esplane::packet {
+
+/// Protocol numbers (IANA), as far as the dataplane treats them specially.
+enum Protocol : uint8_t {
+  kHopByHop = 0,
+  kIcmp = 1,
+  kIpv4InIp = 4,
+  kTcp = 6,
+  kUdp = 17,
+  kDccp = 33,
+  kIpv6InIp = 41,
+  kRouting = 43,
+  kFragmentHeader = 44,
+  kEsp = 50,
+  kAh = 51,
+  kIcmpV6 = 58,
+  kNoNextHeader = 59,
+  kDestinationOptions = 60,
+  kSctp = 132,
+  kMobility = 135,
+  kUdpLite = 136,
+};
+
+// Offsets and sizes in bytes. Fields are read and written with base/bytes.h, never through casts.
+inline constexpr uint32_t kIpv4HeaderBytes = 20;
+inline constexpr uint32_t kIpv4Tos = 1, kIpv4TotalLength = 2, kIpv4Id = 4, kIpv4Fragment = 6,
+                          kIpv4Ttl = 8, kIpv4Protocol = 9, kIpv4Checksum = 10, kIpv4Source = 12,
+                          kIpv4Destination = 16;
+inline constexpr uint16_t kIpv4DontFragment = 0x4000, kIpv4MoreFragments = 0x2000,
+                          kIpv4OffsetMask = 0x1fff;
+
+inline constexpr uint32_t kIpv6HeaderBytes = 40;
+inline constexpr uint32_t kIpv6PayloadLength = 4, kIpv6NextHeader = 6, kIpv6HopLimit = 7,
+                          kIpv6Source = 8, kIpv6Destination = 24;
+
+inline constexpr uint32_t kUdpHeaderBytes = 8;
+inline constexpr uint32_t kUdpSourcePort = 0, kUdpDestinationPort = 2, kUdpLength = 4,
+                          kUdpChecksum = 6;
+
+inline constexpr uint32_t kEspHeaderBytes = 8;  ///< SPI | sequence number (low 32 bits)
+inline constexpr uint32_t kEspSpi = 0, kEspSequence = 4;
+inline constexpr uint32_t kEspTrailerBytes = 2;  ///< pad length | next header, behind the padding
+
+/// What the headers of one IP packet say. Numbers are in host order.
+struct IpHeader {
+  IpAddress source;
+  IpAddress destination;
+  Family family = Family::kNone;
+  uint8_t tos = 0;           ///< IPv4 TOS, IPv6 traffic class: DSCP in the high six bits, ECN in two
+  uint8_t ttl = 0;           ///< TTL, hop limit
+  uint8_t protocol = 0;      ///< of the upper layer, behind all IPv6 extension headers
+  uint16_t header_bytes = 0; ///< from the first byte to the upper-layer header
+  uint32_t total_bytes = 0;  ///< of the packet as its header says; at most what was handed in
+
+  /// Ports of TCP, UDP, UDP-Lite, SCTP and DCCP. For ICMP and ICMPv6 both hold type << 8 | code,
+  /// for Mobility (RFC 6275) both hold type << 8 (RFC 7296 §3.13.1).
+  uint16_t source_port = 0;
+  uint16_t destination_port = 0;
+  /// False where there are none to be seen: another protocol, or a fragment other than the first.
+  /// OPAQUE in the words of RFC 4301 §4.4.1.1.
+  bool has_ports = false;
+
+  bool dont_fragment = false;     ///< IPv4 DF
+  bool more_fragments = false;
+  uint16_t fragment_offset = 0;   ///< in bytes
+
+  bool is_fragment() const { return more_fragments || fragment_offset != 0; }
+};
+
+/// Reads the headers of the packet at `data`. Touches nothing beyond `length` bytes.
+///
+/// The packet may be longer than its header says (Ethernet padding, TFC padding): the caller cuts
+/// it to `total_bytes`.
+/// @param length  bytes that may be read
+/// @return kPending; or kTooShort, kBadIpVersion, kBadIpLength, kBadIpChecksum (IPv4 header,
+///         RFC 1812 §5.2.2), with `out` unspecified. A packet that ends within the ports, ICMP
+///         type or extension header that its protocol must have is kTooShort, so that it cannot
+///         slip past an entry with ports.
+Verdict parse_ip(const uint8_t* data, uint32_t length, IpHeader& out);
+
+}  // namespace esplane::packet

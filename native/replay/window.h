@@ -1,0 +1,77 @@
+// Anti-replay: inference of extended sequence numbers and the window (RFC 4303 §3.4.3 and
+// Appendix A2), kept as a ring of bitmap words that is never shifted (RFC 6479).
+//
+// Several workers may receive on one SA. The pre-check takes no lock; the advance, which decides,
+// takes the SA's lock once for a group of packets. Left out: re-synchronisation after the loss of
+// 2^32 packets in a row (Appendix A3).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/spinlock.h"
+
+namespace esplane::replay {
+
+enum class Outcome : uint8_t {
+  kNew,
+  kOld,        ///< left of the window
+  kDuplicate,  ///< received before
+};
+
+class Window {
+ public:
+  static constexpr uint32_t kLeastPackets = 32;
+  static constexpr uint32_t kMostPackets = 131072;
+
+  /// @param packets  window size, kLeastPackets..kMostPackets; 0 switches the replay check off
+  /// @param esn      64-bit sequence numbers
+  /// @param highest  highest sequence number received so far; 0 in a fresh SA. Everything up to
+  ///                 it that is in the window counts as received.
+  /// @throws std::invalid_argument for another size
+  Window(uint32_t packets, bool esn, uint64_t highest = 0);
+
+  struct Check {
+    Outcome outcome;
+    uint64_t sequence;  ///< whole: the ICV is to be checked with it
+  };
+
+  /// Before the ICV: infers the high half (Appendix A2.2) and refuses what surely is a replay.
+  /// Changes nothing. Any thread, no lock.
+  Check check(uint32_t sequence_low) const;
+
+  /// After the ICV: checks exactly and marks as received, one number after the other, so that of
+  /// duplicates in one group the first passes.
+  /// @param sequences  whole, authenticated sequence numbers of a group of packets of this SA
+  /// @param outcomes   as many
+  void advance(std::span<const uint64_t> sequences, Outcome* outcomes);
+
+  /// Highest sequence number received with a good ICV.
+  uint64_t highest() const { return highest_.load(std::memory_order_relaxed); }
+  uint32_t packets() const { return packets_; }
+  bool esn() const { return esn_; }
+
+ private:
+  static constexpr uint32_t kWordBits = 64;
+
+  std::atomic<uint64_t>& word(uint64_t sequence) const {
+    return words_[(sequence / kWordBits) & word_mask_];
+  }
+  static uint64_t bit(uint64_t sequence) { return uint64_t{1} << (sequence % kWordBits); }
+  bool infer(uint32_t sequence_low, uint64_t highest, uint64_t& sequence) const;
+  Outcome look_up(uint64_t sequence, uint64_t highest) const;
+  Outcome advance_one(uint64_t sequence);
+  void open_words_up_to(uint64_t sequence, uint64_t highest);
+
+  // Read by every packet, written by advance() under the lock.
+  std::atomic<uint64_t> highest_;
+  std::unique_ptr<std::atomic<uint64_t>[]> words_;
+  uint32_t word_mask_;
+  uint32_t packets_;
+  bool esn_;
+  base::Spinlock lock_;
+};
+
+}  // namespace esplane::replay

@@ -1,0 +1,142 @@
+// Security associations as the packet path holds them (RFC 4301 §4.4.2.1): one inbound or
+// outbound ESP SA each, hot fields in front, on cache lines by who writes them.
+//
+// Tunnel mode and AES-GCM with a 16-byte ICV (RFC 4106). Further transforms join as fields beside
+// `key`. SAs are made and owned by the Sad (sad.h).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "crypto/aead.h"
+#include "packet/address.h"
+#include "packet/selector.h"
+#include "packet/verdict.h"
+#include "replay/window.h"
+
+namespace esplane::sad {
+
+/// IANA transform ID of AES-GCM with a 16-byte ICV (RFC 7296 §3.3.2).
+inline constexpr uint16_t kEncrAesGcm16 = 20;
+/// Explicit IV on the wire, and the salt that stays in the SA (RFC 4106 §3.1, §4).
+inline constexpr uint32_t kGcmIvBytes = 8;
+inline constexpr uint32_t kGcmSaltBytes = 4;
+
+/// What a pair of SAs is made from: the ChildSa of src/sad/sad.ts.
+struct SaParameters {
+  uint32_t inbound_spi = 0;       ///< from Sad::allocate_spi
+  uint32_t outbound_spi = 0;      ///< the peer's
+  packet::IpAddress local;        ///< outer addresses
+  packet::IpAddress remote;
+  bool udp_encapsulation = false; ///< ESP in UDP (RFC 3948), with these ports
+  uint16_t local_port = 4500;
+  uint16_t remote_port = 4500;
+
+  uint16_t encryption = kEncrAesGcm16;  ///< IANA transform ID
+  uint16_t key_bits = 128;              ///< without the salt
+  uint16_t integrity = 0;               ///< 0 with an AEAD
+  /// Keying material: key | salt (RFC 4106 §8.1). Read during the call only; the caller wipes it.
+  std::span<const uint8_t> inbound_key;
+  std::span<const uint8_t> outbound_key;
+
+  bool esn = false;
+  uint32_t replay_window = 4096;  ///< packets; 0: no replay check
+  std::vector<packet::Selector> local_selectors;
+  std::vector<packet::Selector> remote_selectors;
+
+  /// Where numbering goes on: last number sent and highest received. 0 in a fresh SA; otherwise
+  /// only under keys whose numbers up to here are spent (a state take-over, tests).
+  uint64_t outbound_sequence = 0;
+  uint64_t inbound_sequence = 0;
+};
+
+struct OutboundSa {
+  /// Sequence numbers for a group of packets: first .. first + granted - 1.
+  struct Reservation {
+    uint64_t first;
+    uint32_t granted;  ///< fewer than asked for at the end of the number space only
+  };
+
+  explicit OutboundSa(const SaParameters& parameters);
+  ~OutboundSa();
+  OutboundSa(const OutboundSa&) = delete;
+  OutboundSa& operator=(const OutboundSa&) = delete;
+
+  /// Reserves `count` sequence numbers by one atomic add. No number is ever handed out twice; the
+  /// last is 2^32-1, with ESN 2^64-1 (RFC 4303 §3.3.3). Any worker.
+  Reservation reserve(uint32_t count);
+  /// The number space will end soon: rekey now.
+  bool near_end() const { return sequence.load(std::memory_order_relaxed) >= near_end_from; }
+  /// Last number handed out.
+  uint64_t last_sequence() const { return sequence.load(std::memory_order_relaxed); }
+
+  void count(uint64_t packets_sent, uint64_t inner_bytes) {
+    packets.fetch_add(packets_sent, std::memory_order_relaxed);
+    bytes.fetch_add(inner_bytes, std::memory_order_relaxed);
+  }
+
+  // First line: read for every packet, never written after construction.
+
+  /// Outer IP header, and UDP header where the SA has one, with what every packet shares filled
+  /// in; lengths, DSCP, ECN, IPv4 ID, DF and checksum are the packet's.
+  alignas(64) uint8_t outer[48] = {};
+  uint8_t outer_bytes = 0;    ///< 20, 28, 40 or 48
+  uint8_t outer_ip_bytes = 0; ///< 20 or 40
+  bool udp_encapsulation = false;
+  bool esn = false;
+  uint8_t salt[kGcmSaltBytes] = {};
+  uint32_t spi = 0;           ///< host order
+  uint32_t inbound_spi = 0;   ///< of the pair, by which the control plane knows it
+
+  // Second line: written once for each group of packets.
+  alignas(64) std::atomic<uint64_t> sequence{0};  ///< last number handed out
+  std::atomic<uint64_t> packets{0};
+  std::atomic<uint64_t> bytes{0};                 ///< of inner packets
+  uint64_t near_end_from = 0;
+  uint64_t sequence_limit = 0;
+  uint16_t ip_id_offset = 0;  ///< so that SAs between the same hosts do not share IPv4 IDs
+
+  alignas(64) crypto::GcmKey key;
+};
+
+struct InboundSa {
+  explicit InboundSa(const SaParameters& parameters);
+  ~InboundSa();
+  InboundSa(const InboundSa&) = delete;
+  InboundSa& operator=(const InboundSa&) = delete;
+
+  void count(uint64_t packets_accepted, uint64_t inner_bytes) {
+    packets.fetch_add(packets_accepted, std::memory_order_relaxed);
+    bytes.fetch_add(inner_bytes, std::memory_order_relaxed);
+  }
+  void count_refused(packet::Verdict verdict) {
+    refused[static_cast<uint32_t>(verdict)].fetch_add(1, std::memory_order_relaxed);
+  }
+
+  // First line: read for every packet, never written after construction.
+  alignas(64) uint32_t spi = 0;  ///< host order
+  bool esn = false;
+  bool udp_encapsulation = false;
+  uint8_t salt[kGcmSaltBytes] = {};
+  /// The peer as negotiated. A NAT may change it: the pipeline compares where an authentic packet
+  /// came from.
+  uint16_t remote_port = 0;
+  packet::IpAddress remote;
+
+  // Second line: written once for each group of packets.
+  alignas(64) std::atomic<uint64_t> packets{0};
+  std::atomic<uint64_t> bytes{0};  ///< of inner packets
+  replay::Window window;
+
+  alignas(64) crypto::GcmKey key;
+
+  // Cold.
+  std::vector<packet::Selector> local_selectors;
+  std::vector<packet::Selector> remote_selectors;
+  /// Packets that found this SA and went no further, by verdict.
+  std::atomic<uint64_t> refused[packet::kVerdictCount] = {};
+};
+
+}  // namespace esplane::sad

@@ -1,0 +1,129 @@
+/**
+ * The lab's network: five namespaces in a row. The wire bridges the two WAN links, so that a tap
+ * there sees every packet between the gateways: taps on a gateway's own veth see neither what
+ * AF_XDP sends nor what XDP redirected.
+ *
+ *     host a --- gateway a ===wire=== gateway b --- host b
+ */
+import { ip, ipBatch, Namespaces, switchOffOffloads } from './namespaces.js';
+
+export interface Site {
+  readonly name: 'a' | 'b';
+  readonly hostNamespace: string;
+  readonly gatewayNamespace: string;
+  readonly host: Address;
+  /** The gateway's address towards its host. */
+  readonly lan: Address;
+  /** The gateway's address towards the other gateway. */
+  readonly wan: Address;
+  readonly networks: Address;
+}
+
+/** The same thing in both families. */
+export interface Address {
+  readonly ipv4: string;
+  readonly ipv6: string;
+}
+
+/** Names of the gateways' interfaces. */
+export const LAN = 'lan';
+export const WAN = 'wan';
+
+export interface Topology {
+  readonly a: Site;
+  readonly b: Site;
+  readonly wireNamespace: string;
+  /** The bridge in the wire's namespace, and its port to gateway a. */
+  readonly bridge: string;
+  readonly wirePort: string;
+  /** Ends what runs in the namespaces, and removes them. May be called twice. */
+  remove(): void;
+}
+
+/** Makes the network; without a gateway daemon, the kernels forward everything in clear. */
+export function makeTopology(): Topology {
+  const namespaces = new Namespaces();
+  try {
+    const wireNamespace = namespaces.add('wire');
+    const a = makeSite(namespaces, 'a', 1);
+    const b = makeSite(namespaces, 'b', 2);
+    joinSites(wireNamespace, a, b);
+    routeToEachOther(a, b);
+    return {
+      a,
+      b,
+      wireNamespace,
+      bridge: 'bridge',
+      wirePort: 'to-a',
+      remove: () => namespaces.remove(),
+    };
+  } catch (error) {
+    namespaces.remove();
+    throw error;
+  }
+}
+
+/** A host and its gateway, joined by a veth. */
+function makeSite(namespaces: Namespaces, name: 'a' | 'b', number: number): Site {
+  const site = {
+    name,
+    hostNamespace: namespaces.add(`host-${name}`),
+    gatewayNamespace: namespaces.add(`gateway-${name}`),
+    host: { ipv4: `10.${number}.0.2`, ipv6: `fd0${number}::2` },
+    lan: { ipv4: `10.${number}.0.1`, ipv6: `fd0${number}::1` },
+    wan: { ipv4: `192.0.2.${number}`, ipv6: `2001:db8::${number}` },
+    networks: { ipv4: `10.${number}.0.0/24`, ipv6: `fd0${number}::/64` },
+  };
+  const { hostNamespace, gatewayNamespace, host, lan } = site;
+  link(hostNamespace, 'eth0', gatewayNamespace, LAN);
+  ipBatch(hostNamespace, [
+    ...addresses('eth0', host),
+    `route add default via ${lan.ipv4}`,
+    `route add ::/0 via ${lan.ipv6}`,
+  ]);
+  ipBatch(gatewayNamespace, addresses(LAN, lan));
+  return site;
+}
+
+/** The wire: a bridge that floods nothing of its own. */
+function joinSites(wire: string, a: Site, b: Site): void {
+  for (const site of [a, b]) {
+    link(site.gatewayNamespace, WAN, wire, `to-${site.name}`);
+    ipBatch(site.gatewayNamespace, addresses(WAN, site.wan));
+  }
+  ipBatch(wire, [
+    'link add bridge type bridge stp_state 0 mcast_snooping 0 forward_delay 0',
+    'link set bridge addrgenmode none up',
+    'link set to-a addrgenmode none master bridge',
+    'link set to-b addrgenmode none master bridge',
+  ]);
+}
+
+/** With these routes a gateway's kernel would forward in clear: only the gateway keeps it from it. */
+function routeToEachOther(a: Site, b: Site): void {
+  for (const [here, there] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    ipBatch(here.gatewayNamespace, [
+      `route add ${there.networks.ipv4} via ${there.wan.ipv4}`,
+      `route add ${there.networks.ipv6} via ${there.wan.ipv6}`,
+    ]);
+  }
+}
+
+/** Joins two namespaces by a veth, both ends up. */
+export function link(here: string, device: string, there: string, peer: string): void {
+  ip(`link add ${device} netns ${here} type veth peer name ${peer} netns ${there}`.split(' '));
+  for (const [namespace, name] of [
+    [here, device],
+    [there, peer],
+  ] as const) {
+    switchOffOffloads(namespace, name);
+    ip(['-n', namespace, 'link', 'set', name, 'up']);
+  }
+}
+
+function addresses(device: string, { ipv4, ipv6 }: Address): string[] {
+  return [`address add ${ipv4}/24 dev ${device}`, `address add ${ipv6}/64 dev ${device} nodad`];
+}
