@@ -15,6 +15,11 @@ export interface DataplaneOptions {
   readonly frameBytes: 2048 | 4096;
   /** Pin worker i to this CPU; undefined: not pinned. */
   readonly cpus?: readonly number[];
+  /**
+   * Name of the TUN through which packets go back to the kernel, at most 15 characters; undefined:
+   * no TUN is made, and such packets are dropped by name (memory and pcap ports).
+   */
+  readonly tunName?: string;
   /** Switch the transform off and forward plainly (the control run of benchmarks and labs). */
   readonly plainForwarding?: boolean;
 }

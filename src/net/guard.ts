@@ -90,24 +90,33 @@ function renderEntry(entry: SpdEntry): string[] {
       // ICMP types are not written as rules: a drop holds the whole protocol, a bypass none of it.
       if (bypass && !(isExact(from) && isExact(to))) return [];
       const match = renderMatch(from, to);
-      return match === undefined ? [] : [`${match} ${bypass ? 'return' : 'counter drop'}`];
+      if (match === undefined) return [];
+      if (bypass) return [`${match.addresses}${match.ports} return`];
+      // A fragment without ports may be of the very packet that the ports are meant to hold.
+      const fragments = match.ports === '' ? [] : [`${match.addresses} ${FRAGMENT[from.family]}`];
+      return [`${match.addresses}${match.ports}`, ...fragments].map(
+        (rule) => `${rule} counter drop`,
+      );
     }),
   );
 }
 
+/** Not the first fragment of a packet. */
+const FRAGMENT = { 4: 'ip frag-off & 0x1fff != 0', 6: 'frag frag-off != 0' } as const;
+
 /** Undefined where no packet can match both. */
-function renderMatch(from: TrafficSelector, to: TrafficSelector): string | undefined {
+function renderMatch(
+  from: TrafficSelector,
+  to: TrafficSelector,
+): { addresses: string; ports: string } | undefined {
   if (from.family !== to.family) return undefined;
   const protocol = from.protocol === 0 ? to.protocol : from.protocol;
   if (to.protocol !== 0 && to.protocol !== protocol) return undefined;
   const ip = from.family === 4 ? 'ip' : 'ip6';
-  return [
-    `${ip} saddr ${renderAddresses(from)}`,
-    `${ip} daddr ${renderAddresses(to)}`,
-    ...(protocol === 0 ? [] : [`meta l4proto ${protocol}`]),
-    ...renderPorts('sport', from),
-    ...renderPorts('dport', to),
-  ].join(' ');
+  const addresses = `${ip} saddr ${renderAddresses(from)} ${ip} daddr ${renderAddresses(to)}`;
+  const l4 = protocol === 0 ? '' : ` meta l4proto ${protocol}`;
+  const ports = [...renderPorts('sport', from), ...renderPorts('dport', to)];
+  return { addresses: `${addresses}${l4}`, ports: ports.map((port) => ` ${port}`).join('') };
 }
 
 /** Whether the rule of a selector matches exactly what the selector does. */

@@ -18,7 +18,9 @@ export type ToWorker =
   /** Answered with `view`. */
   | { readonly type: 'view'; readonly id: number }
   /** Delete everything; answered with `stopped` once no IKE SA is left. */
-  | { readonly type: 'stop' };
+  | { readonly type: 'stop' }
+  /** End the thread; SAs are dropped as they are. */
+  | { readonly type: 'close' };
 
 type Told = Extract<Effect, { type: 'send' | 'ike-established' | 'ike-closed' | 'failed' | 'log' }>;
 
@@ -26,12 +28,18 @@ export type FromWorker =
   | { readonly type: 'ready' }
   | Told
   | { readonly type: 'compute'; readonly id: string; readonly job: PortableJob }
-  /** What becomes of an inbound SPI, so that nothing is left behind if the worker dies. */
-  | { readonly type: 'spi'; readonly spi: EspSpi; readonly state: SpiState }
+  /**
+   * What becomes of an inbound SPI, so that nothing is left behind if the worker dies; with
+   * `installed`, for which policy.
+   */
+  | {
+      readonly type: 'spi';
+      readonly spi: EspSpi;
+      readonly state: 'reserved' | 'installed' | 'free';
+      readonly policy?: string;
+    }
   | { readonly type: 'view'; readonly id: number; readonly ikeSas: readonly IkeSaView[] }
   | { readonly type: 'stopped' };
-
-export type SpiState = 'reserved' | 'installed' | 'free';
 
 /** Posts to the main thread; the listed memory is moved. */
 export type PostToMain = (message: FromWorker, transfer?: readonly ArrayBuffer[]) => void;

@@ -1,0 +1,163 @@
+/**
+ * One shard of the IKE SAs: a protocol core, its timers, and the application of its effects.
+ * Runs in a worker thread (ike-worker.ts), or in the main thread for tests and the in-process
+ * lab. All that leaves it goes through `post`.
+ */
+import { randomFillSync } from 'node:crypto';
+import { belongsInPool, runJob } from '../crypto/jobs.js';
+import type { Effect, Environment, Event, IkeSaView, Job, Milliseconds } from '../ike/event.js';
+import { Timers } from '../net/timers.js';
+import type { Connection } from '../policy/connection.js';
+import type { Sad } from '../sad/sad.js';
+import type { PostToMain, ToWorker } from './messages.js';
+import { packJob, transferOf, unpackConnection, unpackResult } from './portable.js';
+import { makeIkeSpi } from './shard-map.js';
+
+/** What a shard needs of the protocol core; `Ike` of ike/ike.ts. */
+export interface Core {
+  setConnections(connections: readonly Connection[]): void;
+  handle(event: Event): Effect[];
+  ikeSas(): readonly IkeSaView[];
+}
+
+export interface ShardOptions {
+  readonly shard: number;
+  readonly shards: number;
+  readonly makeCore: (environment: Environment) => Core;
+  readonly sad: Sad;
+  readonly now: () => Milliseconds;
+  readonly post: PostToMain;
+}
+
+/** An event before its time is set. */
+type Untimed = Event extends infer E ? (E extends Event ? Omit<E, 'at'> : never) : never;
+
+export class IkeShard {
+  readonly #core: Core;
+  readonly #sad: Sad;
+  readonly #now: () => Milliseconds;
+  readonly #post: PostToMain;
+  readonly #timers = new Timers((timer) => this.#handle({ type: 'timer', timer }));
+  #connections: readonly Connection[] = [];
+  #stopping = false;
+
+  constructor({ shard, shards, makeCore, sad, now, post }: ShardOptions) {
+    this.#sad = sad;
+    this.#now = now;
+    this.#post = post;
+    const random = (octets: number) => randomFillSync(new Uint8Array(octets));
+    this.#core = makeCore({
+      random,
+      allocateIkeSpi: () => makeIkeSpi(shard, shards, random),
+      allocateSpi: () => {
+        const spi = sad.allocateSpi();
+        post({ type: 'spi', spi, state: 'reserved' });
+        return spi;
+      },
+      releaseSpi: (spi) => {
+        sad.releaseSpi(spi);
+        post({ type: 'spi', spi, state: 'free' });
+      },
+    });
+  }
+
+  receive(message: ToWorker): void {
+    switch (message.type) {
+      case 'connections':
+        this.#setConnections(message.connections.map(unpackConnection));
+        break;
+      case 'computed':
+        this.#handle({ ...message, result: unpackResult(message.result) });
+        break;
+      case 'view':
+        this.#post({ type: 'view', id: message.id, ikeSas: this.#core.ikeSas() });
+        break;
+      case 'close':
+        this.close();
+        break;
+      case 'stop':
+        this.#stopping = true;
+        this.#handle(message);
+        break;
+      default:
+        this.#handle(message);
+    }
+  }
+
+  /** No timer fires afterwards, and the keys are wiped. The core's SAs are dropped as they are. */
+  close(): void {
+    this.#timers.clear();
+    this.#setConnections([]);
+  }
+
+  #setConnections(connections: readonly Connection[]): void {
+    const before = this.#connections;
+    this.#connections = connections;
+    this.#core.setConnections(connections);
+    for (const { psk } of before) psk.wipe();
+  }
+
+  #handle(event: Untimed): void {
+    try {
+      const effects = this.#core.handle({ ...event, at: this.#now() } as Event);
+      for (const effect of effects) this.#apply(effect);
+    } catch (error) {
+      // A bug of ours must not let one message end the SAs of all peers.
+      const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      const message = `the IKE core failed on a ${event.type} event: ${reason}`;
+      this.#post({ type: 'log', level: 'error', message });
+    }
+    if (this.#stopping && this.#core.ikeSas().length === 0) {
+      this.#stopping = false;
+      this.#post({ type: 'stopped' });
+    }
+  }
+
+  #apply(effect: Effect): void {
+    switch (effect.type) {
+      case 'start-timer':
+        this.#timers.start(effect.timer, effect.delay);
+        break;
+      case 'cancel-timer':
+        this.#timers.cancel(effect.timer);
+        break;
+      case 'compute':
+        this.#compute(effect.id, effect.job);
+        break;
+      case 'install-child':
+        this.#install(effect.sa);
+        break;
+      case 'remove-child':
+        this.#sad.remove(effect.inboundSpi);
+        this.#post({ type: 'spi', spi: effect.inboundSpi, state: 'free' });
+        break;
+      default:
+        this.#post(effect);
+    }
+  }
+
+  /** A cheap job is done here, in a turn of its own; a dear one goes to the pool. */
+  #compute(id: string, job: Job): void {
+    if (belongsInPool(job)) {
+      const packed = packJob(job);
+      this.#post({ type: 'compute', id, job: packed }, transferOf(packed));
+      return;
+    }
+    setImmediate(() => this.#handle({ type: 'computed', job: id, result: runJob(job) }));
+  }
+
+  #install(sa: Extract<Effect, { type: 'install-child' }>['sa']): void {
+    try {
+      this.#sad.install(sa);
+      const { inboundSpi: spi, policy } = sa;
+      this.#post({ type: 'spi', spi, state: 'installed', policy });
+    } catch (error) {
+      const explanation = `cannot install the ESP SAs: ${error instanceof Error ? error.message : error}`;
+      const connection = sa.policy.split('/')[0];
+      this.#post({ type: 'failed', connection, notify: 'TEMPORARY_FAILURE', explanation });
+    } finally {
+      sa.inboundKey.wipe();
+      sa.outboundKey.wipe();
+    }
+  }
+}

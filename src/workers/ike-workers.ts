@@ -1,0 +1,299 @@
+/**
+ * All IKE workers together: datagrams go to the shard that they belong to, effects come back and
+ * are carried out, and what has to be known across shards is kept here: half-open SAs by address
+ * and established ones by identity. A worker that dies is replaced; its SAs are removed.
+ */
+import { randomBytes } from 'node:crypto';
+import { assertNever } from '../crypto/assert-never.js';
+import type { IkeSaView, Milliseconds } from '../ike/event.js';
+import type { Log } from '../log.js';
+import type { Datagram, Transport } from '../net/transport.js';
+import type { Connection } from '../policy/connection.js';
+import type { EspSpi, Sad } from '../sad/sad.js';
+import { EXCHANGE, type PeekedHeader, peekHeader, ZERO_IKE_SPI } from '../wire/index.js';
+import { HalfOpenTable } from './half-open.js';
+import { ConnectionKeeper } from './keeper.js';
+import type { OpenLink, WorkerLink } from './link.js';
+import type { FromWorker, ToWorker } from './messages.js';
+import type { JobRunner } from './pool.js';
+import { packConnection, transferOf } from './portable.js';
+import { SaIndex } from './sa-index.js';
+import { ShardMap } from './shard-map.js';
+
+export interface IkeWorkersOptions {
+  readonly shards: number;
+  readonly connections: readonly Connection[];
+  readonly openLink: OpenLink;
+  readonly transport: Transport;
+  readonly jobs: JobRunner;
+  /** For what a worker that died has left behind. */
+  readonly sad: Sad;
+  readonly halfOpenPerAddress: number;
+  readonly now: () => Milliseconds;
+  readonly log: Log;
+}
+
+/** Datagrams that did not reach a worker, by reason. */
+export type IkeDrop = 'ike-malformed' | 'ike-version-1' | 'ike-half-open-limit' | 'ike-overload';
+
+/** A worker with more messages than this waiting gets no further datagrams. */
+const MAX_BACKLOG = 2048;
+const RESTART_MS = 1_000;
+const VIEW_MS = 2_000;
+
+interface Slot {
+  link: WorkerLink;
+  /** Inbound SPIs by what is known of them; the policy once installed. */
+  readonly spis: Map<EspSpi, string | undefined>;
+  stopped: boolean;
+}
+
+export class IkeWorkers {
+  readonly keeper: ConnectionKeeper;
+  readonly #options: IkeWorkersOptions;
+  readonly #map: ShardMap;
+  readonly #halfOpen: HalfOpenTable;
+  readonly #index = new SaIndex();
+  readonly #slots: Slot[];
+  readonly #drops = new Map<IkeDrop, number>();
+  readonly #views = new Map<number, (ikeSas: readonly IkeSaView[]) => void>();
+  #nextView = 0;
+  #stopping = false;
+  #allStopped: () => void = () => {};
+
+  constructor(options: IkeWorkersOptions) {
+    this.#options = options;
+    this.#map = new ShardMap(options.shards, randomBytes(32));
+    this.#halfOpen = new HalfOpenTable(options.halfOpenPerAddress, options.now);
+    this.#slots = Array.from({ length: options.shards }, (_, shard) => this.#openSlot(shard));
+    this.keeper = new ConnectionKeeper({
+      connections: options.connections,
+      initiate: (connection, child) => this.#initiate(connection, child),
+      terminate: (connection) => this.#postAll({ type: 'terminate', connection }),
+      isUp: (connection) => this.#isUp(connection),
+      log: options.log,
+    });
+    options.transport.onDatagram((datagram) => this.#deliver(datagram));
+  }
+
+  drops(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#drops);
+  }
+
+  /** IKE SAs of all workers; those of a worker that does not answer in time are missing. */
+  async ikeSas(): Promise<IkeSaView[]> {
+    const views = await Promise.all(this.#slots.map((slot) => this.#view(slot)));
+    return views.flat();
+  }
+
+  /** Deletes all SAs and waits for the peers' answers, but not for long. */
+  async stop(patienceMs: Milliseconds): Promise<void> {
+    this.#stopping = true;
+    this.keeper.stop();
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, patienceMs);
+      this.#allStopped = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      this.#postAll({ type: 'stop' });
+    });
+    await Promise.all(this.#slots.map(({ link }) => link.close()));
+  }
+
+  // Workers.
+
+  #openSlot(shard: number): Slot {
+    const { openLink, shards, connections } = this.#options;
+    const link = openLink(shard, shards, {
+      message: (message) => this.#receive(shard, message),
+      died: (reason) => this.#replace(shard, reason),
+    });
+    const packed = connections.map(packConnection);
+    link.post(
+      { type: 'connections', connections: packed },
+      packed.map(({ psk }) => psk),
+    );
+    return { link, spis: new Map(), stopped: false };
+  }
+
+  /** Removes what the dead worker had, and starts another a little later. */
+  #replace(shard: number, reason: string): void {
+    const { log, sad } = this.#options;
+    const slot = this.#slots[shard]!;
+    log.error(`IKE worker ${shard} died, its SAs are removed: ${reason}`, { shard });
+    for (const [spi, policy] of slot.spis) {
+      if (policy === undefined) sad.releaseSpi(spi);
+      else sad.remove(spi);
+    }
+    slot.spis.clear();
+    this.#settleStopped(slot);
+    if (this.#stopping) return;
+    setTimeout(() => {
+      if (this.#stopping) return;
+      this.#slots[shard] = this.#openSlot(shard);
+      for (const { connection } of this.#index.removeShard(shard)) this.keeper.closed(connection);
+    }, RESTART_MS);
+  }
+
+  #post(shard: number, message: ToWorker): void {
+    this.#slots[shard]!.link.post(message);
+  }
+
+  #postAll(message: ToWorker): void {
+    for (const { link } of this.#slots) link.post(message);
+  }
+
+  #view(slot: Slot): Promise<readonly IkeSaView[]> {
+    const id = this.#nextView++;
+    return new Promise((resolve) => {
+      const answer = (ikeSas: readonly IkeSaView[]) => {
+        clearTimeout(timer);
+        this.#views.delete(id);
+        resolve(ikeSas);
+      };
+      const timer = setTimeout(() => answer([]), VIEW_MS);
+      this.#views.set(id, answer);
+      slot.link.post({ type: 'view', id });
+    });
+  }
+
+  /** The worker that has an IKE SA of the connection can add to it; else any one will do. */
+  #initiate(connection: string, child: string | undefined): void {
+    const [existing] = this.#index.ofConnection(connection);
+    const shard = existing?.shard ?? this.#map.ofConnection(connection);
+    this.#post(shard, { type: 'initiate', connection, ...(child === undefined ? {} : { child }) });
+  }
+
+  #isUp(connection: string): boolean {
+    return this.#slots.some(({ spis }) =>
+      [...spis.values()].some((policy) => policy?.startsWith(`${connection}/`)),
+    );
+  }
+
+  // Datagrams.
+
+  #deliver({ local, remote, data }: Datagram): void {
+    const header = peekHeader(data);
+    const refusal = this.#refuse(header, remote.address, data.length);
+    if (header === undefined || refusal !== undefined) {
+      const reason = refusal ?? 'ike-malformed';
+      this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + 1);
+      return;
+    }
+    // Memory of its own, so that it can be moved.
+    const bytes = new Uint8Array(data);
+    const message: ToWorker = { type: 'datagram', local, remote, data: bytes };
+    this.#slots[this.#map.ofMessage(header, remote.address)]!.link.post(message, [bytes.buffer]);
+  }
+
+  /** What is wrong before anything is decoded; RFC 7296 §2.21 lets all of it go unanswered. */
+  #refuse(header: PeekedHeader | undefined, source: string, octets: number): IkeDrop | undefined {
+    if (header === undefined || header.length !== octets) return 'ike-malformed';
+    if (header.majorVersion < 2) return 'ike-version-1';
+    const { link } = this.#slots[this.#map.ofMessage(header, source)]!;
+    if (link.backlog() > MAX_BACKLOG) return 'ike-overload';
+    const admitted = !isInitRequest(header) || this.#halfOpen.admit(source, header.initiatorSpi);
+    return admitted ? undefined : 'ike-half-open-limit';
+  }
+
+  #send({ local, remote, marker, data }: Extract<FromWorker, { type: 'send' }>): void {
+    const header = peekHeader(data);
+    if (header?.exchangeType === EXCHANGE.IKE_SA_INIT) {
+      const { initiatorSpi, responderSpi } = header;
+      if (!header.response) this.#halfOpen.initiated(remote.address, initiatorSpi);
+      else if (responderSpi !== ZERO_IKE_SPI) {
+        this.#halfOpen.answered(remote.address, initiatorSpi, responderSpi);
+      }
+    }
+    this.#options.transport.send(local, remote, marker, data);
+  }
+
+  // What workers tell.
+
+  #receive(shard: number, message: FromWorker): void {
+    const slot = this.#slots[shard]!;
+    switch (message.type) {
+      case 'ready':
+        break;
+      case 'send':
+        this.#send(message);
+        break;
+      case 'compute':
+        void this.#compute(slot, message);
+        break;
+      case 'spi':
+        this.#noteSpi(slot, message);
+        break;
+      case 'ike-established':
+        this.#established(shard, message);
+        break;
+      case 'ike-closed':
+        this.#closed(message);
+        break;
+      case 'failed':
+        this.#failed(message);
+        break;
+      case 'log':
+        this.#log(message);
+        break;
+      case 'view':
+        this.#views.get(message.id)?.(message.ikeSas);
+        break;
+      case 'stopped':
+        this.#settleStopped(slot);
+        break;
+      default:
+        assertNever(message);
+    }
+  }
+
+  async #compute(slot: Slot, message: Extract<FromWorker, { type: 'compute' }>): Promise<void> {
+    const result = await this.#options.jobs.run(message.job);
+    slot.link.post({ type: 'computed', job: message.id, result }, transferOf(result));
+  }
+
+  #noteSpi(slot: Slot, { spi, state, policy }: Extract<FromWorker, { type: 'spi' }>): void {
+    if (state === 'free') slot.spis.delete(spi);
+    else slot.spis.set(spi, policy);
+    if (policy !== undefined) this.keeper.childInstalled(policy.split('/')[0]!);
+  }
+
+  #established(shard: number, message: Extract<FromWorker, { type: 'ike-established' }>): void {
+    const { ikeSpi, connection, peerIdentity, initialContact } = message;
+    const establishedAt = this.#options.now();
+    const begunAt = this.#halfOpen.settle(ikeSpi) ?? establishedAt;
+    const sa = { ikeSpi, shard, connection, peerIdentity, begunAt, establishedAt };
+    for (const old of this.#index.add(sa, initialContact)) {
+      this.#post(old.shard, { type: 'superseded', ikeSpi: old.ikeSpi });
+    }
+  }
+
+  #closed({ ikeSpi, connection, reason }: Extract<FromWorker, { type: 'ike-closed' }>): void {
+    this.#halfOpen.settle(ikeSpi);
+    this.#index.remove(ikeSpi);
+    this.#options.log.info(`IKE SA closed: ${reason}`, { connection, ikeSpi });
+    if (connection !== undefined) this.keeper.closed(connection);
+  }
+
+  #failed({ connection, notify, explanation }: Extract<FromWorker, { type: 'failed' }>): void {
+    this.#options.log.warn(explanation, { connection, notify });
+    this.keeper.failed(connection, explanation);
+  }
+
+  #log(entry: Extract<FromWorker, { type: 'log' }>): void {
+    const { connection, ikeSpi } = entry;
+    this.#options.log[entry.level](entry.message, { connection, ikeSpi });
+  }
+
+  #settleStopped(slot: Slot): void {
+    slot.stopped = true;
+    if (this.#slots.every(({ stopped }) => stopped)) this.#allStopped();
+  }
+}
+
+/** The first message of all: no responder SPI yet. */
+function isInitRequest(header: PeekedHeader): boolean {
+  const { exchangeType, response, responderSpi } = header;
+  return exchangeType === EXCHANGE.IKE_SA_INIT && !response && responderSpi === ZERO_IKE_SPI;
+}
