@@ -5,13 +5,13 @@
 import type { Secret } from '../crypto/secret.js';
 import type { PortOptions, SpdEntry } from '../dataplane/dataplane.js';
 import type { Connection } from '../policy/connection.js';
+import { type Identity, parseIdentity } from '../policy/identity.js';
 import type { Proposal } from '../policy/proposal.js';
+import { DEFAULT_ESP, DEFAULT_IKE, parseProposal } from '../policy/proposal.js';
 import { parseSelector } from '../wire/index.js';
 import { defaultApiSocket, type GatewayConfig } from './gateway-config.js';
-import { parseIdentity } from './identity.js';
 import type { ParsedConfig } from './parse.js';
 import { ConfigError, type ConfigProblem } from './problem.js';
-import { DEFAULT_ESP, DEFAULT_IKE, parseProposal } from './proposals.js';
 import type { ConfigFile, ConnectionFile, PolicyFile } from './schema.js';
 import { type Complain, checkConnection, checkInterfaces } from './semantics.js';
 
@@ -38,7 +38,7 @@ export function buildGateway(parsed: ParsedConfig, readSecret: ReadSecret): Gate
     const psk = readSecret(name, entry, complain);
     const ike = readProposals(name, 'ike', entry.ike ?? DEFAULT_IKE, complain);
     const esp = readProposals(name, 'esp', entry.esp ?? DEFAULT_ESP, complain);
-    return psk === undefined ? [] : [buildConnection(name, entry, psk, ike, esp)];
+    return psk === undefined ? [] : [buildConnection(name, entry, psk, ike, esp, complain)];
   });
   if (problems.length > 0) {
     for (const connection of connections) connection.psk.wipe();
@@ -87,18 +87,36 @@ function readProposals(
   });
 }
 
+function readIdentity(
+  name: string,
+  side: 'local' | 'remote',
+  text: string,
+  complain: Complain,
+): Identity {
+  try {
+    return parseIdentity(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    complain(['connection', name, side, 'id'], `found "${text}"`, reason);
+    return { type: 0, data: new Uint8Array(0) };
+  }
+}
+
 function buildConnection(
   name: string,
   entry: ConnectionFile,
   psk: Secret,
   ikeProposals: readonly Proposal[],
   espProposals: readonly Proposal[],
+  complain: Complain,
 ): Connection {
   const { local, remote } = entry;
+  const identity = (side: 'local' | 'remote') =>
+    readIdentity(name, side, entry[side].id ?? entry[side].address, complain);
   return {
     name,
-    local: { address: local.address, identity: parseIdentity(local.id ?? local.address) },
-    remote: { address: remote.address, identity: parseIdentity(remote.id ?? remote.address) },
+    local: { address: local.address, identity: identity('local') },
+    remote: { address: remote.address, identity: identity('remote') },
     psk,
     ikeProposals,
     start: entry.start,

@@ -1,7 +1,16 @@
 /**
  * A proposal as policy sees it: for each transform type the acceptable transforms in order of
- * preference (RFC 7296 §3.3). The wire form, with its numbers and SPIs, is made from it.
+ * preference (RFC 7296 §3.3). The wire form, with its numbers and SPIs, is made from it in
+ * `suite.ts`.
+ *
+ * As text it is algorithms joined by `-`, such as `aes128gcm16-prfsha256-x25519`,
+ * `aes256-sha256-modp2048` or, for ESP, `aes128gcm16-esn`.
  */
+import { TRANSFORM } from '../wire/index.js';
+import { type Algorithm, algorithmName, sameAlgorithm, WORDS, type Word } from './algorithm.js';
+
+export type { Algorithm } from './algorithm.js';
+
 export interface Proposal {
   readonly protocol: 'ike' | 'esp';
   readonly encryption: readonly Algorithm[];
@@ -12,8 +21,93 @@ export interface Proposal {
   readonly esn: readonly boolean[];
 }
 
-/** A transform ID of its IANA registry, with the key length attribute where it has one. */
-export interface Algorithm {
-  readonly id: number;
-  readonly keyBits?: number;
+/**
+ * What is proposed where the configuration says nothing (RFC 8247 §2, RFC 8221 §5). The first key
+ * exchange is the one that an initiator guesses.
+ */
+export const DEFAULT_IKE: readonly string[] = [
+  'aes256gcm16-aes128gcm16-prfsha384-prfsha256-x25519-ecp256-ecp384-modp3072-modp2048',
+  'aes256-aes128-sha384-sha256-x25519-ecp256-ecp384-modp3072-modp2048',
+];
+export const DEFAULT_ESP: readonly string[] = ['aes256gcm16-aes128gcm16'];
+
+/**
+ * Reads a proposal.
+ * @throws RangeError  that says which word is unknown, what is missing, and what is allowed
+ */
+export function parseProposal(protocol: 'ike' | 'esp', text: string): Proposal {
+  const words = text.split('-').map((word) => wordOf(protocol, word));
+  const of = <P extends Word['part']>(part: P) =>
+    words.filter((word): word is Extract<Word, { part: P }> => word.part === part);
+  const integrity = of('integrity');
+  const prf = of('prf').map(({ algorithm }) => algorithm);
+  const proposal: Proposal = {
+    protocol,
+    encryption: unique(of('encryption').map(({ algorithm }) => algorithm)),
+    // As with strongSwan, an integrity algorithm brings its PRF unless one is named.
+    prf: unique(prf.length > 0 ? prf : integrity.map((word) => word.prf)),
+    integrity: unique(integrity.map(({ algorithm }) => algorithm)),
+    keyExchange: unique(of('keyExchange').map(({ algorithm }) => algorithm)),
+    esn: esnOf(
+      protocol,
+      of('esn').map(({ esn }) => esn),
+    ),
+  };
+  const aeads = of('encryption').map(({ aead }) => aead);
+  const problem = problemWith(proposal, aeads);
+  if (problem !== undefined) throw new RangeError(`"${text}" ${problem}`);
+  return proposal;
+}
+
+function wordOf(protocol: 'ike' | 'esp', text: string): Word {
+  const words = WORDS[protocol];
+  const word = Object.hasOwn(words, text) ? words[text] : undefined;
+  if (word !== undefined) return word;
+  const allowed = Object.keys(words).join(', ');
+  throw new RangeError(`unknown algorithm "${text}"; allowed for ${protocol}: ${allowed}`);
+}
+
+/** RFC 7296 §3.3.2: both values are offered unless one is asked for; ESN is preferred. */
+function esnOf(protocol: 'ike' | 'esp', named: readonly boolean[]): readonly boolean[] {
+  if (protocol === 'ike') return [];
+  return named.length === 0 ? [true, false] : [...new Set(named)];
+}
+
+/** RFC 7296 §3.3.3 lists the transform types that each protocol needs. */
+function problemWith(proposal: Proposal, aeads: readonly boolean[]): string | undefined {
+  const { protocol, prf, integrity, keyExchange } = proposal;
+  if (aeads.length === 0) return 'has no encryption algorithm, such as aes256gcm16';
+  if (aeads.includes(true) && aeads.includes(false)) {
+    return 'mixes AES-GCM and AES-CBC, which need proposals of their own (RFC 7296 §3.3)';
+  }
+  if (aeads.includes(true) && integrity.length > 0) {
+    return 'has an integrity algorithm beside AES-GCM, which needs none; write prfsha256 for a PRF';
+  }
+  if (!aeads.includes(true) && integrity.length === 0) {
+    return 'has no integrity algorithm, such as sha256';
+  }
+  if (protocol === 'ike' && prf.length === 0) return 'has no PRF, such as prfsha256';
+  if (protocol === 'ike' && keyExchange.length === 0) return 'has no key exchange, such as x25519';
+  return undefined;
+}
+
+function unique(algorithms: readonly Algorithm[]): Algorithm[] {
+  return algorithms.filter(
+    (algorithm, i) => algorithms.findIndex((other) => sameAlgorithm(algorithm, other)) === i,
+  );
+}
+
+/** Such as `AES_GCM_16_256 or AES_GCM_16_128 / PRF_HMAC_SHA2_256 / CURVE25519`. */
+export function formatProposal(proposal: Proposal): string {
+  const names = (type: number, algorithms: readonly Algorithm[]) =>
+    algorithms.map((algorithm) => algorithmName(type, algorithm)).join(' or ');
+  return [
+    names(TRANSFORM.ENCR, proposal.encryption),
+    names(TRANSFORM.INTEG, proposal.integrity),
+    names(TRANSFORM.PRF, proposal.prf),
+    names(TRANSFORM.KE, proposal.keyExchange),
+    proposal.esn.map((esn) => (esn ? 'ESN' : 'NO_ESN')).join(' or '),
+  ]
+    .filter((part) => part !== '')
+    .join(' / ');
 }

@@ -1,0 +1,227 @@
+/**
+ * Negotiation of algorithms (RFC 7296 §2.7, §3.3): proposals as they are offered, the choice of a
+ * responder, the check of that choice by the initiator.
+ *
+ * The responder decides by its own order: §2.7 leaves the choice to it, and the order in the
+ * configuration is what its administrator wants. Within what is acceptable, the key exchange that
+ * the initiator has already sent is taken, which saves a round trip (§1.2).
+ *
+ * Left out: the additional key exchanges of RFC 9370; a proposal that asks for them is passed
+ * over (§3.3.6), and peers offer another without.
+ */
+import {
+  INTEG,
+  PROTOCOL,
+  SEQUENCE_NUMBERS,
+  TRANSFORM,
+  TRANSFORM_ATTRIBUTE,
+  type WireProposal,
+  type WireTransform,
+} from '../wire/index.js';
+import { type Algorithm, algorithmName, sameAlgorithm } from './algorithm.js';
+import type { Proposal } from './proposal.js';
+
+/** One algorithm of each type: what two peers have agreed upon. */
+export interface Suite {
+  readonly encryption: Algorithm;
+  readonly prf: Algorithm | undefined;
+  /** Undefined with an AEAD. */
+  readonly integrity: Algorithm | undefined;
+  readonly keyExchange: Algorithm | undefined;
+  /** esp only. */
+  readonly esn: boolean | undefined;
+}
+
+export interface Selection {
+  readonly suite: Suite;
+  /** What is answered: the proposal's number and one transform of each type, with our SPI. */
+  readonly answer: WireProposal;
+  /** The peer's SPI. */
+  readonly spi: Uint8Array;
+}
+
+export interface Purpose {
+  readonly protocol: 'ike' | 'esp';
+  /** False in IKE_AUTH: the Child SA has no key exchange of its own (RFC 7296 §1.2). */
+  readonly keyExchange: boolean;
+  /** Method of the KE payload that came with the proposals. */
+  readonly guessed?: number;
+}
+
+/** Transform types in the order in which proposals list them. */
+const TYPES = [TRANSFORM.ENCR, TRANSFORM.PRF, TRANSFORM.INTEG, TRANSFORM.KE, TRANSFORM.SN] as const;
+type TransformType = (typeof TYPES)[number];
+
+/** The acceptable algorithms of one type, in order of preference. */
+export function algorithmsOf(
+  proposal: Proposal,
+  type: TransformType,
+  purpose: Purpose,
+): readonly Algorithm[] {
+  switch (type) {
+    case TRANSFORM.ENCR:
+      return proposal.encryption;
+    case TRANSFORM.PRF:
+      return proposal.prf;
+    case TRANSFORM.INTEG:
+      return proposal.integrity;
+    case TRANSFORM.KE:
+      return purpose.keyExchange ? proposal.keyExchange : [];
+    case TRANSFORM.SN:
+      return proposal.esn.map((esn) => ({
+        id: esn ? SEQUENCE_NUMBERS.ESN : SEQUENCE_NUMBERS.NO_ESN,
+      }));
+  }
+}
+
+/** The proposals of an SA payload, numbered from 1 in order of preference (§3.3.1). */
+export function toWireProposals(
+  proposals: readonly Proposal[],
+  spi: Uint8Array,
+  purpose: Purpose,
+): WireProposal[] {
+  return proposals.map((proposal, i) => ({
+    number: i + 1,
+    protocolId: PROTOCOL[proposal.protocol === 'ike' ? 'IKE' : 'ESP'],
+    spi,
+    transforms: TYPES.flatMap((type) =>
+      algorithmsOf(proposal, type, purpose).map((algorithm) => toTransform(type, algorithm)),
+    ),
+  }));
+}
+
+function toTransform(type: number, { id, keyBits }: Algorithm): WireTransform {
+  const attributes =
+    keyBits === undefined ? [] : [{ type: TRANSFORM_ATTRIBUTE.KEY_LENGTH, value: keyBits }];
+  return { type, id, attributes };
+}
+
+/** A transform's algorithm; undefined with an attribute that we do not know (§3.3.6). */
+export function fromTransform({ id, attributes }: WireTransform): Algorithm | undefined {
+  const [attribute] = attributes;
+  if (attribute === undefined) return { id };
+  if (attributes.length > 1 || attribute.type !== TRANSFORM_ATTRIBUTE.KEY_LENGTH) return undefined;
+  return typeof attribute.value === 'number' ? { id, keyBits: attribute.value } : undefined;
+}
+
+/** The responder's choice among what was offered, or undefined: NO_PROPOSAL_CHOSEN. */
+export function selectSuite(
+  ours: readonly Proposal[],
+  offered: readonly WireProposal[],
+  spi: Uint8Array,
+  purpose: Purpose,
+): Selection | undefined {
+  for (const own of ours) {
+    for (const other of offered) {
+      const suite = match(own, other, purpose);
+      if (suite !== undefined) {
+        return { suite, answer: answerTo(other, suite, spi, purpose), spi: other.spi };
+      }
+    }
+  }
+  return undefined;
+}
+
+/**
+ * The initiator's check of an answer: one proposal, under its number, that takes one transform of
+ * each type that was offered and nothing else (§2.7, §3.3.6). Undefined where it is no such thing.
+ */
+export function acceptAnswer(
+  ours: readonly Proposal[],
+  answer: readonly WireProposal[],
+  purpose: Purpose,
+): { readonly suite: Suite; readonly spi: Uint8Array } | undefined {
+  const [chosen] = answer;
+  if (chosen === undefined || answer.length !== 1) return undefined;
+  const own = ours[chosen.number - 1];
+  if (own === undefined) return undefined;
+  const counts = new Map<number, number>();
+  for (const { type } of chosen.transforms) counts.set(type, (counts.get(type) ?? 0) + 1);
+  if ([...counts.values()].some((count) => count > 1)) return undefined;
+  const suite = match(own, chosen, purpose);
+  return suite === undefined ? undefined : { suite, spi: chosen.spi };
+}
+
+function match(own: Proposal, other: WireProposal, purpose: Purpose): Suite | undefined {
+  if (other.protocolId !== PROTOCOL[purpose.protocol === 'ike' ? 'IKE' : 'ESP']) return undefined;
+  if (other.spi.length !== (purpose.protocol === 'ike' ? 0 : 4)) return undefined;
+  // §3.3.6: a proposal with a transform type that we do not know is no choice.
+  if (other.transforms.some(({ type }) => !(TYPES as readonly number[]).includes(type))) {
+    return undefined;
+  }
+  const chosen = new Map<number, Algorithm>();
+  for (const type of TYPES) {
+    if (type === TRANSFORM.KE && !purpose.keyExchange) continue;
+    const common = inCommon(own, other, type, purpose);
+    if (common === 'none') return undefined;
+    if (common !== undefined) chosen.set(type, common);
+  }
+  const esn = chosen.get(TRANSFORM.SN);
+  return {
+    encryption: chosen.get(TRANSFORM.ENCR)!,
+    prf: chosen.get(TRANSFORM.PRF),
+    integrity: chosen.get(TRANSFORM.INTEG),
+    keyExchange: chosen.get(TRANSFORM.KE),
+    esn: esn === undefined ? undefined : esn.id === SEQUENCE_NUMBERS.ESN,
+  };
+}
+
+/** The algorithm of one type; undefined where neither side wants one, `none` without agreement. */
+function inCommon(
+  own: Proposal,
+  other: WireProposal,
+  type: TransformType,
+  purpose: Purpose,
+): Algorithm | 'none' | undefined {
+  const wanted = algorithmsOf(own, type, purpose);
+  const offered = other.transforms.filter((transform) => transform.type === type);
+  if (wanted.length === 0) {
+    // §3.3.2: NONE says the same as leaving the type out; an AEAD may come with either.
+    const mayBeNone = type === TRANSFORM.INTEG || type === TRANSFORM.KE;
+    const isNone = offered.length === 0 || (mayBeNone && offered.some(({ id }) => id === 0));
+    return isNone ? undefined : 'none';
+  }
+  const algorithms = offered.flatMap((transform) => fromTransform(transform) ?? []);
+  const isOffered = (one: Algorithm) =>
+    algorithms.some((algorithm) => sameAlgorithm(one, algorithm));
+  if (type === TRANSFORM.KE) {
+    const guessed = wanted.find(({ id }) => id === purpose.guessed);
+    if (guessed !== undefined && isOffered(guessed)) return guessed;
+  }
+  return wanted.find(isOffered) ?? 'none';
+}
+
+/** §2.7: the proposal's number, and exactly one transform of each type that it has. */
+function answerTo(
+  offered: WireProposal,
+  suite: Suite,
+  spi: Uint8Array,
+  purpose: Purpose,
+): WireProposal {
+  const chosen: Readonly<Record<number, Algorithm | undefined>> = {
+    [TRANSFORM.ENCR]: suite.encryption,
+    [TRANSFORM.PRF]: suite.prf,
+    [TRANSFORM.INTEG]: suite.integrity ?? { id: INTEG.NONE },
+    [TRANSFORM.KE]: purpose.keyExchange ? (suite.keyExchange ?? { id: 0 }) : undefined,
+    [TRANSFORM.SN]: suite.esn === undefined ? undefined : { id: suite.esn ? 1 : 0 },
+  };
+  const transforms = TYPES.flatMap((type) => {
+    const algorithm = chosen[type];
+    const has = offered.transforms.some((transform) => transform.type === type);
+    return has && algorithm !== undefined ? [toTransform(type, algorithm)] : [];
+  });
+  return { number: offered.number, protocolId: offered.protocolId, spi, transforms };
+}
+
+/** Such as `AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE25519`. */
+export function formatSuite(suite: Suite): string {
+  const name = (type: number, algorithm: Algorithm | undefined) =>
+    algorithm === undefined ? [] : [algorithmName(type, algorithm)];
+  return [
+    ...name(TRANSFORM.ENCR, suite.encryption),
+    ...name(TRANSFORM.INTEG, suite.integrity),
+    ...name(TRANSFORM.PRF, suite.prf),
+    ...name(TRANSFORM.KE, suite.keyExchange),
+    ...(suite.esn ? ['ESN'] : []),
+  ].join('/');
+}

@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest';
+import {
+  DEFAULT_ESP,
+  DEFAULT_IKE,
+  formatProposal,
+  parseProposal,
+} from '../../../src/policy/proposal.js';
+
+describe('parseProposal', () => {
+  it('reads an AEAD with its PRF and key exchange', () => {
+    expect(parseProposal('ike', 'aes128gcm16-prfsha256-x25519')).toEqual({
+      protocol: 'ike',
+      encryption: [{ id: 20, keyBits: 128 }],
+      prf: [{ id: 5 }],
+      integrity: [],
+      keyExchange: [{ id: 31 }],
+      esn: [],
+    });
+  });
+
+  it('takes the PRF from the integrity algorithm where none is named', () => {
+    expect(parseProposal('ike', 'aes256-sha384-modp2048')).toMatchObject({
+      encryption: [{ id: 12, keyBits: 256 }],
+      integrity: [{ id: 13 }],
+      prf: [{ id: 6 }],
+      keyExchange: [{ id: 14 }],
+    });
+    expect(parseProposal('ike', 'aes256-sha384-prfsha256-ecp256').prf).toEqual([{ id: 5 }]);
+  });
+
+  it('offers both kinds of sequence numbers for ESP unless one is named', () => {
+    expect(parseProposal('esp', 'aes256gcm16').esn).toEqual([true, false]);
+    expect(parseProposal('esp', 'aes256gcm16-esn').esn).toEqual([true]);
+    expect(parseProposal('esp', 'aes256gcm16-noesn').esn).toEqual([false]);
+    expect(parseProposal('esp', 'aes256gcm16-noesn-esn').esn).toEqual([false, true]);
+  });
+
+  it('keeps the order of preference and drops what is named twice', () => {
+    const { encryption } = parseProposal(
+      'ike',
+      'aes256gcm16-aes128gcm16-aes256gcm16-prfsha256-x25519',
+    );
+    expect(encryption.map(({ keyBits }) => keyBits)).toEqual([256, 128]);
+  });
+
+  it.each([
+    ['ike', 'aes128gcm16-prfsha256-modp1024', /unknown algorithm "modp1024"; allowed for ike: /],
+    ['ike', '3des-sha256-modp2048', /unknown algorithm "3des"/],
+    ['ike', '', /unknown algorithm ""/],
+    ['ike', 'toString-x25519', /unknown algorithm "toString"/],
+    ['ike', 'prfsha256-x25519', /no encryption/],
+    ['ike', 'aes128gcm16-x25519', /no PRF/],
+    ['ike', 'aes128gcm16-prfsha256', /no key exchange/],
+    ['ike', 'aes128-prfsha256-x25519', /no integrity/],
+    ['ike', 'aes128gcm16-sha256-x25519', /beside AES-GCM/],
+    ['ike', 'aes128gcm16-aes128-sha256-x25519', /proposals of their own/],
+    ['ike', 'aes128gcm16-esn', /unknown algorithm "esn"/],
+    ['esp', 'aes128-sha256', /unknown algorithm "aes128"/],
+    ['esp', 'esn', /no encryption/],
+  ] as const)('refuses %s "%s"', (protocol, text, problem) => {
+    expect(() => parseProposal(protocol, text)).toThrow(problem);
+  });
+
+  it('reads the defaults', () => {
+    for (const text of DEFAULT_IKE) expect(parseProposal('ike', text).encryption).toHaveLength(2);
+    for (const text of DEFAULT_ESP) {
+      expect(formatProposal(parseProposal('esp', text))).toBe(
+        'AES_GCM_16_256 or AES_GCM_16_128 / ESN or NO_ESN',
+      );
+    }
+  });
+});
