@@ -93,7 +93,7 @@ function decodeField(cursor: Cursor, name: string, field: Field, scope: Scope): 
       cursor.uint(field.bits);
       return undefined;
     case 'length':
-      boundStruct(cursor, scope, scope.start + field.from, cursor.uint(field.bits));
+      boundStruct(cursor, scope, scope.start + field.from, field.bits);
       return undefined;
     case 'size-of':
       scope.sizes.set(field.target, cursor.uint(field.bits));
@@ -117,16 +117,16 @@ function decodeField(cursor: Cursor, name: string, field: Field, scope: Scope): 
   }
 }
 
-/** Ends the structure where its length says, within the one around it. */
-function boundStruct(cursor: Cursor, scope: Scope, from: number, claimed: number): void {
-  const end = from + claimed;
-  if (end < cursor.offset) cursor.fail(`length ${claimed} is shorter than what it counts`);
-  if (end > cursor.end) {
-    cursor.fail(`length ${claimed}, but only ${cursor.end - from} octets are there`);
-  }
+/** Reads a length and ends the structure where it says, within the one around it. */
+function boundStruct(cursor: Cursor, scope: Scope, from: number, bits: number): void {
+  const at = cursor.offset;
+  const length = cursor.uint(bits);
+  const end = from + length;
+  const there = cursor.end - from;
+  if (end < cursor.offset) cursor.fail(`length ${length} is shorter than what it counts`, at);
   // A second length, such as that of EAP, has to agree with the first.
-  if (scope.bounded && end !== cursor.end) {
-    cursor.fail(`length ${claimed}, but ${cursor.end - from} octets are there`);
+  if (end > cursor.end || (scope.bounded && end !== cursor.end)) {
+    cursor.fail(`length ${length}, but ${there} octets are there`, at);
   }
   scope.bounded = true;
   cursor.end = end;

@@ -20,5 +20,6 @@ export type {
   WireTrafficSelector,
   WireTransform,
 } from './payload.js';
+export * from './print.js';
 export * from './registry/index.js';
 export * from './traffic-selector.js';
