@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-#include "port/xdp/bpf.h"
+#include "port/system.h"
 
 namespace esplane::port {
 
@@ -39,7 +39,7 @@ class Tun {
   int poll_fd() const { return fd_.get(); }
 
  private:
-  xdp::Fd fd_;
+  Fd fd_;
   std::string name_;
   std::string note_;
   int ifindex_ = 0;

@@ -9,32 +9,10 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <utility>
-#include <vector>
+
+#include "port/system.h"
 
 namespace esplane::port::xdp {
-
-/// A file descriptor that is closed with its owner.
-class Fd {
- public:
-  Fd() = default;
-  explicit Fd(int fd) : fd_(fd) {}
-  ~Fd() { reset(); }
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    if (this != &other) {
-      reset();
-      fd_ = std::exchange(other.fd_, -1);
-    }
-    return *this;
-  }
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-  void reset();
-
- private:
-  int fd_ = -1;
-};
 
 /// A BPF map.
 class Map {
@@ -95,13 +73,5 @@ class Link {
  private:
   Fd fd_;
 };
-
-/// The capabilities that port set-up needs and this process lacks, such as
-/// "CAP_NET_RAW, CAP_BPF"; empty where none is missing.
-std::string missing_capabilities();
-
-/// A std::system_error for `error` that says what was tried and, for EPERM and EACCES, which
-/// capabilities are missing.
-[[noreturn]] void throw_errno(int error, const std::string& what);
 
 }  // namespace esplane::port::xdp
