@@ -2,7 +2,13 @@
   "variables": {
     "esplane_core_sources": [
       "native/base/cpu.cc",
+      "native/port/prefix.cc",
+      "native/port/system.cc",
       "native/port/umem.cc",
+      "native/port/xdp/assembler.cc",
+      "native/port/xdp/bpf.cc",
+      "native/port/xdp/classifier.cc",
+      "native/port/xdp/selection.cc",
       "native/crypto/dispatch.cc",
       "native/crypto/known_answer.cc",
       "native/crypto/openssl.cc",
@@ -24,6 +30,8 @@
     ],
     "esplane_test_sources": [
       "native/test/main.cc",
+      "native/test/port/assembler_test.cc",
+      "native/test/port/classifier_test.cc",
       "native/test/crypto/kernels_test.cc",
       "native/test/crypto/known_answer_test.cc",
       "native/test/net/next_hop_test.cc"
