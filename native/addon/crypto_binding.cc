@@ -108,11 +108,16 @@ Napi::Value gcm_open(const Napi::CallbackInfo& info) {
   return operation.text;
 }
 
+const GcmKernel& bench_kernel_argument(Napi::Env env, const Napi::Value& value) {
+  const bool libcrypto = value.As<Napi::String>().Utf8Value() == kLibcrypto.name;
+  return libcrypto ? kLibcrypto : kernel_argument(env, value);
+}
+
 Napi::Value bench_gcm_binding(const Napi::CallbackInfo& info) {
   const auto object = info[0].As<Napi::Object>();
   const auto number = [&](const char* name) { return object.Get(name).As<Napi::Number>(); };
   GcmBenchOptions options = {
-      .kernel = &kernel_argument(info.Env(), object.Get("kernel")),
+      .kernel = &bench_kernel_argument(info.Env(), object.Get("kernel")),
       .key_bits = number("keyBits"),
       .keys = object.Has("keys") ? number("keys").Uint32Value() : 1,
       .text_bytes = number("textBytes"),

@@ -27,6 +27,11 @@ struct GcmBenchResult {
 /// What a UMEM of 4096 frames of 2048 bytes takes: beyond a core's L2 cache.
 inline constexpr uint64_t kColdBytes = uint64_t{8} << 20;
 
+/// libcrypto as a program with one key uses it: the context keeps its key from batch to batch,
+/// where the kernel "openssl" sets it anew for each. The fairest thing to compare with; one key
+/// only, and only within bench_gcm.
+extern const crypto::GcmKernel kLibcrypto;
+
 GcmBenchResult bench_gcm(const GcmBenchOptions& options);
 
 }  // namespace esplane::addon

@@ -1,12 +1,5 @@
 // AES-GCM by OpenSSL's EVP interface, one packet after another.
-//
-// An EVP_CIPHER_CTX holds the state of one operation, so it cannot be shared by the workers that
-// use one SA at the same time. Each thread has one context for each key size instead. Its key is
-// set where the key changes from one operation to the next and overwritten at the end of the
-// batch: a key lives no longer than its GcmKey. Only a thread's first batch allocates.
 #include "crypto/openssl.h"
-
-#include <openssl/evp.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -23,77 +16,68 @@ void require(bool ok) {
   std::abort();
 }
 
-class Context {
- public:
-  Context() = default;
-  Context(const Context&) = delete;
-  Context& operator=(const Context&) = delete;
-  ~Context() { EVP_CIPHER_CTX_free(context_); }
+}  // namespace
 
-  void use(const GcmKey& key) {
-    if (&key == current_) return;
-    if (context_ == nullptr) allocate(key.rounds);
-    require(EVP_CipherInit_ex(context_, nullptr, nullptr, key.table, nullptr, -1) == 1);
-    current_ = &key;
+void OpensslContext::use(const GcmKey& key) {
+  if (&key == current_) return;
+  if (context_ == nullptr) allocate(key.rounds);
+  require(EVP_CipherInit_ex(context_, nullptr, nullptr, key.table, nullptr, -1) == 1);
+  current_ = &key;
+}
+
+void OpensslContext::allocate(uint32_t rounds) {
+  const EVP_CIPHER* cipher = rounds == 10   ? EVP_aes_128_gcm()
+                             : rounds == 12 ? EVP_aes_192_gcm()
+                                            : EVP_aes_256_gcm();
+  context_ = EVP_CIPHER_CTX_new();
+  require(context_ != nullptr);
+  require(EVP_CipherInit_ex(context_, cipher, nullptr, nullptr, nullptr, 1) == 1);
+}
+
+void OpensslContext::forget() {
+  static constexpr uint8_t kZero[32] = {};
+  if (current_ == nullptr) return;
+  require(EVP_CipherInit_ex(context_, nullptr, nullptr, kZero, nullptr, -1) == 1);
+  current_ = nullptr;
+}
+
+void OpensslContext::transform(const GcmBatch& batch, uint32_t i, int encrypt) {
+  use(*batch.key[i]);
+  require(EVP_CipherInit_ex(context_, nullptr, nullptr, nullptr, batch.nonce[i], encrypt) == 1);
+  int written = 0;
+  if (batch.aad_bytes[i] > 0) {
+    require(EVP_CipherUpdate(context_, nullptr, &written, batch.aad[i],
+                             static_cast<int>(batch.aad_bytes[i])) == 1);
   }
-
-  /// Overwrites the key schedule with that of a zero key.
-  void forget() {
-    static constexpr uint8_t kZero[32] = {};
-    if (current_ == nullptr) return;
-    require(EVP_CipherInit_ex(context_, nullptr, nullptr, kZero, nullptr, -1) == 1);
-    current_ = nullptr;
+  if (batch.text_bytes[i] > 0) {
+    require(EVP_CipherUpdate(context_, batch.text[i], &written, batch.text[i],
+                             static_cast<int>(batch.text_bytes[i])) == 1);
   }
+}
 
-  void seal(const GcmBatch& batch, uint32_t i) {
-    transform(batch, i, 1);
-    int written = 0;
-    require(EVP_CipherFinal_ex(context_, batch.text[i], &written) == 1);
-    require(EVP_CIPHER_CTX_ctrl(context_, EVP_CTRL_AEAD_GET_TAG, 16, batch.icv[i]) == 1);
-  }
+void OpensslContext::seal(const GcmBatch& batch, uint32_t i) {
+  transform(batch, i, 1);
+  int written = 0;
+  require(EVP_CipherFinal_ex(context_, batch.text[i], &written) == 1);
+  require(EVP_CIPHER_CTX_ctrl(context_, EVP_CTRL_AEAD_GET_TAG, 16, batch.icv[i]) == 1);
+}
 
-  bool open(const GcmBatch& batch, uint32_t i) {
-    transform(batch, i, 0);
-    require(EVP_CIPHER_CTX_ctrl(context_, EVP_CTRL_AEAD_SET_TAG, 16, batch.icv[i]) == 1);
-    int written = 0;
-    return EVP_CipherFinal_ex(context_, batch.text[i], &written) == 1;
-  }
+bool OpensslContext::open(const GcmBatch& batch, uint32_t i) {
+  transform(batch, i, 0);
+  require(EVP_CIPHER_CTX_ctrl(context_, EVP_CTRL_AEAD_SET_TAG, 16, batch.icv[i]) == 1);
+  int written = 0;
+  return EVP_CipherFinal_ex(context_, batch.text[i], &written) == 1;
+}
 
- private:
-  void allocate(uint32_t rounds) {
-    const EVP_CIPHER* cipher = rounds == 10   ? EVP_aes_128_gcm()
-                               : rounds == 12 ? EVP_aes_192_gcm()
-                                              : EVP_aes_256_gcm();
-    context_ = EVP_CIPHER_CTX_new();
-    require(context_ != nullptr);
-    require(EVP_CipherInit_ex(context_, cipher, nullptr, nullptr, nullptr, 1) == 1);
-  }
-
-  void transform(const GcmBatch& batch, uint32_t i, int encrypt) {
-    use(*batch.key[i]);
-    require(EVP_CipherInit_ex(context_, nullptr, nullptr, nullptr, batch.nonce[i], encrypt) == 1);
-    int written = 0;
-    if (batch.aad_bytes[i] > 0) {
-      require(EVP_CipherUpdate(context_, nullptr, &written, batch.aad[i],
-                               static_cast<int>(batch.aad_bytes[i])) == 1);
-    }
-    if (batch.text_bytes[i] > 0) {
-      require(EVP_CipherUpdate(context_, batch.text[i], &written, batch.text[i],
-                               static_cast<int>(batch.text_bytes[i])) == 1);
-    }
-  }
-
-  EVP_CIPHER_CTX* context_ = nullptr;
-  const GcmKey* current_ = nullptr;
-};
+namespace {
 
 /// This thread's contexts for 128, 192 and 256 bits.
-thread_local Context contexts[3];
+thread_local OpensslContext contexts[3];
 
-Context& context_for(const GcmKey& key) { return contexts[(key.rounds - 10) / 2]; }
+OpensslContext& context_for(const GcmKey& key) { return contexts[(key.rounds - 10) / 2]; }
 
 void forget_keys() {
-  for (Context& context : contexts) context.forget();
+  for (OpensslContext& context : contexts) context.forget();
 }
 
 /// The table holds the key itself.

@@ -5,7 +5,9 @@
  * The addon is context-aware: each worker thread that imports this file gets exports of its own
  * over the same process-wide native state.
  */
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** What the CPU offers and the operating system has enabled (native/base/cpu.h). */
@@ -44,6 +46,7 @@ export interface CryptoBinding {
 }
 
 export interface GcmBenchOptions {
+  /** A kernel's name, or `libcrypto`: OpenSSL with a context that keeps its key. */
   readonly kernel: string;
   readonly keyBits: 128 | 192 | 256;
   /** Packets take turns with this many keys; 1 if left out. */
@@ -79,8 +82,19 @@ export interface ProcessBinding {
 
 export type Addon = CryptoBinding & ProcessBinding;
 
+/** The folder with package.json above this file, be it run from src/ or compiled. */
+function packageRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package.json'))) {
+    const parent = dirname(folder);
+    if (parent === folder) throw new Error('no package.json above the native addon’s loader');
+    folder = parent;
+  }
+  return folder;
+}
+
 function load(): Addon {
-  const path = fileURLToPath(new URL('../../build/Release/esplane.node', import.meta.url));
+  const path = join(packageRoot(), 'build/Release/esplane.node');
   try {
     return createRequire(import.meta.url)(path) as Addon;
   } catch (error) {
