@@ -63,8 +63,8 @@ export function makeTopology(): Topology {
   }
 }
 
-/** A host and its gateway, joined by a veth. */
-function makeSite(namespaces: Namespaces, name: 'a' | 'b', number: number): Site {
+/** A host and its gateway, joined by a veth. Sites differ in their number. */
+export function makeSite(namespaces: Namespaces, name: 'a' | 'b', number: number): Site {
   const site = {
     name,
     hostNamespace: namespaces.add(`host-${name}`),
@@ -124,6 +124,7 @@ export function link(here: string, device: string, there: string, peer: string):
   }
 }
 
-function addresses(device: string, { ipv4, ipv6 }: Address): string[] {
+/** Lines of `ip` that give a device both addresses. */
+export function addresses(device: string, { ipv4, ipv6 }: Address): string[] {
   return [`address add ${ipv4}/24 dev ${device}`, `address add ${ipv6}/64 dev ${device} nodad`];
 }

@@ -1,0 +1,215 @@
+/**
+ * strongSwan's charon as a peer: with its userspace ESP (kernel-libipsec) on this machine, whose
+ * kernel may have none, or with the kernel's ESP in a guest. The former speaks tunnel mode in UDP
+ * only, without ESN.
+ */
+import { waitFor } from '../../../src/lab/program.js';
+import type { Place, Running } from './place.js';
+import { parseEvents, type Section } from './vici.js';
+
+export const PSK = 'a pre-shared key for tests only';
+
+export interface CharonOptions {
+  readonly esp: 'userspace' | 'kernel';
+  readonly local: Side;
+  readonly remote: Side;
+  /** In strongSwan's words, such as `aes128gcm16-prfsha256-x25519`. */
+  readonly ikeProposal: string;
+  readonly espProposal: string;
+  /** ESP in UDP even without a NAT. */
+  readonly forceUdp?: boolean;
+}
+
+export interface Side {
+  readonly address: string;
+  readonly id: string;
+  readonly networks: readonly string[];
+}
+
+/** What `swanctl --list-sas` says of an IKE SA. */
+export interface CharonIkeSa {
+  readonly state: string;
+  readonly initiatorSpi: string;
+  readonly responderSpi: string;
+  /** In the words of strongSwan's log, such as `AES_GCM_16-128/PRF_HMAC_SHA2_256/CURVE_25519`. */
+  readonly proposal: string;
+  readonly children: readonly CharonChildSa[];
+}
+
+export interface CharonChildSa {
+  readonly state: string;
+  readonly spiIn: string;
+  readonly spiOut: string;
+  readonly proposal: string;
+  readonly packetsIn: number;
+  readonly packetsOut: number;
+  readonly localTs: readonly string[];
+  readonly remoteTs: readonly string[];
+}
+
+export class Charon {
+  readonly #place: Place;
+  readonly #running: Running;
+
+  private constructor(place: Place, running: Running) {
+    this.#place = place;
+    this.#running = running;
+  }
+
+  /** Starts a daemon and loads its one connection, `gw` with the child `net`. */
+  static async start(place: Place, options: CharonOptions): Promise<Charon> {
+    await place.write('strongswan.conf', daemonConfig(place.folder, options.esp));
+    await place.write('swanctl.conf', connectionConfig(options));
+    const command = ['env', ...environment(place), '/usr/sbin/charon-systemd'];
+    const charon = new Charon(place, await place.start(command));
+    await waitFor('charon', 10, () => charon.#answers()).catch(async (error: Error) => {
+      const output = await place.read('output.log').catch(() => '');
+      throw new Error(`${error.message}\n${output}`);
+    });
+    await charon.swanctl('--load-all', '--noprompt');
+    return charon;
+  }
+
+  /** Loads another connection in place of the one before. */
+  async load(options: CharonOptions): Promise<void> {
+    await this.#place.write('swanctl.conf', connectionConfig(options));
+    await this.swanctl('--load-all', '--noprompt');
+  }
+
+  swanctl(verb: string, ...args: readonly string[]): Promise<string> {
+    const uri = `unix://${this.#place.folder}/vici.sock`;
+    const command = ['swanctl', verb, ...args, '--uri', uri];
+    return this.#place.run(['env', ...environment(this.#place), ...command]);
+  }
+
+  async initiate(): Promise<void> {
+    await this.swanctl('--initiate', '--child', 'net', '--timeout', '15');
+  }
+
+  /** Deletes all its IKE SAs. */
+  async terminate(): Promise<void> {
+    await this.swanctl('--terminate', '--ike', 'gw', '--timeout', '15');
+  }
+
+  async sas(): Promise<CharonIkeSa[]> {
+    return parseEvents(await this.swanctl('--list-sas', '--raw'), 'list-sa').map(ikeSa);
+  }
+
+  /** Its log, with the keys of IKE and ESP in it: for tshark. */
+  log(): Promise<string> {
+    return this.#place.read('charon.log');
+  }
+
+  async stop(): Promise<void> {
+    await this.#running.stop();
+  }
+
+  async #answers(): Promise<true | undefined> {
+    try {
+      return (await this.swanctl('--stats')).includes('uptime') || undefined;
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+function environment({ folder }: Place): string[] {
+  return [`STRONGSWAN_CONF=${folder}/strongswan.conf`, `SWANCTL_DIR=${folder}`];
+}
+
+const PLUGINS =
+  'random nonce drbg openssl aes sha1 sha2 hmac kdf gmp curve25519 gcm pem pkcs1 pubkey x509 ' +
+  'constraints kernel-netlink socket-default vici updown';
+
+/** The daemon's own configuration. kernel-libipsec comes first: it takes ESP from the kernel. */
+function daemonConfig(folder: string, esp: CharonOptions['esp']): string {
+  return `charon {
+  load = ${esp === 'userspace' ? 'kernel-libipsec ' : ''}${PLUGINS}
+  retransmit_timeout = 0.5
+  retransmit_tries = 4
+  plugins {
+    vici { socket = unix://${folder}/vici.sock }
+  }
+  filelog {
+    main {
+      path = ${folder}/charon.log
+      flush_line = yes
+      default = 1
+      ike = 4
+      chd = 4
+      knl = 2
+    }
+  }
+}
+charon-systemd { journal { default = -1 } }
+swanctl { load = pem pkcs1 pubkey x509 openssl random }
+`;
+}
+
+/** The connection `gw` with the child `net`, by pre-shared key. */
+function connectionConfig(options: CharonOptions): string {
+  const { local, remote, ikeProposal, espProposal, forceUdp = false } = options;
+  return `connections {
+  gw {
+    version = 2
+    local_addrs = ${local.address}
+    remote_addrs = ${remote.address}
+    proposals = ${ikeProposal}
+    encap = ${forceUdp ? 'yes' : 'no'}
+    local {
+      auth = psk
+      id = ${local.id}
+    }
+    remote {
+      auth = psk
+      id = ${remote.id}
+    }
+    children {
+      net {
+        local_ts = ${local.networks.join(',')}
+        remote_ts = ${remote.networks.join(',')}
+        esp_proposals = ${espProposal}
+      }
+    }
+  }
+}
+secrets {
+  ike-1 { secret = "${PSK}" }
+}
+`;
+}
+
+/** An event holds one section, named after the connection. */
+function ikeSa(event: Section): CharonIkeSa {
+  const sa = Object.values(event)[0] as Section;
+  return {
+    state: text(sa.state),
+    initiatorSpi: text(sa['initiator-spi']),
+    responderSpi: text(sa['responder-spi']),
+    proposal: [algorithm(sa), text(sa['prf-alg']), text(sa['dh-group'])].filter(Boolean).join('/'),
+    children: Object.values((sa['child-sas'] ?? {}) as Section).map((child) =>
+      childSa(child as Section),
+    ),
+  };
+}
+
+function childSa(sa: Section): CharonChildSa {
+  return {
+    state: text(sa.state),
+    spiIn: text(sa['spi-in']).padStart(8, '0'),
+    spiOut: text(sa['spi-out']).padStart(8, '0'),
+    proposal: algorithm(sa),
+    packetsIn: Number(text(sa['packets-in'])),
+    packetsOut: Number(text(sa['packets-out'])),
+    localTs: sa['local-ts'] as string[],
+    remoteTs: sa['remote-ts'] as string[],
+  };
+}
+
+function algorithm(sa: Section): string {
+  const integrity = text(sa['integ-alg']);
+  const cipher = `${text(sa['encr-alg'])}-${text(sa['encr-keysize'])}`;
+  return integrity === '' ? cipher : `${cipher}/${integrity}`;
+}
+
+const text = (value: unknown): string => (typeof value === 'string' ? value : '');
