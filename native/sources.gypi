@@ -2,6 +2,22 @@
   "variables": {
     "esplane_core_sources": [
       "native/base/cpu.cc",
+      "native/base/epoch.cc",
+      "native/crypto/dispatch.cc",
+      "native/crypto/known_answer.cc",
+      "native/crypto/openssl.cc",
+      "native/crypto/reference.cc",
+      "native/esp/inbound.cc",
+      "native/esp/locate.cc",
+      "native/esp/outbound.cc",
+      "native/net/address.cc",
+      "native/net/kernel_next_hops.cc",
+      "native/net/netlink.cc",
+      "native/net/next_hop_cache.cc",
+      "native/net/static_next_hops.cc",
+      "native/packet/checksum.cc",
+      "native/packet/ip.cc",
+      "native/packet/selector.cc",
       "native/port/prefix.cc",
       "native/port/system.cc",
       "native/port/umem.cc",
@@ -9,15 +25,10 @@
       "native/port/xdp/bpf.cc",
       "native/port/xdp/classifier.cc",
       "native/port/xdp/selection.cc",
-      "native/crypto/dispatch.cc",
-      "native/crypto/known_answer.cc",
-      "native/crypto/openssl.cc",
-      "native/crypto/reference.cc",
-      "native/net/address.cc",
-      "native/net/kernel_next_hops.cc",
-      "native/net/netlink.cc",
-      "native/net/next_hop_cache.cc",
-      "native/net/static_next_hops.cc"
+      "native/replay/window.cc",
+      "native/sad/sa.cc",
+      "native/sad/sad.cc",
+      "native/spd/spd.cc"
     ],
     "esplane_aesni_sources": [
       "native/crypto/aesni.cc"
@@ -30,11 +41,11 @@
     ],
     "esplane_test_sources": [
       "native/test/main.cc",
-      "native/test/port/assembler_test.cc",
-      "native/test/port/classifier_test.cc",
       "native/test/crypto/kernels_test.cc",
       "native/test/crypto/known_answer_test.cc",
-      "native/test/net/next_hop_test.cc"
+      "native/test/net/next_hop_test.cc",
+      "native/test/port/assembler_test.cc",
+      "native/test/port/classifier_test.cc"
     ],
     "esplane_warnings": ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wno-sign-conversion", "-Wno-missing-field-initializers"],
     "esplane_core_flags": ["-std=gnu++20", "-O3", "-fno-rtti", "-fvisibility=hidden", "-fno-strict-aliasing"],

@@ -3,8 +3,8 @@
 //
 // A worker registers a Reader and calls quiescent() once per loop, where it holds no pointer from
 // the SAD or SPD; idle() before it sleeps and resume() after. Whoever unpublishes an object hands
-// it to retire(). It is destroyed, by whichever thread comes next, when all readers have been
-// quiescent or idle since. No thread ever waits.
+// it to retire(). It is destroyed when all readers have been quiescent or idle since, by whichever
+// thread finds that out first; nobody waits for it.
 #pragma once
 
 #include <atomic>
@@ -29,7 +29,7 @@ class Epoch {
     /// Holds nothing right now. Two loads and a store, unless something waits to be freed.
     void quiescent() {
       seen_.store(epoch_.now_.load(std::memory_order_acquire), std::memory_order_release);
-      if (epoch_.waiting_.load(std::memory_order_relaxed) != 0) epoch_.collect();
+      if (epoch_.waiting_.load(std::memory_order_relaxed) != 0) epoch_.try_collect();
     }
     /// Holds nothing, and will not look anything up until resume().
     void idle();
@@ -55,7 +55,7 @@ class Epoch {
     if (object) retire(object.release(), [](const void* p) { delete static_cast<const T*>(p); });
   }
 
-  /// Destroys what no reader can hold any more. Any thread; returns at once if another is at it.
+  /// Destroys what no reader can hold any more. Any thread.
   void collect();
 
   /// Objects that wait to be destroyed.
@@ -69,6 +69,8 @@ class Epoch {
   };
 
   void retire(const void* object, void (*destroy)(const void*));
+  void try_collect();  ///< does nothing while another thread is at it
+  void free_unseen();  ///< under the mutex; what is destroyed must not come back here
   uint64_t seen_by_all() const;
 
   std::atomic<uint64_t> now_{1};

@@ -22,9 +22,10 @@ enum class Content : uint8_t {
 
 struct Location {
   Content content;
-  uint16_t offset;  ///< from the first byte of the outer IP header to the SPI
-  bool in_udp;
-  uint32_t spi;     ///< host order
+  bool in_udp = false;
+  uint16_t offset = 0;  ///< from the first byte of the outer IP header to the SPI
+  uint32_t end = 0;     ///< likewise, to behind the last byte of the ESP packet: batch.length
+  uint32_t spi = 0;     ///< host order
 };
 
 /// @param data    first byte of the outer IP packet, of which header.total_bytes may be read

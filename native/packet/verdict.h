@@ -18,6 +18,8 @@
   X(kTtlExceeded, "ttl_exceeded", true, "TTL or hop limit used up; ICMP time exceeded sent")     \
   X(kPolicyDiscard, "policy_discard", true, "an SPD entry says DISCARD")                         \
   X(kPolicyNoMatch, "policy_no_match", true, "no SPD entry matches (RFC 4301 5.1: discard)")     \
+  X(kFragmentOpaque, "fragment_opaque", true,                                                    \
+    "a fragment whose unseen ports decide its policy (RFC 4301 7)")                              \
   X(kNoSa, "no_sa", true, "PROTECT, but no outbound SA yet; an acquire was raised")              \
   X(kClearTextInbound, "clear_text_inbound", true,                                               \
     "clear text for a protected network at a WAN port (RFC 4301 5.2)")                           \

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -52,6 +53,12 @@ struct SaParameters {
   uint64_t inbound_sequence = 0;
 };
 
+/// @throws std::invalid_argument naming what cannot be used; never a secret
+void validate(const SaParameters& parameters);
+
+/// SPIs up to this one are IANA's (RFC 4303 §2.1).
+inline constexpr uint32_t kLastReservedSpi = 255;
+
 struct OutboundSa {
   /// Sequence numbers for a group of packets: first .. first + granted - 1.
   struct Reservation {
@@ -59,6 +66,7 @@ struct OutboundSa {
     uint32_t granted;  ///< fewer than asked for at the end of the number space only
   };
 
+  /// @param parameters  valid ones
   explicit OutboundSa(const SaParameters& parameters);
   ~OutboundSa();
   OutboundSa(const OutboundSa&) = delete;
@@ -90,7 +98,7 @@ struct OutboundSa {
   uint32_t spi = 0;           ///< host order
   uint32_t inbound_spi = 0;   ///< of the pair, by which the control plane knows it
 
-  // Second line: written once for each group of packets.
+  // Second line: written once for each group of packets, but for its last three fields.
   alignas(64) std::atomic<uint64_t> sequence{0};  ///< last number handed out
   std::atomic<uint64_t> packets{0};
   std::atomic<uint64_t> bytes{0};                 ///< of inner packets
@@ -100,8 +108,11 @@ struct OutboundSa {
 
   alignas(64) crypto::GcmKey key;
 };
+static_assert(offsetof(OutboundSa, sequence) == 64, "what every packet reads is one cache line");
+static_assert(offsetof(OutboundSa, key) == 128, "what every group writes is one cache line");
 
 struct InboundSa {
+  /// @param parameters  valid ones
   explicit InboundSa(const SaParameters& parameters);
   ~InboundSa();
   InboundSa(const InboundSa&) = delete;
@@ -138,5 +149,7 @@ struct InboundSa {
   /// Packets that found this SA and went no further, by verdict.
   std::atomic<uint64_t> refused[packet::kVerdictCount] = {};
 };
+static_assert(offsetof(InboundSa, packets) == 64, "what every packet reads is one cache line");
+static_assert(offsetof(InboundSa, key) == 128, "what every group writes is one cache line");
 
 }  // namespace esplane::sad

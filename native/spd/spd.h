@@ -122,6 +122,7 @@ class Spd {
   };
 
   std::shared_ptr<Policy> policy_named(std::string_view name);
+  void forget_unused_policies(const Snapshot& current);
   void replace_sas(Policy& policy, std::unique_ptr<const Policy::SaList> list);
 
   base::Epoch& epoch_;

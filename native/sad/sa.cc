@@ -1,0 +1,127 @@
+#include "sad/sa.h"
+
+#include <stdexcept>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/random.h"
+#include "packet/ip.h"
+
+namespace esplane::sad {
+namespace {
+
+constexpr uint8_t kOuterTtl = 64;
+constexpr uint64_t kLastSequence = 0xffffffff;
+constexpr uint64_t kLastExtendedSequence = ~uint64_t{0};
+/// How long before the last number near_end() begins to hold: 27 s at ten million packets a
+/// second. Far more, too, than all workers together reserve at one moment.
+constexpr uint64_t kNearEnd = uint64_t{1} << 28;
+
+void expand(crypto::GcmKey& key, uint8_t (&salt)[kGcmSaltBytes], const SaParameters& parameters,
+            std::span<const uint8_t> keymat) {
+  const size_t key_bytes = parameters.key_bits / 8;
+  crypto::gcm_kernel().expand(key, keymat.first(key_bytes));
+  std::memcpy(salt, keymat.data() + key_bytes, sizeof salt);
+}
+
+/// What all packets of an SA have in common in their outer headers (RFC 4301 §5.1.2.1 and .2). The
+/// flow label stays zero: a gateway must not copy that of the inner packets (§5.1.2.1, note 9).
+void fill_outer(OutboundSa& sa, const SaParameters& p) {
+  const uint8_t protocol = p.udp_encapsulation ? packet::kUdp : packet::kEsp;
+  if (p.remote.is_v4()) {
+    sa.outer_ip_bytes = packet::kIpv4HeaderBytes;
+    sa.outer[0] = 0x45;
+    sa.outer[packet::kIpv4Ttl] = kOuterTtl;
+    sa.outer[packet::kIpv4Protocol] = protocol;
+    std::memcpy(sa.outer + packet::kIpv4Source, p.local.bytes, 4);
+    std::memcpy(sa.outer + packet::kIpv4Destination, p.remote.bytes, 4);
+  } else {
+    sa.outer_ip_bytes = packet::kIpv6HeaderBytes;
+    sa.outer[0] = 0x60;
+    sa.outer[packet::kIpv6NextHeader] = protocol;
+    sa.outer[packet::kIpv6HopLimit] = kOuterTtl;
+    std::memcpy(sa.outer + packet::kIpv6Source, p.local.bytes, 16);
+    std::memcpy(sa.outer + packet::kIpv6Destination, p.remote.bytes, 16);
+  }
+  sa.outer_bytes = sa.outer_ip_bytes;
+  if (p.udp_encapsulation) {
+    uint8_t* udp = sa.outer + sa.outer_ip_bytes;
+    base::store_be16(udp + packet::kUdpSourcePort, p.local_port);
+    base::store_be16(udp + packet::kUdpDestinationPort, p.remote_port);
+    sa.outer_bytes = static_cast<uint8_t>(sa.outer_bytes + packet::kUdpHeaderBytes);
+  }
+}
+
+}  // namespace
+
+void validate(const SaParameters& p) {
+  const auto refuse = [](const std::string& why) { throw std::invalid_argument("SA: " + why); };
+  if (p.inbound_spi <= kLastReservedSpi || p.outbound_spi <= kLastReservedSpi) {
+    refuse("SPI below 256 (RFC 4303 2.1)");
+  }
+  if (p.local.family == packet::Family::kNone || p.local.family != p.remote.family) {
+    refuse("outer addresses are not of one family");
+  }
+  if (p.encryption != kEncrAesGcm16 || p.integrity != 0) {
+    refuse("encryption " + std::to_string(p.encryption) + " with integrity " +
+           std::to_string(p.integrity) + " is not supported");
+  }
+  if (p.key_bits != 128 && p.key_bits != 192 && p.key_bits != 256) {
+    refuse("AES with a key of " + std::to_string(p.key_bits) + " bits");
+  }
+  const size_t keymat_bytes = p.key_bits / 8 + kGcmSaltBytes;
+  if (p.inbound_key.size() != keymat_bytes || p.outbound_key.size() != keymat_bytes) {
+    refuse("keying material is not " + std::to_string(keymat_bytes) +
+           " bytes, key and salt (RFC 4106 8.1)");
+  }
+  if (!p.esn && (p.outbound_sequence > kLastSequence || p.inbound_sequence > kLastSequence)) {
+    refuse("a sequence number above 2^32-1 without ESN");
+  }
+  if (p.local_selectors.empty() || p.remote_selectors.empty()) refuse("no selectors");
+}
+
+OutboundSa::OutboundSa(const SaParameters& p)
+    : udp_encapsulation(p.udp_encapsulation),
+      esn(p.esn),
+      spi(p.outbound_spi),
+      inbound_spi(p.inbound_spi),
+      sequence(p.outbound_sequence),
+      sequence_limit(p.esn ? kLastExtendedSequence : kLastSequence) {
+  near_end_from = sequence_limit - kNearEnd;
+  ip_id_offset = static_cast<uint16_t>(base::random_u32());
+  fill_outer(*this, p);
+  expand(key, salt, p, p.outbound_key);
+}
+
+OutboundSa::~OutboundSa() { base::wipe(salt, sizeof salt); }
+
+OutboundSa::Reservation OutboundSa::reserve(uint32_t count) {
+  uint64_t last = sequence.load(std::memory_order_relaxed);
+  if (last < near_end_from) {
+    return {sequence.fetch_add(count, std::memory_order_relaxed) + 1, count};
+  }
+  // Near the end the exact count matters, and 2^64-1 must not wrap.
+  for (;;) {
+    const uint64_t left = sequence_limit - last;
+    const uint32_t granted = left < count ? static_cast<uint32_t>(left) : count;
+    if (sequence.compare_exchange_weak(last, last + granted, std::memory_order_relaxed)) {
+      return {last + 1, granted};
+    }
+  }
+}
+
+InboundSa::InboundSa(const SaParameters& p)
+    : spi(p.inbound_spi),
+      esn(p.esn),
+      udp_encapsulation(p.udp_encapsulation),
+      remote_port(p.remote_port),
+      remote(p.remote),
+      window(p.replay_window, p.esn, p.inbound_sequence),
+      local_selectors(p.local_selectors),
+      remote_selectors(p.remote_selectors) {
+  expand(key, salt, p, p.inbound_key);
+}
+
+InboundSa::~InboundSa() { base::wipe(salt, sizeof salt); }
+
+}  // namespace esplane::sad

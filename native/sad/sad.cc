@@ -1,0 +1,126 @@
+#include "sad/sad.h"
+
+#include <bit>
+#include <string>
+#include <utility>
+
+#include "base/random.h"
+
+namespace esplane::sad {
+
+Sad::Sad(uint32_t capacity, base::Epoch& epoch)
+    : capacity_(capacity), index_mask_(std::bit_ceil(capacity) - 1), epoch_(epoch) {
+  if (capacity == 0 || capacity > kMostPairs) {
+    throw std::invalid_argument("SAD of " + std::to_string(capacity) + " pairs: 1 to " +
+                                std::to_string(kMostPairs) + " are possible");
+  }
+  inbound_ = std::make_unique<std::atomic<InboundSa*>[]>(capacity);
+  slots_.resize(capacity);
+  for (uint32_t i = 0; i < capacity; i++) free_.push_back(i);
+}
+
+Sad::~Sad() = default;
+
+uint32_t Sad::allocate_spi() {
+  const std::lock_guard lock(mutex_);
+  if (free_.empty()) throw SadFull("SAD: all " + std::to_string(capacity_) + " pairs are in use");
+  const uint32_t index = free_.front();
+  Slot& slot = slots_[index];
+  uint32_t spi;
+  do {
+    spi = (base::random_u32() & ~index_mask_) | index;
+  } while (spi <= kLastReservedSpi || spi == slot.spi);
+  free_.pop_front();
+  slot.spi = spi;
+  slot.reserved = true;
+  return spi;
+}
+
+void Sad::release_spi(uint32_t spi) {
+  const std::lock_guard lock(mutex_);
+  const uint32_t index = spi & index_mask_;
+  if (index >= capacity_) return;
+  Slot& slot = slots_[index];
+  if (slot.spi == spi && slot.reserved) free_index(index);
+}
+
+OutboundSa* Sad::install(const SaParameters& parameters) {
+  validate(parameters);
+  // Keys are expanded before the lock is taken.
+  auto inbound = std::make_unique<InboundSa>(parameters);
+  auto outbound = std::make_unique<OutboundSa>(parameters);
+
+  const std::lock_guard lock(mutex_);
+  const uint32_t index = parameters.inbound_spi & index_mask_;
+  if (index >= capacity_ || slots_[index].spi != parameters.inbound_spi ||
+      !slots_[index].reserved) {
+    throw std::invalid_argument("SA: its inbound SPI is not a reserved one");
+  }
+  Slot& slot = slots_[index];
+  slot.reserved = false;
+  slot.inbound = std::move(inbound);
+  slot.outbound = std::move(outbound);
+  inbound_[index].store(slot.inbound.get(), std::memory_order_release);
+  size_++;
+  return slot.outbound.get();
+}
+
+bool Sad::remove(uint32_t inbound_spi) {
+  const std::lock_guard lock(mutex_);
+  Slot* slot = installed(inbound_spi);
+  if (!slot) return false;
+  const uint32_t index = inbound_spi & index_mask_;
+  inbound_[index].store(nullptr, std::memory_order_release);
+  epoch_.retire(std::move(slot->inbound));
+  epoch_.retire(std::move(slot->outbound));
+  free_index(index);
+  size_--;
+  return true;
+}
+
+std::optional<PairCounters> Sad::counters(uint32_t inbound_spi) const {
+  const std::lock_guard lock(mutex_);
+  const Slot* slot = installed(inbound_spi);
+  if (!slot) return std::nullopt;
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  PairCounters c;
+  c.in_packets = slot->inbound->packets.load(kRelaxed);
+  c.in_bytes = slot->inbound->bytes.load(kRelaxed);
+  c.in_sequence = slot->inbound->window.highest();
+  c.out_packets = slot->outbound->packets.load(kRelaxed);
+  c.out_bytes = slot->outbound->bytes.load(kRelaxed);
+  c.out_sequence = slot->outbound->last_sequence() + 1;
+  for (uint32_t i = 0; i < packet::kVerdictCount; i++) {
+    c.refused[i] = slot->inbound->refused[i].load(kRelaxed);
+  }
+  return c;
+}
+
+OutboundSa* Sad::outbound(uint32_t inbound_spi) const {
+  const std::lock_guard lock(mutex_);
+  const Slot* slot = installed(inbound_spi);
+  return slot ? slot->outbound.get() : nullptr;
+}
+
+uint32_t Sad::size() const {
+  const std::lock_guard lock(mutex_);
+  return size_;
+}
+
+const Sad::Slot* Sad::installed(uint32_t spi) const {
+  const uint32_t index = spi & index_mask_;
+  if (index >= capacity_) return nullptr;
+  const Slot& slot = slots_[index];
+  return slot.spi == spi && slot.inbound ? &slot : nullptr;
+}
+
+Sad::Slot* Sad::installed(uint32_t spi) {
+  return const_cast<Slot*>(std::as_const(*this).installed(spi));
+}
+
+void Sad::free_index(uint32_t index) {
+  slots_[index].reserved = false;
+  free_.push_back(index);
+}
+
+}  // namespace esplane::sad
