@@ -97,7 +97,8 @@ function readIdentity(
     return parseIdentity(text);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    complain(['connection', name, side, 'id'], `found "${text}"`, reason);
+    const allowed = 'an address, "gw.example.org", "user@example.org" or "keyid:TEXT"';
+    complain(['connection', name, side, 'id'], `found "${text}" (${reason})`, allowed);
     return { type: 0, data: new Uint8Array(0) };
   }
 }

@@ -162,6 +162,12 @@ describe('a mistake is told with file, line, key, what was found and what is all
     );
   });
 
+  it('an identity that cannot be one', () => {
+    expect(change('"b.example"', '"ipv4:b.example"')[0]).toMatch(
+      /^gateway\.toml:7:35: connection\.office\.remote\.id: found "ipv4:b\.example" \(.+\), allowed: an address/,
+    );
+  });
+
   it('families that do not fit', () => {
     expect(change('192.0.2.2', '2001:db8::2')).toEqual([
       'gateway.toml:7:12: connection.office.remote.address: found 2001:db8::2 for the local address 192.0.2.1, allowed: both IPv4 or both IPv6',

@@ -1,0 +1,133 @@
+/** Puts the status document together from what the dataplane and the IKE workers tell. Pure. */
+import type { GatewayConfig } from '../config/gateway-config.js';
+import type { Dataplane, PortStatus } from '../dataplane/dataplane.js';
+import type { ChildSaView, IkeSaView, Milliseconds } from '../ike/event.js';
+import type { Endpoint } from '../sad/sad.js';
+import { version } from '../version.js';
+import type { ChildSaStatus, ConnectionStatus, IkeSaStatus, Status } from './status.js';
+
+export interface StatusSources {
+  readonly config: GatewayConfig;
+  readonly dataplane: Pick<Dataplane, 'counters' | 'kernels' | 'ports' | 'statistics'>;
+  readonly ikeSas: readonly IkeSaView[];
+  readonly connectionState: (name: string) => {
+    wanted: ConnectionStatus['wanted'];
+    lastError: string | undefined;
+  };
+  /** Datagrams that the control plane dropped, by name. */
+  readonly ikeDrops: Readonly<Record<string, number>>;
+  readonly startedAt: Milliseconds;
+  readonly now: Milliseconds;
+}
+
+export function composeStatus(sources: StatusSources): Status {
+  const { config, dataplane, now } = sources;
+  const statistics = dataplane.statistics();
+  const ports = dataplane.ports();
+  return {
+    version,
+    name: config.name,
+    uptimeSeconds: seconds(now - sources.startedAt),
+    cryptoKernel: dataplane.kernels().inUse,
+    workers: statistics.workers.length,
+    ports: ports.map(portStatus),
+    connections: config.connections.map(({ name }) => connectionStatus(name, sources)),
+    esp: {
+      outPackets: Number(statistics.espOutPackets),
+      inPackets: Number(statistics.espInPackets),
+      outBytes: Number(statistics.espOutBytes),
+      inBytes: Number(statistics.espInBytes),
+    },
+    drops: nonZero({
+      ...Object.fromEntries(
+        Object.entries(statistics.drops).map(([name, count]) => [name, Number(count)]),
+      ),
+      ...portDrops(ports),
+      ...sources.ikeDrops,
+    }),
+  };
+}
+
+function portStatus({ rxPackets, txPackets, ...port }: PortStatus): Status['ports'][number] {
+  const { name, role, device, mode, note, queues } = port;
+  const traffic = { rxPackets: Number(rxPackets), txPackets: Number(txPackets) };
+  return { name, role, device, mode, note, queues, ...traffic };
+}
+
+/** What the ports lost before a worker saw it, or after. */
+function portDrops(ports: readonly PortStatus[]): Record<string, number> {
+  const sum = (key: 'rxDropped' | 'txFull') =>
+    ports.reduce((total, port) => total + Number(port[key]), 0);
+  return { 'port-rx-dropped': sum('rxDropped'), 'port-tx-full': sum('txFull') };
+}
+
+function connectionStatus(name: string, sources: StatusSources): ConnectionStatus {
+  const { wanted, lastError } = sources.connectionState(name);
+  const ikeSas = sources.ikeSas
+    .filter(({ connection }) => connection === name)
+    .map((sa) => ikeSaStatus(sa, sources));
+  return { name, wanted, ...(lastError === undefined ? {} : { lastError }), ikeSas };
+}
+
+function ikeSaStatus(sa: IkeSaView, sources: StatusSources): IkeSaStatus {
+  const { initiatorSpi, responderSpi, role, state, localId, remoteId, proposal } = sa;
+  const since = sa.establishedAt;
+  return {
+    initiatorSpi,
+    responderSpi,
+    role,
+    state,
+    local: formatEndpoint(sa.local),
+    remote: formatEndpoint(sa.remote),
+    localId,
+    remoteId,
+    proposal,
+    nat: natOf(sa),
+    ageSeconds: since === undefined ? 0 : seconds(sources.now - since),
+    childSas: sa.children.map((child) => childSaStatus(child, sources)),
+  };
+}
+
+function natOf({ natLocal, natRemote }: IkeSaView): IkeSaStatus['nat'] {
+  if (natLocal && natRemote) return 'both';
+  if (natLocal) return 'local';
+  return natRemote ? 'remote' : 'none';
+}
+
+function childSaStatus(child: ChildSaView, { dataplane, now }: StatusSources): ChildSaStatus {
+  const counters = dataplane.counters(child.inboundSpi);
+  const { name, proposal, mode, udpEncapsulation, esn, localSelectors, remoteSelectors } = child;
+  return {
+    name,
+    inboundSpi: formatSpi(child.inboundSpi),
+    outboundSpi: formatSpi(child.outboundSpi),
+    proposal,
+    mode,
+    udpEncapsulation,
+    esn,
+    localSelectors,
+    remoteSelectors,
+    ageSeconds: seconds(now - child.installedAt),
+    inPackets: Number(counters?.inPackets ?? 0n),
+    inBytes: Number(counters?.inBytes ?? 0n),
+    outPackets: Number(counters?.outPackets ?? 0n),
+    outBytes: Number(counters?.outBytes ?? 0n),
+  };
+}
+
+function formatSpi(spi: number): string {
+  return spi.toString(16).padStart(8, '0');
+}
+
+function formatEndpoint({ address, port }: Endpoint): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+function nonZero(counts: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
+}
+
+/** To the millisecond, so that rates between two documents are exact. */
+function seconds(milliseconds: Milliseconds): number {
+  return Math.round(milliseconds) / 1000;
+}

@@ -1,0 +1,186 @@
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ApiClient, RefusedError, UnreachableError } from '../../../src/api/client.js';
+import { belongs, findGroup } from '../../../src/api/group.js';
+import { type Control, UnknownConnectionError } from '../../../src/api/routes.js';
+import { type ApiServer, type PeerCredentials, serveApi } from '../../../src/api/server.js';
+import { peerCredentials } from '../../../src/dataplane/process.js';
+import { emptyStatus } from '../fixtures.js';
+
+let directory: string;
+let socketPath: string;
+const open: ApiServer[] = [];
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'esplane-api-'));
+  socketPath = join(directory, 'run', 'main.sock');
+});
+afterEach(async () => {
+  for (const server of open.splice(0)) await server.close();
+  rmSync(directory, { recursive: true });
+});
+
+const control: Control = {
+  name: 'main',
+  status: async () => emptyStatus,
+  up: async (connection) => {
+    if (connection !== 'office') throw new UnknownConnectionError(connection, ['office']);
+    return { connection, result: 'failed', explanation: 'AUTHENTICATION_FAILED' };
+  },
+  down: async (connection) => {
+    if (connection === 'broken') throw new Error('out of order');
+    return { connection, deletedIkeSas: 2 };
+  },
+};
+
+async function serve(credentials: (fd: number) => PeerCredentials = peerCredentials) {
+  const server = await serveApi({
+    socketPath,
+    group: undefined,
+    control,
+    peerCredentials: credentials,
+  });
+  open.push(server);
+  return new ApiClient(socketPath);
+}
+
+/** Status and document of a request that no client of ours would make. */
+function raw(method: string, path: string, body = ''): Promise<[number, unknown]> {
+  return new Promise((resolve, reject) => {
+    const ask = request({ socketPath, method, path, agent: false }, (response) => {
+      let text = '';
+      response.on('data', (chunk) => {
+        text += chunk;
+      });
+      response.on('end', () => resolve([response.statusCode!, JSON.parse(text)]));
+    });
+    ask.on('error', reject);
+    ask.end(body);
+  });
+}
+
+describe('the API over a real Unix socket', () => {
+  it('answers health, status, up and down', async () => {
+    const client = await serve();
+    expect(await client.health()).toMatchObject({ ok: true, name: 'main', pid: process.pid });
+    expect(await client.status()).toEqual(emptyStatus);
+    expect(await client.up('office')).toEqual({
+      connection: 'office',
+      result: 'failed',
+      explanation: 'AUTHENTICATION_FAILED',
+    });
+    expect(await client.down('office')).toEqual({ connection: 'office', deletedIkeSas: 2 });
+  });
+
+  it('is a socket of mode 0660 that goes away with the server', async () => {
+    await serve();
+    expect(statSync(socketPath).mode & 0o7777).toBe(0o660);
+    await open.pop()!.close();
+    expect(statSync(socketPath, { throwIfNoEntry: false })).toBeUndefined();
+  });
+
+  it('says which connections there are', async () => {
+    const client = await serve();
+    const refusal = await client.up('home/office').catch((error: unknown) => error);
+    expect(refusal).toBeInstanceOf(RefusedError);
+    expect(refusal).toMatchObject({
+      status: 404,
+      message: 'no connection "home/office" in the configuration (there are: office)',
+    });
+  });
+
+  it('answers an unknown path, a wrong method, bad escapes and an error of ours', async () => {
+    await serve();
+    expect(await raw('GET', '/v2/status')).toEqual([404, { error: 'no such path: /v2/status' }]);
+    expect(await raw('POST', '/v1/status')).toEqual([405, { error: 'use GET' }]);
+    expect(await raw('GET', '/v1/connections/office/up')).toEqual([405, { error: 'use POST' }]);
+    expect((await raw('POST', '/v1/connections/%ff/up'))[0]).toBe(400);
+    expect(await raw('POST', '/v1/connections/broken/down')).toEqual([
+      500,
+      { error: 'out of order' },
+    ]);
+  });
+
+  it('refuses a body that no request has', async () => {
+    await serve();
+    expect(await raw('POST', '/v1/connections/office/down', 'x'.repeat(4097))).toEqual([
+      413,
+      { error: 'requests have no body' },
+    ]);
+    expect((await raw('POST', '/v1/connections/office/down', 'x'.repeat(4096)))[0]).toBe(200);
+  });
+
+  it('refuses a peer that is neither root, our user nor of the group', async () => {
+    const client = await serve(() => ({ pid: 1, uid: 65_534, gid: 65_534 }));
+    await expect(client.status()).rejects.toMatchObject({ status: 403 });
+    await expect(client.down('office')).rejects.toMatchObject({ status: 403 });
+  });
+
+  it('survives what is not HTTP', async () => {
+    const client = await serve();
+    await new Promise<void>((resolve) => {
+      const socket = connect(socketPath, () => socket.end('\x16\x03\x01 what?\r\n\r\n'));
+      socket.on('close', () => resolve());
+      socket.resume();
+    });
+    expect(await client.health()).toMatchObject({ ok: true });
+  });
+
+  it('replaces the socket of a daemon that was killed', async () => {
+    await serve();
+    // A listener that is gone without cleaning up leaves a file nobody answers on.
+    rmSync(socketPath);
+    await leaveStaleSocket(socketPath);
+    expect(statSync(socketPath).isSocket()).toBe(true);
+    const client = await serve();
+    expect(await client.health()).toMatchObject({ ok: true });
+  });
+
+  it('refuses to take the socket of a live daemon, or a file that is none', async () => {
+    await serve();
+    await expect(serve()).rejects.toThrow(/another esplane answers on .*main\.sock/);
+    const other = join(directory, 'other.sock');
+    writeFileSync(other, '');
+    const attempt = serveApi({ socketPath: other, group: undefined, control, peerCredentials });
+    await expect(attempt).rejects.toThrow(/is not a socket/);
+  });
+
+  it('names a group that does not exist', async () => {
+    const group = 'no-such-group-here';
+    await expect(serveApi({ socketPath, group, control, peerCredentials })).rejects.toThrow(
+      'gateway.api_group: there is no group "no-such-group-here" in /etc/group',
+    );
+  });
+
+  it('tells a client that nobody listens', async () => {
+    const client = new ApiClient(socketPath);
+    await expect(client.status()).rejects.toBeInstanceOf(UnreachableError);
+    await expect(client.status()).rejects.toThrow(`no esplane daemon runs at ${socketPath}`);
+  });
+});
+
+/** Binds a socket in a process that is then killed. */
+async function leaveStaleSocket(path: string): Promise<void> {
+  const { spawn } = await import('node:child_process');
+  const script = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
+  await new Promise((resolve) => spawn(process.execPath, ['-e', script]).on('exit', resolve));
+}
+
+describe('groups', () => {
+  it('are found with their members, and hold their primary members too', () => {
+    const group = join(directory, 'group');
+    const passwd = join(directory, 'passwd');
+    writeFileSync(group, 'root:x:0:\nvpn:x:900:alice,bob\n');
+    writeFileSync(passwd, 'alice:x:1000:1000::/:/bin/sh\ncarol:x:1002:1002::/:/bin/sh\n');
+    const vpn = findGroup('vpn', group)!;
+    expect(vpn).toEqual({ gid: 900, members: ['alice', 'bob'] });
+    expect(findGroup('wheel', group)).toBeUndefined();
+    expect(belongs(vpn, { uid: 1000, gid: 1000 }, passwd)).toBe(true);
+    expect(belongs(vpn, { uid: 1002, gid: 1002 }, passwd)).toBe(false);
+    expect(belongs(vpn, { uid: 1002, gid: 900 }, passwd)).toBe(true);
+  });
+});

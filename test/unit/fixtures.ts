@@ -1,0 +1,74 @@
+/** Documents that several tests of the control plane use. */
+import type { Status } from '../../src/api/status.js';
+
+export const emptyStatus: Status = {
+  version: '0.1.0',
+  name: 'main',
+  uptimeSeconds: 61,
+  cryptoKernel: 'aesni',
+  workers: 2,
+  ports: [],
+  connections: [],
+  esp: { outPackets: 0, inPackets: 0, outBytes: 0, inBytes: 0 },
+  drops: {},
+};
+
+export const busyStatus: Status = {
+  ...emptyStatus,
+  ports: [
+    {
+      name: 'lan0',
+      role: 'lan',
+      device: 'lan0',
+      mode: 'xdp-native-copy',
+      note: '',
+      queues: 1,
+      rxPackets: 12_345,
+      txPackets: 1,
+    },
+  ],
+  connections: [
+    {
+      name: 'office',
+      wanted: 'up',
+      lastError: 'an old error',
+      ikeSas: [
+        {
+          initiatorSpi: '1111111111111111',
+          responderSpi: '2222222222222222',
+          role: 'initiator',
+          state: 'established',
+          local: '192.0.2.1:500',
+          remote: '192.0.2.2:500',
+          localId: 'a.example',
+          remoteId: 'b.example',
+          proposal: 'AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE25519',
+          nat: 'none',
+          ageSeconds: 3_700,
+          childSas: [
+            {
+              name: 'net',
+              inboundSpi: '01000001',
+              outboundSpi: '02000002',
+              proposal: 'AES_GCM_16_128',
+              mode: 'tunnel',
+              udpEncapsulation: false,
+              esn: true,
+              localSelectors: ['10.1.0.0/16'],
+              remoteSelectors: ['10.2.0.0/16'],
+              ageSeconds: 59,
+              inPackets: 10,
+              inBytes: 1_536,
+              outPackets: 1,
+              outBytes: 100,
+            },
+          ],
+        },
+      ],
+    },
+    { name: 'home', wanted: 'up', lastError: 'no answer from 192.0.2.9', ikeSas: [] },
+    { name: 'lab', wanted: 'on-demand', ikeSas: [] },
+  ],
+  esp: { outPackets: 1, inPackets: 10, outBytes: 100, inBytes: 1_536 },
+  drops: { 'replay-duplicate': 3, 'no-sa': 1_000 },
+};

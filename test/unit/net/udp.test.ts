@@ -1,0 +1,145 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { afterEach, describe, expect, it } from 'vitest';
+import { MemoryNetwork } from '../../../src/net/memory.js';
+import type { Datagram, Transport } from '../../../src/net/transport.js';
+import { UdpTransport } from '../../../src/net/udp.js';
+
+const cleanUp: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const action of cleanUp.splice(0)) await action();
+});
+
+/** Two ports of 127.0.0.0/8 that are most likely free. */
+function somePorts(): [number, number] {
+  const base = 20_000 + Math.floor(Math.random() * 20_000);
+  return [base, base + 1];
+}
+
+function collect(transport: Transport) {
+  const received: Datagram[] = [];
+  transport.onDatagram((datagram) => received.push(datagram));
+  return received;
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + 5_000;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error('waited in vain');
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+async function plainSocket(): Promise<Socket> {
+  const socket = createSocket('udp4');
+  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.9', resolve));
+  cleanUp.push(() => socket.close());
+  return socket;
+}
+
+const marker = [0, 0, 0, 0];
+const message = Uint8Array.from({ length: 28 }, (_, i) => i + 1);
+
+describe('the UDP transport', () => {
+  it('tells IKE, ESP, keepalives and noise apart on the port for NAT traversal', async () => {
+    const [ike, nat] = somePorts();
+    const transport = new UdpTransport({ ports: [ike, nat] });
+    cleanUp.push(() => transport.close());
+    const received = collect(transport);
+    await transport.open(['127.0.0.2']);
+    const peer = await plainSocket();
+    const remote = { address: '127.0.0.9', port: peer.address().port };
+    const send = (data: Uint8Array, port: number) =>
+      new Promise((resolve) => peer.send(data, port, '127.0.0.2', resolve));
+    await send(Uint8Array.of(0xff), nat);
+    await send(Uint8Array.of(1, 2, 3), nat);
+    await send(Uint8Array.of(0xc0, 0, 0, 1, 9, 9, 9, 9), nat);
+    await send(Uint8Array.from([...marker, ...message]), nat);
+    await send(message, ike);
+    await until(() => received.length === 2);
+    const local = (port: number) => ({ address: '127.0.0.2', port });
+    const order = received.sort((a, b) => b.local.port - a.local.port);
+    expect(order[0]).toMatchObject({ local: local(nat), remote });
+    expect(order[1]).toMatchObject({ local: local(ike), remote });
+    for (const { data } of received) expect([...data]).toEqual([...message]);
+    expect(transport.counters()).toMatchObject({
+      received: 2,
+      keepalives: 1,
+      'esp-in-udp': 1,
+      short: 1,
+    });
+  });
+
+  it('sends from the address and port asked for, with the marker where asked', async () => {
+    const [ike, nat] = somePorts();
+    const transport = new UdpTransport({ ports: [ike, nat] });
+    cleanUp.push(() => transport.close());
+    await transport.open(['127.0.0.2', '127.0.0.3']);
+    const peer = await plainSocket();
+    const seen: [string, number, number[]][] = [];
+    peer.on('message', (data, from) => seen.push([from.address, from.port, [...data]]));
+    const remote = { address: '127.0.0.9', port: peer.address().port };
+    transport.send({ address: '127.0.0.3', port: ike }, remote, false, message);
+    await until(() => seen.length === 1);
+    transport.send({ address: '127.0.0.2', port: nat }, remote, true, message);
+    await until(() => seen.length === 2);
+    expect(seen).toEqual([
+      ['127.0.0.3', ike, [...message]],
+      ['127.0.0.2', nat, [...marker, ...message]],
+    ]);
+  });
+
+  it('waits for an address that is not there, and counts what cannot leave', async () => {
+    const told: [string, boolean][] = [];
+    const transport = new UdpTransport({
+      ports: somePorts(),
+      onAddress: (address, present) => told.push([address, present]),
+    });
+    cleanUp.push(() => transport.close());
+    // TEST-NET-1 is on no machine (RFC 5737).
+    await transport.open(['192.0.2.77', '127.0.0.2']);
+    expect(told).toEqual([['192.0.2.77', false]]);
+    const remote = { address: '127.0.0.9', port: 9 };
+    transport.send({ address: '192.0.2.77', port: 500 }, remote, false, message);
+    expect(transport.counters()['no-socket']).toBe(1);
+    transport.refresh();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(told).toEqual([['192.0.2.77', false]]);
+  });
+
+  it('says that a port is taken', async () => {
+    const ports = somePorts();
+    const [first, second] = [new UdpTransport({ ports }), new UdpTransport({ ports })];
+    cleanUp.push(
+      () => first.close(),
+      () => second.close(),
+    );
+    await first.open(['127.0.0.2']);
+    await expect(second.open(['127.0.0.2'])).rejects.toThrow(
+      'UDP port 500 or 4500 of 127.0.0.2 is taken: does another IKE daemon run?',
+    );
+  });
+});
+
+describe('the network in memory', () => {
+  it('carries markers as the wire does, and loses what the tap wants lost', async () => {
+    const wire: number[][] = [];
+    const network = new MemoryNetwork((_, __, data) => wire.push([...data]) !== 2);
+    const [a, b] = [network.transport(), network.transport()];
+    await a.open(['192.0.2.1']);
+    await b.open(['192.0.2.2']);
+    const received = collect(b);
+    const at = (address: string, port: number) => ({ address, port });
+    for (let i = 0; i < 3; i++) {
+      a.send(at('192.0.2.1', 4500), at('192.0.2.2', 4500), true, message);
+    }
+    a.send(at('192.0.2.1', 500), at('192.0.2.2', 500), false, message);
+    a.send(at('192.0.2.3', 500), at('192.0.2.2', 500), false, message);
+    await until(() => received.length === 3);
+    expect(wire).toEqual([
+      ...Array.from({ length: 3 }, () => [...marker, ...message]),
+      [...message],
+    ]);
+    for (const { data } of received) expect([...data]).toEqual([...message]);
+    expect(a.counters()).toMatchObject({ sent: 4, 'no-socket': 1 });
+  });
+});

@@ -1,0 +1,350 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { Secret } from '../../../src/crypto/secret.js';
+import type { Effect, Environment, Event, IkeSaView, IkeSpi } from '../../../src/ike/event.js';
+import { silentLog } from '../../../src/log.js';
+import { MemoryNetwork } from '../../../src/net/memory.js';
+import type { Connection } from '../../../src/policy/connection.js';
+import type { ChildSa, EspSpi, Sad } from '../../../src/sad/sad.js';
+import { encodeMessage, type HeaderToSend, ZERO_IKE_SPI } from '../../../src/wire/index.js';
+import type { Core } from '../../../src/workers/ike-shard.js';
+import { IkeWorkers } from '../../../src/workers/ike-workers.js';
+import { inlineLinks, type LinkHandlers, type OpenLink } from '../../../src/workers/link.js';
+import { shardOfSpi } from '../../../src/workers/shard-map.js';
+
+const cleanUp: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const action of cleanUp.splice(0).reverse()) await action();
+});
+
+/** Lets messages in flight arrive. */
+const settle = () => new Promise((resolve) => setTimeout(resolve, 5));
+
+/** A core whose answers a test chooses. */
+class ScriptedCore implements Core {
+  readonly events: Event[] = [];
+  readonly environment: Environment;
+  connections: readonly Connection[] = [];
+  sas: IkeSaView[] = [];
+  answer: (event: Event) => Effect[] = () => [];
+
+  constructor(environment: Environment) {
+    this.environment = environment;
+  }
+
+  setConnections(connections: readonly Connection[]): void {
+    this.connections = connections;
+  }
+
+  handle(event: Event): Effect[] {
+    this.events.push(event);
+    return this.answer(event);
+  }
+
+  ikeSas(): readonly IkeSaView[] {
+    return this.sas;
+  }
+
+  types(): string[] {
+    return this.events.map(({ type }) => type);
+  }
+}
+
+class RecordingSad implements Sad {
+  readonly calls: string[] = [];
+  #next = 0x1000;
+
+  allocateSpi(): EspSpi {
+    return this.#next++ as EspSpi;
+  }
+  releaseSpi(spi: EspSpi): void {
+    this.calls.push(`release ${spi.toString(16)}`);
+  }
+  install(sa: ChildSa): void {
+    this.calls.push(`install ${sa.inboundSpi.toString(16)}`);
+  }
+  remove(spi: EspSpi): void {
+    this.calls.push(`remove ${spi.toString(16)}`);
+  }
+  counters(): undefined {
+    return undefined;
+  }
+}
+
+const connection = {
+  name: 'office',
+  start: 'wait',
+  local: { address: '192.0.2.1' },
+} as unknown as Connection;
+
+async function setup(shards: number, wrap: (open: OpenLink) => OpenLink = (open) => open) {
+  const cores: ScriptedCore[] = [];
+  const sad = new RecordingSad();
+  const makeCore = (environment: Environment) => {
+    const core = new ScriptedCore(environment);
+    cores.push(core);
+    return core;
+  };
+  const network = new MemoryNetwork();
+  const [transport, peer] = [network.transport(), network.transport()];
+  const jobs: string[] = [];
+  const workers = new IkeWorkers({
+    shards,
+    connections: [{ ...connection, psk: new Secret(Buffer.from('a key of the test')) }],
+    openLink: wrap(inlineLinks({ sad, makeCore })),
+    transport,
+    jobs: {
+      async run(job) {
+        jobs.push(`${job.type} ${job.group}`);
+        return { type: 'failed', reason: 'scripted' };
+      },
+      async close() {},
+    },
+    sad,
+    halfOpenPerAddress: 2,
+    now: () => performance.now(),
+    log: silentLog,
+  });
+  await transport.open(['192.0.2.1']);
+  await peer.open(['192.0.2.2']);
+  cleanUp.push(() => workers.stop(0));
+  const send = (header: Partial<HeaderToSend>) => {
+    const data = encodeMessage({ header: { ...firstRequest, ...header }, payloads: [] });
+    peer.send(at('192.0.2.2'), at('192.0.2.1'), false, data);
+  };
+  await settle();
+  return { workers, cores, sad, jobs, send, peer };
+}
+
+const at = (address: string) => ({ address, port: 500 });
+
+const firstRequest: HeaderToSend = {
+  initiatorSpi: '00112233445566aa' as IkeSpi,
+  responderSpi: ZERO_IKE_SPI,
+  exchangeType: 34,
+  initiator: true,
+  response: false,
+  messageId: 0,
+};
+
+const childSa = (inboundSpi: EspSpi): ChildSa =>
+  ({
+    policy: 'office/net',
+    inboundSpi,
+    inboundKey: new Secret(Uint8Array.of(1)),
+    outboundKey: new Secret(Uint8Array.of(2)),
+  }) as ChildSa;
+
+function established(ikeSpi: string, initialContact: boolean): Effect {
+  const peerIdentity = 'b.example';
+  return {
+    type: 'ike-established',
+    connection: 'office',
+    ikeSpi: ikeSpi as IkeSpi,
+    peerIdentity,
+    initialContact,
+  };
+}
+
+describe('the IKE workers', () => {
+  it('give every core its connections, each with a key of its own', async () => {
+    const { cores } = await setup(3);
+    expect(cores.length).toBe(3);
+    const keys = cores.map(({ connections }) => connections[0]!.psk);
+    for (const key of keys) expect(Buffer.from(key.bytes).toString()).toBe('a key of the test');
+    keys[0]!.wipe();
+    expect(keys[1]!.bytes.length).toBe(17);
+  });
+
+  it('bring a datagram to the shard of our SPI, whichever of the two it is', async () => {
+    const { cores, send } = await setup(4);
+    const ours = cores.map(({ environment }) => environment.allocateIkeSpi());
+    ours.forEach((spi, shard) => {
+      expect(shardOfSpi(spi, 4)).toBe(shard);
+    });
+    send({ exchangeType: 37, responderSpi: ours[1]! });
+    send({
+      exchangeType: 37,
+      initiatorSpi: ours[2]!,
+      responderSpi: 'ff00000000000000' as IkeSpi,
+      initiator: false,
+    });
+    await settle();
+    expect(cores.map(({ events }) => events.length)).toEqual([0, 1, 1, 0]);
+    expect(cores[1]!.events[0]).toMatchObject({ type: 'datagram', remote: at('192.0.2.2') });
+  });
+
+  it('bring a retransmitted first request to the same core', async () => {
+    const { cores, send } = await setup(4);
+    for (let i = 0; i < 5; i++) send({});
+    await settle();
+    expect(cores.map(({ events }) => events.length).sort()).toEqual([0, 0, 0, 5]);
+  });
+
+  it('hold an address to its half-open SAs', async () => {
+    const { cores, send, workers } = await setup(1);
+    for (let i = 0; i < 5; i++) send({ initiatorSpi: `0${i}11223344556677` as IkeSpi });
+    await settle();
+    expect(cores[0]!.events.length).toBe(2);
+    expect(workers.drops()).toEqual({ 'ike-half-open-limit': 3 });
+  });
+
+  it('drop by name what is no IKEv2 message', async () => {
+    const { cores, peer, workers, send } = await setup(1);
+    const whole = encodeMessage({ header: firstRequest, payloads: [] });
+    for (const data of [whole.subarray(0, 27), new Uint8Array(0), Uint8Array.of(...whole, 0)]) {
+      peer.send(at('192.0.2.2'), at('192.0.2.1'), false, data);
+    }
+    send({ majorVersion: 1, minorVersion: 0 });
+    await settle();
+    expect(workers.drops()).toEqual({ 'ike-malformed': 3, 'ike-version-1': 1 });
+    expect(cores[0]!.events).toEqual([]);
+  });
+
+  it('fire the timers that a core starts, once, unless it cancels them', async () => {
+    const { cores, workers } = await setup(1);
+    cores[0]!.answer = ({ type }) =>
+      type === 'initiate'
+        ? [
+            { type: 'start-timer', timer: 'a', delay: 1 },
+            { type: 'start-timer', timer: 'b', delay: 1 },
+            { type: 'cancel-timer', timer: 'b' },
+          ]
+        : [];
+    void workers.keeper.up('office');
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    const fired = cores[0]!.events.filter(({ type }) => type === 'timer');
+    expect(fired).toEqual([{ type: 'timer', timer: 'a', at: expect.any(Number) }]);
+  });
+
+  it('run cheap jobs in place and dear ones in the pool', async () => {
+    const { cores, workers, jobs } = await setup(1);
+    cores[0]!.answer = ({ type }) =>
+      type === 'initiate'
+        ? [
+            { type: 'compute', id: 'curve', job: { type: 'generate', group: 31 } },
+            { type: 'compute', id: 'modp', job: { type: 'generate', group: 14 } },
+          ]
+        : [];
+    void workers.keeper.up('office');
+    await settle();
+    expect(jobs).toEqual(['generate 14']);
+    const results = cores[0]!.events.flatMap((event) =>
+      event.type === 'computed' ? [[event.job, event.result.type]] : [],
+    );
+    expect(results.sort()).toEqual([
+      ['curve', 'generated'],
+      ['modp', 'failed'],
+    ]);
+  });
+
+  it('install ESP SAs, wipe their keys, and tell who waits for the connection', async () => {
+    const { cores, workers, sad } = await setup(1);
+    const sa = childSa(0x1000 as EspSpi);
+    cores[0]!.answer = ({ type }) => (type === 'initiate' ? [{ type: 'install-child', sa }] : []);
+    expect(await workers.keeper.up('office')).toEqual({ result: 'established' });
+    expect(sad.calls).toEqual(['install 1000']);
+    expect([sa.inboundKey.byteLength, sa.outboundKey.byteLength]).toEqual([0, 0]);
+  });
+
+  it('tell a full SAD as the reason of the failure, and wipe the keys all the same', async () => {
+    const { cores, workers, sad } = await setup(1);
+    const sa = childSa(0x1000 as EspSpi);
+    sad.install = () => {
+      throw new Error('gateway.max_child_sas is reached');
+    };
+    cores[0]!.answer = ({ type }) => (type === 'initiate' ? [{ type: 'install-child', sa }] : []);
+    expect(await workers.keeper.up('office')).toEqual({
+      result: 'failed',
+      explanation: 'cannot install the ESP SAs: gateway.max_child_sas is reached',
+    });
+    expect(sa.inboundKey.byteLength).toBe(0);
+  });
+
+  it('supersede an older SA in another shard on INITIAL_CONTACT', async () => {
+    const { cores, send } = await setup(2);
+    const [first, second] = cores;
+    const old = first!.environment.allocateIkeSpi();
+    first!.answer = ({ type }) => (type === 'datagram' ? [established(old, true)] : []);
+    send({ exchangeType: 35, responderSpi: old });
+    await settle();
+    const young = second!.environment.allocateIkeSpi();
+    second!.answer = ({ type }) => (type === 'datagram' ? [established(young, true)] : []);
+    send({ exchangeType: 35, responderSpi: young });
+    await settle();
+    expect(first!.events.at(-1)).toMatchObject({ type: 'superseded', ikeSpi: old });
+    expect(second!.types()).toEqual(['datagram']);
+  });
+
+  it('initiate where the connection already has an IKE SA', async () => {
+    for (const shard of [0, 1, 2, 3]) {
+      const { cores, send, workers } = await setup(4);
+      const core = cores[shard]!;
+      const spi = core.environment.allocateIkeSpi();
+      core.answer = ({ type }) => (type === 'datagram' ? [established(spi, false)] : []);
+      send({ exchangeType: 35, responderSpi: spi });
+      await settle();
+      workers.keeper.acquire('office/net');
+      await settle();
+      expect(core.events.at(-1)).toMatchObject({ type: 'initiate', child: 'net' });
+    }
+  });
+
+  it('survive a core that throws, and go on with its other SAs', async () => {
+    const { cores, send } = await setup(1);
+    cores[0]!.answer = () => {
+      throw new Error('a bug');
+    };
+    send({});
+    await settle();
+    cores[0]!.answer = () => [];
+    send({});
+    await settle();
+    expect(cores[0]!.types()).toEqual(['datagram', 'datagram']);
+  });
+
+  it('replace a worker that died, and remove what it had', async () => {
+    const handlers: LinkHandlers[] = [];
+    const { cores, sad, workers } = await setup(1, (open) => (shard, shards, handler) => {
+      handlers.push(handler);
+      return open(shard, shards, handler);
+    });
+    const { environment } = cores[0]!;
+    const sa = childSa(environment.allocateSpi());
+    environment.allocateSpi();
+    cores[0]!.answer = ({ type }) => (type === 'initiate' ? [{ type: 'install-child', sa }] : []);
+    await workers.keeper.up('office');
+    handlers[0]!.died('out of memory');
+    expect(sad.calls).toEqual(['install 1000', 'remove 1000', 'release 1001']);
+    await new Promise((resolve) => setTimeout(resolve, 1_050));
+    expect(cores.length).toBe(2);
+    expect(cores[1]!.connections[0]!.name).toBe('office');
+  });
+
+  it('stop as soon as every core has no SA left, or when patience ends', async () => {
+    const { cores, workers } = await setup(2);
+    cores[0]!.sas = [{} as IkeSaView];
+    cores[0]!.answer = ({ type }) => {
+      if (type === 'timer') cores[0]!.sas = [];
+      return type === 'stop' ? [{ type: 'start-timer', timer: 'answer', delay: 20 }] : [];
+    };
+    const before = performance.now();
+    await workers.stop(10_000);
+    expect(performance.now() - before).toBeGreaterThan(15);
+    expect(performance.now() - before).toBeLessThan(2_000);
+
+    const stuck = await setup(1);
+    stuck.cores[0]!.sas = [{} as IkeSaView];
+    await stuck.workers.stop(30);
+    expect(stuck.cores[0]!.types()).toEqual(['stop']);
+  });
+});
+
+describe('messages to the workers', () => {
+  it('carry the view of the IKE SAs back', async () => {
+    const { cores, workers } = await setup(2);
+    cores[0]!.sas = [{ connection: 'x' } as IkeSaView];
+    cores[1]!.sas = [{ connection: 'y' } as IkeSaView];
+    const views = await workers.ikeSas();
+    expect(views.map(({ connection: name }) => name)).toEqual(['x', 'y']);
+  });
+});

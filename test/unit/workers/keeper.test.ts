@@ -1,0 +1,148 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { silentLog } from '../../../src/log.js';
+import type { Connection } from '../../../src/policy/connection.js';
+import { ConnectionKeeper } from '../../../src/workers/keeper.js';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+function setup(start: Connection['start']) {
+  const log: string[] = [];
+  const up = new Set<string>();
+  const keeper = new ConnectionKeeper({
+    connections: [{ name: 'office', start } as Connection],
+    initiate: (name) => log.push(`initiate ${name}`),
+    terminate: (name) => log.push(`terminate ${name}`),
+    isUp: (name) => up.has(name),
+    log: silentLog,
+  });
+  const install = () => {
+    up.add('office');
+    keeper.childInstalled('office');
+  };
+  const lose = () => {
+    up.delete('office');
+    keeper.closed('office');
+  };
+  return { keeper, log, install, lose };
+}
+
+describe('the keeper of connections', () => {
+  it('initiates at the start what is to be up, and nothing else', () => {
+    for (const [start, calls] of [
+      ['start', ['initiate office']],
+      ['trap', []],
+      ['wait', []],
+    ] as const) {
+      const { keeper, log } = setup(start);
+      keeper.start();
+      expect(log).toEqual(calls);
+    }
+  });
+
+  it('tries again after a failure, at most once in a minute in the end', () => {
+    const { keeper, log } = setup('start');
+    keeper.start();
+    for (let i = 0; i < 10; i++) {
+      keeper.failed('office', 'no answer');
+      const before = log.length;
+      vi.advanceTimersByTime(700);
+      expect(log.length).toBe(before);
+      vi.advanceTimersByTime(60_000);
+      expect(log.length).toBe(before + 1);
+    }
+  });
+
+  it('waits longer after each failure', () => {
+    const { keeper, log } = setup('start');
+    keeper.start();
+    for (let i = 0; i < 4; i++) {
+      keeper.failed('office', 'no answer');
+      vi.advanceTimersByTime(60_000);
+    }
+    keeper.failed('office', 'no answer');
+    // 1 s doubled five times, less a quarter at most.
+    vi.advanceTimersByTime(23_000);
+    expect(log.length).toBe(5);
+    vi.advanceTimersByTime(9_100);
+    expect(log.length).toBe(6);
+  });
+
+  it('brings back what the peer closed', () => {
+    const { keeper, log, install, lose } = setup('start');
+    keeper.start();
+    install();
+    lose();
+    vi.advanceTimersByTime(1_000);
+    expect(log).toEqual(['initiate office', 'initiate office']);
+  });
+
+  it('leaves what is on demand to the next packet', () => {
+    const { keeper, log, install, lose } = setup('trap');
+    keeper.acquire('office/net');
+    keeper.acquire('office/net');
+    expect(log).toEqual(['initiate office']);
+    install();
+    lose();
+    vi.advanceTimersByTime(120_000);
+    expect(log).toEqual(['initiate office']);
+    keeper.acquire('office/net');
+    expect(log.length).toBe(2);
+  });
+
+  it('does not ask a refusing peer again for each packet', () => {
+    const { keeper, log } = setup('trap');
+    keeper.acquire('office/net');
+    keeper.failed('office', 'NO_PROPOSAL_CHOSEN');
+    keeper.acquire('office/net');
+    expect(log.length).toBe(1);
+    vi.advanceTimersByTime(2_000);
+    keeper.acquire('office/net');
+    expect(log.length).toBe(2);
+  });
+
+  it('answers up with the outcome, and remembers why it failed', async () => {
+    const { keeper, install } = setup('wait');
+    const failing = keeper.up('office');
+    keeper.failed('office', 'AUTHENTICATION_FAILED');
+    expect(await failing).toEqual({ result: 'failed', explanation: 'AUTHENTICATION_FAILED' });
+    expect(keeper.state('office')).toEqual({ wanted: 'up', lastError: 'AUTHENTICATION_FAILED' });
+    const working = keeper.up('office');
+    install();
+    expect(await working).toEqual({ result: 'established' });
+    expect(keeper.state('office').lastError).toBeUndefined();
+    expect(await keeper.up('office')).toEqual({ result: 'established' });
+  });
+
+  it('does not wait for ever', async () => {
+    const { keeper } = setup('wait');
+    const outcome = keeper.up('office');
+    vi.advanceTimersByTime(30_000);
+    expect(await outcome).toEqual({ result: 'pending' });
+  });
+
+  it('keeps down what was taken down, also when packets ask for it', () => {
+    const { keeper, log, lose } = setup('start');
+    keeper.start();
+    keeper.down('office');
+    lose();
+    keeper.acquire('office/net');
+    vi.advanceTimersByTime(120_000);
+    expect(log).toEqual(['initiate office', 'terminate office']);
+    expect(keeper.state('office').wanted).toBe('down');
+  });
+
+  it('initiates nothing once it is stopped', () => {
+    const { keeper, log } = setup('start');
+    keeper.start();
+    keeper.failed('office', 'no answer');
+    keeper.stop();
+    keeper.acquire('office/net');
+    vi.advanceTimersByTime(120_000);
+    expect(log).toEqual(['initiate office']);
+  });
+});
