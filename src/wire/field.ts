@@ -186,8 +186,6 @@ export interface Struct<F extends Fields = Fields> {
   readonly name: string;
   readonly section: string;
   readonly fields: F;
-  /** Fields that a line for people shows, in this order; all where it is left out. */
-  readonly brief?: readonly string[];
 }
 
 /** A structure whose first octet decides its form. */
@@ -241,14 +239,8 @@ export type RecordOf<S extends Form> =
 
 // The words of the language.
 
-export function struct<F extends Fields>(
-  name: string,
-  section: string,
-  fields: F,
-  brief?: readonly (keyof F & string)[],
-): Struct<F> {
-  const base = { kind: 'struct', name, section, fields } as const;
-  return brief === undefined ? base : { ...base, brief };
+export function struct<F extends Fields>(name: string, section: string, fields: F): Struct<F> {
+  return { kind: 'struct', name, section, fields };
 }
 
 export function choice<S extends Struct, O extends Struct>(

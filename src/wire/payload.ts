@@ -83,9 +83,8 @@ function payload<F extends Fields>(
   name: string,
   section: string,
   fields: F,
-  brief: readonly (keyof F & string)[],
 ): Struct<WithGeneric<F>> {
-  return { ...struct(name, section, { ...generic, ...fields } as WithGeneric<F>), brief };
+  return struct(name, section, { ...generic, ...fields } as WithGeneric<F>);
 }
 
 export const attribute = struct('Transform Attribute', '§3.3.5', {
@@ -118,110 +117,60 @@ export const proposal = struct('Proposal', '§3.3.1', {
   transforms: list(transform, 0, 'one of each type is to be chosen'),
 });
 
-const securityAssociation = payload(
-  'Security Association',
-  '§3.3',
-  {
-    proposals: list(proposal, 1, 'in order of preference'),
-  },
-  ['proposals'],
-);
+const securityAssociation = payload('Security Association', '§3.3', {
+  proposals: list(proposal, 1, 'in order of preference'),
+});
 
-const keyExchange = payload(
-  'Key Exchange',
-  '§3.4',
-  {
-    method: uint(16, KEY_EXCHANGE, 'as in the accepted proposal'),
-    reserved2: reserved(16),
-    data: octets('the public value'),
-  },
-  ['method'],
-);
+const keyExchange = payload('Key Exchange', '§3.4', {
+  method: uint(16, KEY_EXCHANGE, 'as in the accepted proposal'),
+  reserved2: reserved(16),
+  data: octets('the public value'),
+});
 
-const identification = payload(
-  'Identification',
-  '§3.5',
-  {
-    idType: uint(8, ID_TYPE, 'form of the identity'),
-    reserved2: keptReserved(3, 'AUTH covers these octets as they were received (§2.15)'),
-    data: octets('the identity', { shown: 'identity' }),
-  },
-  ['idType', 'data'],
-);
+const identification = payload('Identification', '§3.5', {
+  idType: uint(8, ID_TYPE, 'form of the identity'),
+  reserved2: keptReserved(3, 'AUTH covers these octets as they were received (§2.15)'),
+  data: octets('the identity', { shown: 'identity' }),
+});
 
-const certificate = payload(
-  'Certificate',
-  '§3.6',
-  {
-    encoding: uint(8, CERT_ENCODING, 'what the data is'),
-    data: octets('a certificate, CRL, OCSP response or key'),
-  },
-  ['encoding', 'data'],
-);
+const certificate = payload('Certificate', '§3.6', {
+  encoding: uint(8, CERT_ENCODING, 'what the data is'),
+  data: octets('a certificate, CRL, OCSP response or key'),
+});
 
-const certificateRequest = payload(
-  'Certificate Request',
-  '§3.7',
-  {
-    encoding: uint(8, CERT_ENCODING, 'what kind is wanted'),
-    authorities: octets('SHA-1 of the SubjectPublicKeyInfo of each trusted CA, 20 octets each'),
-  },
-  ['encoding', 'authorities'],
-);
+const certificateRequest = payload('Certificate Request', '§3.7', {
+  encoding: uint(8, CERT_ENCODING, 'what kind is wanted'),
+  authorities: octets('SHA-1 of the SubjectPublicKeyInfo of each trusted CA, 20 octets each'),
+});
 
-const authentication = payload(
-  'Authentication',
-  '§3.8',
-  {
-    method: uint(8, AUTH_METHOD, 'how the sender proves its identity'),
-    reserved2: reserved(24),
-    data: octets('signature or MIC (§2.15)'),
-  },
-  ['method'],
-);
+const authentication = payload('Authentication', '§3.8', {
+  method: uint(8, AUTH_METHOD, 'how the sender proves its identity'),
+  reserved2: reserved(24),
+  data: octets('signature or MIC (§2.15)'),
+});
 
-const nonce = payload(
-  'Nonce',
-  '§3.9',
-  {
-    data: octets('random, and at least half the key size of the PRF', { min: 16, max: 256 }),
-  },
-  ['data'],
-);
+const nonce = payload('Nonce', '§3.9', {
+  data: octets('random, and at least half the key size of the PRF', { min: 16, max: 256 }),
+});
 
-const notify = payload(
-  'Notify',
-  '§3.10',
-  {
-    protocolId: uint(8, PROTOCOL, 'what the SPI belongs to; 0: no SPI'),
-    spiSize: sizeOf(8, 'spi'),
-    notifyType: uint(16, NOTIFY, 'what is notified'),
-    spi: octets('of the SA that is meant', { shown: 'hex' }),
-    data: octets('by notify type'),
-  },
-  ['notifyType', 'protocolId', 'spi'],
-);
+const notify = payload('Notify', '§3.10', {
+  protocolId: uint(8, PROTOCOL, 'what the SPI belongs to; 0: no SPI'),
+  spiSize: sizeOf(8, 'spi'),
+  notifyType: uint(16, NOTIFY, 'what is notified'),
+  spi: octets('of the SA that is meant', { shown: 'hex' }),
+  data: octets('by notify type'),
+});
 
-const deletion = payload(
-  'Delete',
-  '§3.11',
-  {
-    protocolId: uint(8, PROTOCOL, 'IKE: this SA, and no SPIs follow'),
-    spiSize: sizeOf(8, 'spis'),
-    numSpis: countOf(16, 'spis'),
-    spis: items("the sender's inbound SPIs"),
-  },
-  ['protocolId', 'spis'],
-);
+const deletion = payload('Delete', '§3.11', {
+  protocolId: uint(8, PROTOCOL, 'IKE: this SA, and no SPIs follow'),
+  spiSize: sizeOf(8, 'spis'),
+  numSpis: countOf(16, 'spis'),
+  spis: items("the sender's inbound SPIs"),
+});
 
-const vendorId = payload(
-  'Vendor ID',
-  '§3.12',
-  {
-    data: octets('any constant of the vendor', { shown: 'text' }),
-  },
-  ['data'],
-);
+const vendorId = payload('Vendor ID', '§3.12', {
+  data: octets('any constant of the vendor', { shown: 'text' }),
+});
 
 /** The selector forms: an address range with 4 or 16 octets an address, or what we do not know. */
 const addressRange = (name: string, addressOctets: 4 | 16) =>
@@ -250,91 +199,56 @@ export const trafficSelector = choice(
   otherSelector,
 );
 
-const trafficSelectors = payload(
-  'Traffic Selector',
-  '§3.13',
-  {
-    numSelectors: countOf(8, 'selectors'),
-    reserved2: reserved(24),
-    selectors: list(trafficSelector, 1, 'alternatives; a packet matches if it matches one'),
-  },
-  ['selectors'],
-);
+const trafficSelectors = payload('Traffic Selector', '§3.13', {
+  numSelectors: countOf(8, 'selectors'),
+  reserved2: reserved(24),
+  selectors: list(trafficSelector, 1, 'alternatives; a packet matches if it matches one'),
+});
 
 /**
  * Ends the chain. Its Next Payload is the type of the first payload inside. `encrypted.ts` has
  * what is in the body: IV, ciphertext, padding, ICV.
  */
-const encrypted = payload(
-  'Encrypted and Authenticated',
-  '§3.14',
-  {
-    nextPayload: uint(8, PAYLOAD, 'type of the first payload inside'),
-    body: octets('IV, ciphertext and ICV'),
-  },
-  ['body'],
-);
+const encrypted = payload('Encrypted and Authenticated', '§3.14', {
+  nextPayload: uint(8, PAYLOAD, 'type of the first payload inside'),
+  body: octets('IV, ciphertext and ICV'),
+});
 
 /** Ends the chain. Fragments after the first have Next Payload 0. */
-const encryptedFragment = payload(
-  'Encrypted and Authenticated Fragment',
-  'RFC 7383 §2.5',
-  {
-    nextPayload: uint(8, PAYLOAD, 'type of the first payload inside; 0 but in fragment 1'),
-    fragmentNumber: uint(16, 'counts from 1'),
-    totalFragments: uint(16, 'of this message'),
-    body: octets('IV, ciphertext and ICV of this fragment'),
-  },
-  ['fragmentNumber', 'totalFragments', 'body'],
-);
+const encryptedFragment = payload('Encrypted and Authenticated Fragment', 'RFC 7383 §2.5', {
+  nextPayload: uint(8, PAYLOAD, 'type of the first payload inside; 0 but in fragment 1'),
+  fragmentNumber: uint(16, 'counts from 1'),
+  totalFragments: uint(16, 'of this message'),
+  body: octets('IV, ciphertext and ICV of this fragment'),
+});
 
-export const configurationAttribute = struct(
-  'Configuration Attribute',
-  '§3.15.1',
-  {
-    reserved: reserved(1),
-    type: uint(15, CFG_ATTRIBUTE, 'what is asked for or assigned'),
-    valueLength: sizeOf(16, 'value'),
-    value: octets('by type; empty asks for any'),
-  },
-  ['type'],
-);
+export const configurationAttribute = struct('Configuration Attribute', '§3.15.1', {
+  reserved: reserved(1),
+  type: uint(15, CFG_ATTRIBUTE, 'what is asked for or assigned'),
+  valueLength: sizeOf(16, 'value'),
+  value: octets('by type; empty asks for any'),
+});
 
-const configuration = payload(
-  'Configuration',
-  '§3.15',
-  {
-    cfgType: uint(8, CFG_TYPE, 'request, reply, set or acknowledge'),
-    reserved2: reserved(24),
-    attributes: list(configurationAttribute, 0, 'in any order'),
-  },
-  ['cfgType', 'attributes'],
-);
+const configuration = payload('Configuration', '§3.15', {
+  cfgType: uint(8, CFG_TYPE, 'request, reply, set or acknowledge'),
+  reserved2: reserved(24),
+  attributes: list(configurationAttribute, 0, 'in any order'),
+});
 
 /** An EAP packet (RFC 3748 §4); its length has to agree with the payload's. */
-const eap = payload(
-  'Extensible Authentication',
-  '§3.16',
-  {
-    code: uint(8, EAP_CODE, 'request, response, success or failure'),
-    identifier: uint(8, 'matches responses with requests'),
-    eapLength: length(16, 4),
-    type: optionalUint(8, EAP_TYPE, 'method; not in success and failure'),
-    data: octets('by type'),
-  },
-  ['code', 'type', 'identifier'],
-);
+const eap = payload('Extensible Authentication', '§3.16', {
+  code: uint(8, EAP_CODE, 'request, response, success or failure'),
+  identifier: uint(8, 'matches responses with requests'),
+  eapLength: length(16, 4),
+  type: optionalUint(8, EAP_TYPE, 'method; not in success and failure'),
+  data: octets('by type'),
+});
 
 /** What we have no table for: kept whole, so that it re-encodes as it came (§2.5). */
-export const unknownPayload = payload(
-  'unknown',
-  '§3.2',
-  {
-    critical: flag('C: refuse the whole message if the type is not understood'),
-    body: octets('all that follows the generic header'),
-  },
-  ['critical', 'body'],
-);
+export const unknownPayload = payload('unknown', '§3.2', {
+  critical: flag('C: refuse the whole message if the type is not understood'),
+  body: octets('all that follows the generic header'),
+});
 
 /** The payloads that we understand, by the RFC's notation for them. */
 export const PAYLOADS = {

@@ -8,6 +8,8 @@ import { selectForm } from './decode.js';
 import type { Field, Form, OctetsField, RegistryBy, Struct } from './field.js';
 import { type Message, tableOf } from './message.js';
 import {
+  type ConfigurationAttribute,
+  configurationAttribute,
   header as headerTable,
   type Payload,
   proposal,
@@ -17,6 +19,7 @@ import {
   type WireTransform,
 } from './payload.js';
 import {
+  CFG_ATTRIBUTE,
   EXCHANGE,
   ID_TYPE,
   nameOf,
@@ -29,6 +32,29 @@ import {
 } from './registry/index.js';
 import { formatSelector, fromWireSelector } from './traffic-selector.js';
 
+/** The fields of a payload that one line shows, in this order. */
+const BRIEF: { readonly [K in Payload['kind']]: readonly (keyof PayloadOfKind<K> & string)[] } = {
+  SA: ['proposals'],
+  KE: ['method'],
+  IDi: ['idType', 'data'],
+  IDr: ['idType', 'data'],
+  CERT: ['encoding', 'data'],
+  CERTREQ: ['encoding', 'authorities'],
+  AUTH: ['method'],
+  Nonce: ['data'],
+  N: ['notifyType', 'protocolId', 'spi'],
+  D: ['protocolId', 'spis'],
+  V: ['data'],
+  TSi: ['selectors'],
+  TSr: ['selectors'],
+  SK: ['body'],
+  SKF: ['fragmentNumber', 'totalFragments', 'body'],
+  CP: ['cfgType', 'attributes'],
+  EAP: ['code', 'type', 'identifier'],
+  unknown: ['critical', 'body'],
+};
+
+type PayloadOfKind<K extends Payload['kind']> = Extract<Payload, { readonly kind: K }>;
 type Rec = Readonly<Record<string, unknown>>;
 
 /** Most octets of text that a peer chose that are shown. */
@@ -55,7 +81,7 @@ export function printPayloads(payloads: readonly Payload[], response: boolean): 
 /** A payload as the RFC notes it, with what matters in parentheses: `N(COOKIE)`. */
 export function printPayload(payload: Payload, response: boolean): string {
   const table = tableOf(payload.kind);
-  const parts = (table.brief ?? Object.keys(table.fields)).map((name) =>
+  const parts = BRIEF[payload.kind].map((name) =>
     printField(table.fields[name]!, payload as unknown as Rec, name),
   );
   const details = parts.filter((part) => part !== '').join(', ');
@@ -165,18 +191,18 @@ function printField(field: Field, record: Rec, name: string): string {
   }
 }
 
-/** An element of a list: in the notation of its own, or by its brief fields. */
+/** An element of a list that has a notation; transforms and their attributes are in a proposal's. */
 function printElement(form: Form, element: Rec): string {
-  if (form === proposal) return printProposal(element as unknown as WireProposal);
-  if (form === trafficSelector) {
-    return printTrafficSelector(element as unknown as WireTrafficSelector);
+  switch (form) {
+    case proposal:
+      return printProposal(element as unknown as WireProposal);
+    case trafficSelector:
+      return printTrafficSelector(element as unknown as WireTrafficSelector);
+    case configurationAttribute:
+      return nameOf(CFG_ATTRIBUTE, (element as unknown as ConfigurationAttribute).type);
+    default:
+      return '';
   }
-  const table = formFor(form, element);
-  const names = table.brief ?? Object.keys(table.fields);
-  return names
-    .map((name) => printField(table.fields[name]!, element, name))
-    .filter((part) => part !== '')
-    .join(' ');
 }
 
 function formFor(form: Form, record: Rec): Struct {
