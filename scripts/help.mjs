@@ -18,6 +18,8 @@ export const descriptions = {
   'test:lab': 'gateways in network namespaces: start, stop, kill, clear-text control (root)',
   'test:interop': 'against strongSwan and the Linux kernel (root)',
   'test:native': 'native tests under sanitizers: npm run test:native -- [asan|tsan|plain]',
+  'fuzz:wire':
+    'decode mutated IKE messages: npm run fuzz:wire -- [--count 1000000] [--seconds 600] [--seed 1]',
   lint: 'check format and style',
   format: 'format all sources',
 };

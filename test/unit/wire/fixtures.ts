@@ -1,5 +1,6 @@
 /** Messages of other implementations, with what tshark reads in them (test/vectors/ike). */
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 /** A tshark field: its name and the digits that stand in the message. */
 export type TsharkField = readonly [name: string, digits: string];
@@ -39,14 +40,15 @@ export interface Fixture {
   readonly messages: readonly FixtureMessage[];
 }
 
-const directory = new URL('../../vectors/ike/', import.meta.url);
+/** Below the project's root, where npm runs scripts: compiled, this file is elsewhere. */
+const directory = join(process.cwd(), 'test/vectors/ike');
 
 export const fixtures: readonly Fixture[] = readdirSync(directory)
   .filter((file) => file.endsWith('.json'))
   .sort()
   .map((file) => ({
     name: file.replace('.json', ''),
-    ...(JSON.parse(readFileSync(new URL(file, directory), 'utf8')) as Omit<Fixture, 'name'>),
+    ...(JSON.parse(readFileSync(join(directory, file), 'utf8')) as Omit<Fixture, 'name'>),
   }));
 
 export function bytesOf(digits: string): Uint8Array<ArrayBuffer> {
