@@ -37,14 +37,22 @@ export class Cursor {
     if (this.#bit + bits > this.end * 8) {
       this.fail(`${this.left} octets are left, ${Math.ceil(bits / 8)} are needed`);
     }
+    const value = (this.#bit & 7) + (bits & 7) === 0 ? this.#wholeOctets(bits) : this.#bits(bits);
+    this.#bit += bits;
+    return value;
+  }
+
+  #wholeOctets(bits: number): number {
     let value = 0;
-    for (let wanted = bits; wanted > 0; ) {
-      const room = 8 - (this.#bit & 7);
-      const take = Math.min(room, wanted);
-      const octet = this.data[this.#bit >>> 3]!;
-      value = value * 2 ** take + ((octet >>> (room - take)) & (2 ** take - 1));
-      this.#bit += take;
-      wanted -= take;
+    const from = this.#bit >>> 3;
+    for (let i = from; i < from + (bits >>> 3); i++) value = value * 256 + this.data[i]!;
+    return value;
+  }
+
+  #bits(bits: number): number {
+    let value = 0;
+    for (let at = this.#bit; at < this.#bit + bits; at++) {
+      value = value * 2 + ((this.data[at >>> 3]! >>> (7 - (at & 7))) & 1);
     }
     return value;
   }

@@ -17,8 +17,9 @@ export type Decoded = Record<string, unknown>;
 /** What the fields of one structure tell of the ones after them, and of the structure itself. */
 interface Scope {
   readonly start: number;
-  readonly sizes: Map<string, number>;
-  readonly counts: Map<string, number>;
+  /** Octets of fields that follow, and elements of lists, by name. */
+  sizes: Map<string, number> | undefined;
+  counts: Map<string, number> | undefined;
   /** Fields that are formats: true for a TV. */
   short: boolean;
   /** What Last Substruc said; undefined where the structure has none. */
@@ -41,16 +42,15 @@ export function decodeStruct(cursor: Cursor, struct: Struct, goesOn = false): De
   const outerEnd = cursor.end;
   const scope: Scope = {
     start: cursor.offset,
-    sizes: new Map(),
-    counts: new Map(),
+    sizes: undefined,
+    counts: undefined,
     short: false,
     more: undefined,
     bounded: false,
   };
   const record: Decoded = {};
   let next = 0;
-  for (const name of Object.keys(struct.fields)) {
-    const field = struct.fields[name]!;
+  for (const { name, field } of struct.steps) {
     cursor.path.push(name);
     if (field.kind === 'next') next = cursor.uint(8);
     else {
@@ -76,7 +76,7 @@ function decodeField(cursor: Cursor, name: string, field: Field, scope: Scope): 
     case 'ike-spi':
       return ikeSpiAt(cursor.octets(8));
     case 'octets':
-      return decodeOctets(cursor, field, field.size ?? scope.sizes.get(name) ?? cursor.left);
+      return decodeOctets(cursor, field, field.size ?? scope.sizes?.get(name) ?? cursor.left);
     case 'optional-uint':
       return cursor.left > 0 ? cursor.uint(field.bits) : undefined;
     case 'kept-reserved': {
@@ -84,9 +84,9 @@ function decodeField(cursor: Cursor, name: string, field: Field, scope: Scope): 
       return octets.some((octet) => octet !== 0) ? octets : undefined;
     }
     case 'items':
-      return decodeItems(cursor, scope.sizes.get(name) ?? 0, scope.counts.get(name) ?? 0);
+      return decodeItems(cursor, scope.sizes?.get(name) ?? 0, scope.counts?.get(name) ?? 0);
     case 'list':
-      return decodeList(cursor, field, scope.counts.get(name));
+      return decodeList(cursor, field, scope.counts?.get(name));
     case 'attribute-value':
       return scope.short ? cursor.uint(16) : cursor.octets(cursor.uint(16));
     case 'reserved':
@@ -96,9 +96,11 @@ function decodeField(cursor: Cursor, name: string, field: Field, scope: Scope): 
       boundStruct(cursor, scope, scope.start + field.from, field.bits);
       return undefined;
     case 'size-of':
+      scope.sizes ??= new Map();
       scope.sizes.set(field.target, cursor.uint(field.bits));
       return undefined;
     case 'count-of':
+      scope.counts ??= new Map();
       scope.counts.set(field.target, cursor.uint(field.bits));
       return undefined;
     case 'format-of':

@@ -31,9 +31,7 @@ interface Place {
 export function encodeStruct(writer: Writer, struct: Struct, record: Rec, around: Surroundings) {
   const start = writer.offset;
   const lengths: Place[] = [];
-  for (const name of Object.keys(struct.fields)) {
-    const field = struct.fields[name]!;
-    const label = `${struct.name} ${name}`;
+  for (const { name, label, field } of struct.steps) {
     if (field.kind === 'length') {
       const from = start + field.from;
       lengths.push({ name: label, place: writer.skip(field.bits), bits: field.bits, from });
@@ -152,6 +150,5 @@ function encodeList(writer: Writer, label: string, field: ListField, records: re
 /** The form that a record of a choice has; its first field is the one that decides. */
 function formFor(form: Form, record: Rec): Struct {
   if (form.kind === 'struct') return form;
-  const selector = Object.keys(form.other.fields)[0]!;
-  return selectForm(form, record[selector] as number);
+  return selectForm(form, record[form.other.steps[0]!.name] as number);
 }

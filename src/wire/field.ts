@@ -186,6 +186,15 @@ export interface Struct<F extends Fields = Fields> {
   readonly name: string;
   readonly section: string;
   readonly fields: F;
+  /** The same fields as the interpreters walk them. */
+  readonly steps: readonly Step[];
+}
+
+/** A field with its name, and with the name that it has in an error. */
+export interface Step {
+  readonly name: string;
+  readonly label: string;
+  readonly field: Field;
 }
 
 /** A structure whose first octet decides its form. */
@@ -240,7 +249,10 @@ export type RecordOf<S extends Form> =
 // The words of the language.
 
 export function struct<F extends Fields>(name: string, section: string, fields: F): Struct<F> {
-  return { kind: 'struct', name, section, fields };
+  const steps = Object.entries(fields).map(([key, field]) => {
+    return { name: key, label: `${name}: ${key}`, field };
+  });
+  return { kind: 'struct', name, section, fields, steps };
 }
 
 export function choice<S extends Struct, O extends Struct>(

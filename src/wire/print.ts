@@ -144,7 +144,7 @@ function describePayload(payload: Payload, response: boolean): string[] {
 }
 
 function describeStruct(table: Struct, record: Rec, indent: string): string[] {
-  return Object.entries(table.fields).flatMap(([name, field]) => {
+  return table.steps.flatMap(({ name, field }) => {
     if (record[name] === undefined) return [];
     if (field.kind !== 'list') return [`${indent}${name}: ${describeField(field, record, name)}`];
     return (record[name] as readonly Rec[]).flatMap((element) => {
@@ -207,7 +207,7 @@ function printElement(form: Form, element: Rec): string {
 
 function formFor(form: Form, record: Rec): Struct {
   if (form.kind === 'struct') return form;
-  return selectForm(form, record[Object.keys(form.other.fields)[0]!] as number);
+  return selectForm(form, record[form.other.steps[0]!.name] as number);
 }
 
 function printUint(

@@ -2,6 +2,8 @@
  * Writes a message into a buffer that grows. Values that do not fit their field are our own
  * mistake, not the peer's: they are a RangeError.
  */
+const LIMITS = Array.from({ length: 33 }, (_, bits) => 2 ** bits);
+
 export class Writer {
   #data = new Uint8Array(512);
   #bit = 0;
@@ -17,7 +19,7 @@ export class Writer {
   }
 
   uint(bits: number, value: number, name: string): void {
-    if (!Number.isInteger(value) || value < 0 || value >= 2 ** bits) {
+    if (!Number.isInteger(value) || value < 0 || value >= LIMITS[bits]!) {
       throw new RangeError(`${name}: ${value} does not fit ${bits} bits`);
     }
     this.#reserve(Math.ceil(bits / 8));
@@ -40,21 +42,23 @@ export class Writer {
 
   /** Fills a place that `skip` left. */
   patch(place: number, bits: number, value: number, name: string): void {
-    if (value >= 2 ** bits) throw new RangeError(`${name}: ${value} does not fit ${bits} bits`);
+    if (value >= LIMITS[bits]!) throw new RangeError(`${name}: ${value} does not fit ${bits} bits`);
     this.#put(place, bits, value);
   }
 
   #put(place: number, bits: number, value: number): void {
-    let at = place;
-    for (let left = bits; left > 0; ) {
-      const room = 8 - (at & 7);
-      const take = Math.min(room, left);
-      const part = Math.floor(value / 2 ** (left - take)) & (2 ** take - 1);
-      const mask = (2 ** take - 1) << (room - take);
-      this.#data[at >>> 3] = (this.#data[at >>> 3]! & ~mask) | (part << (room - take));
-      at += take;
-      left -= take;
-    }
+    if ((place & 7) + (bits & 7) === 0) this.#putOctets(place >>> 3, bits >>> 3, value);
+    else for (let i = 0; i < bits; i++) this.#putBit(place + i, (value >>> (bits - 1 - i)) & 1);
+  }
+
+  #putOctets(from: number, count: number, value: number): void {
+    for (let i = 0; i < count; i++) this.#data[from + i] = value >>> (8 * (count - 1 - i));
+  }
+
+  #putBit(at: number, value: number): void {
+    const mask = 0x80 >>> (at & 7);
+    const octet = this.#data[at >>> 3]! & ~mask;
+    this.#data[at >>> 3] = value === 1 ? octet | mask : octet;
   }
 
   #reserve(octets: number): void {

@@ -20,8 +20,8 @@ import {
 import { bytesOf, digitsOf, fixtures } from '../unit/wire/fixtures.js';
 import { Random } from './random.js';
 
-/** No case of 64 KiB needs a tenth of it on any machine; a loop without progress would. */
-const SLOWEST_MILLISECONDS = 250;
+/** No case of 64 KiB needs a fifth of it on any machine; a loop without progress would. */
+const SLOWEST_MILLISECONDS = 50;
 /** What a million cases may leave behind once garbage is collected. */
 const MOST_HEAP_GROWTH = 8 * 2 ** 20;
 const HEADER_OCTETS = 28;
@@ -143,6 +143,16 @@ function check(data: Uint8Array): string {
   }
 }
 
+function secondLook(data: Uint8Array): number {
+  const before = performance.now();
+  check(data);
+  return performance.now() - before;
+}
+
+function times<T>(count: number, make: () => T): T[] {
+  return Array.from({ length: count }, make);
+}
+
 function heapUsed(): number {
   globalThis.gc?.();
   return process.memoryUsage().heapUsed;
@@ -159,17 +169,20 @@ function run(seed: number, count: number, seconds: number) {
     // What the engine compiles and caches in its first cases is no leak.
     if (done === Math.min(20_000, count >> 1)) heapBefore = heapUsed();
     const data = mutate(random);
-    const before = performance.now();
+    let took = 0;
     try {
+      const before = performance.now();
       const outcome = check(data);
+      took = performance.now() - before;
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
     } catch (error) {
       return { failed: `${error}`, seed, case: done, data: digitsOf(data) };
     }
-    const took = performance.now() - before;
+    // A busy machine can stop us at any moment; a slow case is slow again.
+    if (took > SLOWEST_MILLISECONDS) took = Math.min(...times(3, () => secondLook(data)));
     slowest = Math.max(slowest, took);
     if (took > SLOWEST_MILLISECONDS) {
-      return { failed: `${took} ms`, seed, case: done, data: digitsOf(data) };
+      return { failed: `takes ${took} ms`, seed, case: done, data: digitsOf(data) };
     }
   }
   const heapGrowth = heapUsed() - heapBefore;
