@@ -103,7 +103,7 @@ function drawTunnel(view: LabView): string[] {
     `        SPIs ${sa.initiatorSpi} and ${sa.responderSpi}`,
     `        ${sa.proposal}`,
     '',
-    '        SPI       algorithm              packets/s       bits/s      sent  received',
+    '        SPI       algorithm           packets/s      bits/s       sent  received',
     ...directions(view).map(flowLine),
   ];
 }
@@ -149,8 +149,8 @@ function flowLine({ name, sa, before, received, seconds }: Direction): string {
   const { packets, bitsPerSecond } = flowRates(sa, before, seconds);
   const algorithm = `${sa.proposal}${sa.esn ? ', ESN' : ''}${sa.udpEncapsulation ? ', UDP' : ''}`;
   return [
-    `${name}  ${sa.outboundSpi}  ${algorithm.padEnd(21)}`,
-    `${whole(packets).padStart(9)}${bits(bitsPerSecond).padStart(13)}`,
+    `${name}  ${sa.outboundSpi}  ${algorithm.padEnd(18)}`,
+    `${whole(packets).padStart(9)}${bits(bitsPerSecond).padStart(12)}`,
     `${whole(sa.outPackets).padStart(10)}${(received === undefined ? '-' : whole(received)).padStart(10)}`,
   ].join(' ');
 }

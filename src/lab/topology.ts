@@ -33,9 +33,8 @@ export interface Topology {
   readonly a: Site;
   readonly b: Site;
   readonly wireNamespace: string;
-  /** The bridge in the wire's namespace, and its port to gateway a. */
-  readonly bridge: string;
-  readonly wirePort: string;
+  /** The bridge's ports in the wire's namespace: whatever crosses the wire enters by one. */
+  readonly wirePorts: readonly [string, string];
   /** Ends what runs in the namespaces, and removes them. May be called twice. */
   remove(): void;
 }
@@ -53,8 +52,7 @@ export function makeTopology(): Topology {
       a,
       b,
       wireNamespace,
-      bridge: 'bridge',
-      wirePort: 'to-a',
+      wirePorts: ['to-a', 'to-b'],
       remove: () => namespaces.remove(),
     };
   } catch (error) {
