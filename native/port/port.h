@@ -75,7 +75,8 @@ class Port {
   virtual const uint8_t* mac() const = 0;
   virtual uint32_t mtu_bytes() const = 0;
 
-  /// Opens queue `index` for a worker that owns `pool`. Called once per queue, before traffic.
+  /// Opens queue `index` for a worker that owns `pool`; again only after it was closed. The port
+  /// must outlive its queues. Any thread.
   /// @throws std::system_error, std::runtime_error with what could not be had
   virtual std::unique_ptr<Queue> open_queue(uint32_t index, FramePool& pool) = 0;
 };
