@@ -40,6 +40,9 @@
     "esplane_aesni_sources": [
       "native/crypto/aesni.cc"
     ],
+    "esplane_vaes512_sources": [
+      "native/crypto/vaes512.cc"
+    ],
     "esplane_addon_sources": [
       "native/addon/addon.cc",
       "native/addon/crypto_binding.cc",
@@ -57,6 +60,7 @@
     ],
     "esplane_warnings": ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wno-sign-conversion", "-Wno-missing-field-initializers"],
     "esplane_core_flags": ["-std=gnu++20", "-O3", "-fno-rtti", "-fvisibility=hidden", "-fno-strict-aliasing"],
-    "esplane_aesni_flags": ["-maes", "-mpclmul", "-mssse3", "-msse4.1"]
+    "esplane_aesni_flags": ["-maes", "-mpclmul", "-mssse3", "-msse4.1"],
+    "esplane_vaes512_flags": ["-maes", "-mpclmul", "-mvaes", "-mvpclmulqdq", "-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", "-mbmi2"]
   }
 }

@@ -21,6 +21,7 @@
 
 #include "base/bytes.h"
 #include "crypto/clmul.h"
+#include "crypto/key_schedule.h"
 
 namespace esplane::crypto {
 namespace {
@@ -492,39 +493,11 @@ uint64_t open(const GcmBatch& batch) { return transform<false>(batch); }
 
 // --- keys ----------------------------------------------------------------------------------------
 
-/// SubWord of FIPS 197 §5.2.
-uint32_t sub_word(uint32_t word) {
-  const __m128i v = _mm_set1_epi32(static_cast<int>(word));
-  return static_cast<uint32_t>(_mm_cvtsi128_si32(_mm_aeskeygenassist_si128(v, 0)));
-}
-
-/// KeyExpansion of FIPS 197 §5.2, on little-endian words.
-void expand_round_keys(AesniKey& out, std::span<const uint8_t> key, uint32_t rounds) {
-  uint32_t words[4 * 15];
-  std::memcpy(words, key.data(), key.size());
-  const size_t key_words = key.size() / 4;
-  uint32_t round_constant = 1;
-  for (size_t i = key_words; i < 4 * (rounds + 1); i++) {
-    uint32_t word = words[i - 1];
-    if (i % key_words == 0) {
-      word = sub_word(word >> 8 | word << 24) ^ round_constant;  // RotWord, SubWord, Rcon
-      round_constant = round_constant << 1 ^ (round_constant >> 7) * 0x11b;
-    } else if (key_words == 8 && i % 8 == 4) {
-      word = sub_word(word);
-    }
-    words[i] = words[i - key_words] ^ word;
-  }
-  std::memcpy(out.round, words, 16 * (rounds + 1));
-  base::wipe(words, sizeof words);
-}
-
 void expand(GcmKey& out, std::span<const uint8_t> key) {
   auto& k = *new (out.table) AesniKey;
   out.rounds = static_cast<uint32_t>(key.size() / 4 + 6);
-  expand_round_keys(k, key, out.rounds);
-  __m128i h = k.round[0];  // E(K, 0^128)
-  for (uint32_t r = 1; r < out.rounds; r++) h = _mm_aesenc_si128(h, k.round[r]);
-  fill_powers(k.power, kPowers, _mm_aesenclast_si128(h, k.round[out.rounds]));
+  expand_round_keys(k.round, key);
+  fill_powers(k.power, kPowers, encrypt_zero_block(k.round, out.rounds));
 }
 
 }  // namespace

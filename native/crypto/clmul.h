@@ -65,16 +65,20 @@ ESPLANE_INLINE __m128i ghash_polynomial() {
   return _mm_set_epi64x(static_cast<int64_t>(0xc200000000000000), 1);
 }
 
-/// The sum modulo the GCM polynomial.
-ESPLANE_INLINE __m128i reduce(const GhashSum& sum) {
-  const __m128i middle = _mm_xor_si128(sum.middle, _mm_xor_si128(sum.low, sum.high));
-  __m128i low = _mm_xor_si128(sum.low, _mm_slli_si128(middle, 8));
-  const __m128i high = _mm_xor_si128(sum.high, _mm_srli_si128(middle, 8));
+/// high · x^128 + low modulo the GCM polynomial.
+ESPLANE_INLINE __m128i reduce_halves(__m128i low, __m128i high) {
   const __m128i polynomial = ghash_polynomial();
   for (int half = 0; half < 2; half++) {
     low = _mm_xor_si128(swap_halves(low), _mm_clmulepi64_si128(low, polynomial, 0x10));
   }
   return _mm_xor_si128(low, high);
+}
+
+/// The sum modulo the GCM polynomial.
+ESPLANE_INLINE __m128i reduce(const GhashSum& sum) {
+  const __m128i middle = _mm_xor_si128(sum.middle, _mm_xor_si128(sum.low, sum.high));
+  return reduce_halves(_mm_xor_si128(sum.low, _mm_slli_si128(middle, 8)),
+                       _mm_xor_si128(sum.high, _mm_srli_si128(middle, 8)));
 }
 
 /// v · x, in the same time for every v.

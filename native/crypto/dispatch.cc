@@ -1,7 +1,7 @@
 // Which AES-GCM kernels this CPU can run, and which one is used.
 //
 // A new tier is one row in `candidates`: its kernel, the features that it needs, and a static
-// library of its own in native/sources.gypi. The place of a VAES-512 tier is before aesni.
+// library of its own in native/sources.gypi.
 #include <cstdio>
 #include <cstdlib>
 
@@ -13,6 +13,7 @@
 #include "crypto/reference.h"
 #if defined(__x86_64__)
 #include "crypto/aesni.h"
+#include "crypto/vaes512.h"
 #endif
 
 namespace esplane::crypto {
@@ -32,6 +33,7 @@ Candidates candidates() {
   Candidates c;
 #if defined(__x86_64__)
   const base::CpuFeatures& cpu = base::cpu_features();
+  c.add_if(cpu.avx512 && cpu.vaes && cpu.vpclmul, kVaes512Kernel);
   c.add_if(cpu.aesni && cpu.pclmul && cpu.sse41, kAesniKernel);
 #endif
   c.add_if(true, kOpensslKernel);
