@@ -44,6 +44,7 @@ const NOT_COMPARED = new Set([
   'isakmp.cfg.attr.internal_ip4_address',
   'isakmp.cfg.attr.internal_ip4_dns',
   'isakmp.notify.data.signature_hash_algorithms',
+  'isakmp.notify.data.accepted_dh_group',
   'isakmp.vid_string',
   'eap.len',
 ]);
