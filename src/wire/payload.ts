@@ -274,13 +274,13 @@ export const PAYLOADS = {
 export type PayloadKind = keyof typeof PAYLOADS;
 
 /** A payload of one kind, such as `PayloadOf<'KE'>`. */
-export type PayloadOf<K extends PayloadKind> = { readonly kind: K } & RecordOf<
-  (typeof PAYLOADS)[K]
+export type PayloadOf<K extends PayloadKind> = Flatten<
+  { readonly kind: K } & RecordOf<(typeof PAYLOADS)[K]>
 >;
 
 /** A payload that has no table here; `type` is its number on the wire. */
-export type UnknownPayload = { readonly kind: 'unknown'; readonly type: number } & RecordOf<
-  typeof unknownPayload
+export type UnknownPayload = Flatten<
+  { readonly kind: 'unknown'; readonly type: number } & RecordOf<typeof unknownPayload>
 >;
 
 export type KnownPayload = { [K in PayloadKind]: PayloadOf<K> }[PayloadKind];
