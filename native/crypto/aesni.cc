@@ -162,7 +162,8 @@ struct Counters {
 
   /// The block of a counter that is a multiple of eight.
   ESPLANE_INLINE __m128i multiple_of_eight(uint32_t counter) const {
-    return _mm_xor_si128(nonce, _mm_slli_si128(_mm_cvtsi32_si128(static_cast<int>(__builtin_bswap32(counter))), 12));
+    const __m128i word = _mm_cvtsi32_si128(static_cast<int>(__builtin_bswap32(counter)));
+    return _mm_xor_si128(nonce, _mm_slli_si128(word, 12));
   }
 
   /// The block of that counter plus n < 8.
@@ -414,7 +415,8 @@ void seal_all(const GcmBatch& batch, const Selection& selection) {
   for (uint32_t s = 0; s < stream.packets; s++) {
     const uint32_t i = kOneKey ? s : selection.index[s];
     const Text text(batch.text[i], batch.text_bytes[i]);
-    encrypt_until<kRounds, kOneKey>(stream, keystream + text.stream_blocks(), layout(*batch.key[i]));
+    const __m128i* next = keystream + text.stream_blocks();
+    encrypt_until<kRounds, kOneKey>(stream, next, layout(*batch.key[i]));
     sealed[s % 2].i = i;
     sealed[s % 2].keystream = keystream;
     if (text.tiles != 0) {
@@ -423,7 +425,7 @@ void seal_all(const GcmBatch& batch, const Selection& selection) {
     }
     crypt_tail(text, keystream + 1);
     if (s > 0) write_icv(batch, sealed[(s - 1) % 2]);
-    keystream += text.stream_blocks();
+    keystream = next;
   }
   write_icv(batch, sealed[(stream.packets - 1) % 2]);
 }
@@ -437,14 +439,15 @@ uint64_t open_all(const GcmBatch& batch, const Selection& selection) {
   for (uint32_t s = 0; s < stream.packets; s++) {
     const uint32_t i = kOneKey ? s : selection.index[s];
     const Text text(batch.text[i], batch.text_bytes[i]);
-    encrypt_until<kRounds, kOneKey>(stream, keystream + text.stream_blocks(), layout(*batch.key[i]));
+    const __m128i* next = keystream + text.stream_blocks();
+    encrypt_until<kRounds, kOneKey>(stream, next, layout(*batch.key[i]));
     Ghash ghash = start(batch, i, text);
     if (text.tiles != 0) ghash = crypt_tiles<kRounds, false>(ghash, batch.nonce[i], text);
     const __m128i hash = hash_tail(ghash, text, batch.aad_bytes[i]);
     const __m128i equal = _mm_cmpeq_epi8(_mm_xor_si128(hash, keystream[0]), load(batch.icv[i]));
     authentic |= uint64_t{_mm_movemask_epi8(equal) == 0xffff} << i;
     crypt_tail(text, keystream + 1);
-    keystream += text.stream_blocks();
+    keystream = next;
   }
   return authentic;
 }
@@ -475,12 +478,15 @@ bool has_one_key(const GcmBatch& batch) {
 template <bool kSeal>
 uint64_t transform(const GcmBatch& batch) {
   if (batch.size == 0) return 0;
-  if (has_one_key(batch)) return run<kSeal, true>(batch, {.size = batch.size}, batch.key[0]->rounds);
+  if (has_one_key(batch)) {
+    return run<kSeal, true>(batch, {.size = batch.size}, batch.key[0]->rounds);
+  }
   uint64_t authentic = 0;
   for (const uint32_t rounds : {10u, 12u, 14u}) {
     Selection selection;
     for (uint32_t i = 0; i < batch.size; i++) {
-      if (batch.key[i]->rounds == rounds) selection.index[selection.size++] = static_cast<uint8_t>(i);
+      if (batch.key[i]->rounds != rounds) continue;
+      selection.index[selection.size++] = static_cast<uint8_t>(i);
     }
     if (selection.size != 0) authentic |= run<kSeal, false>(batch, selection, rounds);
   }

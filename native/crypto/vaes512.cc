@@ -1,13 +1,14 @@
 // AES-GCM (NIST SP 800-38D) with VAES and VPCLMULQDQ: four blocks in each register.
 //
-// A packet is seen as blocks one before its text: block 0 is J0 for AES and the AAD for GHASH,
-// blocks 1 to n are the text, block n + 1 is the length block of GHASH. Four blocks are a unit, one
-// register; four units are a tile. J0 so costs no registers of its own, and a text of up to 48 bytes
-// takes one unit for everything. Borders are masks: a masked lane is neither read nor written.
+// A packet is seen as blocks that begin one before its text: block 0 is J0 for AES and the AAD for
+// GHASH, blocks 1 to n are the text, block n + 1 is the length block of GHASH. Four blocks are a
+// unit, one register; four units are a tile. So J0 costs no register of its own, and a text of up
+// to 48 bytes takes one unit for everything. Borders are masks: what a mask leaves out is neither
+// read nor written.
 //
-// Whole tiles are encrypted with the GHASH of a tile between the AES rounds (of the tile before when
-// sealing); what is left, up to four units, follows. No packet waits for another: the CPU overlaps
-// the end of one with the beginning of the next.
+// Whole tiles are encrypted with the GHASH of a tile between the AES rounds (of the tile before
+// when sealing); what is left, up to four units, follows. No packet waits for another: the CPU
+// overlaps the end of one with the beginning of the next.
 //
 // GHASH multiplies up to 60 blocks by their powers of H before one reduction.
 // Left out: nonces that are not 96 bits long (RFC 4106 §4 has none).
@@ -68,8 +69,15 @@ ESPLANE_INLINE __mmask64 first_bytes(uint32_t n) {
   return n >= kUnitBytes ? ~uint64_t{0} : ~(~uint64_t{0} << n);
 }
 
-/// Reads n <= 16 bytes and nothing beyond them.
+/// Reads n <= 16 bytes and nothing beyond them. The lengths of ESP's header (RFC 4106 §5) and of
+/// a nonce need no mask.
 ESPLANE_INLINE __m128i load_bytes(const uint8_t* p, uint32_t n) {
+  if (n == 8) return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  if (n == 12) {
+    int32_t last;
+    std::memcpy(&last, p + 8, sizeof last);
+    return _mm_insert_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)), last, 2);
+  }
   return _mm_maskz_loadu_epi8(static_cast<__mmask16>((1u << n) - 1), p);
 }
 
@@ -175,7 +183,8 @@ struct Counters {
 
   /// Puts a counter that is a multiple of sixteen into the words that the mask selects.
   ESPLANE_INLINE __m512i with(__m512i v, __mmask16 words, uint32_t counter) const {
-    return _mm512_mask_set1_epi32(v, words, static_cast<int>(last_word ^ __builtin_bswap32(counter)));
+    const uint32_t word = last_word ^ __builtin_bswap32(counter);
+    return _mm512_mask_set1_epi32(v, words, static_cast<int>(word));
   }
 
   /// Tile t: the counters from 16 t + 1 on. The last one has the next multiple of sixteen.
@@ -355,7 +364,8 @@ __attribute__((noinline)) uint32_t seal_run(const GcmBatch& batch, uint32_t i) {
 }
 
 template <int kRounds>
-__attribute__((noinline)) uint32_t open_run(const GcmBatch& batch, uint32_t i, uint64_t& authentic) {
+__attribute__((noinline)) uint32_t open_run(const GcmBatch& batch, uint32_t i,
+                                            uint64_t& authentic) {
   for (; i < batch.size && batch.key[i]->rounds == kRounds; i++) {
     authentic |= open_one<kRounds>(batch, i);
   }

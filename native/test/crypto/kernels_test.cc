@@ -175,7 +175,9 @@ TEST_CASE("kernels agree on full batches of one key in which all packets have th
       if (is_slow(kernel) && !is_near_border(length)) continue;
       const auto key = random_bytes(random, kKeyBytes[length % 3]);
       std::vector<Operation> operations;
-      for (size_t i = 0; i < GcmBatch::kCapacity; i++) operations.emplace_back(random, key, 8, length);
+      while (operations.size() < GcmBatch::kCapacity) {
+        operations.emplace_back(random, key, 8, length);
+      }
       CAPTURE(length);
       REQUIRE(Run(kernel, operations).seals());
       REQUIRE(Run(kernel, operations).opens());
