@@ -1,0 +1,162 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Control, UnknownConnectionError } from '../../../src/api/routes.js';
+import { type ApiServer, serveApi } from '../../../src/api/server.js';
+import { renderStatus } from '../../../src/cli/render-status.js';
+import { peerCredentials } from '../../../src/dataplane/process.js';
+import { compileIfStale, program } from '../../compiled.js';
+import { busyStatus } from '../fixtures.js';
+
+let directory: string;
+let socketPath: string;
+let daemon: ApiServer;
+
+const control: Control = {
+  name: 'main',
+  status: async () => busyStatus,
+  up: async (connection) => {
+    if (connection === 'office') return { connection, result: 'established' };
+    if (connection !== 'home') throw new UnknownConnectionError(connection, ['office', 'home']);
+    return { connection, result: 'failed', explanation: 'NO_PROPOSAL_CHOSEN' };
+  },
+  down: async (connection) => ({ connection, deletedIkeSas: 1 }),
+};
+
+beforeAll(async () => {
+  compileIfStale();
+  directory = mkdtempSync(join(tmpdir(), 'esplane-cli-'));
+  socketPath = join(directory, 'main.sock');
+  daemon = await serveApi({ socketPath, group: undefined, control, peerCredentials });
+}, 60_000);
+afterAll(async () => {
+  await daemon.close();
+  rmSync(directory, { recursive: true });
+});
+
+interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+function esplane(...args: string[]): Promise<Ended> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [program, ...args]);
+    let [out, err] = ['', ''];
+    child.stdout.on('data', (data) => {
+      out += data;
+    });
+    child.stderr.on('data', (data) => {
+      err += data;
+    });
+    child.on('close', (code) => resolve({ code, out, err }));
+  });
+}
+
+describe('esplane', () => {
+  it('status shows the status, and alone does the same', async () => {
+    const shown = { code: 0, out: renderStatus(busyStatus), err: '' };
+    expect(await esplane('status', '--socket', socketPath)).toEqual(shown);
+    expect(await esplane('--socket', socketPath)).toEqual(shown);
+  });
+
+  it('status --json prints the document', async () => {
+    const { code, out } = await esplane('status', '--json', '--socket', socketPath);
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toEqual(busyStatus);
+  });
+
+  it('up succeeds with the connection, and fails with the reason', async () => {
+    expect(await esplane('up', 'office', '--socket', socketPath)).toEqual({
+      code: 0,
+      out: 'office: established\n',
+      err: '',
+    });
+    expect(await esplane('up', 'home', '--socket', socketPath)).toEqual({
+      code: 1,
+      out: 'home: failed: NO_PROPOSAL_CHOSEN\n',
+      err: '',
+    });
+    expect(await esplane('up', 'moon', '--json', '--socket', socketPath)).toEqual({
+      code: 1,
+      out: '',
+      err: 'esplane: no connection "moon" in the configuration (there are: office, home)\n',
+    });
+  });
+
+  it('down tells how many IKE SAs it deleted', async () => {
+    expect(await esplane('down', 'office', '--socket', socketPath)).toEqual({
+      code: 0,
+      out: 'office: 1 IKE SA(s) deleted\n',
+      err: '',
+    });
+  });
+
+  it('ends with 4 where no daemon runs, and with 2 on wrong usage', async () => {
+    const gone = join(directory, 'gone.sock');
+    expect(await esplane('status', '--socket', gone)).toEqual({
+      code: 4,
+      out: '',
+      err: `esplane: no esplane daemon runs at ${gone}\n`,
+    });
+    expect((await esplane('status', '--colour')).code).toBe(2);
+    expect((await esplane('fly')).code).toBe(2);
+  });
+
+  it('check tells what a configuration means, without its secrets', async () => {
+    const file = join(directory, 'gateway.toml');
+    writeFileSync(
+      file,
+      `[gateway]
+lan = ["es-lan0"]
+wan = ["es-wan0"]
+[connection.office]
+local  = { address = "192.0.2.1", networks = ["10.1.0.0/16"] }
+remote = { address = "192.0.2.2", networks = ["10.2.0.0/16"] }
+psk_file = "psk"
+`,
+    );
+    writeFileSync(join(directory, 'psk'), 'a very long secret', { mode: 0o600 });
+    const { code, out, err } = await esplane('check', '-c', file);
+    expect([code, err]).toEqual([0, '']);
+    expect(out.split('\n').slice(0, 6)).toEqual([
+      `${file}: ok`,
+      '  gateway main: lan es-lan0, wan es-wan0',
+      '  connection office (trap): 192.0.2.1 <-> 192.0.2.2',
+      '    protects 10.1.0.0/16 <-> 10.2.0.0/16',
+      'hint: there is no interface "es-lan0" (lan) on this machine',
+      'hint: there is no interface "es-wan0" (wan) on this machine',
+    ]);
+    expect(out).not.toContain('secret');
+  });
+
+  it('check and run tell what is wrong and end with 3', async () => {
+    const file = join(directory, 'wrong.toml');
+    writeFileSync(file, '[gateway]\nlan = ["lan0"]\nwan = "wan0"\n');
+    const problem = `${file}:3:1: gateway.wan: found "wan0", allowed: a list`;
+    expect(await esplane('check', '-c', file)).toEqual({ code: 3, out: '', err: `${problem}\n` });
+    const { code, out } = await esplane('check', '-c', file, '--json');
+    expect(code).toBe(3);
+    expect(JSON.parse(out)).toMatchObject({
+      ok: false,
+      problems: [{ file, line: 3, column: 1, key: 'gateway.wan', allowed: 'a list' }],
+    });
+    expect((await esplane('check', '-c', join(directory, 'none.toml'))).err).toBe(
+      `${join(directory, 'none.toml')}:1:1: there is no such file, allowed: a configuration file\n`,
+    );
+  });
+
+  it('check --schema prints the configuration as JSON Schema, each key described', async () => {
+    const schema = JSON.parse((await esplane('check', '--schema')).out);
+    const { gateway, connection } = schema.properties;
+    const described = [
+      ...Object.entries(gateway.properties),
+      ...Object.entries(connection.additionalProperties.properties),
+    ].filter(([, value]) => (value as { description?: string }).description === undefined);
+    expect(described.map(([key]) => key)).toEqual(['local', 'remote']);
+    expect(gateway.required).toEqual(['lan', 'wan']);
+  });
+});

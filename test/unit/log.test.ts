@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest';
+import { Secret } from '../../src/crypto/secret.js';
+import { createLog, type LogFields } from '../../src/log.js';
+
+function capture(format: 'text' | 'json') {
+  const lines: string[] = [];
+  const log = createLog({ level: 'info', format, write: (line) => lines.push(line) });
+  return { log, lines };
+}
+
+describe('the log', () => {
+  it('writes a line that people can read', () => {
+    const { log, lines } = capture('text');
+    log.warn('no answer', { connection: 'office', tries: 3, ikeSpi: undefined });
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/^\d\d:\d\d:\d\d\.\d{3} warn {2}office: no answer \(tries=3\)\n$/);
+  });
+
+  it('writes JSON for machines', () => {
+    const { log, lines } = capture('json');
+    log.error('no answer', { connection: 'office' });
+    expect(JSON.parse(lines[0]!)).toEqual({
+      level: 'error',
+      time: expect.any(Number),
+      connection: 'office',
+      msg: 'no answer',
+    });
+  });
+
+  it('leaves out what is below its level', () => {
+    const { log, lines } = capture('text');
+    log.debug('a detail');
+    expect(lines).toEqual([]);
+  });
+
+  it('shows no secret, even where one is passed against the types', () => {
+    for (const format of ['text', 'json'] as const) {
+      const { log, lines } = capture(format);
+      log.info('keys', { key: new Secret(Buffer.from('hunter2')) } as unknown as LogFields);
+      expect(lines.join()).toContain('[secret]');
+      expect(lines.join()).not.toMatch(/hunter2|104,117/);
+    }
+  });
+});
