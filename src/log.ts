@@ -39,6 +39,38 @@ export function createLog({ level, format, write }: LogOptions): Log {
   };
 }
 
+export interface RateLimit {
+  readonly linesPerSecond: number;
+  /** Lines that may come at once after a quiet time. */
+  readonly burst: number;
+  /** Milliseconds, monotonic. */
+  readonly now: () => number;
+}
+
+/**
+ * The same log, for lines that others can cause: what comes too fast is left out, and told as a
+ * number with the next line that is not.
+ */
+export function rateLimited(log: Log, { linesPerSecond, burst, now }: RateLimit): Log {
+  let tokens = burst;
+  let filledAt = now();
+  let left = 0;
+  const limit = (level: LogLevel) => (message: string, fields?: LogFields) => {
+    const at = now();
+    tokens = Math.min(burst, tokens + ((at - filledAt) * linesPerSecond) / 1000);
+    filledAt = at;
+    if (tokens < 1) {
+      left++;
+      return;
+    }
+    tokens--;
+    if (left > 0) log.warn(`${left} lines were left out of the log, they came too fast`);
+    left = 0;
+    log[level](message, fields);
+  };
+  return { debug: limit('debug'), info: limit('info'), warn: limit('warn'), error: limit('error') };
+}
+
 export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
 function bind(logger: Logger, level: LogLevel) {

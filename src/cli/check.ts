@@ -1,10 +1,11 @@
 /** `esplane check`: validates a configuration and says what it means. */
 import type { Command } from 'commander';
-import type { GatewayConfig } from '../config/gateway-config.js';
+import { type GatewayConfig, tunName } from '../config/gateway-config.js';
 import { hintsForHost } from '../config/host-hints.js';
 import { loadConfig } from '../config/load.js';
 import { ConfigError } from '../config/problem.js';
 import { configJsonSchema } from '../config/schema.js';
+import { guardRuleset } from '../net/guard.js';
 import { formatSelector } from '../wire/index.js';
 import { EXIT_CODES } from './exit.js';
 
@@ -12,6 +13,7 @@ interface CheckOptions {
   readonly config: string;
   readonly json?: boolean;
   readonly schema?: boolean;
+  readonly guard?: boolean;
 }
 
 export function addCheck(program: Command): void {
@@ -21,18 +23,20 @@ export function addCheck(program: Command): void {
     .option('-c, --config <file>', 'configuration file', 'gateway.toml')
     .option('--json', 'print one JSON object')
     .option('--schema', 'print the JSON Schema of the configuration instead')
+    .option('--guard', 'print the nftables rules of the guard instead, to be loaded at boot')
     .action((options: CheckOptions) => {
       if (options.schema === true) print(JSON.stringify(configJsonSchema(), null, 2));
       else check(options);
     });
 }
 
-function check({ config: path, json }: CheckOptions): void {
+function check({ config: path, json, guard }: CheckOptions): void {
   try {
     const config = loadConfig(path);
     for (const { psk } of config.connections) psk.wipe();
     const hints = hintsForHost(config);
-    if (json === true) print(JSON.stringify({ ok: true, problems: [], hints }));
+    if (guard === true) print(guardOf(config).trimEnd());
+    else if (json === true) print(JSON.stringify({ ok: true, problems: [], hints }));
     else print([`${path}: ok`, ...summarize(config), ...hints.map((h) => `hint: ${h}`)].join('\n'));
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -40,6 +44,10 @@ function check({ config: path, json }: CheckOptions): void {
     if (json === true) print(JSON.stringify({ ok: false, problems: error.problems, hints: [] }));
     else process.stderr.write(`${error.message}\n`);
   }
+}
+
+function guardOf({ name, spd }: GatewayConfig): string {
+  return guardRuleset({ name, spd, tun: tunName(name) });
 }
 
 /** What the configuration means, without its secrets. */

@@ -31,3 +31,8 @@ export interface GatewayConfig {
 export function defaultApiSocket(name: string): string {
   return `/run/esplane/${name}.sock`;
 }
+
+/** The TUN through which packets go back to the kernel: 15 characters, as a name has 11 at most. */
+export function tunName(gateway: string): string {
+  return `esp-${gateway}`;
+}

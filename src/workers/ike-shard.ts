@@ -14,7 +14,7 @@ import { packJob, transferOf, unpackConnection, unpackResult } from './portable.
 import { makeIkeSpi } from './shard-map.js';
 
 /** What a shard needs of the protocol core; `Ike` of ike/ike.ts. */
-export interface Core {
+export interface ProtocolCore {
   setConnections(connections: readonly Connection[]): void;
   handle(event: Event): Effect[];
   ikeSas(): readonly IkeSaView[];
@@ -23,7 +23,7 @@ export interface Core {
 export interface ShardOptions {
   readonly shard: number;
   readonly shards: number;
-  readonly makeCore: (environment: Environment) => Core;
+  readonly makeCore: (environment: Environment) => ProtocolCore;
   readonly sad: Sad;
   readonly now: () => Milliseconds;
   readonly post: PostToMain;
@@ -33,7 +33,7 @@ export interface ShardOptions {
 type Untimed = Event extends infer E ? (E extends Event ? Omit<E, 'at'> : never) : never;
 
 export class IkeShard {
-  readonly #core: Core;
+  readonly #core: ProtocolCore;
   readonly #sad: Sad;
   readonly #now: () => Milliseconds;
   readonly #post: PostToMain;

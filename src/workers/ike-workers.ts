@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { assertNever } from '../crypto/assert-never.js';
 import type { IkeSaView, Milliseconds } from '../ike/event.js';
-import type { Log } from '../log.js';
+import { type Log, rateLimited } from '../log.js';
 import type { Datagram, Transport } from '../net/transport.js';
 import type { Connection } from '../policy/connection.js';
 import type { EspSpi, Sad } from '../sad/sad.js';
@@ -51,6 +51,8 @@ interface Slot {
 export class IkeWorkers {
   readonly keeper: ConnectionKeeper;
   readonly #options: IkeWorkersOptions;
+  /** For what peers, and those who pretend to be, can cause. */
+  readonly #log: Log;
   readonly #map: ShardMap;
   readonly #halfOpen: HalfOpenTable;
   readonly #index = new SaIndex();
@@ -63,6 +65,7 @@ export class IkeWorkers {
 
   constructor(options: IkeWorkersOptions) {
     this.#options = options;
+    this.#log = rateLimited(options.log, { linesPerSecond: 20, burst: 200, now: options.now });
     this.#map = new ShardMap(options.shards, randomBytes(32));
     this.#halfOpen = new HalfOpenTable(options.halfOpenPerAddress, options.now);
     this.#slots = Array.from({ length: options.shards }, (_, shard) => this.#openSlot(shard));
@@ -235,7 +238,7 @@ export class IkeWorkers {
         this.#failed(message);
         break;
       case 'log':
-        this.#log(message);
+        this.#logEntry(message);
         break;
       case 'view':
         this.#views.get(message.id)?.(message.ikeSas);
@@ -272,18 +275,18 @@ export class IkeWorkers {
   #closed({ ikeSpi, connection, reason }: Extract<FromWorker, { type: 'ike-closed' }>): void {
     this.#halfOpen.settle(ikeSpi);
     this.#index.remove(ikeSpi);
-    this.#options.log.info(`IKE SA closed: ${reason}`, { connection, ikeSpi });
+    this.#log.info(`IKE SA closed: ${reason}`, { connection, ikeSpi });
     if (connection !== undefined) this.keeper.closed(connection);
   }
 
   #failed({ connection, notify, explanation }: Extract<FromWorker, { type: 'failed' }>): void {
-    this.#options.log.warn(explanation, { connection, notify });
+    this.#log.warn(explanation, { connection, notify });
     this.keeper.failed(connection, explanation);
   }
 
-  #log(entry: Extract<FromWorker, { type: 'log' }>): void {
+  #logEntry(entry: Extract<FromWorker, { type: 'log' }>): void {
     const { connection, ikeSpi } = entry;
-    this.#options.log[entry.level](entry.message, { connection, ikeSpi });
+    this.#log[entry.level](entry.message, { connection, ikeSpi });
   }
 
   #settleStopped(slot: Slot): void {

@@ -2,7 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import { monotonicNow } from '../net/clock.js';
 import type { Sad } from '../sad/sad.js';
-import { type Core, IkeShard } from './ike-shard.js';
+import { IkeShard } from './ike-shard.js';
 import type { FromWorker, ToWorker } from './messages.js';
 import { threadScript } from './script.js';
 
@@ -104,5 +104,3 @@ export function inlineLinks({ sad, makeCore }: InlineOptions): OpenLink {
     };
   };
 }
-
-export type { Core };

@@ -53,9 +53,12 @@ export function unpackResult(result: PortableJobResult): JobResult {
   }
 }
 
-/** The connection with a copy of its key: each worker has one of its own. */
+/**
+ * The connection with a copy of its key: each worker has one of its own. A core would keep up what
+ * has `start: 'start'`; but it sees its own IKE SAs only, so the keeper of all workers does that.
+ */
 export function packConnection(connection: Connection): PortableConnection {
-  return { ...connection, psk: new Secret(connection.psk.bytes).release() };
+  return { ...connection, start: 'wait', psk: new Secret(connection.psk.bytes).release() };
 }
 
 export function unpackConnection(connection: PortableConnection): Connection {

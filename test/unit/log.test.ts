@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Secret } from '../../src/crypto/secret.js';
-import { createLog, type LogFields } from '../../src/log.js';
+import { createLog, type LogFields, rateLimited } from '../../src/log.js';
 
 function capture(format: 'text' | 'json') {
   const lines: string[] = [];
@@ -31,6 +31,22 @@ describe('the log', () => {
     const { log, lines } = capture('text');
     log.debug('a detail');
     expect(lines).toEqual([]);
+  });
+
+  it('leaves out what others make it say too fast, and tells how much', () => {
+    const { log, lines } = capture('text');
+    let at = 0;
+    const limited = rateLimited(log, { linesPerSecond: 10, burst: 3, now: () => at });
+    for (let i = 0; i < 1000; i++) limited.warn(`failure ${i}`);
+    at = 100;
+    limited.info('calm again');
+    expect(lines.map((line) => line.slice(19).trimEnd())).toEqual([
+      'failure 0',
+      'failure 1',
+      'failure 2',
+      '997 lines were left out of the log, they came too fast',
+      'calm again',
+    ]);
   });
 
   it('shows no secret, even where one is passed against the types', () => {

@@ -6,7 +6,7 @@ import { MemoryNetwork } from '../../../src/net/memory.js';
 import type { Connection } from '../../../src/policy/connection.js';
 import type { ChildSa, EspSpi, Sad } from '../../../src/sad/sad.js';
 import { encodeMessage, type HeaderToSend, ZERO_IKE_SPI } from '../../../src/wire/index.js';
-import type { Core } from '../../../src/workers/ike-shard.js';
+import type { ProtocolCore } from '../../../src/workers/ike-shard.js';
 import { IkeWorkers } from '../../../src/workers/ike-workers.js';
 import { inlineLinks, type LinkHandlers, type OpenLink } from '../../../src/workers/link.js';
 import { shardOfSpi } from '../../../src/workers/shard-map.js';
@@ -20,7 +20,7 @@ afterEach(async () => {
 const settle = () => new Promise((resolve) => setTimeout(resolve, 5));
 
 /** A core whose answers a test chooses. */
-class ScriptedCore implements Core {
+class ScriptedCore implements ProtocolCore {
   readonly events: Event[] = [];
   readonly environment: Environment;
   connections: readonly Connection[] = [];
