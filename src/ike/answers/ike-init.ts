@@ -1,0 +1,266 @@
+/**
+ * IKE_SA_INIT as the responder (RFC 7296 §1.2, §2.6, §2.7). Errors, COOKIE and INVALID_KE_PAYLOAD
+ * are answered without keeping anything; only a request that can succeed makes a half-open SA.
+ *
+ * The shared secret is computed when IKE_AUTH comes, so that a forged source address costs us one
+ * key pair and no more.
+ */
+import { skSuite } from '../../crypto/encrypt.js';
+import { fingerprint } from '../../crypto/fingerprint.js';
+import { publicValueLength } from '../../crypto/key-exchange.js';
+import type { Secret } from '../../crypto/secret.js';
+import { explainNoProposal } from '../../policy/compare.js';
+import { type Selection, selectSuite } from '../../policy/suite.js';
+import {
+  EXCHANGE,
+  encodeMessage,
+  type Message,
+  NOTIFY,
+  type Payload,
+  parseAddress,
+  type WireProposal,
+} from '../../wire/index.js';
+import type { CookieJar } from '../cookie.js';
+import type { Core } from '../core.js';
+import { formatEndpoint } from '../explain.js';
+import type { HalfOpen } from '../half-open.js';
+import { type Datagram, IkeSa } from '../ike-sa.js';
+import { detectNat, natDetection } from '../nat.js';
+import { describeMessage, describePayloads, need, notifiesOf, notify } from '../payloads.js';
+import { agreeOnKeys, NONCE_OCTETS } from '../tasks/ike-init.js';
+
+const PURPOSE = { protocol: 'ike', keyExchange: true } as const;
+/** IKE_AUTH messages that may wait for the shared secret; all but one are forged. */
+const MAX_WAITING = 4;
+
+/** What the responder keeps between its response and IKE_AUTH. */
+export interface PendingKeyExchange {
+  readonly group: number;
+  readonly privateKey: Secret;
+  readonly peerPublic: Uint8Array;
+  readonly suite: Selection['suite'];
+  readonly ni: Uint8Array;
+  readonly nr: Uint8Array;
+  readonly initRequest: Uint8Array;
+  readonly initResponse: Uint8Array;
+}
+
+/** What IKE_SA_INIT requests are held against. */
+export interface Gate {
+  readonly halfOpen: HalfOpen;
+  readonly cookies: CookieJar;
+  /** Answers and log lines that anybody can cause, so many a second and no more. */
+  mayReply(): boolean;
+  opened(sa: IkeSa): void;
+}
+
+/** Handles a request that `validate` has found to be an initial request. */
+export function answerIkeInit(core: Core, gate: Gate, datagram: Datagram, message: Message): void {
+  const { halfOpen } = gate;
+  const key = `${formatEndpoint(datagram.remote)} ${fingerprint(datagram.data)}`;
+  const known = halfOpen.find(key);
+  if (known !== undefined) {
+    const { lastResponse } = known.window;
+    if (lastResponse !== undefined && known.state.name === 'half-open') {
+      known.send(lastResponse, datagram.local, datagram.remote);
+    }
+    return;
+  }
+  const { payloads } = message;
+  if (
+    halfOpen.count >= core.options.cookieThreshold &&
+    !hasGoodCookie(core, gate, datagram, message)
+  ) {
+    const cookie = gate.cookies.make(cookieInput(datagram, message), core.now);
+    reply(core, datagram, message, [notify(NOTIFY.COOKIE, cookie)]);
+    return;
+  }
+  if (!halfOpen.hasRoom(datagram.remote.address)) return;
+  const { method, data: peerPublic } = need(payloads, 'KE');
+  const { proposals } = need(payloads, 'SA');
+  const selection = select(core, datagram, proposals, method);
+  if (selection === undefined) {
+    if (!gate.mayReply()) return;
+    reply(core, datagram, message, [notify(NOTIFY.NO_PROPOSAL_CHOSEN)]);
+    reportNoProposal(core, datagram, proposals);
+    return;
+  }
+  const group = selection.suite.keyExchange!.id;
+  if (method !== group) {
+    reply(core, datagram, message, [notify(NOTIFY.INVALID_KE_PAYLOAD, uint16(group))]);
+    return;
+  }
+  // RFC 7296 §3.4: the length of the KE data has to be that of the group.
+  if (peerPublic.length !== publicValueLength(group)) {
+    reply(core, datagram, message, [notify(NOTIFY.INVALID_SYNTAX)]);
+    return;
+  }
+  open(core, gate, key, datagram, message, selection);
+}
+
+/** An answer without state (§2.6, §2.21.1); the responder's SPI stays as it was: zero. */
+export function reply(
+  core: Core,
+  { local, remote }: Datagram,
+  { header }: Message,
+  payloads: readonly Payload[],
+): void {
+  const { initiatorSpi, responderSpi, exchangeType, messageId } = header;
+  const data = encodeMessage({
+    header: {
+      initiatorSpi,
+      responderSpi,
+      exchangeType,
+      messageId,
+      response: true,
+      initiator: !header.initiator,
+    },
+    payloads,
+  });
+  const content = describePayloads(payloads, true);
+  core.emit({
+    type: 'log',
+    level: 'debug',
+    message: `${describeMessage(exchangeType, true, messageId)} -> ${formatEndpoint(remote)}: ${content}`,
+  });
+  const marker = local.port === core.options.natPort;
+  core.emit({ type: 'send', local, remote, marker, data });
+}
+
+// --- COOKIE -----------------------------------------------------------------------------------
+
+function cookieInput({ remote }: Datagram, { header, payloads }: Message) {
+  const address = parseAddress(remote.address) ?? new Uint8Array(0);
+  return { ni: need(payloads, 'Nonce').data, address, initiatorSpi: header.initiatorSpi };
+}
+
+function hasGoodCookie(core: Core, gate: Gate, datagram: Datagram, message: Message): boolean {
+  const cookie = notifiesOf(message.payloads, NOTIFY.COOKIE)[0];
+  if (cookie === undefined) return false;
+  return gate.cookies.isGood(cookie.data, cookieInput(datagram, message), core.now);
+}
+
+// --- the choice -------------------------------------------------------------------------------
+
+function select(
+  core: Core,
+  { local, remote }: Datagram,
+  offered: readonly WireProposal[],
+  guessed: number,
+): Selection | undefined {
+  for (const { ikeProposals } of core.candidates(local.address, remote.address)) {
+    const purpose = { ...PURPOSE, guessed };
+    const selection = selectSuite(ikeProposals, offered, new Uint8Array(0), purpose);
+    if (selection === undefined) continue;
+    const { encryption, integrity } = selection.suite;
+    if (skSuite(encryption.id, encryption.keyBits ?? 0, integrity?.id ?? 0) !== undefined) {
+      return selection;
+    }
+  }
+  return undefined;
+}
+
+function reportNoProposal(
+  core: Core,
+  { local, remote }: Datagram,
+  offered: readonly WireProposal[],
+): void {
+  const [connection] = core.candidates(local.address, remote.address);
+  const explanation =
+    connection === undefined
+      ? `no connection is configured between ${local.address} and ${formatEndpoint(remote)}`
+      : `${formatEndpoint(remote)} proposes nothing that we accept\n` +
+        explainNoProposal(connection.ikeProposals, offered, PURPOSE);
+  const name = connection?.name;
+  core.emit({ type: 'failed', connection: name, notify: 'NO_PROPOSAL_CHOSEN', explanation });
+}
+
+function uint16(value: number): Uint8Array {
+  return Uint8Array.of(value >> 8, value & 0xff);
+}
+
+// --- a half-open SA ---------------------------------------------------------------------------
+
+function open(
+  core: Core,
+  gate: Gate,
+  key: string,
+  datagram: Datagram,
+  message: Message,
+  selection: Selection,
+): void {
+  const sa = new IkeSa(core, 'responder', datagram.local, datagram.remote);
+  sa.peerSpi = message.header.initiatorSpi;
+  gate.halfOpen.add(key, sa);
+  gate.opened(sa);
+  sa.startTimer('half-open', core.options.halfOpenTimeout);
+  sa.log(
+    'debug',
+    `${describeMessage(EXCHANGE.IKE_SA_INIT, false, 0)} <- ${formatEndpoint(datagram.remote)}: ` +
+      describePayloads(message.payloads, false),
+  );
+  const group = selection.suite.keyExchange!.id;
+  sa.compute({ type: 'generate', group }, (result) => {
+    if (result.type !== 'generated') {
+      sa.close('no key pair could be made');
+      return;
+    }
+    const { privateKey, publicValue } = result;
+    respond(sa, core, datagram, message, { selection, privateKey, publicValue });
+  });
+}
+
+function respond(
+  sa: IkeSa,
+  core: Core,
+  datagram: Datagram,
+  message: Message,
+  own: { selection: Selection; privateKey: Secret; publicValue: Uint8Array },
+): void {
+  const { payloads } = message;
+  const { suite, answer } = own.selection;
+  const group = suite.keyExchange!.id;
+  const ni = need(payloads, 'Nonce').data;
+  const nr = core.environment.random(NONCE_OCTETS);
+  const before = { ...sa.spis, responderSpi: message.header.responderSpi };
+  const nat = detectNat(payloads, before, datagram.local, datagram.remote);
+  const forced = core
+    .candidates(datagram.local.address, datagram.remote.address)
+    .some(({ forceUdpEncapsulation }) => forceUdpEncapsulation);
+  const fake = forced && nat.supported ? core.environment.random(20) : undefined;
+  sa.nat = fake === undefined ? nat : { ...nat, local: true };
+  const { messageId } = message.header;
+  sa.respond(datagram, { ...message.header, length: datagram.data.length, messageId }, [
+    { kind: 'SA', proposals: [answer] },
+    { kind: 'KE', method: group, data: own.publicValue },
+    { kind: 'Nonce', data: nr },
+    ...(nat.supported ? natDetection(sa.spis, datagram.local, datagram.remote, fake) : []),
+  ]);
+  sa.pending = {
+    group,
+    privateKey: own.privateKey,
+    peerPublic: need(payloads, 'KE').data,
+    suite,
+    ni,
+    nr,
+    initRequest: datagram.data,
+    initResponse: sa.window.lastResponse!,
+  };
+}
+
+/** The first IKE_AUTH is here: makes the keys, then handles what has come meanwhile. */
+export function deriveKeys(sa: IkeSa, core: Core, datagram: Datagram): void {
+  if (sa.waiting.length < MAX_WAITING) sa.waiting.push(datagram);
+  const { pending } = sa;
+  if (pending === undefined) return;
+  sa.pending = undefined;
+  const { group, privateKey, peerPublic, suite } = pending;
+  sa.compute({ type: 'derive', group, privateKey, peerPublic }, (result) => {
+    if (result.type !== 'derived') {
+      sa.close(result.type === 'failed' ? result.reason : 'no shared secret');
+      return;
+    }
+    agreeOnKeys(sa, core, suite, result.sharedSecret, pending);
+    sa.receiveWaiting();
+  });
+}

@@ -1,0 +1,109 @@
+/** Child SAs of an IKE SA (RFC 7296 §1.2, §2.17): making them, and how status shows them. */
+import { integrityKeyLength, saltLength } from '../crypto/encrypt.js';
+import { deriveChildKeys } from '../crypto/keymat.js';
+import type { Prf } from '../crypto/prf.js';
+import type { Secret } from '../crypto/secret.js';
+import type { ChildPolicy } from '../policy/connection.js';
+import type { SelectorPair } from '../policy/narrow.js';
+import { formatSuite, type Suite } from '../policy/suite.js';
+import type { ChildSa, Endpoint, EspSpi } from '../sad/sad.js';
+import { formatSelector, type PayloadOf, PROTOCOL } from '../wire/index.js';
+import type { ChildSaView, Milliseconds } from './event.js';
+import type { Role } from './state.js';
+
+/** A Child SA that is installed. */
+export interface InstalledChild {
+  readonly policy: ChildPolicy;
+  readonly sa: Omit<ChildSa, 'inboundKey' | 'outboundKey'>;
+  readonly suite: Suite;
+  readonly installedAt: Milliseconds;
+}
+
+/** What two peers have agreed upon for a Child SA. */
+export interface ChildAgreement {
+  readonly connection: string;
+  readonly policy: ChildPolicy;
+  /** Our role in the exchange that makes the Child SA. */
+  readonly role: Role;
+  readonly suite: Suite;
+  readonly inboundSpi: EspSpi;
+  readonly outboundSpi: EspSpi;
+  readonly selectors: SelectorPair;
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+  readonly udpEncapsulation: boolean;
+}
+
+/** Where its keys come from (§2.17). */
+export interface ChildSeed {
+  readonly prf: Prf;
+  readonly skD: Secret;
+  readonly ni: Uint8Array;
+  readonly nr: Uint8Array;
+}
+
+/** The pair of ESP SAs, with keys that whoever installs it wipes. */
+export function makeChildSa(agreement: ChildAgreement, seed: ChildSeed): ChildSa {
+  const { role, suite, policy, selectors } = agreement;
+  const keyBits = suite.encryption.keyBits ?? 0;
+  const integrity = suite.integrity?.id ?? 0;
+  const keyLength =
+    keyBits / 8 + saltLength(suite.encryption.id) + (integrityKeyLength(integrity) ?? 0);
+  const keys = deriveChildKeys(seed.prf, seed.skD, seed.ni, seed.nr, keyLength);
+  const initiator = role === 'initiator';
+  return {
+    policy: `${agreement.connection}/${policy.name}`,
+    mode: policy.mode,
+    local: agreement.local,
+    remote: agreement.remote,
+    udpEncapsulation: agreement.udpEncapsulation,
+    inboundSpi: agreement.inboundSpi,
+    outboundSpi: agreement.outboundSpi,
+    encryption: suite.encryption.id,
+    keyBits,
+    integrity,
+    inboundKey: initiator ? keys.responder : keys.initiator,
+    outboundKey: initiator ? keys.initiator : keys.responder,
+    esn: suite.esn ?? false,
+    replayWindow: policy.replayWindow,
+    localSelectors: initiator ? selectors.tsi : selectors.tsr,
+    remoteSelectors: initiator ? selectors.tsr : selectors.tsi,
+  };
+}
+
+export function viewChild({ policy, sa, suite, installedAt }: InstalledChild): ChildSaView {
+  return {
+    name: policy.name,
+    inboundSpi: sa.inboundSpi,
+    outboundSpi: sa.outboundSpi,
+    proposal: formatSuite(suite),
+    mode: sa.mode,
+    udpEncapsulation: sa.udpEncapsulation,
+    esn: sa.esn,
+    localSelectors: sa.localSelectors.map(formatSelector),
+    remoteSelectors: sa.remoteSelectors.map(formatSelector),
+    installedAt,
+  };
+}
+
+export function espSpiBytes(spi: EspSpi): Uint8Array<ArrayBuffer> {
+  const octets = new Uint8Array(4);
+  new DataView(octets.buffer).setUint32(0, spi);
+  return octets;
+}
+
+/** Four octets as an SPI; undefined for what no ESP SPI is: 0 to 255 (RFC 4303 §2.1). */
+export function espSpiOf(octets: Uint8Array): EspSpi | undefined {
+  if (octets.length !== 4) return undefined;
+  const spi = new DataView(octets.buffer, octets.byteOffset, 4).getUint32(0);
+  return spi > 255 ? (spi as EspSpi) : undefined;
+}
+
+export function espSpiText(spi: EspSpi): string {
+  return spi.toString(16).padStart(8, '0');
+}
+
+/** Delete for Child SAs, by our inbound SPIs (RFC 7296 §3.11). */
+export function deleteEsp(spis: readonly EspSpi[]): PayloadOf<'D'> {
+  return { kind: 'D', protocolId: PROTOCOL.ESP, spis: spis.map(espSpiBytes) };
+}

@@ -1,0 +1,74 @@
+/**
+ * What a person is told when an attempt fails: what happened, what was compared, what to look at.
+ * No explanation holds a secret.
+ */
+import { formatIdentity, type Identity } from '../policy/identity.js';
+import type { SelectorPair } from '../policy/narrow.js';
+import { formatProposal, type Proposal } from '../policy/proposal.js';
+import type { Endpoint } from '../sad/sad.js';
+import { formatSelector, type TrafficSelector } from '../wire/index.js';
+
+/** In the place of a notify type where nobody has notified us of anything. */
+export const NO_ANSWER = 'no answer';
+
+/** A refusal: the notify type's name, and the explanation. */
+export interface Failure {
+  readonly notify: string;
+  readonly explanation: string;
+}
+
+export function formatEndpoint({ address, port }: Endpoint): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+export function explainSilence(remote: Endpoint, what: string, tries: number): string {
+  return `no answer from ${formatEndpoint(remote)} to ${what}, sent ${tries} times`;
+}
+
+/** The peer has refused what we offer; what it would take, it does not say. */
+export function explainRefusal(ours: readonly Proposal[], notify: string): string {
+  const lines = ours.map((proposal) => `ours: ${formatProposal(proposal)}`);
+  return [`the peer answers ${notify} to all that we propose`, ...lines].join('\n');
+}
+
+export function explainIdentity(expected: Identity, found: Identity): string {
+  return [
+    'the peer proves another identity than the one configured',
+    `expected: ${formatIdentity(expected)}`,
+    `found:    ${formatIdentity(found)}`,
+  ].join('\n');
+}
+
+export function explainWrongKey(peer: Identity): string {
+  return `AUTH of ${formatIdentity(peer)} does not verify: the pre-shared keys differ`;
+}
+
+export function explainAuthenticationFailed(local: Identity, remote: Identity): string {
+  return [
+    'the peer answers AUTHENTICATION_FAILED: the pre-shared keys differ, or it expects others than',
+    `ours:   ${formatIdentity(local)}`,
+    `peer's: ${formatIdentity(remote)}`,
+  ].join('\n');
+}
+
+export function explainSelectors(policy: SelectorPair, offered: SelectorPair): string {
+  return [
+    'the traffic selectors have nothing in common',
+    `TSi ours:   ${list(policy.tsi)}`,
+    `TSi peer's: ${list(offered.tsi)}`,
+    `TSr ours:   ${list(policy.tsr)}`,
+    `TSr peer's: ${list(offered.tsr)}`,
+  ].join('\n');
+}
+
+export function explainSelectorsRefused({ tsi, tsr }: SelectorPair): string {
+  return [
+    'the peer answers TS_UNACCEPTABLE: its policy has nothing in common with ours',
+    `TSi ours: ${list(tsi)}`,
+    `TSr ours: ${list(tsr)}`,
+  ].join('\n');
+}
+
+function list(selectors: readonly TrafficSelector[]): string {
+  return selectors.map(formatSelector).join(', ') || 'none';
+}

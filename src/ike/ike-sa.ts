@@ -1,0 +1,566 @@
+/**
+ * One IKE SA (RFC 7296 §1.2, §2): its state, its two message windows, its timers and keys. What
+ * is said in an exchange is for the tasks (our requests) and the answers (the peer's requests).
+ *
+ * Left out: rekeying (§2.18), fragmentation (RFC 7383), MOBIKE (RFC 4555).
+ */
+import type { Job, JobResult } from '../crypto/job.js';
+import type { Prf } from '../crypto/prf.js';
+import type { ChildPolicy, Connection } from '../policy/connection.js';
+import { formatIdentity, type Identity } from '../policy/identity.js';
+import { formatSuite, type Suite } from '../policy/suite.js';
+import type { ChildSa, Endpoint, EspSpi } from '../sad/sad.js';
+import {
+  decodeMessage,
+  EXCHANGE,
+  encodeMessage,
+  type Payload,
+  type PeekedHeader,
+  peekHeader,
+  validate,
+  WireError,
+  ZERO_IKE_SPI,
+} from '../wire/index.js';
+import { answerRequest } from './answers/answer.js';
+import type { PendingKeyExchange } from './answers/ike-init.js';
+import { espSpiText, type InstalledChild, viewChild } from './child-sa.js';
+import type { Core } from './core.js';
+import type { Event, IkeSaView, IkeSpi, LogLevel, Milliseconds } from './event.js';
+import { explainSilence, type Failure, formatEndpoint, NO_ANSWER } from './explain.js';
+import { type NatSituation, NO_NAT, type SpiPair } from './nat.js';
+import { describeMessage, describePayloads } from './payloads.js';
+import type { Protection } from './protection.js';
+import { retransmitDelay } from './retransmit.js';
+import { type IkeSaState, type Role, transition } from './state.js';
+import { DeleteIke } from './tasks/delete.js';
+import { Liveness } from './tasks/liveness.js';
+import type { Task } from './tasks/task.js';
+import { MessageWindow } from './window.js';
+
+export type Datagram = Extract<Event, { type: 'datagram' }>;
+
+export type TimerKind = 'retransmit' | 'half-open' | 'hint' | 'liveness' | 'keepalive';
+
+/** Liveness checks that anybody can cause by an error in clear are no closer than that. */
+const HINT_INTERVAL: Milliseconds = 10_000;
+
+/** What both sides of IKE_SA_INIT have said; AUTH covers it (§2.15), then it is dropped. */
+export interface Negotiated {
+  readonly prf: Prf;
+  readonly suite: Suite;
+  readonly ni: Uint8Array;
+  readonly nr: Uint8Array;
+  readonly initRequest: Uint8Array;
+  readonly initResponse: Uint8Array;
+}
+
+export class IkeSa {
+  readonly role: Role;
+  readonly localSpi: IkeSpi;
+  peerSpi: IkeSpi = ZERO_IKE_SPI;
+  local: Endpoint;
+  remote: Endpoint;
+  /** Known to the initiator from the start, to the responder when the peer has said who it is. */
+  connection: Connection | undefined;
+  remoteIdentity: Identity | undefined;
+  nat: NatSituation = NO_NAT;
+  negotiated: Negotiated | undefined;
+  protection: Protection | undefined;
+  /** When our IKE_SA_INIT was sent, or the peer's received. */
+  readonly startedAt: Milliseconds;
+  establishedAt: Milliseconds | undefined;
+  /** Responder: what the keys will be made of when IKE_AUTH comes. */
+  pending: PendingKeyExchange | undefined;
+  /** IKE_AUTH that waits until there are keys. */
+  readonly waiting: Datagram[] = [];
+  readonly children: InstalledChild[] = [];
+  readonly window = new MessageWindow();
+  /** Its initiator has sent INITIAL_CONTACT. */
+  initialContact = false;
+  /** Take it down as soon as that can be done in order. */
+  unwanted = false;
+
+  readonly #core: Core;
+  readonly #queue: Task[] = [];
+  readonly #timers = new Set<TimerKind>();
+  #state: IkeSaState;
+  #lastHeard: Milliseconds;
+  #probedAt: Milliseconds;
+
+  constructor(core: Core, role: Role, local: Endpoint, remote: Endpoint) {
+    this.#core = core;
+    this.role = role;
+    this.localSpi = core.environment.allocateIkeSpi();
+    this.local = local;
+    this.remote = remote;
+    this.startedAt = core.now;
+    this.#lastHeard = core.now;
+    this.#probedAt = Number.NEGATIVE_INFINITY;
+    this.#state = { name: role === 'initiator' ? 'initiating' : 'half-open' };
+  }
+
+  get state(): IkeSaState {
+    return this.#state;
+  }
+
+  get spis(): SpiPair {
+    return this.role === 'initiator'
+      ? { initiatorSpi: this.localSpi, responderSpi: this.peerSpi }
+      : { initiatorSpi: this.peerSpi, responderSpi: this.localSpi };
+  }
+
+  // --- state -------------------------------------------------------------------------------
+
+  move(to: IkeSaState): void {
+    const { story } = transition(this.role, this.#state.name, to.name);
+    this.log('debug', `${this.#state.name} -> ${to.name}: ${story}`);
+    this.#state = to;
+  }
+
+  /** The peer has proved that it is the other end of `connection`. */
+  establish(initialContact: boolean): void {
+    const connection = this.connection!;
+    this.move({ name: 'established', at: this.#core.now });
+    this.establishedAt = this.#core.now;
+    this.initialContact = initialContact;
+    this.stopTimer('half-open');
+    const peer = formatIdentity(this.remoteIdentity!);
+    const suite = formatSuite(this.negotiated!.suite);
+    this.log('info', `IKE SA established with ${peer} at ${formatEndpoint(this.remote)}, ${suite}`);
+    this.#core.emit({
+      type: 'ike-established',
+      connection: connection.name,
+      ikeSpi: this.localSpi,
+      peerIdentity: peer,
+      initialContact,
+    });
+    if (connection.livenessSeconds > 0) {
+      this.startTimer('liveness', connection.livenessSeconds * 1000);
+    }
+    if (this.nat.local) this.startTimer('keepalive', this.#core.options.keepaliveInterval);
+  }
+
+  install(sa: ChildSa, policy: ChildPolicy, suite: Suite): void {
+    const { inboundKey: _in, outboundKey: _out, ...withoutKeys } = sa;
+    this.children.push({ policy, sa: withoutKeys, suite, installedAt: this.#core.now });
+    const spis = `${espSpiText(sa.inboundSpi)} in, ${espSpiText(sa.outboundSpi)} out`;
+    this.log('info', `Child SA ${sa.policy} installed: SPI ${spis}, ${formatSuite(suite)}`);
+    this.#core.emit({ type: 'install-child', sa });
+  }
+
+  removeChild(inboundSpi: EspSpi, reason: string): void {
+    const index = this.children.findIndex((child) => child.sa.inboundSpi === inboundSpi);
+    if (index < 0) return;
+    this.children.splice(index, 1);
+    this.log('info', `Child SA ${espSpiText(inboundSpi)} removed: ${reason}`);
+    this.#core.emit({ type: 'remove-child', inboundSpi, reason });
+  }
+
+  /** Takes the IKE SA down in order, as far as its state allows. */
+  terminate(reason: string): void {
+    switch (this.#state.name) {
+      case 'established':
+        this.log('info', `taken down: ${reason}`);
+        this.move({ name: 'deleting' });
+        this.#removeChildren(reason);
+        // With a window of 1 (§2.3) a request that is outstanding has to be answered first.
+        for (const task of this.#queue.splice(0)) task.abandon();
+        this.request(new DeleteIke(this, this.#core));
+        break;
+      case 'authenticating':
+        // The peer may have established it already: it goes as soon as we know.
+        this.unwanted = true;
+        break;
+      case 'initiating':
+      case 'half-open':
+        this.close(reason);
+        break;
+      case 'deleting':
+      case 'closed':
+        break;
+    }
+  }
+
+  /** Ends at once, without a word to the peer. */
+  close(reason: string): void {
+    if (this.#state.name === 'closed') return;
+    this.move({ name: 'closed' });
+    this.log(this.connection === undefined ? 'debug' : 'info', `IKE SA closed: ${reason}`);
+    this.#removeChildren(reason);
+    this.#dropTasks();
+    for (const kind of [...this.#timers]) this.stopTimer(kind);
+    this.protection?.wipe();
+    this.pending?.privateKey.wipe();
+    this.pending = undefined;
+    this.waiting.length = 0;
+    if (this.establishedAt !== undefined) {
+      const { localSpi: ikeSpi, connection } = this;
+      this.#core.emit({ type: 'ike-closed', connection: connection?.name, ikeSpi, reason });
+    }
+    this.#core.closed(this);
+  }
+
+  /** Tells a person why; the IKE SA itself goes its own way. */
+  report({ notify, explanation }: Failure): void {
+    this.log('warn', `${notify}: ${explanation}`);
+    const connection = this.connection?.name;
+    this.#core.emit({ type: 'failed', connection, notify, explanation });
+  }
+
+  /** The attempt, or the established IKE SA, has come to nothing. */
+  fail(failure: Failure): void {
+    this.report(failure);
+    this.close(failure.notify);
+  }
+
+  /** The peer has not answered a request as often as it was sent: all SAs with it are dead. */
+  lost(): void {
+    const { task, messageId, sent } = this.window.outstanding!;
+    const message = describeMessage(task.exchange, false, messageId);
+    this.fail({ notify: NO_ANSWER, explanation: explainSilence(this.remote, message, sent) });
+  }
+
+  #removeChildren(reason: string): void {
+    for (const child of [...this.children]) this.removeChild(child.sa.inboundSpi, reason);
+  }
+
+  #dropTasks(): void {
+    this.stopTimer('retransmit');
+    this.window.outstanding?.task.abandon();
+    this.window.finish();
+    for (const task of this.#queue.splice(0)) task.abandon();
+  }
+
+  // --- our requests ------------------------------------------------------------------------
+
+  /** Sends the task's request, after those that are before it. */
+  request(task: Task): void {
+    this.#queue.push(task);
+    this.#sendNext();
+  }
+
+  /** Sends the outstanding IKE_SA_INIT request anew, changed (§2.6, §2.7). */
+  requestAgain(): void {
+    const { task, messageId } = this.window.outstanding!;
+    this.window.replace(this.#encodeRequest(task, messageId));
+    this.#transmit();
+  }
+
+  #sendNext(): void {
+    if (this.window.outstanding !== undefined) return;
+    const task = this.#queue.shift();
+    if (task === undefined) return;
+    this.window.open(task, (messageId) => this.#encodeRequest(task, messageId));
+    this.#transmit();
+  }
+
+  #encodeRequest(task: Task, messageId: number): Uint8Array {
+    return this.#encode(task.exchange, false, messageId, task.build());
+  }
+
+  #encode(
+    exchangeType: number,
+    response: boolean,
+    messageId: number,
+    payloads: readonly Payload[],
+  ): Uint8Array {
+    const initiator = this.role === 'initiator';
+    const header = { ...this.spis, exchangeType, response, initiator, messageId };
+    const arrow = `-> ${formatEndpoint(this.remote)}`;
+    const content = describePayloads(payloads, response);
+    this.#logExchange(`${describeMessage(exchangeType, response, messageId)} ${arrow}: ${content}`);
+    if (exchangeType === EXCHANGE.IKE_SA_INIT) return encodeMessage({ header, payloads });
+    return this.protection!.seal(header, payloads);
+  }
+
+  /** Sends the outstanding request, for the first time or again. */
+  #transmit(): void {
+    const request = this.window.outstanding!;
+    request.sent++;
+    this.send(request.message, this.local, this.remote);
+    const { options, environment } = this.#core;
+    this.startTimer('retransmit', retransmitDelay(options, environment, request.sent));
+  }
+
+  #retransmit(): void {
+    const request = this.window.outstanding;
+    if (request === undefined) return;
+    const { task, messageId, sent } = request;
+    if (sent >= task.tries) {
+      task.timedOut();
+      return;
+    }
+    const message = describeMessage(task.exchange, false, messageId);
+    this.#logExchange(`${message} -> ${formatEndpoint(this.remote)}, sent again (${sent})`);
+    this.#transmit();
+  }
+
+  /** The outstanding request has its answer: the next may go. */
+  finishRequest(): void {
+    this.stopTimer('retransmit');
+    this.window.finish();
+  }
+
+  // --- what arrives ------------------------------------------------------------------------
+
+  receive(datagram: Datagram, header: PeekedHeader): void {
+    if (header.response) this.#receiveResponse(datagram, header);
+    else this.#receiveRequest(datagram, header);
+  }
+
+  #receiveResponse(datagram: Datagram, header: PeekedHeader): void {
+    const { outstanding } = this.window;
+    const { task } = outstanding ?? {};
+    if (
+      task === undefined ||
+      outstanding?.messageId !== header.messageId ||
+      task.exchange !== header.exchangeType
+    ) {
+      this.log('debug', `${this.#describe(header)} is a stray, ignored`);
+      return;
+    }
+    const clear = header.exchangeType === EXCHANGE.IKE_SA_INIT;
+    const payloads = clear
+      ? this.#decodeClear(datagram, header)
+      : this.#decodeSealed(datagram, header, (error) => task.malformed(error.message));
+    if (payloads === undefined) return;
+    let story: ReturnType<typeof validate>['story'];
+    try {
+      const { exchangeType, response } = header;
+      ({ story } = validate({ exchangeType, response, encrypted: !clear }, payloads));
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      // Nobody has authenticated an IKE_SA_INIT response; a better one may come.
+      if (clear) this.log('debug', `${this.#describe(header)} is ignored: ${error.message}`);
+      else task.malformed(error.message);
+      return;
+    }
+    task.process({ story, payloads, header, message: datagram.data });
+    if (this.#state.name !== 'closed') this.#sendNext();
+  }
+
+  #receiveRequest(datagram: Datagram, header: PeekedHeader): void {
+    const { messageId } = header;
+    const standing = this.window.classify(messageId, datagram.data);
+    if (standing === 'duplicate') {
+      this.log('debug', `${this.#describe(header)} came again, its response is sent again`);
+      this.send(this.window.lastResponse!, datagram.local, datagram.remote);
+      return;
+    }
+    if (standing === 'stray' || !this.#takesRequests(header)) {
+      this.log('debug', `${this.#describe(header)} is outside the window, ignored`);
+      return;
+    }
+    answerRequest(this, this.#core, datagram, header);
+  }
+
+  /** Before the peer has proved anything it may only send IKE_AUTH. */
+  #takesRequests({ exchangeType }: PeekedHeader): boolean {
+    switch (this.#state.name) {
+      case 'half-open':
+        return exchangeType === EXCHANGE.IKE_AUTH;
+      case 'established':
+      case 'deleting':
+        return exchangeType !== EXCHANGE.IKE_SA_INIT && exchangeType !== EXCHANGE.IKE_AUTH;
+      case 'initiating':
+      case 'authenticating':
+      case 'closed':
+        return false;
+    }
+  }
+
+  /** Handles the IKE_AUTH messages that have waited for the keys. */
+  receiveWaiting(): void {
+    for (const datagram of this.waiting.splice(0)) {
+      const header = peekHeader(datagram.data);
+      if (header !== undefined && this.#state.name !== 'closed') this.receive(datagram, header);
+    }
+  }
+
+  #decodeClear(datagram: Datagram, header: PeekedHeader): readonly Payload[] | undefined {
+    try {
+      const { payloads } = decodeMessage(datagram.data);
+      this.#logReceived(datagram, header, payloads);
+      return payloads;
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      this.log('debug', `${this.#describe(header)} is ignored: ${error.message}`);
+      return undefined;
+    }
+  }
+
+  /**
+   * Opens a protected message. What does not authenticate changes nothing and is dropped.
+   * @param malformed  is told of an authentic message whose payloads do not decode
+   */
+  #decodeSealed(
+    datagram: Datagram,
+    header: PeekedHeader,
+    malformed: (error: WireError) => void,
+  ): readonly Payload[] | undefined {
+    const content = this.protection?.open(datagram.data);
+    if (content === undefined) {
+      this.log('debug', `${this.#describe(header)} is not authentic, ignored`);
+      return undefined;
+    }
+    this.#heard(datagram);
+    try {
+      const payloads = content.decode();
+      this.#logReceived(datagram, header, payloads);
+      return payloads;
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      malformed(error);
+      return undefined;
+    }
+  }
+
+  /** For the answers: opens a request, which is told apart from a response only by its header. */
+  openRequest(
+    datagram: Datagram,
+    header: PeekedHeader,
+    malformed: (error: WireError) => void,
+  ): readonly Payload[] | undefined {
+    return this.#decodeSealed(datagram, header, malformed);
+  }
+
+  /** Sends the response of a new request; it answers the request's duplicates from now on. */
+  respond(datagram: Datagram, header: PeekedHeader, payloads: readonly Payload[]): void {
+    const response = this.#encode(header.exchangeType, true, header.messageId, payloads);
+    this.window.answered(datagram.data, response);
+    this.send(response, datagram.local, datagram.remote);
+  }
+
+  /** An authentic message came: the peer lives, and this is where it is (§2.4, §2.23). */
+  #heard({ local, remote }: Datagram): void {
+    this.#lastHeard = this.#core.now;
+    const { remote: before } = this;
+    if (sameEndpoint(before, remote) && sameEndpoint(this.local, local)) return;
+    // A host that is itself behind a NAT must not follow (§2.23), unless the move to port 4500.
+    const initial = this.#state.name === 'half-open';
+    if (!initial && (this.nat.local || !this.nat.remote)) return;
+    const places = `${formatEndpoint(remote)} now, was ${formatEndpoint(before)}`;
+    this.log(initial ? 'debug' : 'info', `the peer is at ${places}`);
+    this.local = local;
+    this.remote = remote;
+  }
+
+  // --- timers ------------------------------------------------------------------------------
+
+  startTimer(kind: TimerKind, delay: Milliseconds): void {
+    this.#timers.add(kind);
+    this.#core.emit({ type: 'start-timer', timer: `${kind}/${this.localSpi}`, delay });
+  }
+
+  stopTimer(kind: TimerKind): void {
+    if (!this.#timers.delete(kind)) return;
+    this.#core.emit({ type: 'cancel-timer', timer: `${kind}/${this.localSpi}` });
+  }
+
+  /** The timer of this kind has run out; those that were cancelled on the way are ignored. */
+  timer(kind: TimerKind): void {
+    if (!this.#timers.delete(kind)) return;
+    switch (kind) {
+      case 'retransmit':
+        this.#retransmit();
+        break;
+      case 'half-open':
+        this.close('IKE_AUTH has not come');
+        break;
+      case 'hint':
+        this.window.outstanding?.task.timedOut();
+        break;
+      case 'liveness':
+        this.#checkLiveness();
+        break;
+      case 'keepalive':
+        // RFC 3948 §2.3: one octet 0xFF, without a non-ESP marker.
+        this.#core.emit({
+          type: 'send',
+          local: this.local,
+          remote: this.remote,
+          marker: false,
+          data: Uint8Array.of(0xff),
+        });
+        this.startTimer('keepalive', this.#core.options.keepaliveInterval);
+        break;
+    }
+  }
+
+  #checkLiveness(): void {
+    const period = this.connection!.livenessSeconds * 1000;
+    const silence = this.#core.now - this.#lastHeard;
+    if (silence >= period) this.probe();
+    this.startTimer('liveness', silence >= period ? period : period - silence);
+  }
+
+  /** A liveness check (§2.4), unless a request is on its way that shows as much. */
+  probe(): void {
+    if (this.#state.name !== 'established' || this.window.outstanding !== undefined) return;
+    this.#probedAt = this.#core.now;
+    this.request(new Liveness(this, this.#core));
+  }
+
+  /** Somebody says that the peer does not know us; a check finds out, now and then (§2.4). */
+  hint(): void {
+    if (this.#core.now - this.#probedAt >= HINT_INTERVAL) this.probe();
+  }
+
+  compute(job: Job, resume: (result: JobResult) => void): void {
+    this.#core.compute(this, job, resume);
+  }
+
+  // --- to the outside ----------------------------------------------------------------------
+
+  send(data: Uint8Array, local: Endpoint, remote: Endpoint): void {
+    const marker = local.port === this.#core.options.natPort;
+    this.#core.emit({ type: 'send', local, remote, marker, data });
+  }
+
+  log(level: LogLevel, message: string): void {
+    const connection = this.connection === undefined ? {} : { connection: this.connection.name };
+    this.#core.emit({ type: 'log', level, ...connection, ikeSpi: this.localSpi, message });
+  }
+
+  #describe({ exchangeType, response, messageId }: PeekedHeader): string {
+    return describeMessage(exchangeType, response, messageId);
+  }
+
+  #logReceived(datagram: Datagram, header: PeekedHeader, payloads: readonly Payload[]): void {
+    const content = describePayloads(payloads, header.response);
+    const from = formatEndpoint(datagram.remote);
+    this.#logExchange(`${this.#describe(header)} <- ${from}: ${content}`);
+  }
+
+  /** Until the peer is known, anybody could fill a log. Liveness checks are many and dull. */
+  #logExchange(message: string): void {
+    const dull = this.connection === undefined || message.endsWith(': empty');
+    this.log(dull ? 'debug' : 'info', message);
+  }
+
+  view(): IkeSaView | undefined {
+    const { connection, local, remote, nat, establishedAt } = this;
+    if (connection === undefined) return undefined;
+    const { name } = this.#state;
+    const identity = this.remoteIdentity ?? connection.remote.identity;
+    return {
+      connection: connection.name,
+      state: name === 'established' || name === 'deleting' ? name : 'connecting',
+      role: this.role,
+      ...this.spis,
+      local,
+      remote,
+      localId: formatIdentity(connection.local.identity),
+      remoteId: formatIdentity(identity),
+      proposal: this.negotiated === undefined ? '' : formatSuite(this.negotiated.suite),
+      natLocal: nat.local,
+      natRemote: nat.remote,
+      establishedAt,
+      children: this.children.map(viewChild),
+    };
+  }
+}
+
+function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
+  return a.address === b.address && a.port === b.port;
+}

@@ -1,0 +1,457 @@
+/**
+ * The IKEv2 core of one worker: all its IKE SAs, as a pure machine. Events go in, effects come
+ * out; there is no clock, no randomness and no socket here (`Environment`).
+ *
+ * This file decides which IKE SA an event belongs to, what happens to messages that belong to
+ * none (RFC 7296 §2.6, §2.21), and which connections are tried again.
+ */
+
+import { assertNever } from '../crypto/assert-never.js';
+import type { Job, JobResult } from '../crypto/job.js';
+import type { ChildPolicy, Connection } from '../policy/connection.js';
+import {
+  decodeMessage,
+  EXCHANGE,
+  type Message,
+  NOTIFY,
+  PAYLOAD,
+  type PeekedHeader,
+  peekHeader,
+  validate,
+  WireError,
+  ZERO_IKE_SPI,
+} from '../wire/index.js';
+import { answerIkeInit, type Gate, reply } from './answers/ike-init.js';
+import { CookieJar } from './cookie.js';
+import type { Core } from './core.js';
+import type {
+  Effect,
+  Environment,
+  Event,
+  IkeSaView,
+  IkeSpi,
+  LogLevel,
+  Milliseconds,
+} from './event.js';
+import { formatEndpoint } from './explain.js';
+import { HalfOpen } from './half-open.js';
+import { type Datagram, IkeSa, type TimerKind } from './ike-sa.js';
+import { Keeper } from './keeper.js';
+import { DEFAULT_OPTIONS, type IkeOptions } from './options.js';
+import { notify } from './payloads.js';
+import { InitiateIkeInit } from './tasks/ike-init.js';
+import { Throttle } from './throttle.js';
+import { type Contender, judge, lowestNonce } from './uniqueness.js';
+import { sameOctets } from './window.js';
+
+/** Answers without state to anybody, a second. */
+const STATELESS_PER_SECOND = 50;
+/** IKE SAs that are gone and still answer retransmissions. */
+const MAX_LINGERING = 1_000;
+
+interface Lingering {
+  readonly request: Uint8Array;
+  readonly response: Uint8Array;
+}
+
+export class Ike {
+  readonly #environment: Environment;
+  readonly #options: IkeOptions;
+  readonly #core: Core;
+  readonly #gate: Gate;
+  readonly #halfOpen: HalfOpen;
+  readonly #keeper: Keeper;
+  readonly #sas = new Map<IkeSpi, IkeSa>();
+  readonly #lingering = new Map<IkeSpi, Lingering>();
+  readonly #contenders = new Map<IkeSa, Contender>();
+  readonly #jobs = new Map<string, { sa: IkeSa; resume: (result: JobResult) => void }>();
+  readonly #stateless = new Throttle(STATELESS_PER_SECOND);
+  #connections: readonly Connection[] = [];
+  #effects: Effect[] = [];
+  #now: Milliseconds = 0;
+  #jobCount = 0;
+  #stopping = false;
+
+  constructor(environment: Environment, options: Partial<IkeOptions> = {}) {
+    this.#environment = environment;
+    this.#options = { ...DEFAULT_OPTIONS, ...options };
+    this.#halfOpen = new HalfOpen(this.#options);
+    this.#keeper = new Keeper(this.#options, environment);
+    this.#core = this.#makeCore();
+    this.#gate = {
+      halfOpen: this.#halfOpen,
+      cookies: new CookieJar(environment),
+      mayReply: () => this.#stateless.take(this.#now),
+      opened: (sa) => this.#sas.set(sa.localSpi, sa),
+    };
+  }
+
+  /**
+   * Replaces the connections. IKE SAs that exist keep what they were made with; take those down
+   * by `terminate` that are not wanted any more.
+   */
+  setConnections(connections: readonly Connection[]): void {
+    this.#connections = [...connections];
+  }
+
+  /** Handles one event; the effects are to be applied in their order. */
+  handle(event: Event): Effect[] {
+    this.#now = event.at;
+    this.#dispatch(event);
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+
+  /** The IKE SAs whose connection is known. */
+  ikeSas(): IkeSaView[] {
+    return [...this.#sas.values()].flatMap((sa) => sa.view() ?? []);
+  }
+
+  #dispatch(event: Event): void {
+    switch (event.type) {
+      case 'datagram':
+        this.#receive(event);
+        break;
+      case 'timer':
+        this.#timer(event.timer);
+        break;
+      case 'computed':
+        this.#computed(event.job, event.result);
+        break;
+      case 'initiate':
+        this.#initiate(event.connection, event.child);
+        break;
+      case 'terminate':
+        this.#terminate(event.connection, event.ikeSpi);
+        break;
+      case 'superseded':
+        this.#sas.get(event.ikeSpi)?.close('the peer has a newer IKE SA with us');
+        break;
+      case 'stop':
+        this.#stop();
+        break;
+      default:
+        assertNever(event);
+    }
+  }
+
+  // --- messages ----------------------------------------------------------------------------
+
+  #receive(datagram: Datagram): void {
+    const header = peekHeader(datagram.data);
+    if (header === undefined || header.length !== datagram.data.length) return;
+    if (header.majorVersion !== 2) {
+      this.#refuseVersion(datagram, header);
+      return;
+    }
+    // The I flag says whose SPI is whose: its sender is the original initiator (§3.1).
+    const localSpi = header.initiator ? header.responderSpi : header.initiatorSpi;
+    const peerSpi = header.initiator ? header.initiatorSpi : header.responderSpi;
+    const initial = header.exchangeType === EXCHANGE.IKE_SA_INIT && !header.response;
+    if (initial && header.initiator && localSpi === ZERO_IKE_SPI && header.messageId === 0) {
+      this.#receiveInitialRequest(datagram);
+      return;
+    }
+    const sa = this.#sas.get(localSpi);
+    if (sa === undefined) this.#receiveUnknown(datagram, header, localSpi);
+    else if (this.#belongsTo(sa, header, peerSpi)) {
+      if (this.#isHint(header, datagram)) sa.hint();
+      else sa.receive(datagram, header);
+    }
+  }
+
+  /** Both SPIs and the I flag are those of the IKE SA; the first response brings the peer's. */
+  #belongsTo(sa: IkeSa, header: PeekedHeader, peerSpi: IkeSpi): boolean {
+    if (header.initiator !== (sa.role === 'responder')) return false;
+    return sa.state.name === 'initiating' || sa.peerSpi === peerSpi;
+  }
+
+  /** Nonce and proposals of somebody who has proved nothing yet. */
+  #receiveInitialRequest(datagram: Datagram): void {
+    if (this.#stopping) return;
+    let message: Message;
+    try {
+      message = decodeMessage(datagram.data);
+      const frame = { exchangeType: EXCHANGE.IKE_SA_INIT, response: false, encrypted: false };
+      validate(frame, message.payloads);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      this.#refuseMalformed(datagram, error);
+      return;
+    }
+    answerIkeInit(this.#core, this.#gate, datagram, message);
+  }
+
+  /** §2.21.1, §2.5: an error in clear, with no state kept, and not often. */
+  #refuseMalformed(datagram: Datagram, error: WireError): void {
+    if (error.notifyType === undefined || !this.#stateless.take(this.#now)) return;
+    const from = formatEndpoint(datagram.remote);
+    this.#log('debug', `IKE_SA_INIT request 0 <- ${from} is refused: ${error.message}`);
+    const header = peekHeader(datagram.data)!;
+    this.#replyTo(datagram, header, error.notifyType, error.notifyData);
+  }
+
+  /** §2.5: a higher version is told the one that we speak. */
+  #refuseVersion(datagram: Datagram, header: PeekedHeader): void {
+    if (header.majorVersion < 2 || header.response || !this.#stateless.take(this.#now)) return;
+    this.#replyTo(datagram, header, NOTIFY.INVALID_MAJOR_VERSION);
+  }
+
+  /**
+   * For an IKE SA that we do not have (any more). A retransmission of its last request is
+   * answered as before; another request may be told so (§2.21.4), in clear.
+   */
+  #receiveUnknown(datagram: Datagram, header: PeekedHeader, localSpi: IkeSpi): void {
+    if (header.response) return;
+    const lingering = this.#lingering.get(localSpi);
+    if (lingering !== undefined) {
+      if (!sameOctets(lingering.request, datagram.data)) return;
+      const { local, remote } = datagram;
+      const marker = local.port === this.#options.natPort;
+      this.#emit({ type: 'send', local, remote, marker, data: lingering.response });
+      return;
+    }
+    if (header.exchangeType === EXCHANGE.IKE_SA_INIT) return;
+    if (!this.#stateless.take(this.#now)) return;
+    this.#replyTo(datagram, header, NOTIFY.INVALID_IKE_SPI);
+  }
+
+  #replyTo(datagram: Datagram, header: PeekedHeader, type: number, data?: Uint8Array): void {
+    const full = { ...header, minorVersion: 0, higherVersion: false };
+    reply(this.#core, datagram, { header: full, payloads: [] }, [notify(type, data)]);
+  }
+
+  /**
+   * An error in clear after IKE_SA_INIT: anybody may have sent it, so it changes nothing; but it
+   * may be a peer that has forgotten us, and a liveness check finds out (§2.4, §2.21.4).
+   */
+  #isHint(header: PeekedHeader, { data }: Datagram): boolean {
+    if (!header.response || header.exchangeType === EXCHANGE.IKE_SA_INIT) return false;
+    return data[16] !== PAYLOAD.SK && data[16] !== PAYLOAD.SKF;
+  }
+
+  // --- what is wanted ----------------------------------------------------------------------
+
+  #initiate(name: string, childName: string | undefined): void {
+    if (this.#stopping) return;
+    const connection = this.#connections.find((candidate) => candidate.name === name);
+    const child =
+      connection?.children.find((candidate) => candidate.name === childName) ??
+      (childName === undefined ? connection?.children[0] : undefined);
+    if (connection === undefined || child === undefined) {
+      const missing = childName === undefined ? name : `${name}/${childName}`;
+      this.#failed(name, 'no connection', `no connection of that name is configured: ${missing}`);
+      return;
+    }
+    if (connection.remote.address === '%any') {
+      this.#failed(name, 'no address', 'the peer may have any address, so it has to initiate');
+      return;
+    }
+    this.#keeper.want(connection, childName);
+    if (this.#isUnderWay(name) || this.#hasChild(name, childName)) return;
+    // Another Child SA would take CREATE_CHILD_SA; until then a new IKE SA brings it.
+    for (const sa of this.#of(name)) if (sa.children.length === 0) sa.terminate('has no Child SA');
+    this.#start(connection, child);
+  }
+
+  #start(connection: Connection, child: ChildPolicy): void {
+    const { ikePort: port } = this.#options;
+    const local = { address: connection.local.address, port };
+    const remote = { address: connection.remote.address, port };
+    const sa = new IkeSa(this.#core, 'initiator', local, remote);
+    sa.connection = connection;
+    this.#sas.set(sa.localSpi, sa);
+    new InitiateIkeInit(sa, this.#core, connection, child).start();
+  }
+
+  #of(connection: string): IkeSa[] {
+    return [...this.#sas.values()].filter((sa) => sa.connection?.name === connection);
+  }
+
+  #isUnderWay(connection: string): boolean {
+    return this.#of(connection).some(
+      ({ state }) => state.name === 'initiating' || state.name === 'authenticating',
+    );
+  }
+
+  #hasChild(connection: string, child: string | undefined): boolean {
+    return this.#of(connection).some(
+      (sa) =>
+        sa.state.name === 'established' &&
+        sa.children.some(({ policy }) => child === undefined || policy.name === child),
+    );
+  }
+
+  #terminate(connection: string, ikeSpi: IkeSpi | undefined): void {
+    if (ikeSpi === undefined) {
+      this.#keeper.release(connection);
+      this.#emit({ type: 'cancel-timer', timer: `reconnect/${connection}` });
+    }
+    for (const sa of this.#of(connection)) {
+      if (ikeSpi === undefined || sa.localSpi === ikeSpi) sa.terminate('asked for');
+    }
+  }
+
+  #stop(): void {
+    this.#stopping = true;
+    for (const name of this.#keeper.releaseAll()) {
+      this.#emit({ type: 'cancel-timer', timer: `reconnect/${name}` });
+    }
+    for (const sa of [...this.#sas.values()]) sa.terminate('shutting down');
+  }
+
+  // --- timers and jobs ---------------------------------------------------------------------
+
+  #timer(name: string): void {
+    const slash = name.indexOf('/');
+    const [kind, subject] = [name.slice(0, slash), name.slice(slash + 1)];
+    if (kind === 'reconnect') this.#reconnect(subject);
+    else if (kind === 'linger') this.#lingering.delete(subject as IkeSpi);
+    else this.#sas.get(subject as IkeSpi)?.timer(kind as TimerKind);
+  }
+
+  #reconnect(name: string): void {
+    const wanted = this.#keeper.wants(name);
+    if (wanted !== undefined) this.#initiate(name, wanted.child);
+  }
+
+  #compute(sa: IkeSa, job: Job, resume: (result: JobResult) => void): void {
+    const id = `${sa.localSpi}/${this.#jobCount++}`;
+    this.#jobs.set(id, { sa, resume });
+    this.#emit({ type: 'compute', id, job });
+  }
+
+  #computed(id: string, result: JobResult): void {
+    const waiting = this.#jobs.get(id);
+    this.#jobs.delete(id);
+    if (waiting !== undefined && waiting.sa.state.name !== 'closed') waiting.resume(result);
+    else if (result.type === 'generated') result.privateKey.wipe();
+    else if (result.type === 'derived') result.sharedSecret.wipe();
+  }
+
+  // --- what IKE SAs tell -------------------------------------------------------------------
+
+  #makeCore(): Core {
+    const now = () => this.#now;
+    return {
+      get now() {
+        return now();
+      },
+      environment: this.#environment,
+      options: this.#options,
+      emit: (effect) => this.#emit(effect),
+      compute: (sa, job, resume) => this.#compute(sa, job, resume),
+      candidates: (local, remote) => this.#candidates(local, remote),
+      isEstablished: (connection, except) =>
+        this.#of(connection).some((sa) => sa !== except && sa.state.name === 'established'),
+      settled: (sa) => this.#settled(sa),
+      childGone: (sa) => this.#scheduleReconnect(sa.connection!.name),
+      closed: (sa) => this.#closed(sa),
+    };
+  }
+
+  #candidates(local: string, remote: string): readonly Connection[] {
+    const here = this.#connections.filter((connection) => connection.local.address === local);
+    return [
+      ...here.filter((connection) => connection.remote.address === remote),
+      ...here.filter((connection) => connection.remote.address === '%any'),
+    ];
+  }
+
+  /** An IKE SA is established and its Child SA installed: others of its connection may go. */
+  #settled(sa: IkeSa): void {
+    const { name } = sa.connection!;
+    this.#halfOpen.established(sa);
+    if (sa.children.length > 0) {
+      this.#keeper.succeeded(name);
+      this.#emit({ type: 'cancel-timer', timer: `reconnect/${name}` });
+    }
+    const { ni, nr } = sa.negotiated!;
+    const newest: Contender = {
+      role: sa.role,
+      startedAt: sa.startedAt,
+      establishedAt: this.#now,
+      lowestNonce: lowestNonce(ni, nr),
+      initialContact: sa.initialContact,
+    };
+    this.#contenders.set(sa, newest);
+    if (sa.unwanted) {
+      sa.terminate('asked for');
+      return;
+    }
+    for (const other of this.#of(name)) if (other !== sa) this.#compare(sa, newest, other);
+    this.#bound(name);
+    if (sa.children.length === 0) this.#scheduleReconnect(name);
+  }
+
+  #compare(sa: IkeSa, newest: Contender, other: IkeSa): void {
+    if (other.state.name === 'initiating' && sa.role === 'responder') {
+      other.close('the peer has set the connection up meanwhile');
+      return;
+    }
+    const contender = this.#contenders.get(other);
+    if (contender === undefined || other.state.name !== 'established') return;
+    const verdict = judge(newest, contender);
+    switch (verdict) {
+      case 'both stay':
+        break;
+      case 'other is dead':
+        other.close('INITIAL_CONTACT: the peer does not know it any more');
+        break;
+      case 'delete other':
+        other.terminate('both sides have initiated at once');
+        break;
+      case 'delete newest':
+        sa.terminate('both sides have initiated at once');
+        break;
+      default:
+        assertNever(verdict);
+    }
+  }
+
+  #bound(connection: string): void {
+    const established = this.#of(connection).filter(({ state }) => state.name === 'established');
+    const surplus = established.length - this.#options.maxIkeSasPerConnection;
+    for (const sa of established.slice(0, Math.max(0, surplus))) {
+      sa.terminate('the connection has too many IKE SAs');
+    }
+  }
+
+  #closed(sa: IkeSa): void {
+    this.#sas.delete(sa.localSpi);
+    this.#contenders.delete(sa);
+    this.#halfOpen.remove(sa);
+    const last = sa.window.lastExchange();
+    if (last !== undefined && sa.protection !== undefined) this.#linger(sa.localSpi, last);
+    if (sa.connection !== undefined) this.#scheduleReconnect(sa.connection.name);
+  }
+
+  #linger(spi: IkeSpi, last: Lingering): void {
+    if (this.#lingering.size >= MAX_LINGERING) return;
+    this.#lingering.set(spi, last);
+    const delay = this.#options.lingerTime;
+    this.#emit({ type: 'start-timer', timer: `linger/${spi}`, delay });
+  }
+
+  #scheduleReconnect(connection: string): void {
+    if (this.#stopping || this.#isUnderWay(connection)) return;
+    if (this.#hasChild(connection, this.#keeper.wants(connection)?.child)) return;
+    const delay = this.#keeper.nextDelay(connection);
+    if (delay === undefined) return;
+    this.#emit({ type: 'start-timer', timer: `reconnect/${connection}`, delay });
+  }
+
+  #emit(effect: Effect): void {
+    this.#effects.push(effect);
+  }
+
+  #failed(connection: string, notifyName: string, explanation: string): void {
+    this.#log('warn', `${connection}: ${explanation}`);
+    this.#emit({ type: 'failed', connection, notify: notifyName, explanation });
+  }
+
+  #log(level: LogLevel, message: string): void {
+    this.#emit({ type: 'log', level, message });
+  }
+}

@@ -1,0 +1,56 @@
+/** What may be tuned of the IKE core; a value that is not given has the default. */
+import type { Milliseconds } from './event.js';
+
+export interface IkeOptions {
+  /** Until a request is sent again, at first; doubles up to `retransmitMaximum`. */
+  readonly retransmitFirst: Milliseconds;
+  readonly retransmitMaximum: Milliseconds;
+  /** Part of a delay that chance adds or takes away, so that peers do not march in step. */
+  readonly retransmitJitter: number;
+  /** Times that a request is sent in all: of IKE_SA_INIT, of Delete, of all others. */
+  readonly initTries: number;
+  readonly deleteTries: number;
+  readonly requestTries: number;
+  /** An unauthenticated error only shortens the wait for a better answer (RFC 7296 §2.21.1). */
+  readonly hintWait: Milliseconds;
+  /** A responder's wait for IKE_AUTH. */
+  readonly halfOpenTimeout: Milliseconds;
+  /** Half-open SAs above which a COOKIE is demanded (RFC 7296 §2.6). */
+  readonly cookieThreshold: number;
+  /** Half-open SAs above which nobody, or nobody from one address, is answered. */
+  readonly maxHalfOpen: number;
+  readonly maxHalfOpenPerAddress: number;
+  /** IKE SAs that one connection may have; the oldest goes when there are more. */
+  readonly maxIkeSasPerConnection: number;
+  /** For how long retransmissions of a last request are answered after the IKE SA is gone. */
+  readonly lingerTime: Milliseconds;
+  /** Between attempts of a connection that is kept up; doubles up to the maximum. */
+  readonly reconnectFirst: Milliseconds;
+  readonly reconnectMaximum: Milliseconds;
+  /** Of NAT mappings (RFC 3948 §4). */
+  readonly keepaliveInterval: Milliseconds;
+  /** UDP ports of IKE; on the second one IKE follows the non-ESP marker. */
+  readonly ikePort: number;
+  readonly natPort: number;
+}
+
+export const DEFAULT_OPTIONS: IkeOptions = {
+  retransmitFirst: 500,
+  retransmitMaximum: 24_000,
+  retransmitJitter: 0.1,
+  initTries: 7, // about half a minute
+  deleteTries: 5,
+  requestTries: 13, // about 200 s: RFC 7296 §2.4 asks for a dozen times over several minutes
+  hintWait: 2_000,
+  halfOpenTimeout: 30_000,
+  cookieThreshold: 32,
+  maxHalfOpen: 1_000,
+  maxHalfOpenPerAddress: 8,
+  maxIkeSasPerConnection: 8,
+  lingerTime: 30_000,
+  reconnectFirst: 1_000,
+  reconnectMaximum: 60_000,
+  keepaliveInterval: 20_000,
+  ikePort: 500,
+  natPort: 4_500,
+};

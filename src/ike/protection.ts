@@ -1,0 +1,65 @@
+/** The keys of an IKE SA at work: seals what this role sends, opens what the other role sends. */
+import { Opener, Sealer, type SkSuite } from '../crypto/encrypt.js';
+import { type IkeKeys, wipeIkeKeys } from '../crypto/keymat.js';
+import {
+  decodeMessage,
+  decodePayloads,
+  encryptedPart,
+  type HeaderToSend,
+  type Payload,
+} from '../wire/index.js';
+import type { Environment } from './event.js';
+import type { Role } from './state.js';
+
+export class Protection {
+  readonly keys: IkeKeys;
+  readonly #sealer: Sealer;
+  readonly #opener: Opener;
+
+  constructor(suite: SkSuite, keys: IkeKeys, role: Role, environment: Environment) {
+    const [own, other] =
+      role === 'initiator' ? [keys.initiator, keys.responder] : [keys.responder, keys.initiator];
+    this.keys = keys;
+    this.#sealer = new Sealer(suite, own, (octets) => environment.random(octets));
+    this.#opener = new Opener(suite, other);
+  }
+
+  seal(header: HeaderToSend, payloads: readonly Payload[]): Uint8Array<ArrayBuffer> {
+    return this.#sealer.seal(header, payloads);
+  }
+
+  /**
+   * The plaintext of an authentic message; undefined for one that is not, or has no encrypted
+   * payload, or does not decode around it.
+   */
+  open(message: Uint8Array): SealedContent | undefined {
+    try {
+      const part = encryptedPart(message, decodeMessage(message));
+      if (part === undefined || part.fragment !== undefined) return undefined;
+      const opened = this.#opener.open(part);
+      return opened && new SealedContent(opened.firstType, opened.plaintext);
+    } catch {
+      return undefined;
+    }
+  }
+
+  wipe(): void {
+    wipeIkeKeys(this.keys);
+  }
+}
+
+/** What was inside an authentic message; it decodes apart, because its errors are answered. */
+export class SealedContent {
+  readonly #firstType: number;
+  readonly #plaintext: Uint8Array;
+
+  constructor(firstType: number, plaintext: Uint8Array) {
+    this.#firstType = firstType;
+    this.#plaintext = plaintext;
+  }
+
+  /** @throws WireError */
+  decode(): Payload[] {
+    return decodePayloads(this.#firstType, this.#plaintext);
+  }
+}

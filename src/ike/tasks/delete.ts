@@ -1,0 +1,81 @@
+/** Our Deletes (RFC 7296 §1.4.1), and the refusal of a peer that has not proved itself. */
+import type { EspSpi } from '../../sad/sad.js';
+import { EXCHANGE, NOTIFY, type Payload, PROTOCOL } from '../../wire/index.js';
+import { deleteEsp } from '../child-sa.js';
+import type { Core } from '../core.js';
+import type { IkeSa } from '../ike-sa.js';
+import { notify } from '../payloads.js';
+import type { Task } from './task.js';
+
+/** Deletes the IKE SA with all its Child SAs. However it ends, the IKE SA is gone afterwards. */
+export class DeleteIke implements Task {
+  readonly exchange = EXCHANGE.INFORMATIONAL;
+  readonly tries: number;
+  protected readonly sa: IkeSa;
+
+  constructor(sa: IkeSa, core: Core) {
+    this.sa = sa;
+    this.tries = core.options.deleteTries;
+  }
+
+  build(): readonly Payload[] {
+    return [{ kind: 'D', protocolId: PROTOCOL.IKE, spis: [] }];
+  }
+
+  process(): void {
+    this.sa.finishRequest();
+    this.sa.close('deleted by us');
+  }
+
+  malformed(problem: string): void {
+    this.sa.close(`deleted by us, with a bad response: ${problem}`);
+  }
+
+  timedOut(): void {
+    this.sa.close('deleted by us, without a response');
+  }
+
+  abandon(): void {}
+}
+
+/**
+ * Tells the responder that its AUTH was refused (RFC 7296 §2.21.2): IKE_AUTH is over, so it takes
+ * an exchange of its own, and a Delete is not needed.
+ */
+export class RefusePeer extends DeleteIke {
+  override build(): readonly Payload[] {
+    return [notify(NOTIFY.AUTHENTICATION_FAILED)];
+  }
+}
+
+/** Deletes one Child SA; it is no longer installed. */
+export class DeleteChild implements Task {
+  readonly exchange = EXCHANGE.INFORMATIONAL;
+  readonly tries: number;
+  readonly #sa: IkeSa;
+  readonly #inboundSpi: EspSpi;
+
+  constructor(sa: IkeSa, core: Core, inboundSpi: EspSpi) {
+    this.#sa = sa;
+    this.tries = core.options.requestTries;
+    this.#inboundSpi = inboundSpi;
+  }
+
+  build(): readonly Payload[] {
+    return [deleteEsp([this.#inboundSpi])];
+  }
+
+  process(): void {
+    this.#sa.finishRequest();
+  }
+
+  malformed(problem: string): void {
+    this.#sa.fail({ notify: 'INVALID_SYNTAX', explanation: `the peer's response: ${problem}` });
+  }
+
+  timedOut(): void {
+    this.#sa.lost();
+  }
+
+  abandon(): void {}
+}

@@ -1,0 +1,252 @@
+/**
+ * IKE_SA_INIT as the initiator (RFC 7296 §1.2): the request, which a COOKIE (§2.6) or another key
+ * exchange method (§1.2, INVALID_KE_PAYLOAD) may change, and the keys that come of it.
+ *
+ * Nothing in this exchange is authenticated. An error only says what may be wrong: it is kept as
+ * a hint while a better answer may still come (§2.21.1).
+ */
+import { skSuite } from '../../crypto/encrypt.js';
+import type { JobResult } from '../../crypto/job.js';
+import { deriveIkeKeys, skeyseed } from '../../crypto/keymat.js';
+import { prfById } from '../../crypto/prf.js';
+import type { Secret } from '../../crypto/secret.js';
+import { explainNoProposal } from '../../policy/compare.js';
+import type { ChildPolicy, Connection } from '../../policy/connection.js';
+import { acceptAnswer, type Suite, toWireProposals } from '../../policy/suite.js';
+import { EXCHANGE, NOTIFY, type Payload, ZERO_IKE_SPI } from '../../wire/index.js';
+import type { Core } from '../core.js';
+import { explainRefusal, explainSilence, type Failure, NO_ANSWER } from '../explain.js';
+import type { IkeSa } from '../ike-sa.js';
+import { detectNat, natDetection } from '../nat.js';
+import { errorOf, need, notifiesOf, notify, notifyName } from '../payloads.js';
+import { Protection } from '../protection.js';
+import { sameOctets } from '../window.js';
+import { InitiateIkeAuth } from './ike-auth.js';
+import type { Response, Task } from './task.js';
+
+const PURPOSE = { protocol: 'ike', keyExchange: true } as const;
+export const NONCE_OCTETS = 32;
+const MAX_COOKIE_OCTETS = 64;
+/** Cookies and key exchange methods that a peer may ask for in one attempt. */
+const MAX_CHANGES = 8;
+
+export class InitiateIkeInit implements Task {
+  readonly exchange = EXCHANGE.IKE_SA_INIT;
+  readonly tries: number;
+  readonly #sa: IkeSa;
+  readonly #core: Core;
+  readonly #connection: Connection;
+  readonly #child: ChildPolicy;
+  readonly #ni: Uint8Array;
+  readonly #fakeNat: Uint8Array | undefined;
+  #group: number;
+  #privateKey: Secret | undefined;
+  #publicValue: Uint8Array = new Uint8Array(0);
+  #cookie: Uint8Array | undefined;
+  #changes = 0;
+  /** A key exchange job is under way; what arrives meanwhile belongs to the past. */
+  #busy = false;
+  #hint: Failure | undefined;
+
+  constructor(sa: IkeSa, core: Core, connection: Connection, child: ChildPolicy) {
+    this.#sa = sa;
+    this.#core = core;
+    this.#connection = connection;
+    this.#child = child;
+    this.tries = core.options.initTries;
+    this.#ni = core.environment.random(NONCE_OCTETS);
+    this.#fakeNat = connection.forceUdpEncapsulation ? core.environment.random(20) : undefined;
+    this.#group = connection.ikeProposals[0]!.keyExchange[0]!.id;
+  }
+
+  /** Makes the key pair, then sends the first request. */
+  start(): void {
+    this.#generate(() => this.#sa.request(this));
+  }
+
+  #generate(then: () => void): void {
+    this.#busy = true;
+    this.#sa.compute({ type: 'generate', group: this.#group }, (result) => {
+      this.#busy = false;
+      if (result.type !== 'generated') {
+        this.#sa.fail(internal(result));
+        return;
+      }
+      this.#privateKey?.wipe();
+      this.#privateKey = result.privateKey;
+      this.#publicValue = result.publicValue;
+      then();
+    });
+  }
+
+  build(): readonly Payload[] {
+    const { spis, local, remote } = this.#sa;
+    const before = { ...spis, responderSpi: ZERO_IKE_SPI };
+    return [
+      // §2.6: the cookie comes first, everything else stays as it was.
+      ...(this.#cookie === undefined ? [] : [notify(NOTIFY.COOKIE, this.#cookie)]),
+      {
+        kind: 'SA',
+        proposals: toWireProposals(this.#connection.ikeProposals, new Uint8Array(0), PURPOSE),
+      },
+      { kind: 'KE', method: this.#group, data: this.#publicValue },
+      { kind: 'Nonce', data: this.#ni },
+      ...natDetection(before, local, remote, this.#fakeNat),
+    ];
+  }
+
+  process(response: Response): void {
+    if (this.#busy) return;
+    switch (response.story) {
+      case 'cookie':
+        this.#obeyCookie(response);
+        break;
+      case 'initial response':
+        this.#accept(response);
+        break;
+      default:
+        this.#processError(response);
+    }
+  }
+
+  // --- another request ---------------------------------------------------------------------
+
+  #obeyCookie({ payloads }: Response): void {
+    const cookie = notifiesOf(payloads, NOTIFY.COOKIE)[0]!.data;
+    if (cookie.length < 1 || cookie.length > MAX_COOKIE_OCTETS) return;
+    const known = this.#cookie !== undefined && sameOctets(cookie, this.#cookie);
+    if (known || this.#changes++ >= MAX_CHANGES) return;
+    this.#cookie = cookie;
+    this.#sa.requestAgain();
+  }
+
+  #processError({ payloads }: Response): void {
+    const { notifyType, data } = errorOf(payloads)!;
+    if (notifyType === NOTIFY.INVALID_KE_PAYLOAD && this.#changeGroup(data)) return;
+    const name = notifyName(notifyType);
+    const { ikeProposals } = this.#connection;
+    const explanation =
+      notifyType === NOTIFY.NO_PROPOSAL_CHOSEN || notifyType === NOTIFY.INVALID_KE_PAYLOAD
+        ? explainRefusal(ikeProposals, name)
+        : `the peer answers ${name} to IKE_SA_INIT`;
+    this.#takeHint({ notify: name, explanation });
+  }
+
+  /** §1.2: the method has to be one that we offer; the offer itself stays as it was (§2.7). */
+  #changeGroup(data: Uint8Array): boolean {
+    if (data.length !== 2) return false;
+    const group = data[0]! * 256 + data[1]!;
+    // A late duplicate of the error that has led to the change.
+    if (group === this.#group) return true;
+    const offered = this.#connection.ikeProposals.some(({ keyExchange }) =>
+      keyExchange.some(({ id }) => id === group),
+    );
+    if (!offered || this.#changes++ >= MAX_CHANGES) return false;
+    this.#group = group;
+    this.#sa.stopTimer('retransmit');
+    this.#generate(() => this.#sa.requestAgain());
+    return true;
+  }
+
+  #takeHint(hint: Failure): void {
+    const first = this.#hint === undefined;
+    this.#hint = hint;
+    if (first) this.#sa.startTimer('hint', this.#core.options.hintWait);
+  }
+
+  // --- keys --------------------------------------------------------------------------------
+
+  #accept({ payloads, header, message }: Response): void {
+    const { ikeProposals } = this.#connection;
+    const { proposals } = need(payloads, 'SA');
+    const { method, data: peerPublic } = need(payloads, 'KE');
+    const accepted = acceptAnswer(ikeProposals, proposals, PURPOSE);
+    if (accepted === undefined || header.responderSpi === ZERO_IKE_SPI) {
+      const explanation = explainNoProposal(ikeProposals, proposals, PURPOSE);
+      this.#takeHint({ notify: 'NO_PROPOSAL_CHOSEN', explanation });
+      return;
+    }
+    if (accepted.suite.keyExchange?.id !== this.#group || method !== this.#group) return;
+    const nr = need(payloads, 'Nonce').data;
+    const initRequest = this.#sa.window.outstanding!.message;
+    this.#sa.finishRequest();
+    this.#sa.stopTimer('hint');
+    this.#busy = true;
+    this.#sa.peerSpi = header.responderSpi;
+    this.#sa.nat = detectNat(payloads, this.#sa.spis, this.#sa.local, this.#sa.remote);
+    if (this.#fakeNat !== undefined && this.#sa.nat.supported) {
+      this.#sa.nat = { ...this.#sa.nat, local: true };
+    }
+    const privateKey = this.#privateKey!;
+    this.#privateKey = undefined;
+    this.#sa.compute({ type: 'derive', group: this.#group, privateKey, peerPublic }, (result) => {
+      if (result.type !== 'derived') {
+        this.#sa.fail(internal(result));
+        return;
+      }
+      const exchanged = { ni: this.#ni, nr, initRequest, initResponse: message };
+      agreeOnKeys(this.#sa, this.#core, accepted.suite, result.sharedSecret, exchanged);
+      this.#authenticate();
+    });
+  }
+
+  /** §2.23: with a NAT on the way, and both able to, all goes on from port 4500 to port 4500. */
+  #authenticate(): void {
+    const { local, remote, nat } = this.#sa;
+    if (nat.local || nat.remote) {
+      const port = this.#core.options.natPort;
+      this.#sa.local = { ...local, port };
+      this.#sa.remote = { ...remote, port };
+    }
+    this.#sa.move({ name: 'authenticating' });
+    new InitiateIkeAuth(this.#sa, this.#core, this.#connection, this.#child).start();
+  }
+
+  // --- the ends ----------------------------------------------------------------------------
+
+  malformed(): void {}
+
+  timedOut(): void {
+    const { remote, window } = this.#sa;
+    const sent = window.outstanding?.sent ?? 0;
+    const explanation = explainSilence(remote, 'IKE_SA_INIT', sent);
+    this.#sa.fail(this.#hint ?? { notify: NO_ANSWER, explanation });
+  }
+
+  abandon(): void {
+    this.#privateKey?.wipe();
+  }
+}
+
+/** What IKE_SA_INIT has brought besides the shared secret. */
+interface Exchanged {
+  readonly ni: Uint8Array;
+  readonly nr: Uint8Array;
+  readonly initRequest: Uint8Array;
+  readonly initResponse: Uint8Array;
+}
+
+/** SKEYSEED and all SK_* (§2.14), of either role. The shared secret is wiped. */
+export function agreeOnKeys(
+  sa: IkeSa,
+  core: Core,
+  suite: Suite,
+  sharedSecret: Secret,
+  exchanged: Exchanged,
+): void {
+  const prf = prfById(suite.prf!.id)!;
+  const { id, keyBits } = suite.encryption;
+  const sk = skSuite(id, keyBits!, suite.integrity?.id ?? 0)!;
+  const { ni, nr } = exchanged;
+  const seed = skeyseed(prf, ni, nr, sharedSecret);
+  const keys = deriveIkeKeys(prf, sk, { skeyseed: seed, ni, nr, ...sa.spis });
+  seed.wipe();
+  sharedSecret.wipe();
+  sa.negotiated = { prf, suite, ...exchanged };
+  sa.protection = new Protection(sk, keys, sa.role, core.environment);
+}
+
+function internal(result: JobResult): Failure {
+  const reason = result.type === 'failed' ? result.reason : 'an unexpected result';
+  return { notify: 'INVALID_SYNTAX', explanation: `the key exchange failed: ${reason}` };
+}

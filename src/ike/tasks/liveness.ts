@@ -1,0 +1,34 @@
+/** A liveness check (RFC 7296 §2.4): an empty INFORMATIONAL that a living peer answers. */
+import { EXCHANGE, type Payload } from '../../wire/index.js';
+import type { Core } from '../core.js';
+import type { IkeSa } from '../ike-sa.js';
+import type { Task } from './task.js';
+
+export class Liveness implements Task {
+  readonly exchange = EXCHANGE.INFORMATIONAL;
+  readonly tries: number;
+  readonly #sa: IkeSa;
+
+  constructor(sa: IkeSa, core: Core) {
+    this.#sa = sa;
+    this.tries = core.options.requestTries;
+  }
+
+  build(): readonly Payload[] {
+    return [];
+  }
+
+  process(): void {
+    this.#sa.finishRequest();
+  }
+
+  malformed(problem: string): void {
+    this.#sa.fail({ notify: 'INVALID_SYNTAX', explanation: `the peer's response: ${problem}` });
+  }
+
+  timedOut(): void {
+    this.#sa.lost();
+  }
+
+  abandon(): void {}
+}

@@ -1,0 +1,132 @@
+/**
+ * Two gateways a and b that talk in order: a test delivers, drops or changes one datagram after
+ * the other and looks at both sides in between.
+ */
+import { expect } from 'vitest';
+import type { IkeOptions } from '../../src/ike/options.js';
+import { EXCHANGE, nameOf, peekHeader } from '../../src/wire/index.js';
+import {
+  ADDRESS_A,
+  ADDRESS_B,
+  type ConnectionOptions,
+  connectionOf,
+  type Datagram,
+  Peer,
+} from './peer.js';
+import { SeededRandom } from './random.js';
+
+export interface DialogueOptions {
+  readonly a?: ConnectionOptions;
+  readonly b?: ConnectionOptions;
+  readonly optionsA?: Partial<IkeOptions>;
+  readonly optionsB?: Partial<IkeOptions>;
+  readonly seed?: number;
+}
+
+export class Dialogue {
+  readonly a: Peer;
+  readonly b: Peer;
+  now = 0;
+
+  constructor(options: DialogueOptions = {}) {
+    const random = new SeededRandom(options.seed ?? 1);
+    this.a = new Peer('a', new SeededRandom(random.next()), options.optionsA);
+    this.b = new Peer('b', new SeededRandom(random.next()), options.optionsB);
+    this.a.ike.setConnections([connectionOf('a', options.a)]);
+    this.b.ike.setConnections([connectionOf('b', options.b)]);
+  }
+
+  /** The next datagram that this gateway has sent, taken off the wire. */
+  take(from: Peer): Datagram {
+    const datagram = from.outbox.shift();
+    if (datagram === undefined) throw new Error(`${from.name} has sent nothing`);
+    return datagram;
+  }
+
+  /** Hands a datagram to the gateway that it is addressed to; `remote` replaces its source. */
+  give(datagram: Datagram, remote = datagram.local): void {
+    const to = datagram.remote.address === ADDRESS_A ? this.a : this.b;
+    to.handle({ type: 'datagram', local: datagram.remote, remote, data: datagram.data });
+  }
+
+  /** Delivers the next datagram of this gateway and says what it was. */
+  deliver(from: Peer): string {
+    const datagram = this.take(from);
+    this.give(datagram);
+    return describe(datagram);
+  }
+
+  /** Delivers whatever is sent until both are silent. */
+  settle(): string[] {
+    const story: string[] = [];
+    for (let i = 0; i < 100; i++) {
+      if (this.a.outbox.length > 0) story.push(`a ${this.deliver(this.a)}`);
+      else if (this.b.outbox.length > 0) story.push(`b ${this.deliver(this.b)}`);
+      else return story;
+    }
+    throw new Error('they do not come to an end');
+  }
+
+  /** Lets time go by; timers run out in their order. What is sent stays in the outboxes. */
+  wait(milliseconds: number): void {
+    const end = this.now + milliseconds;
+    for (;;) {
+      const due = [this.a, this.b]
+        .flatMap((peer) => {
+          const timer = peer.nextTimer();
+          return timer === undefined ? [] : [{ peer, ...timer }];
+        })
+        .sort((x, y) => x.at - y.at)[0];
+      if (due === undefined || due.at > end) break;
+      this.#advance(due.at);
+      due.peer.runTimer(due.timer);
+    }
+    this.#advance(end);
+  }
+
+  #advance(to: number): void {
+    this.now = to;
+    this.a.now = to;
+    this.b.now = to;
+  }
+
+  initiate(peer: Peer = this.a): void {
+    peer.handle({ type: 'initiate', connection: 'site' });
+  }
+
+  /** Brings the tunnel up from a, and checks that it is. */
+  establish(): void {
+    this.initiate();
+    this.settle();
+    this.expectTunnel();
+  }
+
+  /** Both have one IKE SA and one Child SA, with the same keys crosswise. */
+  expectTunnel(): void {
+    expect(this.a.states).toEqual(['established']);
+    expect(this.b.states).toEqual(['established']);
+    const [childA, ...moreA] = this.a.installed.values();
+    const [childB, ...moreB] = this.b.installed.values();
+    expect([moreA, moreB]).toEqual([[], []]);
+    expect(childA!.inboundKey).toBe(childB!.outboundKey);
+    expect(childA!.outboundKey).toBe(childB!.inboundKey);
+    expect(childA!.inboundKey).not.toBe(childA!.outboundKey);
+    expect(childA!.inboundSpi).toBe(childB!.outboundSpi);
+    expect(childA!.outboundSpi).toBe(childB!.inboundSpi);
+    expect(childA!.localSelectors).toEqual(childB!.remoteSelectors);
+    expect(childA!.remoteSelectors).toEqual(childB!.localSelectors);
+    for (const property of ['esn', 'encryption', 'keyBits', 'udpEncapsulation'] as const) {
+      expect(childA![property]).toBe(childB![property]);
+    }
+  }
+}
+
+/** Such as `IKE_AUTH request 1`. */
+export function describe({ data }: Datagram): string {
+  const header = peekHeader(data);
+  if (header === undefined) return `${data.length} octets`;
+  const { exchangeType, response, messageId } = header;
+  return `${nameOf(EXCHANGE, exchangeType)} ${response ? 'response' : 'request'} ${messageId}`;
+}
+
+export { ADDRESS_A, ADDRESS_B };

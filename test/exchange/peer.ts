@@ -1,0 +1,228 @@
+/**
+ * One gateway of a simulation: an IKE core with a SAD, timers and jobs around it. The SAD fails
+ * loudly where the core breaks its rules.
+ */
+import { runJob } from '../../src/crypto/jobs.js';
+import { Secret } from '../../src/crypto/secret.js';
+import type { Effect, Environment, Event, IkeSpi } from '../../src/ike/event.js';
+import { Ike } from '../../src/ike/ike.js';
+import type { IkeOptions } from '../../src/ike/options.js';
+import type { Connection } from '../../src/policy/connection.js';
+import { parseIdentity } from '../../src/policy/identity.js';
+import { DEFAULT_ESP, DEFAULT_IKE, parseProposal } from '../../src/policy/proposal.js';
+import { type ChildSa, type EspSpi, SadFullError } from '../../src/sad/sad.js';
+import { parseSelector } from '../../src/wire/index.js';
+import type { SeededRandom } from './random.js';
+
+type Of<T extends Effect['type']> = Extract<Effect, { type: T }>;
+type WithoutTime<E> = E extends Event ? Omit<E, 'at'> : never;
+
+export type PeerEvent = WithoutTime<Event>;
+export type Datagram = Of<'send'>;
+
+/** A Child SA as it was installed, keys in hexadecimal digits. */
+export type Installed = Omit<ChildSa, 'inboundKey' | 'outboundKey'> & {
+  readonly inboundKey: string;
+  readonly outboundKey: string;
+};
+
+export class Peer {
+  readonly name: string;
+  readonly ike: Ike;
+  readonly random: SeededRandom;
+  /** By inbound SPI. */
+  readonly installed = new Map<EspSpi, Installed>();
+  readonly reserved = new Set<EspSpi>();
+  /** When each running timer ends. */
+  readonly timers = new Map<string, number>();
+  /** Jobs that are under way, if they are not done at once. */
+  readonly jobs: Of<'compute'>[] = [];
+  readonly outbox: Datagram[] = [];
+  readonly failures: Of<'failed'>[] = [];
+  readonly established: Of<'ike-established'>[] = [];
+  readonly closed: Of<'ike-closed'>[] = [];
+  readonly log: string[] = [];
+  /** Whether jobs wait for `finishJob`. */
+  manualJobs = false;
+  sadIsFull = false;
+  now = 0;
+  readonly #events: PeerEvent[] = [];
+  #busy = false;
+
+  constructor(name: string, random: SeededRandom, options: Partial<IkeOptions> = {}) {
+    this.name = name;
+    this.random = random;
+    this.ike = new Ike(this.#environment(), options);
+  }
+
+  #environment(): Environment {
+    return {
+      random: (count) => this.random.bytes(count),
+      allocateIkeSpi: () => {
+        const octets = this.random.bytes(8);
+        octets[0]! |= 1;
+        return Buffer.from(octets).toString('hex') as IkeSpi;
+      },
+      allocateSpi: () => {
+        if (this.sadIsFull) throw new SadFullError('full');
+        const spi = (0x1000 + this.random.below(0x7fff0000)) as EspSpi;
+        this.reserved.add(spi);
+        return spi;
+      },
+      releaseSpi: (spi) => {
+        if (!this.reserved.delete(spi)) throw new Error(`SPI ${spi} was not reserved`);
+      },
+    };
+  }
+
+  /** Hands an event to the core and applies what comes of it, jobs included. */
+  handle(event: PeerEvent): void {
+    this.#events.push(event);
+    if (this.#busy) return;
+    this.#busy = true;
+    for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+      for (const effect of this.ike.handle({ ...next, at: this.now } as Event)) this.#apply(effect);
+    }
+    this.#busy = false;
+  }
+
+  #apply(effect: Effect): void {
+    switch (effect.type) {
+      case 'send':
+        this.outbox.push(effect);
+        break;
+      case 'start-timer':
+        this.timers.set(effect.timer, this.now + effect.delay);
+        break;
+      case 'cancel-timer':
+        this.timers.delete(effect.timer);
+        break;
+      case 'compute':
+        this.jobs.push(effect);
+        if (!this.manualJobs) this.finishJob();
+        break;
+      case 'install-child':
+        this.#install(effect.sa);
+        break;
+      case 'remove-child':
+        if (!this.installed.delete(effect.inboundSpi)) throw new Error('no such Child SA');
+        break;
+      case 'ike-established':
+        this.established.push(effect);
+        break;
+      case 'ike-closed':
+        this.closed.push(effect);
+        break;
+      case 'failed':
+        this.failures.push(effect);
+        break;
+      case 'log':
+        this.log.push(`${effect.level} ${effect.message}`);
+        break;
+    }
+  }
+
+  #install(sa: ChildSa): void {
+    if (!this.reserved.delete(sa.inboundSpi)) throw new Error('the SPI was not reserved');
+    const { inboundKey, outboundKey, ...rest } = sa;
+    this.installed.set(sa.inboundSpi, {
+      ...rest,
+      inboundKey: take(inboundKey),
+      outboundKey: take(outboundKey),
+    });
+  }
+
+  /** Does the oldest job. */
+  finishJob(): void {
+    const { id, job } = this.jobs.shift()!;
+    const result = runJob(job, (count) => this.random.bytes(count));
+    this.handle({ type: 'computed', job: id, result });
+  }
+
+  /** Runs out the timer that ends first; false where none runs. */
+  nextTimer(): { readonly timer: string; readonly at: number } | undefined {
+    let first: { timer: string; at: number } | undefined;
+    for (const [timer, at] of this.timers) {
+      if (first === undefined || at < first.at) first = { timer, at };
+    }
+    return first;
+  }
+
+  runTimer(timer: string): void {
+    this.timers.delete(timer);
+    this.handle({ type: 'timer', timer });
+  }
+
+  /** States of all IKE SAs whose connection is known. */
+  get states(): string[] {
+    return this.ike.ikeSas().map(({ state }) => state);
+  }
+
+  /** True where nothing is left: no SA, no SPI, no timer but those of gone SAs. */
+  get isClean(): boolean {
+    return (
+      this.ike.ikeSas().length === 0 &&
+      this.installed.size === 0 &&
+      this.reserved.size === 0 &&
+      this.timers.size === 0 &&
+      this.jobs.length === 0
+    );
+  }
+}
+
+function take(secret: Secret): string {
+  const digits = Buffer.from(secret.bytes).toString('hex');
+  secret.wipe();
+  return digits;
+}
+
+export const ADDRESS_A = '192.0.2.1';
+export const ADDRESS_B = '192.0.2.2';
+export const PSK = 'an example key for tests';
+
+/** What a test may say of a connection; the rest is the same everywhere. */
+export interface ConnectionOptions {
+  readonly name?: string;
+  readonly psk?: string;
+  readonly localId?: string;
+  readonly remoteId?: string;
+  readonly remoteAddress?: string;
+  readonly ike?: readonly string[];
+  readonly esp?: readonly string[];
+  readonly localSelectors?: readonly string[];
+  readonly remoteSelectors?: readonly string[];
+  readonly start?: Connection['start'];
+  readonly livenessSeconds?: number;
+  readonly forceUdpEncapsulation?: boolean;
+}
+
+/** The connection of gateway a or b to the other one. */
+export function connectionOf(side: 'a' | 'b', options: ConnectionOptions = {}): Connection {
+  const a = { address: ADDRESS_A, id: 'a.example.org', net: ['10.1.0.0/16'] };
+  const b = { address: ADDRESS_B, id: 'b.example.org', net: ['10.2.0.0/16'] };
+  const [own, other] = side === 'a' ? [a, b] : [b, a];
+  const { localSelectors = own.net, remoteSelectors = other.net } = options;
+  return {
+    name: options.name ?? 'site',
+    local: { address: own.address, identity: parseIdentity(options.localId ?? own.id) },
+    remote: {
+      address: options.remoteAddress ?? other.address,
+      identity: parseIdentity(options.remoteId ?? other.id),
+    },
+    psk: new Secret(new TextEncoder().encode(options.psk ?? PSK)),
+    ikeProposals: (options.ike ?? DEFAULT_IKE).map((text) => parseProposal('ike', text)),
+    start: options.start ?? 'wait',
+    livenessSeconds: options.livenessSeconds ?? 0,
+    forceUdpEncapsulation: options.forceUdpEncapsulation ?? false,
+    children: [
+      {
+        name: 'net',
+        mode: 'tunnel',
+        localSelectors: localSelectors.map(parseSelector),
+        remoteSelectors: remoteSelectors.map(parseSelector),
+        espProposals: (options.esp ?? DEFAULT_ESP).map((text) => parseProposal('esp', text)),
+        replayWindow: 64,
+      },
+    ],
+  };
+}
