@@ -3,6 +3,8 @@
 
 static Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   esplane::addon::export_crypto(env, exports);
+  esplane::addon::export_dataplane(env, exports);
+  esplane::addon::export_memory_host(env, exports);
   esplane::addon::export_process(env, exports);
   return exports;
 }

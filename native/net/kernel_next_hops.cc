@@ -1,11 +1,10 @@
 #include "net/kernel_next_hops.h"
 
 #include <linux/neighbour.h>
-#include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
-#include <time.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,8 @@
 #include <cerrno>
 #include <system_error>
 #include <utility>
+
+#include "base/clock.h"
 
 namespace esplane::net {
 namespace {
@@ -29,20 +30,16 @@ constexpr int kGroups[] = {RTNLGRP_NEIGH,       RTNLGRP_LINK,        RTNLGRP_IPV
 /// at most this often.
 constexpr uint32_t kGenerationMs = 50;
 
-uint32_t now() {
-  timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return static_cast<uint32_t>(t.tv_sec * 1000 + t.tv_nsec / 1'000'000);
-}
-
 void wake(int fd) {
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = write(fd, &one, sizeof one);
 }
 
-Address address_from(int family, std::span<const uint8_t> raw) {
-  if (family == AF_INET && raw.size() >= 4) return Address::v4(raw.data());
-  if (family == AF_INET6 && raw.size() >= 16) return Address::v6(raw.data());
+uint8_t family_of(const IpAddress& a) { return a.is_v4() ? AF_INET : AF_INET6; }
+
+IpAddress address_from(int family, std::span<const uint8_t> raw) {
+  if (family == AF_INET && raw.size() >= 4) return IpAddress::v4(raw.data());
+  if (family == AF_INET6 && raw.size() >= 16) return IpAddress::v6(raw.data());
   return {};
 }
 
@@ -50,7 +47,7 @@ Address address_from(int family, std::span<const uint8_t> raw) {
 
 struct KernelNextHops::Line {
   explicit Line(int fd) : worker_fd(fd) {}
-  base::SpscRing<Address> questions{kRingEntries};
+  base::SpscRing<IpAddress> questions{kRingEntries};
   base::SpscRing<Answer> answers{kRingEntries};
   const int worker_fd;
 };
@@ -59,10 +56,10 @@ class KernelNextHops::Client final : public NextHopClient {
  public:
   Client(KernelNextHops& source, Line& line) : source_(source), line_(line) {}
 
-  bool ask(const Address& destination) override {
-    if (!line_.questions.push(destination)) return false;
+  Asked ask(const IpAddress& destination, NextHop&) override {
+    if (!line_.questions.push(destination)) return Asked::kFull;
     wake(source_.wake_fd_);
-    return true;
+    return Asked::kLater;
   }
   bool take(Answer& out) override { return line_.answers.pop(out); }
   uint32_t generation() const override {
@@ -109,7 +106,7 @@ void KernelNextHops::run() {
     uint64_t count;
     [[maybe_unused]] const ssize_t drained = read(wake_fd_, &count, sizeof count);
     if (!notifications_.drain([this](const nlmsghdr& m) { on_notification(m); })) everything_changed();
-    const uint32_t now_ms = now();
+    const uint32_t now_ms = base::monotonic_ms();
     if (addresses_changed_) read_port_addresses();
     publish_generation(now_ms);
     serve_questions(now_ms);
@@ -133,7 +130,7 @@ void KernelNextHops::everything_changed() {
 
 void KernelNextHops::serve_questions(uint32_t now_ms) {
   for (size_t worker = 0; worker < lines_.size(); worker++) {
-    Address address;
+    IpAddress address;
     for (size_t n = 0; n < kRingEntries && lines_[worker]->questions.pop(address); n++) {
       auto it = destinations_.find(address);
       if (it == destinations_.end()) {
@@ -147,7 +144,7 @@ void KernelNextHops::serve_questions(uint32_t now_ms) {
   }
 }
 
-void KernelNextHops::resolve(const Address& address, Destination& d, uint32_t now_ms) {
+void KernelNextHops::resolve(const IpAddress& address, Destination& d, uint32_t now_ms) {
   const Neighbour before = d.neighbour;
   const int route = ask_route(address, d);
   if (!(d.neighbour == before)) {
@@ -176,13 +173,13 @@ void KernelNextHops::resolve(const Address& address, Destination& d, uint32_t no
 }
 
 /// Fills the hop's kind, port and MTU, and the neighbour where one has to be known.
-int KernelNextHops::ask_route(const Address& address, Destination& d) {
+int KernelNextHops::ask_route(const IpAddress& address, Destination& d) {
   NetlinkRequest request(RTM_GETROUTE, 0);
   rtmsg question{};
-  question.rtm_family = static_cast<uint8_t>(address.family());
-  question.rtm_dst_len = static_cast<uint8_t>(address.raw_bytes() * 8);
+  question.rtm_family = family_of(address);
+  question.rtm_dst_len = static_cast<uint8_t>(address.size() * 8);
   request.fixed(question);
-  request.attribute(RTA_DST, {address.raw(), address.raw_bytes()});
+  request.attribute(RTA_DST, {address.bytes, address.size()});
 
   d.neighbour = {};
   d.hop = {};
@@ -203,6 +200,7 @@ int KernelNextHops::ask_route(const Address& address, Destination& d) {
     const NetlinkAttributes metrics(a[RTA_METRICS]);
     d.hop.kind = NextHop::Kind::kForward;
     d.hop.port = port->port;
+    d.hop.port_mtu_bytes = port->mtu_bytes;
     d.hop.mtu_bytes = std::min(port->mtu_bytes, metrics.u32(RTAX_MTU, port->mtu_bytes));
     std::copy_n(port->mac, 6, d.hop.source_mac);
     d.neighbour = {port->ifindex, address};
@@ -219,10 +217,10 @@ int KernelNextHops::ask_route(const Address& address, Destination& d) {
 uint16_t KernelNextHops::ask_neighbour(const Neighbour& n, uint8_t* mac) {
   NetlinkRequest request(RTM_GETNEIGH, 0);
   ndmsg question{};
-  question.ndm_family = static_cast<uint8_t>(n.address.family());
+  question.ndm_family = family_of(n.address);
   question.ndm_ifindex = n.ifindex;
   request.fixed(question);
-  request.attribute(NDA_DST, {n.address.raw(), n.address.raw_bytes()});
+  request.attribute(NDA_DST, {n.address.bytes, n.address.size()});
   uint16_t state = 0;
   questions_.request(request, [&](const nlmsghdr& m) {
     if (m.nlmsg_type != RTM_NEWNEIGH) return;
@@ -239,16 +237,16 @@ uint16_t KernelNextHops::ask_neighbour(const Neighbour& n, uint8_t* mac) {
 void KernelNextHops::probe(const Neighbour& n) {
   NetlinkRequest request(RTM_NEWNEIGH, NLM_F_CREATE);
   ndmsg wanted{};
-  wanted.ndm_family = static_cast<uint8_t>(n.address.family());
+  wanted.ndm_family = family_of(n.address);
   wanted.ndm_ifindex = n.ifindex;
   wanted.ndm_state = NUD_NONE;
   wanted.ndm_flags = NTF_USE;
   request.fixed(wanted);
-  request.attribute(NDA_DST, {n.address.raw(), n.address.raw_bytes()});
+  request.attribute(NDA_DST, {n.address.bytes, n.address.size()});
   questions_.request(request, [](const nlmsghdr&) {});
 }
 
-void KernelNextHops::settle(const Address& address, Destination& d, uint16_t state,
+void KernelNextHops::settle(const IpAddress& address, Destination& d, uint16_t state,
                             const uint8_t* mac) {
   if (d.waiting) waiting_--;
   d.waiting = false;
@@ -258,7 +256,7 @@ void KernelNextHops::settle(const Address& address, Destination& d, uint16_t sta
   answer(address, d);
 }
 
-void KernelNextHops::answer(const Address& address, Destination& d) {
+void KernelNextHops::answer(const IpAddress& address, Destination& d) {
   const Answer a{.kind = Answer::Kind::kHop, .address = address, .hop = d.hop};
   for (size_t worker = 0; worker < lines_.size(); worker++) {
     if ((d.workers >> worker & 1) == 0) continue;
@@ -348,7 +346,7 @@ void KernelNextHops::on_link(const nlmsghdr& message) {
 /// scope, as the kernel's own choice is.
 void KernelNextHops::read_port_addresses() {
   addresses_changed_ = false;
-  std::vector<std::array<Address, 2>> found(ports_.size());
+  std::vector<std::array<IpAddress, 2>> found(ports_.size());
   NetlinkRequest request(RTM_GETADDR, NLM_F_DUMP);
   request.fixed(ifaddrmsg{});
   questions_.request(request, [&](const nlmsghdr& m) {
@@ -360,8 +358,8 @@ void KernelNextHops::read_port_addresses() {
     const auto raw = a[IFA_LOCAL].empty() ? a[IFA_ADDRESS] : a[IFA_LOCAL];
     for (size_t i = 0; i < ports_.size(); i++) {
       if (ports_[i].ifindex != static_cast<int>(entry.ifa_index)) continue;
-      Address& slot = found[i][entry.ifa_family == AF_INET ? 0 : 1];
-      if (slot == Address{}) slot = address_from(entry.ifa_family, raw);
+      IpAddress& slot = found[i][entry.ifa_family == AF_INET ? 0 : 1];
+      if (slot.family == packet::Family::kNone) slot = address_from(entry.ifa_family, raw);
     }
   });
   for (size_t i = 0; i < ports_.size(); i++) {

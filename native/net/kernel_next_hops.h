@@ -53,18 +53,18 @@ class KernelNextHops final : public NextHopSource {
 
   struct Neighbour {
     int ifindex = 0;
-    Address address;
+    IpAddress address;
     bool operator==(const Neighbour& o) const {
       return ifindex == o.ifindex && address == o.address;
     }
   };
   struct NeighbourHash {
     size_t operator()(const Neighbour& n) const {
-      return n.address.hash(static_cast<uint64_t>(n.ifindex));
+      return address_hash(n.address, static_cast<uint64_t>(n.ifindex));
     }
   };
   struct AddressHash {
-    size_t operator()(const Address& a) const { return a.hash(0x5bd1e995); }
+    size_t operator()(const IpAddress& a) const { return address_hash(a, 0); }
   };
   struct Destination {
     NextHop hop;
@@ -74,17 +74,17 @@ class KernelNextHops final : public NextHopSource {
     uint32_t waiting_since_ms = 0;
     bool waiting = false;          ///< the neighbour was probed and has not answered
   };
-  using Destinations = std::unordered_map<Address, Destination, AddressHash>;
+  using Destinations = std::unordered_map<IpAddress, Destination, AddressHash>;
 
   void run();
   void serve_questions(uint32_t now_ms);
-  void resolve(const Address& address, Destination& d, uint32_t now_ms);
-  int ask_route(const Address& address, Destination& d);
+  void resolve(const IpAddress& address, Destination& d, uint32_t now_ms);
+  int ask_route(const IpAddress& address, Destination& d);
   /// NUD_* state of the neighbour, its link-layer address in `mac`; 0 if the kernel has none.
   uint16_t ask_neighbour(const Neighbour& n, uint8_t* mac);
   void probe(const Neighbour& n);
-  void settle(const Address& address, Destination& d, uint16_t state, const uint8_t* mac);
-  void answer(const Address& address, Destination& d);
+  void settle(const IpAddress& address, Destination& d, uint16_t state, const uint8_t* mac);
+  void answer(const IpAddress& address, Destination& d);
   void expire(uint32_t now_ms);
   void forget(Destinations::iterator it);
 
@@ -109,7 +109,7 @@ class KernelNextHops final : public NextHopSource {
   NetlinkSocket questions_;
   NetlinkSocket notifications_;
   Destinations destinations_;
-  std::unordered_multimap<Neighbour, Address, NeighbourHash> by_neighbour_;
+  std::unordered_multimap<Neighbour, IpAddress, NeighbourHash> by_neighbour_;
   bool changed_ = false;
   bool addresses_changed_ = true;
   uint32_t waiting_ = 0;

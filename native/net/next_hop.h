@@ -26,7 +26,8 @@ struct NextHop {
   uint16_t port = 0;
   uint8_t destination_mac[6] = {};
   uint8_t source_mac[6] = {};
-  uint32_t mtu_bytes = 0;  ///< of the route: the least of interface, route and learnt path MTU
+  uint32_t mtu_bytes = 0;       ///< of the route: the least of interface, route and learnt path MTU
+  uint32_t port_mtu_bytes = 0;  ///< of the interface
 };
 
 /// What comes back from a source.
@@ -37,7 +38,7 @@ struct Answer {
   };
   Kind kind = Kind::kHop;
   bool is_v4 = true;  ///< kPortAddress: the family that it speaks of, zero address included
-  Address address;
+  IpAddress address;
   NextHop hop;
 };
 
@@ -46,9 +47,13 @@ class NextHopClient {
  public:
   virtual ~NextHopClient() = default;
 
+  enum class Asked : uint8_t {
+    kNow,    ///< `now` is the answer
+    kLater,  ///< take() will have it
+    kFull,   ///< the ring to the source is full: ask again later
+  };
   /// Asks for the next hop of `destination`. Never blocks.
-  /// @return false: the ring to the source is full, ask again later
-  virtual bool ask(const Address& destination) = 0;
+  virtual Asked ask(const IpAddress& destination, NextHop& now) = 0;
   /// Takes the next answer, if one waits. Answers may come unasked when a neighbour changes.
   virtual bool take(Answer& out) = 0;
   /// Grows when routes, links or addresses changed: answers from before it are stale.

@@ -5,8 +5,8 @@ namespace esplane::net {
 NextHopCache::NextHopCache(NextHopClient& client, uint64_t seed, uint32_t sets)
     : client_(client), seed_(seed), mask_(sets - 1), entries_(size_t{sets} * kWays) {}
 
-NextHopCache::Entry* NextHopCache::slot(const Address& destination, uint32_t now_ms, bool create) {
-  Entry* set = &entries_[(destination.hash(seed_) & mask_) * kWays];
+NextHopCache::Entry* NextHopCache::slot(const IpAddress& destination, uint32_t now_ms, bool create) {
+  Entry* set = &entries_[(address_hash(destination, seed_) & mask_) * kWays];
   Entry* victim = nullptr;
   for (Entry* e = set; e != set + kWays; e++) {
     if (e->taken && e->destination == destination) return e;
@@ -27,13 +27,24 @@ void NextHopCache::ask_if_needed(Entry& e, uint32_t now_ms) {
   const bool fresh = e.answered && now_ms - e.answered_ms < kRefreshMs;
   if (fresh && e.generation == client_.generation()) return;
   const uint32_t generation = client_.generation();  // before asking: a later change asks again
-  if (!client_.ask(e.destination)) return;
-  e.asked = true;
-  e.generation = generation;
+  NextHop now;
+  switch (client_.ask(e.destination, now)) {
+    case NextHopClient::Asked::kFull:
+      return;
+    case NextHopClient::Asked::kNow:
+      e.hop = now;
+      e.answered = true;
+      e.answered_ms = now_ms;
+      break;
+    case NextHopClient::Asked::kLater:
+      e.asked = true;
+      break;
+  }
   e.asked_ms = now_ms;
+  e.generation = generation;
 }
 
-NextHopCache::Entry* NextHopCache::find(const Address& destination, uint32_t now_ms) {
+NextHopCache::Entry* NextHopCache::find(const IpAddress& destination, uint32_t now_ms) {
   Entry* e = slot(destination, now_ms, true);
   if (e == nullptr) return nullptr;
   e->used_ms = now_ms;

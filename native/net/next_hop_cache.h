@@ -21,7 +21,7 @@ class NextHopCache {
   static constexpr uint32_t kForgetFailureMs = 1'000;  ///< how long kUnresolved is believed
 
   struct Entry {
-    Address destination;
+    IpAddress destination;
     NextHop hop;
     uint32_t answered_ms = 0;
     uint32_t asked_ms = 0;
@@ -39,7 +39,7 @@ class NextHopCache {
 
   /// The entry of `destination`. Where `answered` is false its packets have to wait.
   /// Null: the set is full of entries that packets wait for.
-  Entry* find(const Address& destination, uint32_t now_ms);
+  Entry* find(const IpAddress& destination, uint32_t now_ms);
 
   /// Records an answer. @return its entry, or null if it was evicted meanwhile
   Entry* record(const Answer& answer, uint32_t now_ms);
@@ -51,7 +51,7 @@ class NextHopCache {
 
  private:
   static constexpr uint32_t kWays = 4;
-  Entry* slot(const Address& destination, uint32_t now_ms, bool create);
+  Entry* slot(const IpAddress& destination, uint32_t now_ms, bool create);
   void ask_if_needed(Entry& e, uint32_t now_ms);
 
   NextHopClient& client_;

@@ -3,33 +3,34 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/spsc_ring.h"
-
 namespace esplane::net {
 namespace {
 
 class StaticClient final : public NextHopClient {
  public:
   StaticClient(const std::vector<StaticRoute>& routes, const std::vector<Answer>& port_addresses)
-      : routes_(routes) {
-    for (const auto& a : port_addresses) answers_.push(a);
-  }
+      : routes_(routes), port_addresses_(port_addresses) {}
 
-  bool ask(const Address& destination) override {
-    Answer answer{.address = destination};
+  Asked ask(const IpAddress& destination, NextHop& now) override {
+    now = {};
     for (const auto& route : routes_) {
       if (!route.prefix.contains(destination)) continue;
-      answer.hop = route.hop;
+      now = route.hop;
       break;
     }
-    return answers_.push(answer);
+    return Asked::kNow;
   }
-  bool take(Answer& out) override { return answers_.pop(out); }
+  bool take(Answer& out) override {
+    if (told_ == port_addresses_.size()) return false;
+    out = port_addresses_[told_++];
+    return true;
+  }
   uint32_t generation() const override { return 0; }
 
  private:
   const std::vector<StaticRoute>& routes_;
-  base::SpscRing<Answer> answers_{1024};
+  const std::vector<Answer>& port_addresses_;
+  size_t told_ = 0;
 };
 
 std::vector<StaticRoute> longest_first(std::vector<StaticRoute> routes) {

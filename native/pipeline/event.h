@@ -27,7 +27,7 @@ struct Event {
   uint16_t port = 0;
   uint32_t spi = 0;
   int ifindex = 0;
-  net::Address address;
+  net::IpAddress address;
   char policy[kPolicyBytes] = {};  ///< zero-terminated
 };
 
@@ -59,8 +59,9 @@ class EventRing {
     notify();
   }
 
-  /// Consumer only.
+  /// Consumers only: the listener, one at a time.
   bool pop(Event& out) {
+    const std::lock_guard lock(pop_mutex_);
     Slot& slot = slots_[head_ & (kEntries - 1)];
     if (slot.turn.load(std::memory_order_acquire) != head_ + 1) return false;
     out = slot.event;
@@ -98,6 +99,7 @@ class EventRing {
 
   std::unique_ptr<Slot[]> slots_ = std::make_unique<Slot[]>(kEntries);
   std::mutex notify_mutex_;
+  std::mutex pop_mutex_;
   std::function<void()> notify_;
   std::atomic<bool> told_{false};
   std::atomic<uint64_t> lost_{0};

@@ -21,6 +21,16 @@ struct QueueStats {
   uint64_t rx_no_frame = 0;      ///< no frame was on the fill ring
   uint64_t tx_full = 0;          ///< refused by tx()
   uint64_t tx_invalid = 0;       ///< descriptors that the kernel refused
+
+  QueueStats& operator+=(const QueueStats& o) {
+    rx += o.rx;
+    tx += o.tx;
+    rx_dropped += o.rx_dropped;
+    rx_no_frame += o.rx_no_frame;
+    tx_full += o.tx_full;
+    tx_invalid += o.tx_invalid;
+    return *this;
+  }
 };
 
 /// One receive and transmit queue of a port, driven by exactly one worker thread.

@@ -9,6 +9,16 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { ChildSa, ChildSaCounters } from '../sad/sad.js';
+import type {
+  DataplaneEvent,
+  DataplaneOptions,
+  DataplaneStatistics,
+  Networks,
+  PortOptions,
+  PortStatus,
+  SpdEntry,
+} from './dataplane.js';
 
 /** What the CPU offers and the operating system has enabled (native/base/cpu.h). */
 export interface CpuFeatures {
@@ -80,7 +90,47 @@ export interface ProcessBinding {
   disableCoreDumps(): void;
 }
 
-export type Addon = CryptoBinding & ProcessBinding;
+/** native/addon/dataplane_binding.cc; see native.ts. */
+export interface NativeDataplane {
+  readonly id: number;
+  addPort(options: PortOptions): PortStatus;
+  setNetworks(networks: Networks): void;
+  setSpd(entries: readonly SpdEntry[]): void;
+  onEvent(listener: (event: DataplaneEvent) => void): void;
+  start(): void;
+  stop(): void;
+  allocateSpi(): number;
+  releaseSpi(spi: number): void;
+  install(sa: NativeChildSa): void;
+  remove(inboundSpi: number): boolean;
+  counters(inboundSpi: number): ChildSaCounters | undefined;
+  ports(): readonly PortStatus[];
+  notes(): readonly string[];
+  statistics(): DataplaneStatistics;
+}
+
+/** A ChildSa with its keys laid open. */
+export type NativeChildSa = Omit<ChildSa, 'inboundKey' | 'outboundKey'> & {
+  readonly inboundKey: Uint8Array;
+  readonly outboundKey: Uint8Array;
+};
+
+export interface DataplaneBinding {
+  readonly Dataplane: new (optionsOrId: DataplaneOptions | number) => NativeDataplane;
+}
+
+/** native/addon/memory_host_binding.cc; see memory-host.ts. */
+export interface NativeMemoryHost {
+  send(frames: readonly Uint8Array[], queue?: number): number;
+  receive(queue?: number): Uint8Array[];
+  close(): void;
+}
+
+export interface MemoryHostBinding {
+  readonly MemoryHost: new (link: string, queues: number) => NativeMemoryHost;
+}
+
+export type Addon = CryptoBinding & DataplaneBinding & MemoryHostBinding & ProcessBinding;
 
 /** The folder with package.json above this file, be it run from src/ or compiled. */
 function packageRoot(): string {

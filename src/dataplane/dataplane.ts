@@ -22,6 +22,8 @@ export interface DataplaneOptions {
   readonly tunName?: string;
   /** Switch the transform off and forward plainly (the control run of benchmarks and labs). */
   readonly plainForwarding?: boolean;
+  /** Memory link that packets for the kernel are handed to in place of a TUN, as IP packets. */
+  readonly reinjectLink?: string;
 }
 
 export interface PortOptions {
@@ -35,6 +37,10 @@ export interface PortOptions {
   readonly queues: number;
   /** Memory ports with the same link, in one process, are the two ends of one wire. */
   readonly link?: string;
+  /** Memory and pcap ports, which no kernel routes for: the networks that lie behind the port. */
+  readonly networks?: readonly string[];
+  /** Likewise our own addresses on it. ICMP errors come from them. */
+  readonly addresses?: readonly string[];
 }
 
 export interface PortStatus {
@@ -96,6 +102,8 @@ export interface DataplaneStatistics {
   readonly espInPackets: bigint;
   readonly espOutBytes: bigint;
   readonly espInBytes: bigint;
+  /** ICMP errors that we made; they are in no verdict. */
+  readonly icmpErrors: bigint;
   readonly workers: readonly {
     readonly packets: bigint;
     readonly busyCycles: bigint;
@@ -116,6 +124,10 @@ export interface Dataplane {
   /** Replaces the whole SPD at once; SAs installed under a policy that stays are kept. */
   setSpd(entries: readonly SpdEntry[]): void;
   onEvent(listener: (event: DataplaneEvent) => void): void;
+  /**
+   * Opens the queues and starts the workers, as many as the port with the fewest queues allows.
+   * Throws with what could not be had; then the dataplane is stopped.
+   */
   start(): void;
   /** Stops workers, detaches programs, unmaps rings, wipes keys. Idempotent. */
   stop(): void;
@@ -127,6 +139,8 @@ export interface Dataplane {
   counters(inboundSpi: EspSpi): ChildSaCounters | undefined;
 
   ports(): readonly PortStatus[];
+  /** What `start` could not do as asked, such as fewer workers, or one not pinned. */
+  notes(): readonly string[];
   statistics(): DataplaneStatistics;
   /** Names of the crypto kernel in use and those that the CPU offers. */
   kernels(): { readonly inUse: string; readonly available: readonly string[] };

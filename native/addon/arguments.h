@@ -1,0 +1,94 @@
+// Reads JavaScript arguments with errors that name the field and say what was expected.
+#pragma once
+
+#include <napi.h>
+
+#include <cmath>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+namespace esplane::addon {
+
+[[noreturn]] inline void throw_type(Napi::Env env, const std::string& field, const char* expected) {
+  throw Napi::TypeError::New(env, field + ": expected " + expected);
+}
+
+/// A whole number within [least, most].
+inline int64_t to_integer(const Napi::Value& v, const std::string& field, int64_t least,
+                          int64_t most) {
+  const double d = v.IsNumber() ? v.As<Napi::Number>().DoubleValue() : NAN;
+  if (std::isnan(d) || std::floor(d) != d || d < static_cast<double>(least) ||
+      d > static_cast<double>(most)) {
+    throw_type(v.Env(), field,
+               ("a whole number from " + std::to_string(least) + " to " + std::to_string(most)).c_str());
+  }
+  return static_cast<int64_t>(d);
+}
+
+inline std::string to_text(const Napi::Value& v, const std::string& field) {
+  if (!v.IsString()) throw_type(v.Env(), field, "a string");
+  return v.As<Napi::String>().Utf8Value();
+}
+
+inline bool to_flag(const Napi::Value& v, const std::string& field) {
+  if (!v.IsBoolean()) throw_type(v.Env(), field, "true or false");
+  return v.As<Napi::Boolean>().Value();
+}
+
+/// The bytes themselves: valid until JavaScript runs again.
+inline std::span<const uint8_t> to_bytes(const Napi::Value& v, const std::string& field) {
+  if (!v.IsTypedArray() || v.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+    throw_type(v.Env(), field, "a Uint8Array");
+  const auto array = v.As<Napi::Uint8Array>();
+  return {array.Data(), array.ElementLength()};
+}
+
+inline Napi::Object to_object(const Napi::Value& v, const std::string& field) {
+  if (!v.IsObject()) throw_type(v.Env(), field, "an object");
+  return v.As<Napi::Object>();
+}
+
+inline Napi::Array to_array(const Napi::Value& v, const std::string& field) {
+  if (!v.IsArray()) throw_type(v.Env(), field, "an array");
+  return v.As<Napi::Array>();
+}
+
+/// An object whose fields are read by name; the path of names stands in every error.
+class Fields {
+ public:
+  Fields(const Napi::Value& v, std::string path)
+      : object_(to_object(v, path)), path_(std::move(path)) {}
+
+  Napi::Value value(const char* name) const { return object_.Get(name); }
+  std::string path(const char* name) const { return path_ + "." + name; }
+  bool has(const char* name) const { return !value(name).IsUndefined(); }
+
+  int64_t integer(const char* name, int64_t least, int64_t most) const {
+    return to_integer(value(name), path(name), least, most);
+  }
+  std::string text(const char* name) const { return to_text(value(name), path(name)); }
+  bool flag(const char* name) const { return to_flag(value(name), path(name)); }
+  bool flag_or(const char* name, bool otherwise) const { return has(name) ? flag(name) : otherwise; }
+  std::span<const uint8_t> bytes(const char* name) const { return to_bytes(value(name), path(name)); }
+  Fields object(const char* name) const { return Fields(value(name), path(name)); }
+
+  /// Calls `each(value, path)` for every element of an array.
+  template <typename Each>
+  void elements(const char* name, Each each) const {
+    const auto array = to_array(value(name), path(name));
+    for (uint32_t i = 0; i < array.Length(); i++)
+      each(array.Get(i), path(name) + "[" + std::to_string(i) + "]");
+  }
+
+  [[noreturn]] void refuse(const char* name, const char* expected) const {
+    throw_type(object_.Env(), path(name), expected);
+  }
+
+ private:
+  Napi::Object object_;
+  std::string path_;
+};
+
+}  // namespace esplane::addon

@@ -1,0 +1,225 @@
+#include "addon/dataplane_arguments.h"
+
+#include <utility>
+
+namespace esplane::addon {
+namespace {
+
+port::Role to_role(const Fields& f) {
+  const auto text = f.text("role");
+  if (text != "lan" && text != "wan") f.refuse("role", "\"lan\" or \"wan\"");
+  return text == "lan" ? port::Role::kLan : port::Role::kWan;
+}
+
+packet::IpAddress to_address(const Fields& f, const char* name) {
+  const auto address = packet::IpAddress::parse(f.text(name).c_str());
+  if (!address) f.refuse(name, "a numeric IP address");
+  return *address;
+}
+
+packet::IpAddress to_raw_address(const Fields& f, const char* name, bool is_v4) {
+  const auto raw = f.bytes(name);
+  if (raw.size() != (is_v4 ? 4u : 16u)) f.refuse(name, is_v4 ? "4 bytes" : "16 bytes");
+  return is_v4 ? packet::IpAddress::v4(raw.data()) : packet::IpAddress::v6(raw.data());
+}
+
+/// RFC 7296 §3.13.1
+packet::Selector to_selector(const Napi::Value& v, const std::string& path) {
+  const Fields f(v, path);
+  const auto family = f.integer("family", 4, 6);
+  if (family == 5) f.refuse("family", "4 or 6");
+  return {.start = to_raw_address(f, "startAddress", family == 4),
+          .end = to_raw_address(f, "endAddress", family == 4),
+          .protocol = static_cast<uint8_t>(f.integer("protocol", 0, 255)),
+          .start_port = static_cast<uint16_t>(f.integer("startPort", 0, 65535)),
+          .end_port = static_cast<uint16_t>(f.integer("endPort", 0, 65535))};
+}
+
+std::vector<packet::Selector> to_selectors(const Fields& f, const char* name) {
+  std::vector<packet::Selector> all;
+  f.elements(name, [&](const Napi::Value& v, const std::string& path) {
+    all.push_back(to_selector(v, path));
+  });
+  return all;
+}
+
+spd::Entry to_spd_entry(const Napi::Value& v, const std::string& path) {
+  const Fields f(v, path);
+  spd::Entry entry;
+  const auto action = f.text("action");
+  const auto direction = f.text("direction");
+  if (action == "protect") {
+    entry.action = spd::Action::kProtect;
+    entry.policy = f.text("policy");
+  } else if (action == "bypass") {
+    entry.action = spd::Action::kBypass;
+  } else if (action == "discard") {
+    entry.action = spd::Action::kDiscard;
+  } else {
+    f.refuse("action", "\"protect\", \"bypass\" or \"discard\"");
+  }
+  if (direction != "outbound" && direction != "inbound")
+    f.refuse("direction", "\"outbound\" or \"inbound\"");
+  entry.direction = direction == "outbound" ? spd::Direction::kOutbound : spd::Direction::kInbound;
+  entry.local = to_selectors(f, "localSelectors");
+  entry.remote = to_selectors(f, "remoteSelectors");
+  return entry;
+}
+
+}  // namespace
+
+pipeline::DataplaneOptions to_dataplane_options(const Napi::Value& v) {
+  const Fields f(v, "options");
+  pipeline::DataplaneOptions o;
+  o.workers = static_cast<uint32_t>(f.integer("workers", 1, pipeline::Dataplane::kMostWorkers));
+  o.max_child_sas = static_cast<uint32_t>(f.integer("maxChildSas", 1, sad::Sad::kMostPairs));
+  o.frames_per_worker = static_cast<uint32_t>(f.integer("framesPerWorker", 256, 1 << 20));
+  o.frame_bytes = static_cast<uint32_t>(f.integer("frameBytes", 2048, 4096));
+  if (o.frame_bytes != 2048 && o.frame_bytes != 4096) f.refuse("frameBytes", "2048 or 4096");
+  if (f.has("cpus")) {
+    f.elements("cpus", [&](const Napi::Value& cpu, const std::string& path) {
+      o.cpus.push_back(static_cast<int>(to_integer(cpu, path, 0, CPU_SETSIZE - 1)));
+    });
+  }
+  o.plain_forwarding = f.flag_or("plainForwarding", false);
+  if (f.has("reinjectLink")) o.reinject_link = f.text("reinjectLink");
+  return o;
+}
+
+port::PortOptions to_port_options(const Napi::Value& v) {
+  const Fields f(v, "options");
+  port::PortOptions o;
+  o.name = f.text("name");
+  o.role = to_role(f);
+  const auto kind = f.text("kind");
+  try {
+    o.kind = port::parse_kind(kind);
+  } catch (const std::invalid_argument&) {
+    f.refuse("kind", "\"auto\", \"xdp\", \"packet\", \"memory\" or \"pcap\"");
+  }
+  o.device = f.text("device");
+  o.queues = static_cast<uint32_t>(f.integer("queues", 0, 1024));
+  if (f.has("link")) o.link = f.text("link");
+  if (o.kind == port::Kind::kMemory && o.link.empty())
+    f.refuse("link", "the name of the wire that a memory port is an end of");
+  return o;
+}
+
+pipeline::StaticPort to_static_port(const Napi::Value& v) {
+  const Fields f(v, "options");
+  pipeline::StaticPort known;
+  if (f.has("networks")) {
+    f.elements("networks", [&](const Napi::Value& element, const std::string& path) {
+      const auto prefix = net::Prefix::parse(to_text(element, path));
+      if (!prefix) throw_type(element.Env(), path, "a numeric IP prefix");
+      known.networks.push_back(*prefix);
+    });
+  }
+  if (f.has("addresses")) {
+    f.elements("addresses", [&](const Napi::Value& element, const std::string& path) {
+      const auto address = packet::IpAddress::parse(to_text(element, path).c_str());
+      if (!address) throw_type(element.Env(), path, "a numeric IP address");
+      known.addresses.push_back(*address);
+    });
+  }
+  return known;
+}
+
+std::vector<port::Prefix> to_prefixes(const Fields& fields, const char* name) {
+  std::vector<port::Prefix> all;
+  fields.elements(name, [&](const Napi::Value& v, const std::string& path) {
+    const auto text = to_text(v, path);
+    try {
+      all.push_back(port::Prefix::parse(text));
+    } catch (const std::invalid_argument& e) {
+      throw Napi::TypeError::New(v.Env(), path + ": " + e.what());
+    }
+  });
+  return all;
+}
+
+std::vector<spd::Entry> to_spd_entries(const Napi::Value& v) {
+  const auto array = to_array(v, "entries");
+  std::vector<spd::Entry> entries;
+  for (uint32_t i = 0; i < array.Length(); i++)
+    entries.push_back(to_spd_entry(array.Get(i), "entries[" + std::to_string(i) + "]"));
+  return entries;
+}
+
+uint32_t to_spi(const Napi::Value& v, const std::string& field) {
+  return static_cast<uint32_t>(to_integer(v, field, 256, UINT32_MAX));  // RFC 4303 §2.1
+}
+
+sad::SaParameters to_sa_parameters(const Napi::Value& v) {
+  const Fields f(v, "sa");
+  if (f.text("mode") != "tunnel") f.refuse("mode", "\"tunnel\" (transport mode is not there yet)");
+  const Fields local = f.object("local"), remote = f.object("remote");
+  sad::SaParameters p;
+  p.inbound_spi = to_spi(f.value("inboundSpi"), f.path("inboundSpi"));
+  p.outbound_spi = to_spi(f.value("outboundSpi"), f.path("outboundSpi"));
+  p.local = to_address(local, "address");
+  p.remote = to_address(remote, "address");
+  p.local_port = static_cast<uint16_t>(local.integer("port", 0, 65535));
+  p.remote_port = static_cast<uint16_t>(remote.integer("port", 0, 65535));
+  p.udp_encapsulation = f.flag("udpEncapsulation");
+  p.encryption = static_cast<uint16_t>(f.integer("encryption", 0, 65535));
+  if (p.encryption != sad::kEncrAesGcm16)
+    f.refuse("encryption", "20, ENCR_AES_GCM_16: the only transform there is yet");
+  p.key_bits = static_cast<uint16_t>(f.integer("keyBits", 0, 65535));
+  p.integrity = static_cast<uint16_t>(f.integer("integrity", 0, 65535));
+  p.inbound_key = f.bytes("inboundKey");
+  p.outbound_key = f.bytes("outboundKey");
+  p.esn = f.flag("esn");
+  p.replay_window = static_cast<uint32_t>(f.integer("replayWindow", 0, replay::Window::kMostPackets));
+  p.local_selectors = to_selectors(f, "localSelectors");
+  p.remote_selectors = to_selectors(f, "remoteSelectors");
+  return p;
+}
+
+Napi::Object from_port_status(Napi::Env env, const pipeline::PortStatus& status) {
+  auto o = Napi::Object::New(env);
+  o.Set("name", status.name);
+  o.Set("role", status.role == port::Role::kLan ? "lan" : "wan");
+  o.Set("device", status.device);
+  o.Set("mode", status.mode);
+  o.Set("note", status.note);
+  o.Set("queues", status.queues);
+  o.Set("rxPackets", Napi::BigInt::New(env, status.stats.rx));
+  o.Set("txPackets", Napi::BigInt::New(env, status.stats.tx));
+  o.Set("rxDropped",
+        Napi::BigInt::New(env, status.stats.rx_dropped + status.stats.rx_no_frame));
+  o.Set("txFull", Napi::BigInt::New(env, status.stats.tx_full));
+  return o;
+}
+
+Napi::Object from_event(Napi::Env env, const pipeline::Event& event) {
+  using Kind = pipeline::Event::Kind;
+  auto o = Napi::Object::New(env);
+  switch (event.kind) {
+    case Kind::kAcquire:
+      o.Set("type", "acquire");
+      o.Set("policy", static_cast<const char*>(event.policy));
+      break;
+    case Kind::kUnknownSpi:
+      o.Set("type", "unknown-spi");
+      o.Set("spi", event.spi);
+      o.Set("remote", event.address.text());
+      break;
+    case Kind::kSequenceNearEnd:
+      o.Set("type", "sequence-near-end");
+      o.Set("inboundSpi", event.spi);
+      break;
+    case Kind::kNatMappingChanged:
+      o.Set("type", "nat-mapping-changed");
+      o.Set("inboundSpi", event.spi);
+      o.Set("address", event.address.text());
+      o.Set("port", event.port);
+      break;
+    case Kind::kAddressChanged:
+      o.Set("type", "address-changed");
+      o.Set("ifindex", event.ifindex);
+  }
+  return o;
+}
+
+}  // namespace esplane::addon

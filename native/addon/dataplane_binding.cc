@@ -1,0 +1,276 @@
+// The class that src/dataplane/native.ts wraps: a handle on a process-wide dataplane.
+//
+// new Dataplane(options) makes one, new Dataplane(id) attaches to it from another thread. The
+// environment that made it stops it at its end; process.exit runs no clean-up hooks, so
+// native.ts calls stop() from there.
+#include <napi.h>
+
+#include <memory>
+#include <string>
+
+#include "addon/dataplane_arguments.h"
+#include "addon/registry.h"
+#include "packet/verdict.h"
+
+namespace esplane::addon {
+namespace {
+
+using pipeline::Dataplane;
+
+/// Runs a native call and turns what it throws into a JavaScript error.
+template <typename Call>
+auto guarded(Napi::Env env, Call call) {
+  try {
+    return call();
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const sad::SadFull& e) {
+    auto error = Napi::Error::New(env, e.what());
+    error.Value().Set("code", "SAD_FULL");
+    throw error;
+  } catch (const std::invalid_argument& e) {
+    throw Napi::TypeError::New(env, e.what());
+  } catch (const std::exception& e) {
+    throw Napi::Error::New(env, e.what());
+  }
+}
+
+/// What a listener holds: calls that are queued outlive the object that made it.
+using Held = std::shared_ptr<Dataplane>;
+void deliver_events(Napi::Env env, Napi::Function listener, Held* held, void*);
+using Listener = Napi::TypedThreadSafeFunction<Held, void, deliver_events>;
+
+class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(
+        env, "Dataplane",
+        {InstanceAccessor<&DataplaneObject::id>("id"),
+         InstanceMethod<&DataplaneObject::add_port>("addPort"),
+         InstanceMethod<&DataplaneObject::set_networks>("setNetworks"),
+         InstanceMethod<&DataplaneObject::set_spd>("setSpd"),
+         InstanceMethod<&DataplaneObject::on_event>("onEvent"),
+         InstanceMethod<&DataplaneObject::start>("start"),
+         InstanceMethod<&DataplaneObject::stop>("stop"),
+         InstanceMethod<&DataplaneObject::allocate_spi>("allocateSpi"),
+         InstanceMethod<&DataplaneObject::release_spi>("releaseSpi"),
+         InstanceMethod<&DataplaneObject::install>("install"),
+         InstanceMethod<&DataplaneObject::remove>("remove"),
+         InstanceMethod<&DataplaneObject::counters>("counters"),
+         InstanceMethod<&DataplaneObject::ports>("ports"),
+         InstanceMethod<&DataplaneObject::notes>("notes"),
+         InstanceMethod<&DataplaneObject::statistics>("statistics")});
+  }
+
+  explicit DataplaneObject(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<DataplaneObject>(info), env_(info.Env()) {
+    if (info[0].IsNumber()) {
+      dataplane_ = Dataplane::find(static_cast<uint32_t>(to_integer(info[0], "id", 1, UINT32_MAX)));
+      if (!dataplane_) throw Napi::Error::New(env_, "no such dataplane is alive in this process");
+    } else {
+      auto options = to_dataplane_options(info[0]);
+      dataplane_ = guarded(env_, [&] { return Dataplane::create(std::move(options)); });
+      is_owner_ = true;
+    }
+    napi_add_env_cleanup_hook(env_, at_end_of_environment, this);
+  }
+
+  ~DataplaneObject() override {
+    napi_remove_env_cleanup_hook(env_, at_end_of_environment, this);
+    stop_listening();
+  }
+
+ private:
+  /// Hooks run in the reverse order of their making: this one before the listener's own.
+  static void at_end_of_environment(void* data) {
+    auto* object = static_cast<DataplaneObject*>(data);
+    object->stop_listening();
+    if (object->is_owner_) object->dataplane_->stop();
+  }
+
+  void stop_listening() {
+    if (!listening_) return;
+    listening_ = false;
+    dataplane_->events().set_notify(nullptr);
+    listener_.Release();
+  }
+
+  Napi::Value id(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), dataplane_->id());
+  }
+
+  Napi::Value add_port(const Napi::CallbackInfo& info) {
+    const auto options = to_port_options(info[0]);
+    auto known = to_static_port(info[0]);
+    const auto status =
+        guarded(info.Env(), [&] { return dataplane_->add_port(options, std::move(known)); });
+    return from_port_status(info.Env(), status);
+  }
+
+  void set_networks(const Napi::CallbackInfo& info) {
+    const Fields f(info[0], "networks");
+    const auto local = to_prefixes(f, "localAddresses");
+    const auto behind_us = to_prefixes(f, "localProtected");
+    const auto behind_peers = to_prefixes(f, "remoteProtected");
+    for (size_t i = 0; i < local.size(); i++) {
+      if (!local[i].is_single_address())
+        throw_type(info.Env(), "networks.localAddresses[" + std::to_string(i) + "]",
+                   "a single address");
+    }
+    guarded(info.Env(), [&] { dataplane_->set_networks(local, behind_us, behind_peers); });
+  }
+
+  void set_spd(const Napi::CallbackInfo& info) {
+    const auto entries = to_spd_entries(info[0]);
+    guarded(info.Env(), [&] { dataplane_->set_spd(entries); });
+  }
+
+  void on_event(const Napi::CallbackInfo& info) {
+    if (!info[0].IsFunction()) throw_type(info.Env(), "listener", "a function");
+    stop_listening();
+    listener_ = Listener::New(info.Env(), info[0].As<Napi::Function>(), "esplane events", 0, 1,
+                              new Held(dataplane_),
+                              [](Napi::Env, void*, Held* held) { delete held; });
+    listener_.Unref(info.Env());  // a listener alone keeps no process alive
+    listening_ = true;
+    dataplane_->events().set_notify([listener = listener_] { listener.NonBlockingCall(); });
+    listener_.NonBlockingCall();  // what happened before
+  }
+
+  void start(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&] { dataplane_->start(); });
+  }
+  void stop(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&] { dataplane_->stop(); });
+  }
+
+  Napi::Value allocate_spi(const Napi::CallbackInfo& info) {
+    const uint32_t spi = guarded(info.Env(), [&] { return dataplane_->allocate_spi(); });
+    return Napi::Number::New(info.Env(), spi);
+  }
+  void release_spi(const Napi::CallbackInfo& info) { dataplane_->release_spi(to_spi(info[0], "spi")); }
+
+  /// install(sa): its policy by name, its keys as Uint8Arrays, which are read and not kept.
+  void install(const Napi::CallbackInfo& info) {
+    const auto parameters = to_sa_parameters(info[0]);
+    const auto policy = Fields(info[0], "sa").text("policy");
+    guarded(info.Env(), [&] { dataplane_->install(parameters, policy); });
+  }
+  Napi::Value remove(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), dataplane_->remove(to_spi(info[0], "inboundSpi")));
+  }
+
+  Napi::Value counters(const Napi::CallbackInfo& info) {
+    const auto env = info.Env();
+    const auto c = dataplane_->counters(to_spi(info[0], "inboundSpi"));
+    if (!c) return env.Undefined();
+    auto o = Napi::Object::New(env);
+    o.Set("inPackets", Napi::BigInt::New(env, c->in_packets));
+    o.Set("inBytes", Napi::BigInt::New(env, c->in_bytes));
+    o.Set("outPackets", Napi::BigInt::New(env, c->out_packets));
+    o.Set("outBytes", Napi::BigInt::New(env, c->out_bytes));
+    o.Set("outSequence", Napi::BigInt::New(env, c->out_sequence));
+    o.Set("inSequence", Napi::BigInt::New(env, c->in_sequence));
+    auto drops = Napi::Object::New(env);
+    for (uint32_t v = 0; v < packet::kVerdictCount; v++) {
+      if (packet::kVerdicts[v].is_drop && c->refused[v] != 0)
+        drops.Set(packet::kVerdicts[v].name, Napi::BigInt::New(env, c->refused[v]));
+    }
+    o.Set("inDrops", drops);
+    return o;
+  }
+
+  Napi::Value ports(const Napi::CallbackInfo& info) {
+    auto all = Napi::Array::New(info.Env());
+    uint32_t n = 0;
+    for (const auto& status : dataplane_->ports()) all.Set(n++, from_port_status(info.Env(), status));
+    return all;
+  }
+
+  Napi::Value notes(const Napi::CallbackInfo& info) {
+    auto all = Napi::Array::New(info.Env());
+    uint32_t n = 0;
+    for (const auto& note : dataplane_->notes()) all.Set(n++, Napi::String::New(info.Env(), note));
+    return all;
+  }
+
+  Napi::Value statistics(const Napi::CallbackInfo& info);
+
+  const Napi::Env env_;
+  std::shared_ptr<Dataplane> dataplane_;
+  bool is_owner_ = false;
+  bool listening_ = false;
+  Listener listener_;
+};
+
+Napi::Value DataplaneObject::statistics(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  uint64_t verdicts[packet::kVerdictCount] = {};
+  uint64_t out_packets = 0, in_packets = 0, out_bytes = 0, in_bytes = 0, icmp_errors = 0;
+  auto workers = Napi::Array::New(env);
+  uint32_t n = 0;
+  dataplane_->each_worker([&](const pipeline::Counters& c) {
+    for (uint32_t v = 0; v < packet::kVerdictCount; v++) verdicts[v] += c.verdict[v].read();
+    out_packets += c.esp_out_packets.read();
+    out_bytes += c.esp_out_bytes.read();
+    in_packets += c.esp_in_packets.read();
+    in_bytes += c.esp_in_bytes.read();
+    icmp_errors += c.icmp_errors.read();
+    auto worker = Napi::Object::New(env);
+    worker.Set("packets", Napi::BigInt::New(env, c.rx_packets.read()));
+    worker.Set("busyCycles", Napi::BigInt::New(env, c.busy_cycles.read()));
+    worker.Set("cycles", Napi::BigInt::New(env, c.cycles.read()));
+    workers.Set(n++, worker);
+  });
+
+  auto by_name = Napi::Object::New(env);
+  auto drops = Napi::Object::New(env);
+  for (uint32_t v = 1; v < packet::kVerdictCount; v++) {  // all but kPending
+    const auto& verdict = packet::kVerdicts[v];
+    by_name.Set(verdict.name, Napi::BigInt::New(env, verdicts[v]));
+    if (verdict.is_drop) drops.Set(verdict.name, Napi::BigInt::New(env, verdicts[v]));
+  }
+  auto o = Napi::Object::New(env);
+  o.Set("verdicts", by_name);
+  o.Set("drops", drops);
+  o.Set("espOutPackets", Napi::BigInt::New(env, out_packets));
+  o.Set("espInPackets", Napi::BigInt::New(env, in_packets));
+  o.Set("espOutBytes", Napi::BigInt::New(env, out_bytes));
+  o.Set("espInBytes", Napi::BigInt::New(env, in_bytes));
+  o.Set("icmpErrors", Napi::BigInt::New(env, icmp_errors));
+  o.Set("workers", workers);
+  return o;
+}
+
+/// On the listener's thread. The environment is null when it is being torn down.
+void deliver_events(Napi::Env env, Napi::Function listener, Held* held, void*) {
+  if (static_cast<napi_env>(env) == nullptr || listener.IsEmpty()) return;
+  const auto call = [&](Napi::Object event) {
+    try {
+      listener.Call({event});
+    } catch (const Napi::Error& e) {
+      napi_fatal_exception(env, e.Value());  // as an error in any other callback: uncaught
+    }
+  };
+  auto& ring = (*held)->events();
+  ring.rearm();
+  pipeline::Event event;
+  while (ring.pop(event)) {
+    const Napi::HandleScope scope(env);
+    call(from_event(env, event));
+  }
+  const uint64_t lost = ring.take_lost();
+  if (lost == 0) return;
+  auto o = Napi::Object::New(env);
+  o.Set("type", "events-lost");
+  o.Set("count", static_cast<double>(lost));
+  call(o);
+}
+
+}  // namespace
+
+void export_dataplane(Napi::Env env, Napi::Object exports) {
+  exports.Set("Dataplane", DataplaneObject::define(env));
+}
+
+}  // namespace esplane::addon

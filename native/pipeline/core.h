@@ -1,0 +1,140 @@
+// What the stages of one worker share, and what the workers of one dataplane share.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/epoch.h"
+#include "net/icmp_error.h"
+#include "net/next_hop_cache.h"
+#include "packet/batch.h"
+#include "packet/ip.h"
+#include "pipeline/counters.h"
+#include "pipeline/egress.h"
+#include "pipeline/event.h"
+#include "pipeline/hold_queue.h"
+#include "pipeline/rate_limit.h"
+#include "port/port.h"
+#include "sad/sad.h"
+#include "spd/spd.h"
+
+namespace esplane::pipeline {
+
+/// Which networks the stages tell apart where the SPD says nothing. Immutable; swapped as a whole.
+struct Networks {
+  std::vector<net::IpAddress> local_addresses;
+  std::vector<net::Prefix> local_protected;
+
+  bool is_local(const net::IpAddress& a) const {
+    for (const auto& local : local_addresses) {
+      if (local == a) return true;
+    }
+    return false;
+  }
+  bool is_protected(const net::IpAddress& a) const {
+    for (const auto& network : local_protected) {
+      if (network.contains(a)) return true;
+    }
+    return false;
+  }
+};
+
+/// Of one dataplane, all workers. Outlives them.
+struct Shared {
+  base::Epoch& epoch;
+  sad::Sad& sad;
+  spd::Spd& spd;
+  EventRing& events;
+  const std::atomic<const Networks*>& networks;
+  std::vector<port::Role> roles;  ///< by port
+  bool plain_forwarding = false;
+  uint32_t chunk_bytes = 2048;
+};
+
+/// Packets of one kind on their way through a stage.
+struct Burst {
+  packet::Batch batch;
+  packet::IpHeader headers[packet::Batch::kCapacity];
+  uint16_t port = 0;                    ///< where they came from
+  Origin origin = Origin::kReceived;
+
+  /// The frame of packet i now belongs to someone else.
+  void gone(uint32_t i) {
+    batch.data[i] = nullptr;
+    batch.verdict[i] = packet::Verdict::kHeld;
+    batch.outbound[i] = nullptr;
+  }
+  bool pending(uint32_t i) const { return batch.verdict[i] == packet::Verdict::kPending; }
+  void refuse(uint32_t i, packet::Verdict verdict) {
+    batch.verdict[i] = verdict;
+    batch.outbound[i] = nullptr;
+  }
+};
+
+/// Of one worker.
+class Core {
+ public:
+  Core(const Shared& shared, Counters& counters, port::FramePool& pool, std::unique_ptr<net::NextHopClient> client);
+
+  /// Takes the Ethernet header off every packet and reads its IP headers; what is malformed is
+  /// refused by name, link padding is cut off.
+  void read_headers(Burst& burst);
+  /// Reads the IP headers of packets that have been checked before.
+  void read_again(Burst& burst);
+
+  /// The entry of a destination: usable where `answered`. Null: no room for one more.
+  net::NextHopCache::Entry* next_hop(const net::IpAddress& destination) {
+    if (last_hop_ != nullptr && last_hop_->answered && last_hop_->destination == destination &&
+        last_hop_ms_ == now_ms)
+      return last_hop_;
+    last_hop_ms_ = now_ms;
+    return last_hop_ = hops.find(destination, now_ms);
+  }
+  /// Lets packet i wait for `entry`, or refuses it.
+  void hold(Burst& burst, uint32_t i, net::NextHopCache::Entry* entry, Resume resume);
+
+  /// Refuses packet i and owes its sender an ICMP error.
+  /// @param resume  the way that the error takes: to a next hop, or through policy to an SA
+  void refuse_with_error(Burst& burst, uint32_t i, packet::Verdict verdict, net::IcmpError error,
+                         uint16_t our_port, Resume resume);
+
+  /// Counts every packet left in the burst by its verdict and gives its frame back.
+  void finish(Burst& burst);
+
+  const Shared& shared;
+  Counters& counters;
+  const std::unique_ptr<net::NextHopClient> client;
+  net::NextHopCache hops;
+  HoldQueue held;
+  Egress egress;
+  uint32_t now_ms = 0;
+  const Networks* networks = nullptr;  ///< of this loop
+
+  /// Errors made by refuse_with_error that wait to be sent, their IP headers first.
+  struct Own {
+    uint8_t* data;
+    uint32_t length;
+    Resume resume;
+    uint16_t port;
+  };
+  std::vector<Own> own;
+  /// Our address on each port: IPv4, IPv6. Without one no ICMP error is sent.
+  std::vector<net::IpAddress> port_addresses[2];
+
+  TokenBucket icmp_limit{1000, 50};
+  TokenBucket unknown_spi_limit{10, 10};
+  KeyedLimit acquire_limit{1000};
+  KeyedLimit nat_limit{1000};
+  KeyedLimit near_end_limit{10'000};
+
+ private:
+  const net::IpAddress* our_address(uint16_t port, packet::Family family) const;
+
+  net::NextHopCache::Entry* last_hop_ = nullptr;
+  uint32_t last_hop_ms_ = 0;
+};
+
+}  // namespace esplane::pipeline

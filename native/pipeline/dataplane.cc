@@ -1,0 +1,328 @@
+#include "pipeline/dataplane.h"
+
+#include <algorithm>
+#include <map>
+#include <stdexcept>
+#include <utility>
+
+#include "net/kernel_next_hops.h"
+#include "net/static_next_hops.h"
+#include "pipeline/reinjection.h"
+#include "port/memory/memory_port.h"
+#include "port/tun/tun.h"
+
+namespace esplane::pipeline {
+namespace {
+
+/// Where another port is memory: what it calls the host at the far end of the wire.
+constexpr uint8_t kFarEndMac[6] = {0x02, 0, 0, 0, 0, 0xfe};
+
+struct Registry {
+  std::mutex mutex;
+  uint32_t next_id = 1;
+  std::map<uint32_t, std::weak_ptr<Dataplane>> alive;
+};
+
+/// Never destroyed: threads of other dataplanes may still run while the process exits.
+Registry& registry() {
+  static auto* instance = new Registry;
+  return *instance;
+}
+
+uint32_t take_id() {
+  const std::lock_guard lock(registry().mutex);
+  return registry().next_id++;
+}
+
+net::IpAddress address_of(const port::Prefix& p) {
+  return p.family == port::Family::kIpv4 ? net::IpAddress::v4(p.address.data())
+                                         : net::IpAddress::v6(p.address.data());
+}
+
+}  // namespace
+
+Dataplane::Dataplane(DataplaneOptions options)
+    : options_(std::move(options)),
+      id_(take_id()),
+      sad_(options_.max_child_sas, epoch_),
+      spd_(epoch_),
+      networks_(new Networks),
+      umem_(options_.workers * options_.frames_per_worker, options_.frame_bytes),
+      resources_{.umem = umem_,
+                 .selection = selection_,
+                 .ring_entries = port::Resources::ring_entries_for(options_.frames_per_worker)},
+      shared_{.epoch = epoch_,
+              .sad = sad_,
+              .spd = spd_,
+              .events = events_,
+              .networks = networks_,
+              .roles = {},
+              .plain_forwarding = options_.plain_forwarding,
+              .chunk_bytes = options_.frame_bytes} {}
+
+Dataplane::~Dataplane() {
+  stop();
+  delete networks_.load();
+}
+
+std::shared_ptr<Dataplane> Dataplane::create(DataplaneOptions options) {
+  auto made = std::make_shared<Dataplane>(std::move(options));
+  auto& r = registry();
+  const std::lock_guard lock(r.mutex);
+  std::erase_if(r.alive, [](const auto& entry) { return entry.second.expired(); });
+  r.alive[made->id()] = made;
+  return made;
+}
+
+std::shared_ptr<Dataplane> Dataplane::find(uint32_t id) {
+  auto& r = registry();
+  const std::lock_guard lock(r.mutex);
+  const auto it = r.alive.find(id);
+  return it == r.alive.end() ? nullptr : it->second.lock();
+}
+
+void Dataplane::require_running() const {
+  if (stopped_.load()) throw std::runtime_error("the dataplane was stopped");
+}
+
+PortStatus Dataplane::add_port(const port::PortOptions& options, StaticPort known) {
+  const std::lock_guard lock(mutex_);
+  require_running();
+  if (started_) throw std::runtime_error("ports are added before start");
+  for (const auto& other : ports_) {
+    if (other.status.name == options.name)
+      throw std::invalid_argument("there is a port " + options.name + " already");
+  }
+  auto opened = port::open_port(options, resources_);
+  PortStatus status{.name = options.name,
+                    .device = options.device,
+                    .mode = opened.port->mode(),
+                    .note = opened.note,
+                    .role = options.role,
+                    .queues = opened.port->queues()};
+  ports_.push_back({status, std::move(opened.port), std::move(known)});
+  return status;
+}
+
+// --- start and stop ------------------------------------------------------------------------
+
+void Dataplane::start() {
+  const std::lock_guard lock(mutex_);
+  require_running();
+  if (started_) throw std::runtime_error("the dataplane runs already");
+  if (ports_.empty()) throw std::runtime_error("a dataplane without ports has nothing to do");
+  shared_.roles.clear();
+  for (const auto& p : ports_) shared_.roles.push_back(p.status.role);
+  try {
+    hops_ = make_next_hops();
+    const uint32_t count = worker_count();
+    for (uint32_t i = 0; i < count; i++) {
+      auto pool = std::make_unique<port::FramePool>(umem_, i * options_.frames_per_worker,
+                                                    options_.frames_per_worker);
+      const int cpu = i < options_.cpus.size() ? options_.cpus[i] : -1;
+      counters_.push_back(std::make_unique<Counters>());
+      workers_.push_back(std::make_unique<Worker>(i, cpu, shared_, *counters_.back(),
+                                                  std::move(pool), *hops_));
+    }
+    open_queues();
+    make_reinjectors();
+    hops_->start();
+    for (auto& worker : workers_) worker->start();
+  } catch (...) {
+    tear_down();
+    stopped_.store(true);  // the ports are gone: a further try needs a new dataplane
+    throw;
+  }
+  started_ = true;
+}
+
+uint32_t Dataplane::worker_count() {
+  uint32_t count = options_.workers;
+  for (const auto& p : ports_) {
+    if (p.status.queues >= count) continue;
+    count = p.status.queues;
+    notes_.push_back("only " + std::to_string(count) + " of " + std::to_string(options_.workers) +
+                     " workers started: port " + p.status.name + " has no more queues");
+  }
+  return count;
+}
+
+void Dataplane::open_queues() {
+  for (uint16_t p = 0; p < ports_.size(); p++) {
+    for (uint32_t q = 0; q < ports_[p].status.queues; q++) {
+      auto& worker = *workers_[q % workers_.size()];
+      worker.add_queue(p, ports_[p].status.role, ports_[p].port->open_queue(q, worker.pool()));
+    }
+  }
+}
+
+void Dataplane::make_reinjectors() {
+  if (!options_.reinject_link.empty()) {
+    reinject_port_ = port::open_memory_port(
+        options_.reinject_link,
+        {.name = "reinject", .queues = static_cast<uint32_t>(workers_.size())});
+    for (uint32_t i = 0; i < workers_.size(); i++) {
+      auto& pool = workers_[i]->pool();
+      workers_[i]->set_reinjector(
+          std::make_unique<QueueReinjector>(pool, reinject_port_->open_queue(i, pool)));
+    }
+    return;
+  }
+  const bool with_kernel = std::any_of(ports_.begin(), ports_.end(),
+                                       [](const auto& p) { return p.port->ifindex() != 0; });
+  if (!with_kernel) return;
+  tun_ = std::make_unique<port::Tun>("esplane%d");
+  if (!tun_->note().empty()) notes_.push_back(tun_->note());
+  for (auto& worker : workers_) worker->set_reinjector(std::make_unique<TunReinjector>(*tun_));
+}
+
+std::unique_ptr<net::NextHopSource> Dataplane::make_next_hops() {
+  std::vector<net::PortInterface> interfaces;
+  for (uint16_t i = 0; i < ports_.size(); i++) {
+    const auto& p = *ports_[i].port;
+    if (p.ifindex() == 0) continue;
+    net::PortInterface known{.port = i, .ifindex = p.ifindex(), .mtu_bytes = p.mtu_bytes()};
+    std::copy_n(p.mac(), 6, known.mac);
+    interfaces.push_back(known);
+  }
+  if (interfaces.empty()) return make_static_next_hops();
+  if (interfaces.size() != ports_.size())
+    throw std::invalid_argument("ports that the kernel knows and others (memory, pcap) in one dataplane");
+  return std::make_unique<net::KernelNextHops>(std::move(interfaces), [this](int ifindex) {
+    events_.push({.kind = Event::Kind::kAddressChanged, .ifindex = ifindex});
+  });
+}
+
+std::unique_ptr<net::NextHopSource> Dataplane::make_static_next_hops() const {
+  std::vector<net::StaticRoute> routes;
+  std::vector<net::Answer> addresses;
+  for (uint16_t i = 0; i < ports_.size(); i++) {
+    const auto& p = *ports_[i].port;
+    net::NextHop hop{.kind = net::NextHop::Kind::kForward,
+                     .port = i,
+                     .mtu_bytes = p.mtu_bytes(),
+                     .port_mtu_bytes = p.mtu_bytes()};
+    std::copy_n(kFarEndMac, 6, hop.destination_mac);
+    std::copy_n(p.mac(), 6, hop.source_mac);
+    for (const auto& network : ports_[i].known.networks) routes.push_back({network, hop});
+    for (const auto& address : ports_[i].known.addresses) {
+      const auto bits = static_cast<uint8_t>(address.size() * 8);
+      routes.push_back({{address, bits}, {.kind = net::NextHop::Kind::kLocal}});
+      net::Answer ours{.kind = net::Answer::Kind::kPortAddress,
+                       .is_v4 = address.is_v4(),
+                       .address = address};
+      ours.hop.port = i;
+      addresses.push_back(ours);
+    }
+  }
+  return std::make_unique<net::StaticNextHops>(std::move(routes), std::move(addresses));
+}
+
+void Dataplane::stop() {
+  const std::lock_guard lock(mutex_);
+  if (stopped_.exchange(true)) return;
+  tear_down();
+  forget_sas();
+}
+
+void Dataplane::tear_down() {
+  for (auto& p : ports_) {
+    // The queues' last numbers stay readable.
+    const auto index = static_cast<uint16_t>(&p - ports_.data());
+    for (const auto& worker : workers_) {
+      p.status.stats += worker->port_stats(index);
+    }
+  }
+  for (auto& worker : workers_) worker->request_stop();
+  for (auto& worker : workers_) worker->join();
+  if (hops_) hops_->stop();
+  workers_.clear();
+  hops_.reset();
+  tun_.reset();
+  reinject_port_.reset();
+  for (auto& p : ports_) p.port.reset();
+}
+
+void Dataplane::forget_sas() {
+  const std::lock_guard lock(sa_mutex_);
+  for (const uint32_t spi : installed_) detach_and_remove(spi);
+  installed_.clear();
+  epoch_.collect();  // no worker is left: this wipes their keys
+}
+
+// --- policy and SAs ------------------------------------------------------------------------
+
+void Dataplane::set_networks(std::vector<port::Prefix> local_addresses,
+                             std::vector<port::Prefix> local_protected,
+                             std::vector<port::Prefix> remote_protected) {
+  const std::lock_guard lock(networks_mutex_);
+  require_running();
+  auto fresh = std::make_unique<Networks>();
+  for (const auto& p : local_addresses) fresh->local_addresses.push_back(address_of(p));
+  for (const auto& p : local_protected)
+    fresh->local_protected.push_back({address_of(p), p.length});
+  // The stages first: what the ports take anew must meet stages that know it.
+  epoch_.retire(std::unique_ptr<const Networks>(networks_.exchange(fresh.release())));
+  selection_.set_local_addresses(local_addresses);
+  selection_.set_networks(local_protected, remote_protected);
+}
+
+void Dataplane::set_spd(const std::vector<spd::Entry>& entries) {
+  require_running();
+  spd_.set(entries);
+}
+
+uint32_t Dataplane::allocate_spi() {
+  require_running();
+  return sad_.allocate_spi();
+}
+
+void Dataplane::release_spi(uint32_t spi) { sad_.release_spi(spi); }
+
+void Dataplane::install(const sad::SaParameters& parameters, const std::string& policy) {
+  require_running();
+  const std::lock_guard lock(sa_mutex_);
+  spd_.attach(policy, sad_.install(parameters), parameters.local_selectors,
+              parameters.remote_selectors);
+  installed_.insert(parameters.inbound_spi);
+}
+
+bool Dataplane::remove(uint32_t inbound_spi) {
+  const std::lock_guard lock(sa_mutex_);
+  installed_.erase(inbound_spi);
+  return detach_and_remove(inbound_spi);
+}
+
+bool Dataplane::detach_and_remove(uint32_t inbound_spi) {
+  if (auto* outbound = sad_.outbound(inbound_spi)) spd_.detach(outbound);
+  return sad_.remove(inbound_spi);
+}
+
+std::optional<sad::PairCounters> Dataplane::counters(uint32_t inbound_spi) const {
+  return sad_.counters(inbound_spi);
+}
+
+// --- what people see -----------------------------------------------------------------------
+
+std::vector<PortStatus> Dataplane::ports() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<PortStatus> all;
+  for (uint16_t i = 0; i < ports_.size(); i++) {
+    all.push_back(ports_[i].status);
+    for (const auto& worker : workers_) {
+      all.back().stats += worker->port_stats(i);
+    }
+  }
+  return all;
+}
+
+std::vector<std::string> Dataplane::notes() const {
+  const std::lock_guard lock(mutex_);
+  auto all = notes_;
+  for (const auto& worker : workers_) {
+    if (!worker->note().empty()) all.push_back(worker->note());
+  }
+  return all;
+}
+
+}  // namespace esplane::pipeline

@@ -1,0 +1,142 @@
+// One dataplane: the frames, ports, SAD, SPD, next hops and workers of a gateway.
+//
+// Set-up (add_port, start) is by one thread; set_networks, set_spd, SAs and counters by any, at
+// any time. A registry hands the same dataplane to every thread of the process by its number.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "pipeline/core.h"
+#include "pipeline/worker.h"
+#include "port/open.h"
+
+namespace esplane::port {
+class Tun;
+}
+
+namespace esplane::pipeline {
+
+struct DataplaneOptions {
+  uint32_t workers = 1;
+  uint32_t max_child_sas = 1024;
+  uint32_t frames_per_worker = 4096;
+  uint32_t frame_bytes = 2048;
+  std::vector<int> cpus;          ///< of worker i; empty: not pinned
+  bool plain_forwarding = false;
+  std::string reinject_link;      ///< memory link in place of the TUN; empty: a TUN
+};
+
+/// What the kernel would know of a port, for those that it does not know (memory, pcap).
+struct StaticPort {
+  std::vector<net::Prefix> networks;       ///< reached through the port
+  std::vector<net::IpAddress> addresses;   ///< ours on it
+};
+
+struct PortStatus {
+  std::string name, device, mode, note;
+  port::Role role = port::Role::kLan;
+  uint32_t queues = 0;
+  port::QueueStats stats;
+};
+
+class Dataplane {
+ public:
+  static constexpr uint32_t kMostWorkers = 64;
+
+  /// @throws std::system_error where the memory cannot be had
+  explicit Dataplane(DataplaneOptions options);
+  ~Dataplane();
+  Dataplane(const Dataplane&) = delete;
+  Dataplane& operator=(const Dataplane&) = delete;
+
+  /// Makes a dataplane that other threads find by its id while anyone holds it.
+  static std::shared_ptr<Dataplane> create(DataplaneOptions options);
+  /// Null where no such dataplane is alive.
+  static std::shared_ptr<Dataplane> find(uint32_t id);
+  uint32_t id() const { return id_; }
+
+  /// Before start. @throws std::exception with what could not be had
+  PortStatus add_port(const port::PortOptions& options, StaticPort known);
+  /// Opens the queues and starts the workers: as many as the options say, but no more than the
+  /// port with the fewest queues has. @throws std::exception; then the dataplane is stopped
+  void start();
+  /// Joins all threads, detaches programs, unmaps rings, forgets all SAs. Idempotent, any thread.
+  void stop();
+  bool stopped() const { return stopped_.load(); }
+
+  void set_networks(std::vector<port::Prefix> local_addresses,
+                    std::vector<port::Prefix> local_protected,
+                    std::vector<port::Prefix> remote_protected);
+  void set_spd(const std::vector<spd::Entry>& entries);
+
+  uint32_t allocate_spi();
+  void release_spi(uint32_t spi);
+  /// Installs a pair and makes it the newest of its policy.
+  void install(const sad::SaParameters& parameters, const std::string& policy);
+  bool remove(uint32_t inbound_spi);
+  std::optional<sad::PairCounters> counters(uint32_t inbound_spi) const;
+
+  std::vector<PortStatus> ports() const;
+  /// Calls `each(counters)` for every worker.
+  template <typename Each>
+  void each_worker(Each each) const {
+    const std::lock_guard lock(mutex_);
+    for (const auto& counters : counters_) each(*counters);
+  }
+  /// What start() could not do as asked, for people.
+  std::vector<std::string> notes() const;
+  EventRing& events() { return events_; }
+
+ private:
+  struct AttachedPort {
+    PortStatus status;
+    std::unique_ptr<port::Port> port;
+    StaticPort known;
+  };
+
+  void require_running() const;
+  uint32_t worker_count();
+  std::unique_ptr<net::NextHopSource> make_next_hops();
+  std::unique_ptr<net::NextHopSource> make_static_next_hops() const;
+  void open_queues();
+  void make_reinjectors();
+  void tear_down();
+  bool detach_and_remove(uint32_t inbound_spi);
+  void forget_sas();
+
+  const DataplaneOptions options_;
+  const uint32_t id_;
+  mutable std::mutex mutex_;  ///< set-up, ports and workers; never held while a worker waits for it
+  std::atomic<bool> stopped_{false};
+  bool started_ = false;
+  std::vector<std::string> notes_;
+
+  // Later members refer to earlier ones.
+  base::Epoch epoch_;
+  sad::Sad sad_;
+  spd::Spd spd_;
+  EventRing events_;
+  std::mutex sa_mutex_;           ///< installing and removing
+  std::set<uint32_t> installed_;  ///< inbound SPIs
+  std::mutex networks_mutex_;
+  std::atomic<const Networks*> networks_;
+  port::Umem umem_;
+  port::xdp::Selection selection_;
+  port::Resources resources_;
+  Shared shared_;
+  std::vector<AttachedPort> ports_;
+  std::unique_ptr<port::Tun> tun_;
+  std::unique_ptr<port::Port> reinject_port_;
+  std::unique_ptr<net::NextHopSource> hops_;
+  std::vector<std::unique_ptr<Counters>> counters_;  ///< by worker; they outlive them
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+}  // namespace esplane::pipeline

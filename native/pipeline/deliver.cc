@@ -1,0 +1,99 @@
+// Clear text to its next hop: inner packets that ESP let in, ICMP errors of our own, and all
+// packets where the transform is switched off.
+//
+// Towards a LAN port a packet is forwarded here. Towards anywhere else it is about to leave the
+// protected side, so outbound policy decides (a hub between two tunnels encrypts it again); what
+// policy lets BYPASS, and what is for the host itself, is the kernel's.
+#include "packet/checksum.h"
+#include "pipeline/stages.h"
+
+namespace esplane::pipeline {
+
+using net::NextHop;
+using packet::Batch;
+using packet::Verdict;
+
+bool is_forwardable(const net::IpAddress& destination) {
+  const uint8_t* a = destination.bytes;
+  if (destination.is_v4()) {
+    if (a[0] == 0 || a[0] == 127 || a[0] >= 224) return false;
+    return !(a[0] == 169 && a[1] == 254);
+  }
+  if (a[0] == 0xff || (a[0] == 0xfe && (a[1] & 0xc0) == 0x80)) return false;
+  uint32_t sum = 0;
+  for (uint32_t i = 0; i < 15; i++) sum |= a[i];
+  return sum != 0 || a[15] > 1;
+}
+
+void Stages::deliver(Burst& burst) {
+  second_.batch.clear();
+  second_.port = burst.port;
+  second_.origin = burst.origin;
+  for (uint32_t i = 0; i < burst.batch.size; i++) {
+    if (!burst.pending(i) || deliver_one(burst, i)) continue;
+    const uint32_t n = second_.batch.size++;
+    second_.batch.data[n] = burst.batch.data[i];
+    second_.batch.length[n] = burst.batch.length[i];
+    second_.batch.verdict[n] = Verdict::kPending;
+    second_.headers[n] = burst.headers[i];
+    burst.gone(i);
+  }
+  core_.finish(burst);
+  if (second_.batch.size > 0) outbound(second_);
+}
+
+/// @return false if the packet would leave the protected side
+bool Stages::deliver_one(Burst& burst, uint32_t i) {
+  const auto& destination = burst.headers[i].destination;
+  if (!is_forwardable(destination)) {
+    burst.refuse(i, Verdict::kNotForwardable);
+    return true;
+  }
+  auto* entry = core_.next_hop(destination);
+  if (entry == nullptr || !entry->answered) {
+    core_.hold(burst, i, entry, Resume::kDeliver);
+    return true;
+  }
+  const bool plain = core_.shared.plain_forwarding;
+  switch (entry->hop.kind) {
+    case NextHop::Kind::kForward:
+      if (!plain && core_.shared.roles[entry->hop.port] != port::Role::kLan) return false;
+      forward_clear(burst, i, entry->hop);
+      return true;
+    case NextHop::Kind::kElsewhere:
+      if (!plain) return false;
+      [[fallthrough]];
+    case NextHop::Kind::kLocal:
+      core_.egress.reinject(burst.batch.data[i], burst.batch.length[i], burst.origin);
+      burst.gone(i);
+      return true;
+    case NextHop::Kind::kUnresolved:
+      burst.refuse(i, Verdict::kNeighbourUnresolved);
+      return true;
+    case NextHop::Kind::kNoRoute:
+      burst.refuse(i, Verdict::kNoRoute);
+  }
+  return true;
+}
+
+void Stages::forward_clear(Burst& burst, uint32_t i, const NextHop& hop) {
+  const auto& header = burst.headers[i];
+  // Errors about a decrypted packet go back through policy, into the tunnel that it came from.
+  const Resume way_back = core_.shared.plain_forwarding ? Resume::kDeliver : Resume::kOutbound;
+  if (burst.origin == Origin::kReceived && header.ttl <= 1) {
+    return core_.refuse_with_error(burst, i, Verdict::kTtlExceeded,
+                                   {.kind = net::IcmpError::Kind::kTimeExceeded}, hop.port,
+                                   way_back);
+  }
+  if (burst.batch.length[i] > hop.mtu_bytes) {
+    return core_.refuse_with_error(
+        burst, i, Verdict::kTooBig,
+        {.kind = net::IcmpError::Kind::kTooBig, .mtu_bytes = hop.mtu_bytes}, hop.port, way_back);
+  }
+  uint8_t* data = burst.batch.data[i];
+  if (burst.origin == Origin::kReceived) packet::decrement_ttl(data, header.family);
+  core_.egress.forward(data, burst.batch.length[i], hop, Egress::Content::kClear, burst.origin);
+  burst.gone(i);
+}
+
+}  // namespace esplane::pipeline

@@ -1,0 +1,60 @@
+#include "pipeline/egress.h"
+
+#include <cstring>
+
+#include "base/bytes.h"
+
+namespace esplane::pipeline {
+
+using packet::Verdict;
+
+void Egress::set_queue(uint16_t port, port::Queue* queue) {
+  if (ports_.size() <= port) ports_.resize(port + 1u);
+  if (ports_[port].queue == nullptr) ports_[port].queue = queue;
+}
+
+void Egress::forward(uint8_t* data, uint32_t length, const net::NextHop& hop, Content content,
+                     Origin origin) {
+  Stage& stage = ports_[hop.port];
+  if (stage.count == packet::Batch::kCapacity) send(stage);
+  const uint16_t ethertype = (data[0] >> 4) == 4 ? 0x0800 : 0x86dd;
+  uint8_t* frame = data - kEthernetBytes;
+  std::memcpy(frame, hop.destination_mac, 6);
+  std::memcpy(frame + 6, hop.source_mac, 6);
+  base::store_be16(frame + 12, ethertype);
+  stage.data[stage.count] = frame;
+  stage.length[stage.count] = length + kEthernetBytes;
+  stage.content[stage.count] = content;
+  stage.origin[stage.count] = origin;
+  stage.count++;
+}
+
+void Egress::reinject(uint8_t* data, uint32_t length, Origin origin) {
+  const bool taken = reinjector_ != nullptr && reinjector_->write(data, length);
+  if (taken && origin == Origin::kOurs) return pool_.put(data);
+  finish(data, taken ? Verdict::kReinjected : Verdict::kReinjectFailed);
+}
+
+void Egress::send() {
+  for (auto& stage : ports_) {
+    if (stage.count > 0) send(stage);
+  }
+}
+
+void Egress::send(Stage& stage) {
+  const uint32_t sent = stage.queue->tx(stage.data, stage.length, stage.count);
+  uint64_t received = 0, esp = 0, esp_bytes = 0;
+  for (uint32_t i = 0; i < sent; i++) {
+    received += stage.origin[i] == Origin::kReceived;
+    if (stage.content[i] != Content::kEsp) continue;
+    esp++;
+    esp_bytes += stage.length[i] - kEthernetBytes;
+  }
+  counters_.count(Verdict::kSent, received);
+  counters_.esp_out_packets.add(esp);
+  counters_.esp_out_bytes.add(esp_bytes);
+  for (uint32_t i = sent; i < stage.count; i++) finish(stage.data[i], Verdict::kTxRingFull);
+  stage.count = 0;
+}
+
+}  // namespace esplane::pipeline

@@ -1,0 +1,70 @@
+// The way out of a worker: packets are staged per port, sent in bursts, and what is refused is
+// counted and its frame given back. Order within a port is kept.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "net/next_hop.h"
+#include "packet/batch.h"
+#include "pipeline/counters.h"
+#include "pipeline/hold_queue.h"
+#include "port/port.h"
+
+namespace esplane::pipeline {
+
+/// Where packets that are the kernel's enter it.
+class Reinjector {
+ public:
+  virtual ~Reinjector() = default;
+  /// Hands over a copy of one IP packet. False: refused.
+  virtual bool write(const uint8_t* packet, uint32_t bytes) = 0;
+};
+
+class Egress {
+ public:
+  /// What is sent, for the counters.
+  enum class Content : uint8_t { kClear, kEsp };
+
+  static constexpr uint32_t kEthernetBytes = 14;
+
+  Egress(port::FramePool& pool, Counters& counters) : pool_(pool), counters_(counters) {}
+
+  /// The queue that the worker sends on by this port; of several the first.
+  void set_queue(uint16_t port, port::Queue* queue);
+  /// Null: there is nowhere to re-inject to.
+  void set_reinjector(Reinjector* reinjector) { reinjector_ = reinjector; }
+
+  /// Puts an Ethernet header before the IP packet at `data` and stages it. Takes over the frame.
+  void forward(uint8_t* data, uint32_t length, const net::NextHop& hop, Content content,
+               Origin origin);
+
+  /// Hands an IP packet to the kernel. Takes over the frame. Never called for what is PROTECT.
+  void reinject(uint8_t* data, uint32_t length, Origin origin);
+
+  /// Counts the verdict and gives the frame back.
+  void finish(uint8_t* data, packet::Verdict verdict) {
+    counters_.count(verdict);
+    pool_.put(data);
+  }
+  /// Sends what is staged. Once per burst.
+  void send();
+
+ private:
+  struct Stage {
+    port::Queue* queue = nullptr;
+    uint32_t count = 0;
+    uint8_t* data[packet::Batch::kCapacity];
+    uint32_t length[packet::Batch::kCapacity];
+    Content content[packet::Batch::kCapacity];
+    Origin origin[packet::Batch::kCapacity];
+  };
+  void send(Stage& stage);
+
+  port::FramePool& pool_;
+  Counters& counters_;
+  std::vector<Stage> ports_;
+  Reinjector* reinjector_ = nullptr;
+};
+
+}  // namespace esplane::pipeline

@@ -1,0 +1,146 @@
+// Inbound processing (RFC 4301 §5.2).
+//
+//  1. where the ESP header is, in IP or in UDP; NAT keepalives end here
+//  2. the SA by its SPI; whether it is encapsulated as the SA says (RFC 3948)
+//  3. clear text: only what the inbound SPD lets pass, or what concerns no tunnel, goes to the
+//     kernel
+//  4. ESP, one call for the burst
+//  5. the inner packets to their next hops (deliver.cc)
+#include "base/bytes.h"
+#include "esp/inbound.h"
+#include "esp/locate.h"
+#include "pipeline/stages.h"
+
+namespace esplane::pipeline {
+
+using packet::Batch;
+using packet::Verdict;
+
+namespace {
+
+/// A fragment that certainly is one of ESP. Later fragments of UDP cannot be told apart: the
+/// kernel gets them, and drops what it cannot put together.
+bool is_esp_fragment(const uint8_t* data, const packet::IpHeader& header) {
+  if (header.protocol == packet::kEsp) return true;
+  if (header.protocol != packet::kUdp || !header.has_ports) return false;
+  const uint32_t payload = header.header_bytes + packet::kUdpHeaderBytes;
+  return header.destination_port == esp::kNatTraversalPort && header.total_bytes >= payload + 4 &&
+         base::load_be32(data + payload) != 0;
+}
+
+}  // namespace
+
+void Stages::inbound_from_port(Burst& burst) {
+  uint16_t esp_offset[Batch::kCapacity];
+  core_.read_headers(burst);
+  find_sas(burst, esp_offset);
+  open(burst, esp_offset);
+  deliver(burst);
+}
+
+void Stages::find_sas(Burst& burst, uint16_t* esp_offset) {
+  auto& batch = burst.batch;
+  for (uint32_t i = 0; i < batch.size; i++) {
+    batch.inbound[i] = nullptr;
+    if (!burst.pending(i)) continue;
+    const auto& header = burst.headers[i];
+    const auto at = esp::locate(batch.data[i], header);
+    if (at.content == esp::Content::kEsp) {
+      if (auto* sa = core_.shared.sad.find(at.spi)) {
+        batch.inbound[i] = sa;
+        esp_offset[i] = at.offset;
+        if (sa->udp_encapsulation == at.in_udp) continue;
+        sa->count_refused(Verdict::kWrongEncapsulation);
+        burst.refuse(i, Verdict::kWrongEncapsulation);
+        continue;
+      }
+    }
+    if (!core_.networks->is_local(header.destination)) {
+      accept_clear(burst, i);  // another host's ESP is clear text to us
+      continue;
+    }
+    switch (at.content) {
+      case esp::Content::kEsp:
+        raise_unknown_spi(at.spi, header.source);
+        burst.refuse(i, Verdict::kUnknownSpi);
+        break;
+      case esp::Content::kKeepalive:
+        burst.refuse(i, Verdict::kNatKeepalive);
+        break;
+      case esp::Content::kTooShort:
+        burst.refuse(i, Verdict::kEspTooShort);
+        break;
+      case esp::Content::kFragment:
+        if (is_esp_fragment(batch.data[i], header)) {
+          burst.refuse(i, Verdict::kEspFragment);
+          break;
+        }
+        [[fallthrough]];
+      case esp::Content::kIke:
+      case esp::Content::kOther:
+        accept_clear(burst, i);
+    }
+  }
+}
+
+/// RFC 4301 §5.2, step 4: what arrives in clear although it should have been protected is dropped.
+void Stages::accept_clear(Burst& burst, uint32_t i) {
+  const auto& header = burst.headers[i];
+  switch (core_.shared.spd.lookup_inbound_clear(header)) {
+    case spd::ClearLookup::kDiscard:
+      return burst.refuse(i, Verdict::kPolicyDiscard);
+    case spd::ClearLookup::kProtected:
+      return burst.refuse(i, Verdict::kClearTextInbound);
+    case spd::ClearLookup::kNoMatch:
+      if (core_.networks->is_protected(header.destination))
+        return burst.refuse(i, Verdict::kClearTextInbound);
+      break;
+    case spd::ClearLookup::kBypass:
+      break;
+  }
+  core_.egress.reinject(burst.batch.data[i], burst.batch.length[i], burst.origin);
+  burst.gone(i);
+}
+
+void Stages::open(Burst& burst, const uint16_t* esp_offset) {
+  auto& batch = burst.batch;
+  packet::IpHeader inner[Batch::kCapacity];
+  sad::InboundSa* sas[Batch::kCapacity];
+  uint32_t outer_bytes[Batch::kCapacity];
+  for (uint32_t i = 0; i < batch.size; i++) {
+    sas[i] = burst.pending(i) ? batch.inbound[i] : nullptr;
+    outer_bytes[i] = batch.length[i];
+  }
+  esp::inbound(batch, esp_offset, inner);
+
+  uint64_t packets = 0, bytes = 0;
+  for (uint32_t i = 0; i < batch.size; i++) {
+    if (sas[i] == nullptr) continue;
+    if (!burst.pending(i) && batch.verdict[i] != Verdict::kDummyPacket) continue;
+    packets++;
+    bytes += outer_bytes[i];
+    if (sas[i]->udp_encapsulation) watch_nat_mapping(burst, i, *sas[i]);
+    burst.headers[i] = inner[i];
+  }
+  core_.counters.esp_in_packets.add(packets);
+  core_.counters.esp_in_bytes.add(bytes);
+}
+
+/// An authentic packet from elsewhere: a NAT on the way changed its mapping (RFC 7296 §2.23). The
+/// control plane decides what follows from it.
+void Stages::watch_nat_mapping(const Burst& burst, uint32_t i, const sad::InboundSa& sa) {
+  const auto& outer = burst.headers[i];
+  if (outer.source_port == sa.remote_port && outer.source == sa.remote) return;
+  if (!core_.nat_limit.pass(sa.spi, core_.now_ms)) return;
+  core_.shared.events.push({.kind = Event::Kind::kNatMappingChanged,
+                            .port = outer.source_port,
+                            .spi = sa.spi,
+                            .address = outer.source});
+}
+
+void Stages::raise_unknown_spi(uint32_t spi, const net::IpAddress& source) {
+  if (!core_.unknown_spi_limit.take(core_.now_ms)) return;
+  core_.shared.events.push({.kind = Event::Kind::kUnknownSpi, .spi = spi, .address = source});
+}
+
+}  // namespace esplane::pipeline

@@ -1,0 +1,140 @@
+// Outbound processing (RFC 4301 §5.1).
+//
+//  1. policy: the SPD says DISCARD, BYPASS (the kernel forwards it) or PROTECT with an SA
+//  2. the path: next hop of the SA's peer; what has none yet waits, in clear
+//  3. size against the path MTU (RFC 4301 §8.2) and TTL, with ICMP errors to the sender
+//  4. L4 checksum that a local stack left to the hardware; TTL
+//  5. ESP, one call for the burst
+//  6. out of the path's port
+#include <cstring>
+
+#include "esp/outbound.h"
+#include "packet/checksum.h"
+#include "pipeline/stages.h"
+
+namespace esplane::pipeline {
+
+using net::NextHop;
+using packet::Batch;
+using packet::Verdict;
+
+namespace {
+
+net::IpAddress peer_of(const sad::OutboundSa& sa) {
+  return sa.outer_ip_bytes == packet::kIpv4HeaderBytes
+             ? net::IpAddress::v4(sa.outer + packet::kIpv4Destination)
+             : net::IpAddress::v6(sa.outer + packet::kIpv6Destination);
+}
+
+}  // namespace
+
+void Stages::outbound_from_port(Burst& burst) {
+  core_.read_headers(burst);
+  for (uint32_t i = 0; i < burst.batch.size; i++) {
+    if (burst.pending(i) && !is_forwardable(burst.headers[i].destination))
+      burst.refuse(i, Verdict::kNotForwardable);
+  }
+  outbound(burst);
+}
+
+void Stages::outbound(Burst& burst) {
+  NextHop path[Batch::kCapacity];
+  sad::OutboundSa* sas[Batch::kCapacity];
+  apply_policy(burst);
+  find_paths(burst, path);
+  check_size_and_ttl(burst, path);
+  for (uint32_t i = 0; i < burst.batch.size; i++) {
+    sas[i] = burst.batch.outbound[i];
+    if (!burst.pending(i)) continue;
+    packet::complete_checksum(burst.batch.data[i], burst.headers[i]);
+    if (burst.origin == Origin::kReceived)
+      packet::decrement_ttl(burst.batch.data[i], burst.headers[i].family);
+  }
+  esp::outbound(burst.batch);
+  send_sealed(burst, path, sas);
+  core_.finish(burst);
+}
+
+void Stages::apply_policy(Burst& burst) {
+  for (uint32_t i = 0; i < burst.batch.size; i++) {
+    burst.batch.outbound[i] = nullptr;
+    if (!burst.pending(i)) continue;
+    const auto found = core_.shared.spd.lookup_outbound(burst.headers[i]);
+    if (found.verdict != Verdict::kPending) {
+      if (found.verdict == Verdict::kNoSa) raise_acquire(*found.policy);
+      burst.refuse(i, found.verdict);
+    } else if (found.action == spd::Action::kProtect) {
+      burst.batch.outbound[i] = found.sa;
+    } else {
+      core_.egress.reinject(burst.batch.data[i], burst.batch.length[i], burst.origin);
+      burst.gone(i);
+    }
+  }
+}
+
+void Stages::find_paths(Burst& burst, NextHop* path) {
+  const sad::OutboundSa* last = nullptr;
+  net::IpAddress peer;
+  for (uint32_t i = 0; i < burst.batch.size; i++) {
+    if (!burst.pending(i)) continue;
+    const auto* sa = burst.batch.outbound[i];
+    if (sa != last) peer = peer_of(*sa);
+    last = sa;
+    auto* entry = core_.next_hop(peer);
+    if (entry == nullptr || !entry->answered) {
+      core_.hold(burst, i, entry, Resume::kOutbound);
+    } else if (entry->hop.kind == NextHop::Kind::kForward) {
+      path[i] = entry->hop;
+    } else {
+      const bool silent = entry->hop.kind == NextHop::Kind::kUnresolved;
+      burst.refuse(i, silent ? Verdict::kNeighbourUnresolved : Verdict::kNoRoute);
+    }
+  }
+}
+
+void Stages::check_size_and_ttl(Burst& burst, const NextHop* path) {
+  for (uint32_t i = 0; i < burst.batch.size; i++) {
+    if (!burst.pending(i)) continue;
+    const auto& header = burst.headers[i];
+    const auto& sa = *burst.batch.outbound[i];
+    if (header.ttl <= 1 && burst.origin == Origin::kReceived) {
+      core_.refuse_with_error(burst, i, Verdict::kTtlExceeded,
+                              {.kind = net::IcmpError::Kind::kTimeExceeded}, burst.port,
+                              Resume::kDeliver);
+      continue;
+    }
+    const uint32_t outer = esp::sealed_bytes(sa, burst.batch.length[i]);
+    // An IPv4 packet without DF may become an outer one that routers fragment; what the port
+    // itself cannot send is refused for every packet (fragmenting is not there yet).
+    const bool may_fragment = header.family == packet::Family::kV4 && !header.dont_fragment;
+    const uint32_t most = may_fragment ? path[i].port_mtu_bytes : path[i].mtu_bytes;
+    if (outer <= most) continue;
+    core_.refuse_with_error(burst, i, Verdict::kTooBig,
+                            {.kind = net::IcmpError::Kind::kTooBig,
+                             .mtu_bytes = esp::largest_inner_bytes(sa, path[i].mtu_bytes)},
+                            burst.port, Resume::kDeliver);
+  }
+}
+
+void Stages::send_sealed(Burst& burst, const NextHop* path, sad::OutboundSa* const* sas) {
+  const sad::OutboundSa* last = nullptr;
+  for (uint32_t i = 0; i < burst.batch.size; i++) {
+    if (!burst.pending(i)) continue;
+    core_.egress.forward(burst.batch.data[i], burst.batch.length[i], path[i],
+                         Egress::Content::kEsp, burst.origin);
+    burst.gone(i);
+    if (sas[i] == last) continue;
+    last = sas[i];
+    if (last->near_end() && core_.near_end_limit.pass(last->inbound_spi, core_.now_ms))
+      core_.shared.events.push({.kind = Event::Kind::kSequenceNearEnd, .spi = last->inbound_spi});
+  }
+}
+
+void Stages::raise_acquire(const spd::Policy& policy) {
+  if (!core_.acquire_limit.pass(reinterpret_cast<uintptr_t>(&policy), core_.now_ms)) return;
+  Event event{.kind = Event::Kind::kAcquire};
+  std::strncpy(event.policy, policy.name().c_str(), sizeof event.policy - 1);
+  core_.shared.events.push(event);
+}
+
+}  // namespace esplane::pipeline

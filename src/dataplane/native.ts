@@ -1,0 +1,130 @@
+/**
+ * The dataplane over the native addon (native/pipeline/dataplane.h).
+ *
+ * `create` makes one; other threads of the process `attach` to it by its id. Whoever made it stops
+ * it: by `stop`, when its thread ends, or when the process exits.
+ */
+import {
+  type ChildSa,
+  type ChildSaCounters,
+  type EspSpi,
+  type Sad,
+  SadFullError,
+} from '../sad/sad.js';
+import { addon, type NativeDataplane as Native } from './addon.js';
+import type {
+  Dataplane,
+  DataplaneEvent,
+  DataplaneOptions,
+  DataplaneStatistics,
+  Networks,
+  PortOptions,
+  PortStatus,
+  SpdEntry,
+} from './dataplane.js';
+
+/** A dataplane, which is also the Sad that IKE installs its Child SAs into. */
+export class NativeDataplane implements Dataplane, Sad {
+  readonly #native: Native;
+  /** Native clean-up hooks do not run on process.exit. */
+  readonly #atExit = () => this.stop();
+
+  private constructor(native: Native) {
+    this.#native = native;
+  }
+
+  /** Makes a dataplane: its memory, without ports or threads. Throws a TypeError naming a field. */
+  static create(options: DataplaneOptions): NativeDataplane {
+    const made = new NativeDataplane(new addon.Dataplane(options));
+    process.once('exit', made.#atExit);
+    return made;
+  }
+
+  /** The dataplane that another thread of this process made. Throws where it is gone. */
+  static attach(id: number): NativeDataplane {
+    return new NativeDataplane(new addon.Dataplane(id));
+  }
+
+  get id(): number {
+    return this.#native.id;
+  }
+
+  addPort(options: PortOptions): PortStatus {
+    return this.#native.addPort(options);
+  }
+
+  setNetworks(networks: Networks): void {
+    this.#native.setNetworks(networks);
+  }
+
+  setSpd(entries: readonly SpdEntry[]): void {
+    this.#native.setSpd(entries);
+  }
+
+  /** One listener a dataplane; a second replaces the first. It alone keeps no process alive. */
+  onEvent(listener: (event: DataplaneEvent) => void): void {
+    this.#native.onEvent(listener);
+  }
+
+  start(): void {
+    this.#native.start();
+  }
+
+  stop(): void {
+    process.off('exit', this.#atExit);
+    this.#native.stop();
+  }
+
+  allocateSpi(): EspSpi {
+    try {
+      return this.#native.allocateSpi() as EspSpi;
+    } catch (error) {
+      throw asSadFull(error);
+    }
+  }
+
+  releaseSpi(spi: EspSpi): void {
+    this.#native.releaseSpi(spi);
+  }
+
+  /**
+   * Installs both SAs and makes the outbound one the newest of its policy. The key bytes are
+   * copied into native key schedules, which are wiped on removal; the caller wipes its own.
+   */
+  install(sa: ChildSa): void {
+    this.#native.install({
+      ...sa,
+      inboundKey: sa.inboundKey.bytes,
+      outboundKey: sa.outboundKey.bytes,
+    });
+  }
+
+  remove(inboundSpi: EspSpi): void {
+    this.#native.remove(inboundSpi);
+  }
+
+  counters(inboundSpi: EspSpi): ChildSaCounters | undefined {
+    return this.#native.counters(inboundSpi);
+  }
+
+  ports(): readonly PortStatus[] {
+    return this.#native.ports();
+  }
+
+  notes(): readonly string[] {
+    return this.#native.notes();
+  }
+
+  statistics(): DataplaneStatistics {
+    return this.#native.statistics();
+  }
+
+  kernels(): { readonly inUse: string; readonly available: readonly string[] } {
+    return addon.gcmKernels();
+  }
+}
+
+function asSadFull(error: unknown): unknown {
+  const isFull = error instanceof Error && (error as { code?: unknown }).code === 'SAD_FULL';
+  return isFull ? new SadFullError(error.message, { cause: error }) : error;
+}
