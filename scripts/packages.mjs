@@ -1,13 +1,19 @@
 // Debian packages: what each part needs, how to see that it is there, and their installation.
 import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { CommandError, run } from './run.mjs';
 
 const plugin = (name) => `/usr/lib/ipsec/plugins/libstrongswan-${name}.so`;
 
-// package: a command or a file which shows that it is there, whichever way it came.
+/** Where Node's headers may be: the running Node's own, or Debian's. */
+export const headerFolders = [join(dirname(process.execPath), '..'), '/usr'].map((prefix) =>
+  join(prefix, 'include/node'),
+);
+
+// package: a command or files, one of which shows that it is there, whichever way it came.
 const parts = {
   build: { 'g++': 'g++', make: 'make', python3: 'python3' },
+  headers: { 'libnode-dev': headerFolders.map((folder) => join(folder, 'node_api.h')) },
   lab: {
     iproute2: 'ip',
     'iputils-ping': 'ping',
@@ -37,6 +43,7 @@ const parts = {
 const searchPath = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`.split(delimiter);
 
 function isThere(probe) {
+  if (Array.isArray(probe)) return probe.some(isThere);
   if (probe.startsWith('/')) return existsSync(probe);
   return searchPath.some((folder) => isExecutable(join(folder, probe)));
 }

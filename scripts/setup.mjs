@@ -2,8 +2,14 @@
 // Every step is skipped where nothing changed, so that a second run starts at once.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { canInstall, installCommand, installPackages, missingPackages } from './packages.mjs';
+import { join } from 'node:path';
+import {
+  canInstall,
+  headerFolders,
+  installCommand,
+  installPackages,
+  missingPackages,
+} from './packages.mjs';
 import { CommandError, isMain, main, root, run, secondsSince, timed } from './run.mjs';
 
 const at = (...path) => join(root, ...path);
@@ -14,7 +20,7 @@ export async function setUp() {
   const started = performance.now();
   checkNode();
   const done = [
-    await debianPackages('build', 'lab'),
+    await debianPackages('build', 'headers', 'lab'),
     await npmPackages(),
     await addon(),
     await javaScript(),
@@ -82,7 +88,7 @@ export async function addon() {
   if (had === wanted && existsSync(at('build/Release/esplane.node'))) return false;
   const verb = had.startsWith(frame) && existsSync(at('build/Makefile')) ? 'build' : 'rebuild';
   const command = [process.execPath, at('node_modules/node-gyp/bin/node-gyp.js'), verb];
-  const hint = 'g++ 12 or newer, make and python3 are needed';
+  const hint = 'g++ 12 or newer, make, python3 and the headers of Node are needed';
   await timed(`the addon (node-gyp ${verb})`, () =>
     run([...command, '-j', 'max', ...headers()], { hint }),
   );
@@ -90,11 +96,10 @@ export async function addon() {
   return true;
 }
 
-/** The running Node's own headers where it has them, else those that node-gyp fetches. */
+/** The running Node's own headers where it has them, else Debian's, else those node-gyp fetches. */
 function headers() {
-  const prefixes = [join(dirname(process.execPath), '..'), '/usr'];
-  const prefix = prefixes.find((path) => existsSync(join(path, 'include/node/node_api.h')));
-  return prefix === undefined ? [] : [`--nodedir=${prefix}`];
+  const folder = headerFolders.find((path) => existsSync(join(path, 'node_api.h')));
+  return folder === undefined ? [] : [`--nodedir=${join(folder, '../..')}`];
 }
 
 /** Compiles src/ to dist/ where a source changed. */

@@ -147,7 +147,7 @@ function flowRates(sa: ChildSaStatus, before: ChildSaStatus | undefined, seconds
 
 function flowLine({ name, sa, before, received, seconds }: Direction): string {
   const { packets, bitsPerSecond } = flowRates(sa, before, seconds);
-  const algorithm = `${sa.proposal}${sa.esn ? ', ESN' : ''}${sa.udpEncapsulation ? ', UDP' : ''}`;
+  const algorithm = `${sa.proposal}${sa.udpEncapsulation ? ' in UDP' : ''}`;
   return [
     `${name}  ${sa.outboundSpi}  ${algorithm.padEnd(18)}`,
     `${whole(packets).padStart(9)}${bits(bitsPerSecond).padStart(12)}`,

@@ -7,7 +7,7 @@ function childSa(inboundSpi: string, outboundSpi: string, out: number, inward: n
     name: 'net',
     inboundSpi,
     outboundSpi,
-    proposal: 'AES_GCM_16_128',
+    proposal: 'AES_GCM_16_128/ESN',
     mode: 'tunnel',
     udpEncapsulation: false,
     esn: true,
@@ -84,9 +84,9 @@ describe('the lab on the screen', () => {
     const [aToB, bToA] = draw(view()).filter((line) => /^[ab] -> [ab] /.test(line));
     // 4,000 packets of 1,000 bytes in two seconds.
     expect(aToB).toMatch(
-      /^a -> b {2}0000b001 {2}AES_GCM_16_128, ESN +2,000 +16.0 Mbit\/s +5,000 +4,990$/,
+      /^a -> b {2}0000b001 {2}AES_GCM_16_128\/ESN +2,000 +16.0 Mbit\/s +5,000 +4,990$/,
     );
-    expect(bToA).toMatch(/^b -> a {2}0000a001 {2}AES_GCM_16_128, ESN +0 +0 bit\/s +80 +70$/);
+    expect(bToA).toMatch(/^b -> a {2}0000a001 {2}AES_GCM_16_128\/ESN +0 +0 bit\/s +80 +70$/);
   });
 
   it('shows ping, bulk traffic, the wire and the drops by name', () => {
