@@ -1,15 +1,93 @@
-/** `esplane run`: the daemon, in the foreground. */
-import type { Command } from 'commander';
+/**
+ * `esplane run`: the daemon, in the foreground, until SIGTERM or SIGINT. A second signal ends it
+ * at once; so does an error that nobody expected, after the dataplane has let go of the ports.
+ */
+import { type Command, Option } from 'commander';
+import { loadConfig } from '../config/load.js';
+import { ConfigError } from '../config/problem.js';
+import { disableCoreDumps } from '../dataplane/process.js';
+import { createLog, type Log } from '../log.js';
+import { type Gateway, hostParts, runGateway } from '../main.js';
 import { EXIT_CODES, ExitError } from './exit.js';
 
+interface RunOptions {
+  readonly config: string;
+  readonly logFormat: 'text' | 'json';
+  readonly json?: boolean;
+}
+
 export function addRun(program: Command): void {
+  const format = new Option('--log-format <format>', 'how the log is written to standard error');
   program
     .command('run')
     .description('run the gateway until SIGTERM or SIGINT')
     .option('-c, --config <file>', 'configuration file', 'gateway.toml')
-    .option('--log-format <format>', 'text or json', 'text')
+    .addOption(format.choices(['text', 'json']).default('text'))
     .option('--json', 'the same as --log-format json')
-    .action(() => {
-      throw new ExitError(EXIT_CODES.failed, 'the daemon is not wired yet');
-    });
+    .action(run);
+}
+
+async function run(options: RunOptions): Promise<void> {
+  disableCoreDumps();
+  const config = loadOrExplain(options.config);
+  const format = options.json === true ? 'json' : options.logFormat;
+  const log = createLog({ level: config.logLevel, format });
+  const signals = listenForSignals();
+  const gateway = await runGateway(config, hostParts(config, log));
+  exitOnError(gateway, log);
+  const signal = await signals.first;
+  log.info(`${signal}: stopping`);
+  signals.onSecond(() => {
+    gateway.abort();
+    process.exit(EXIT_CODES.failed);
+  });
+  await gateway.stop();
+  log.info('stopped');
+  process.exit(EXIT_CODES.ok);
+}
+
+function loadOrExplain(path: string) {
+  try {
+    return loadConfig(path);
+  } catch (error) {
+    if (error instanceof ConfigError) throw new ExitError(EXIT_CODES.config, `\n${error.message}`);
+    throw error;
+  }
+}
+
+/** Signals count from the beginning: one during the start stops the gateway once it has started. */
+function listenForSignals(): {
+  readonly first: Promise<string>;
+  onSecond(action: () => void): void;
+} {
+  let count = 0;
+  let second = () => process.exit(EXIT_CODES.failed);
+  const first = new Promise<string>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => {
+        count++;
+        if (count === 1) resolve(signal);
+        else second();
+      });
+    }
+  });
+  return {
+    first,
+    onSecond(action) {
+      second = action as () => never;
+      if (count > 1) action();
+    },
+  };
+}
+
+/** Clean-up hooks of the addon do not run on an uncaught error, so the dataplane is stopped here. */
+function exitOnError(gateway: Gateway, log: Log): void {
+  const die = (error: unknown) => {
+    const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    log.error(`a bug, please report it: ${reason}`);
+    gateway.abort();
+    process.exit(EXIT_CODES.failed);
+  };
+  process.on('uncaughtException', die);
+  process.on('unhandledRejection', die);
 }

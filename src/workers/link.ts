@@ -1,5 +1,6 @@
 /** The main thread's end of an IKE worker: in a thread of its own, or in this one. */
 import { Worker } from 'node:worker_threads';
+import type { IkeOptions } from '../ike/options.js';
 import { monotonicNow } from '../net/clock.js';
 import type { Sad } from '../sad/sad.js';
 import { IkeShard } from './ike-shard.js';
@@ -27,6 +28,7 @@ export interface IkeWorkerData {
   readonly shard: number;
   readonly shards: number;
   readonly dataplaneId: number;
+  readonly ikeOptions: Partial<IkeOptions>;
   /** One counter of handled messages. */
   readonly handled: Int32Array;
 }
@@ -35,10 +37,10 @@ export interface IkeWorkerData {
 const CLOSE_MS = 1_000;
 
 /** Workers in threads, which reach the dataplane through an addon instance of their own. */
-export function threadLinks(dataplaneId: number): OpenLink {
+export function threadLinks(dataplaneId: number, ikeOptions: Partial<IkeOptions>): OpenLink {
   return (shard, shards, handlers) => {
     const handled = new Int32Array(new SharedArrayBuffer(4));
-    const workerData: IkeWorkerData = { shard, shards, dataplaneId, handled };
+    const workerData: IkeWorkerData = { shard, shards, dataplaneId, ikeOptions, handled };
     const worker = new Worker(threadScript('ike-worker'), { workerData, name: `ike-${shard}` });
     let posted = 0;
     let closing = false;

@@ -1,0 +1,321 @@
+/**
+ * The wiring of a gateway, from top to bottom: guard, dataplane, IKE workers, UDP, API. What is
+ * wired is handed in as `GatewayParts`: `hostParts` for a daemon, others for gateways over
+ * memory ports in one process.
+ */
+import { availableParallelism, networkInterfaces } from 'node:os';
+import { composeStatus } from './api/compose-status.js';
+import {
+  type Control,
+  type DownResult,
+  UnknownConnectionError,
+  type UpResult,
+} from './api/routes.js';
+import { type ApiServer, serveApi } from './api/server.js';
+import type { Status } from './api/status.js';
+import { type GatewayConfig, tunName } from './config/gateway-config.js';
+import { hintsForHost } from './config/host-hints.js';
+import type {
+  Dataplane,
+  DataplaneEvent,
+  DataplaneOptions,
+  SpdEntry,
+} from './dataplane/dataplane.js';
+import { NativeDataplane } from './dataplane/native.js';
+import { peerCredentials } from './dataplane/process.js';
+import type { IkeOptions } from './ike/options.js';
+import type { Log } from './log.js';
+import { monotonicNow } from './net/clock.js';
+import { type Guard, nftGuard, noGuard } from './net/guard.js';
+import { selectorPrefixes } from './net/prefixes.js';
+import type { Transport } from './net/transport.js';
+import { UdpTransport } from './net/udp.js';
+import { IkeWorkers } from './workers/ike-workers.js';
+import { type OpenLink, threadLinks } from './workers/link.js';
+import { type JobRunner, openPool } from './workers/pool.js';
+
+/** What differs between a daemon on a host and a gateway in a test. */
+export interface GatewayParts {
+  readonly log: Log;
+  readonly guard: Guard;
+  readonly createDataplane: (options: DataplaneOptions) => Dataplane;
+  readonly transport: Transport;
+  readonly openLink: (dataplane: Dataplane) => OpenLink;
+  readonly jobs: JobRunner;
+  /** All addresses of this host. */
+  readonly localAddresses: () => readonly string[];
+  readonly serveApi: (control: Control) => Promise<ApiServer | undefined>;
+}
+
+export interface Gateway extends Control {
+  /** Deletes the SAs, gives everything back. The guard stays unless the configuration opens it. */
+  stop(): Promise<void>;
+  /** Stops the dataplane at once, for a process that is about to end. The guard stays. */
+  abort(): void;
+}
+
+/** Longest that `stop` waits for the peers' answers to our Deletes. */
+const FAREWELL_MS = 2_000;
+const ADDRESS_POLL_MS = 2_000;
+
+/** Starts a gateway; where a part cannot be had, gives back what was taken and rejects. */
+export async function runGateway(config: GatewayConfig, parts: GatewayParts): Promise<Gateway> {
+  const { log, guard, transport, jobs } = parts;
+  const undo: (() => void | Promise<void>)[] = [];
+  const release = async () => {
+    for (const action of undo.splice(0).reverse()) await action();
+  };
+  try {
+    // First of all: from here on, and whatever happens, nothing protected leaves in clear.
+    guard.install();
+    log.info('what is protected is dropped unless a tunnel takes it (the guard is installed)');
+    undo.push(
+      () => wipeKeys(config),
+      () => openGuard(config, guard, log),
+    );
+
+    const dataplane = parts.createDataplane(dataplaneOptions(config));
+    undo.push(() => dataplane.stop());
+    for (const port of config.ports) dataplane.addPort(port);
+    dataplane.setSpd(config.spd);
+    const followAddresses = addressFollower(config, dataplane, transport, parts.localAddresses);
+    followAddresses();
+    dataplane.start();
+    logDataplane(dataplane, log);
+
+    undo.push(
+      () => jobs.close(),
+      () => transport.close(),
+    );
+    const workers = new IkeWorkers({
+      shards: config.ikeWorkers === 'auto' ? defaultIkeWorkers() : config.ikeWorkers,
+      connections: config.connections,
+      openLink: parts.openLink(dataplane),
+      transport,
+      jobs,
+      sad: dataplane,
+      halfOpenPerAddress: config.halfOpenPerAddress,
+      now: monotonicNow,
+      log,
+    });
+    undo.push(() => workers.stop(FAREWELL_MS));
+    dataplane.onEvent((event) => handleEvent(event, workers, followAddresses, log));
+    const poll = setInterval(followAddresses, ADDRESS_POLL_MS);
+    undo.push(() => clearInterval(poll));
+    await transport.open([...new Set(config.connections.map(({ local }) => local.address))]);
+
+    const control = makeControl(config, dataplane, workers, transport);
+    const api = await parts.serveApi(control);
+    undo.push(() => api?.close());
+    workers.keeper.start();
+    log.info(`gateway ${config.name} runs`);
+    return {
+      ...control,
+      async stop() {
+        await release();
+        openGuard(config, guard, log);
+      },
+      abort: () => dataplane.stop(),
+    };
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+/** The parts of a daemon on this host. */
+export function hostParts(config: GatewayConfig, log: Log): GatewayParts {
+  for (const hint of hintsForHost(config)) log.warn(hint);
+  const { name, spd } = config;
+  return {
+    log,
+    guard: nftGuard({ name, spd, tun: tunName(name) }),
+    createDataplane: (options) => NativeDataplane.create({ ...options, tunName: tunName(name) }),
+    transport: new UdpTransport({
+      onAddress: (address, present) => {
+        if (present) log.info(`listening on ${address}, ports 500 and 4500`);
+        else log.warn(`${address} is not on this host (yet): IKE waits for it`);
+      },
+    }),
+    openLink: (dataplane) => threadLinks(dataplane.id, ikeOptions(config)),
+    jobs: openPool(defaultIkeWorkers()),
+    localAddresses: hostAddresses,
+    serveApi: (control) =>
+      serveApi({ socketPath: config.apiSocket, group: config.apiGroup, control, peerCredentials }),
+  };
+}
+
+/** What a gateway over memory ports has in place of a host. */
+export interface MemorySurroundings {
+  readonly log: Log;
+  /** A `transport()` of a MemoryNetwork. */
+  readonly transport: Transport;
+  /** All addresses of the gateway. */
+  readonly localAddresses: readonly string[];
+  /** Memory link that packets for the gateway's own kernel go to. */
+  readonly reinjectLink: string;
+  /** Where the IKE shards run, such as `inlineLinks`; default: in threads, as in a daemon. */
+  readonly openLink?: GatewayParts['openLink'];
+}
+
+/** The parts of a gateway over memory ports: no privilege, no kernel, no API socket, no guard. */
+export function memoryParts(surroundings: MemorySurroundings): GatewayParts {
+  const { log, transport, localAddresses, reinjectLink } = surroundings;
+  return {
+    log,
+    guard: noGuard,
+    createDataplane: (options) => NativeDataplane.create({ ...options, reinjectLink }),
+    transport,
+    openLink: surroundings.openLink ?? ((dataplane) => threadLinks(dataplane.id, {})),
+    jobs: openPool(1),
+    localAddresses: () => localAddresses,
+    serveApi: async () => undefined,
+  };
+}
+
+function logDataplane(dataplane: Dataplane, log: Log): void {
+  for (const { role, device, mode, note, queues } of dataplane.ports()) {
+    const reason = note === '' ? '' : ` (${note})`;
+    log.info(`port ${device} (${role}): ${mode}${reason}, ${queues} queue(s)`);
+  }
+  for (const note of dataplane.notes()) log.warn(note);
+  const workers = dataplane.statistics().workers.length;
+  log.info(`${workers} dataplane worker(s), AES-GCM on ${dataplane.kernels().inUse}`);
+}
+
+function dataplaneOptions(config: GatewayConfig): DataplaneOptions {
+  const { workers, maxChildSas, framesPerWorker, frameBytes, cpus, plainForwarding } = config;
+  return {
+    workers: workers === 'auto' ? Math.min(availableParallelism(), 64) : workers,
+    maxChildSas,
+    framesPerWorker,
+    frameBytes,
+    ...(cpus === undefined ? {} : { cpus }),
+    plainForwarding,
+  };
+}
+
+/** The limit holds across workers, so that no single one needs a lower limit of its own. */
+function ikeOptions({ halfOpenPerAddress }: GatewayConfig): Partial<IkeOptions> {
+  return { maxHalfOpenPerAddress: halfOpenPerAddress };
+}
+
+function defaultIkeWorkers(): number {
+  return Math.max(1, Math.min(4, Math.floor(availableParallelism() / 2)));
+}
+
+function hostAddresses(): string[] {
+  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return all.map(({ address }) => address);
+}
+
+/** Tells the dataplane what to take and the transport to look again, when addresses change. */
+function addressFollower(
+  { spd }: GatewayConfig,
+  dataplane: Dataplane,
+  transport: Transport,
+  localAddresses: () => readonly string[],
+): () => void {
+  const prefixes = (key: 'localSelectors' | 'remoteSelectors') => {
+    const selectors = spd.filter(isProtect).flatMap((entry) => entry[key]);
+    return [...new Set(selectors.flatMap(selectorPrefixes))];
+  };
+  const localProtected = prefixes('localSelectors');
+  const remoteProtected = prefixes('remoteSelectors');
+  let before: string | undefined;
+  return () => {
+    const addresses = [...new Set(localAddresses())].sort();
+    const now = addresses.join(' ');
+    if (now === before) return;
+    before = now;
+    dataplane.setNetworks({ localAddresses: addresses, localProtected, remoteProtected });
+    transport.refresh();
+  };
+}
+
+function isProtect({ action }: SpdEntry): boolean {
+  return action === 'protect';
+}
+
+function handleEvent(
+  event: DataplaneEvent,
+  workers: IkeWorkers,
+  followAddresses: () => void,
+  log: Log,
+): void {
+  switch (event.type) {
+    case 'acquire':
+      workers.keeper.acquire(event.policy);
+      break;
+    case 'address-changed':
+      followAddresses();
+      break;
+    case 'unknown-spi':
+      log.debug(`ESP with an unknown SPI from ${event.remote}`, { spi: event.spi });
+      break;
+    case 'sequence-near-end':
+      log.warn('the sequence numbers of an ESP SA are near their end', { spi: event.inboundSpi });
+      break;
+    case 'nat-mapping-changed':
+      log.info(`a peer behind a NAT moved to ${event.address} port ${event.port}`);
+      break;
+    case 'events-lost':
+      log.warn(`${event.count} events of the dataplane were lost`);
+  }
+}
+
+function makeControl(
+  config: GatewayConfig,
+  dataplane: Dataplane,
+  workers: IkeWorkers,
+  transport: Transport,
+): Control {
+  const startedAt = monotonicNow();
+  const names = config.connections.map(({ name }) => name);
+  const mustExist = (name: string) => {
+    if (!names.includes(name)) throw new UnknownConnectionError(name, names);
+  };
+  return {
+    name: config.name,
+    async status(): Promise<Status> {
+      return composeStatus({
+        config,
+        dataplane,
+        ikeSas: await workers.ikeSas(),
+        connectionState: (name) => workers.keeper.state(name),
+        ikeDrops: { ...transportDrops(transport), ...workers.drops() },
+        startedAt,
+        now: monotonicNow(),
+      });
+    },
+    async up(connection): Promise<UpResult> {
+      mustExist(connection);
+      return { connection, ...(await workers.keeper.up(connection)) };
+    },
+    async down(connection): Promise<DownResult> {
+      mustExist(connection);
+      const sas = (await workers.ikeSas()).filter((sa) => sa.connection === connection);
+      workers.keeper.down(connection);
+      return { connection, deletedIkeSas: sas.length };
+    },
+  };
+}
+
+function transportDrops(transport: Transport): Record<string, number> {
+  const counters = transport.counters();
+  return {
+    'udp-esp-at-socket': counters['esp-in-udp'],
+    'udp-short': counters.short,
+    'ike-send-errors': counters['send-errors'],
+    'ike-no-socket': counters['no-socket'],
+  };
+}
+
+function openGuard(config: GatewayConfig, guard: Guard, log: Log): void {
+  if (config.guardOnStop === 'open') guard.remove();
+  else log.info('what is protected stays dropped (gateway.guard_on_stop = "keep")');
+}
+
+function wipeKeys(config: GatewayConfig): void {
+  for (const { psk } of config.connections) psk.wipe();
+}
