@@ -66,13 +66,14 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
     for (const action of undo.splice(0).reverse()) await action();
   };
   try {
+    undo.push(
+      () => wipeKeys(config),
+      () => jobs.close(),
+      () => transport.close(),
+    );
     // First of all: from here on, and whatever happens, nothing protected leaves in clear.
     guard.install();
     log.info('what is protected is dropped unless a tunnel takes it (the guard is installed)');
-    undo.push(
-      () => wipeKeys(config),
-      () => openGuard(config, guard, log),
-    );
 
     const dataplane = parts.createDataplane(dataplaneOptions(config));
     undo.push(() => dataplane.stop());
@@ -81,12 +82,8 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
     const followAddresses = addressFollower(config, dataplane, transport, parts.localAddresses);
     followAddresses();
     dataplane.start();
-    logDataplane(dataplane, log);
+    logDataplane(config, dataplane, log);
 
-    undo.push(
-      () => jobs.close(),
-      () => transport.close(),
-    );
     const workers = new IkeWorkers({
       shards: config.ikeWorkers === 'auto' ? defaultIkeWorkers() : config.ikeWorkers,
       connections: config.connections,
@@ -173,12 +170,13 @@ export function memoryParts(surroundings: MemorySurroundings): GatewayParts {
   };
 }
 
-function logDataplane(dataplane: Dataplane, log: Log): void {
+function logDataplane({ workers: wanted }: GatewayConfig, dataplane: Dataplane, log: Log): void {
   for (const { role, device, mode, note, queues } of dataplane.ports()) {
     const reason = note === '' ? '' : ` (${note})`;
     log.info(`port ${device} (${role}): ${mode}${reason}, ${queues} queue(s)`);
   }
-  for (const note of dataplane.notes()) log.warn(note);
+  // With "auto" as many workers were asked for as could be of use, so fewer are no surprise.
+  for (const note of dataplane.notes()) log[wanted === 'auto' ? 'info' : 'warn'](note);
   const workers = dataplane.statistics().workers.length;
   log.info(`${workers} dataplane worker(s), AES-GCM on ${dataplane.kernels().inUse}`);
 }

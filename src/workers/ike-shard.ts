@@ -160,6 +160,7 @@ export class IkeShard {
     } catch (error) {
       const explanation = `cannot install the ESP SAs: ${error instanceof Error ? error.message : error}`;
       const connection = sa.policy.split('/')[0];
+      this.#post({ type: 'log', level: 'error', message: explanation });
       this.#post({ type: 'failed', connection, notify: 'TEMPORARY_FAILURE', explanation });
     } finally {
       sa.inboundKey.wipe();

@@ -235,7 +235,7 @@ export class IkeWorkers {
         this.#closed(message);
         break;
       case 'failed':
-        this.#failed(message);
+        this.keeper.failed(message.connection, message.explanation);
         break;
       case 'log':
         this.#logEntry(message);
@@ -272,16 +272,10 @@ export class IkeWorkers {
     }
   }
 
-  #closed({ ikeSpi, connection, reason }: Extract<FromWorker, { type: 'ike-closed' }>): void {
+  #closed({ ikeSpi, connection }: Extract<FromWorker, { type: 'ike-closed' }>): void {
     this.#halfOpen.settle(ikeSpi);
     this.#index.remove(ikeSpi);
-    this.#log.info(`IKE SA closed: ${reason}`, { connection, ikeSpi });
     if (connection !== undefined) this.keeper.closed(connection);
-  }
-
-  #failed({ connection, notify, explanation }: Extract<FromWorker, { type: 'failed' }>): void {
-    this.#log.warn(explanation, { connection, notify });
-    this.keeper.failed(connection, explanation);
   }
 
   #logEntry(entry: Extract<FromWorker, { type: 'log' }>): void {

@@ -172,6 +172,7 @@ function reportNoProposal(
       : `${formatEndpoint(remote)} proposes nothing that we accept\n` +
         explainNoProposal(connection.ikeProposals, offered, PURPOSE);
   const name = connection?.name;
+  core.emit({ type: 'log', level: 'warn', message: explanation });
   core.emit({ type: 'failed', connection: name, notify: 'NO_PROPOSAL_CHOSEN', explanation });
 }
 

@@ -1,0 +1,297 @@
+/**
+ * Two whole gateways in one process: control plane, IKE over a network in memory, and the native
+ * dataplane over memory ports. What a daemon adds to this is UDP, the API and the guard.
+ */
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { GatewayConfig } from '../../src/config/gateway-config.js';
+import { Secret } from '../../src/crypto/secret.js';
+import type { SpdEntry } from '../../src/dataplane/dataplane.js';
+import { MemoryHost } from '../../src/dataplane/memory-host.js';
+import { Ike } from '../../src/ike/ike.js';
+import { type Log, silentLog } from '../../src/log.js';
+import { type Gateway, type GatewayParts, memoryParts, runGateway } from '../../src/main.js';
+import { MemoryNetwork } from '../../src/net/memory.js';
+import type { Connection } from '../../src/policy/connection.js';
+import { parseIdentity } from '../../src/policy/identity.js';
+import { parseProposal } from '../../src/policy/proposal.js';
+import { parseSelector } from '../../src/wire/index.js';
+import { inlineLinks } from '../../src/workers/link.js';
+import { compileIfStale } from '../compiled.js';
+import { forwarded, frame, hex, ipOf, ipPacket, pattern } from '../unit/dataplane/packets.js';
+
+const cleanUp: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const action of cleanUp.splice(0).reverse()) await action();
+});
+
+// IKE workers and the pool are threads, which run what is compiled.
+beforeAll(() => compileIfStale(), 60_000);
+
+interface Wanted {
+  readonly start: Connection['start'];
+  readonly ike: string;
+  readonly ikeWorkers: number;
+  readonly openLink?: GatewayParts['openLink'];
+  readonly log?: Log;
+}
+
+const usual: Wanted = { start: 'wait', ike: 'aes128gcm16-prfsha256-x25519', ikeWorkers: 2 };
+
+let wires = 0;
+
+/** host a - gateway a - wire - gateway b - host b; the hosts are in the test's hands. */
+class Pair {
+  readonly network = new MemoryNetwork();
+  readonly #wire = `gateways-${process.pid}-${++wires}`;
+
+  async gateway(here: 1 | 2, wanted: Partial<Wanted> = {}) {
+    const log = wanted.log ?? silentLog;
+    const id = `${this.#wire}-${here}`;
+    const config = gatewayConfig(here, id, this.#wire, { ...usual, ...wanted });
+    const parts = memoryParts({
+      log,
+      transport: this.network.transport(),
+      localAddresses: [`192.0.2.${here}`, `10.${here}.0.1`],
+      reinjectLink: `${id}-kernel`,
+      ...(wanted.openLink === undefined ? {} : { openLink: wanted.openLink }),
+    });
+    const gateway = await runGateway(config, parts);
+    const host = new MemoryHost(`${id}-lan`);
+    const stop = once(async () => {
+      await gateway.stop();
+      host.close();
+    });
+    cleanUp.push(stop);
+    return { gateway, host, config, stop };
+  }
+}
+
+function once(action: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => {
+    done ??= action();
+    return done;
+  };
+}
+
+function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): GatewayConfig {
+  const there = 3 - here;
+  const [local, remote] = [`10.${here}.0.0/16`, `10.${there}.0.0/16`];
+  const selectors = {
+    localSelectors: [parseSelector(local)],
+    remoteSelectors: [parseSelector(remote)],
+  };
+  const protect = (direction: SpdEntry['direction']): SpdEntry => ({
+    action: 'protect',
+    direction,
+    policy: 'office/net',
+    ...selectors,
+  });
+  const port = { kind: 'memory', device: '', queues: 1 } as const;
+  const end = (n: number) => ({
+    address: `192.0.2.${n}`,
+    identity: parseIdentity(`gw${n}.example`),
+  });
+  return {
+    name: `gw${here}`,
+    ports: [
+      {
+        ...port,
+        name: 'lan',
+        role: 'lan',
+        link: `${id}-lan`,
+        networks: [local],
+        addresses: [`10.${here}.0.1`],
+      },
+      {
+        ...port,
+        name: 'wan',
+        role: 'wan',
+        link: wire,
+        networks: ['192.0.2.0/24', remote],
+        addresses: [`192.0.2.${here}`],
+      },
+    ],
+    workers: 1,
+    cpus: undefined,
+    framesPerWorker: 512,
+    frameBytes: 2048,
+    ikeWorkers: wanted.ikeWorkers,
+    maxChildSas: 16,
+    halfOpenPerAddress: 16,
+    apiSocket: '',
+    apiGroup: undefined,
+    logLevel: 'info',
+    guardOnStop: 'keep',
+    plainForwarding: false,
+    connections: [
+      {
+        name: 'office',
+        local: end(here),
+        remote: end(there),
+        psk: new Secret(Buffer.from('one key for both of them')),
+        ikeProposals: [parseProposal('ike', wanted.ike)],
+        start: wanted.start,
+        livenessSeconds: 0,
+        forceUdpEncapsulation: false,
+        children: [
+          {
+            name: 'net',
+            mode: 'tunnel',
+            ...selectors,
+            espProposals: [parseProposal('esp', 'aes128gcm16-esn')],
+            replayWindow: 4096,
+          },
+        ],
+      },
+    ],
+    spd: [protect('outbound'), protect('inbound')],
+  };
+}
+
+const ping = (from: 1 | 2, seed = 1) =>
+  ipPacket({
+    source: `10.${from}.0.5`,
+    destination: `10.${3 - from}.0.7`,
+    payload: pattern(100, seed),
+  });
+
+/** Waits for the first frame. */
+async function receive(host: MemoryHost): Promise<Uint8Array> {
+  let frames: Uint8Array[] = [];
+  await expect
+    .poll(
+      () => {
+        if (frames.length === 0) frames = host.receive();
+        return frames.length;
+      },
+      { timeout: 5_000 },
+    )
+    .toBeGreaterThan(0);
+  return frames[0]!;
+}
+
+async function office(gateway: Gateway) {
+  return (await gateway.status()).connections[0]!;
+}
+
+describe('two gateways', () => {
+  it('carry packets through the tunnel that they have negotiated', async () => {
+    const pair = new Pair();
+    const [a, b] = [await pair.gateway(1), await pair.gateway(2)];
+    expect(await a.gateway.up('office')).toEqual({ connection: 'office', result: 'established' });
+    a.host.send([frame(ping(1))]);
+    expect(hex(ipOf(await receive(b.host)))).toBe(hex(forwarded(ping(1))));
+    b.host.send([frame(ping(2))]);
+    expect(hex(ipOf(await receive(a.host)))).toBe(hex(forwarded(ping(2))));
+
+    const [here, there] = [await a.gateway.status(), await b.gateway.status()];
+    const [ikeA, ikeB] = [here.connections[0]!.ikeSas[0]!, there.connections[0]!.ikeSas[0]!];
+    expect(ikeA).toMatchObject({
+      state: 'established',
+      role: 'initiator',
+      local: '192.0.2.1:500',
+      remoteId: 'gw2.example',
+      proposal: 'AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE25519',
+      nat: 'none',
+    });
+    expect(ikeB.responderSpi).toBe(ikeA.responderSpi);
+    const [childA, childB] = [ikeA.childSas[0]!, ikeB.childSas[0]!];
+    expect([childA.inboundSpi, childA.outboundSpi]).toEqual([
+      childB.outboundSpi,
+      childB.inboundSpi,
+    ]);
+    expect(childA).toMatchObject({
+      esn: true,
+      inPackets: 1,
+      outPackets: 1,
+      localSelectors: ['10.1.0.0/16'],
+    });
+    expect([here.drops, there.drops]).toEqual([{}, {}]);
+    expect([here.esp.outPackets, there.esp.inPackets]).toEqual([1, 1]);
+  });
+
+  it('raise the tunnel for the first packet that needs it', async () => {
+    const pair = new Pair();
+    const [a, b] = [await pair.gateway(1, { start: 'trap' }), await pair.gateway(2)];
+    a.host.send([frame(ping(1))]);
+    await expect.poll(async () => (await office(b.gateway)).ikeSas.length).toBe(1);
+    await expect.poll(async () => (await office(a.gateway)).ikeSas[0]?.childSas.length).toBe(1);
+    // That packet may not wait: it was dropped, by name.
+    expect((await a.gateway.status()).drops).toEqual({ no_sa: 1 });
+    a.host.send([frame(ping(1, 2))]);
+    expect(hex(ipOf(await receive(b.host)))).toBe(hex(forwarded(ping(1, 2))));
+  });
+
+  it('run the dear key exchanges in the pool, the cores in threads or in this one', async () => {
+    const inline: GatewayParts['openLink'] = (dataplane) =>
+      inlineLinks({ sad: dataplane, makeCore: (environment) => new Ike(environment) });
+    for (const group of ['modp2048', 'ecp384']) {
+      const pair = new Pair();
+      const ike = `aes256gcm16-prfsha384-${group}`;
+      const a = await pair.gateway(1, { ike, openLink: inline });
+      await pair.gateway(2, { ike });
+      expect((await a.gateway.up('office')).result).toBe('established');
+    }
+  });
+
+  it('tell why there is no tunnel, with both proposals', async () => {
+    const pair = new Pair();
+    const a = await pair.gateway(1);
+    const b = await pair.gateway(2, { ike: 'aes256gcm16-prfsha384-ecp256' });
+    const outcome = await a.gateway.up('office');
+    expect(outcome.result).toBe('failed');
+    expect(outcome.explanation).toMatch(/NO_PROPOSAL_CHOSEN/);
+    const { lastError } = await office(b.gateway);
+    expect(lastError).toMatch(/AES_GCM_16_128/);
+    expect(lastError).toMatch(/AES_GCM_16_256/);
+    expect((await office(a.gateway)).lastError).toBe(outcome.explanation);
+  });
+
+  it('forget the tunnel on both sides when it is taken down', async () => {
+    const pair = new Pair();
+    const [a, b] = [await pair.gateway(1), await pair.gateway(2)];
+    await a.gateway.up('office');
+    expect(await b.gateway.down('office')).toEqual({ connection: 'office', deletedIkeSas: 1 });
+    await expect.poll(async () => (await office(a.gateway)).ikeSas).toEqual([]);
+    a.host.send([frame(ping(1))]);
+    await expect.poll(async () => (await a.gateway.status()).drops).toEqual({ no_sa: 1 });
+    await expect(a.gateway.up('home')).rejects.toThrow('no connection "home"');
+  });
+
+  it('say good-bye, wipe their keys, and start again in the same process', async () => {
+    const pair = new Pair();
+    const b = await pair.gateway(2);
+    for (let i = 0; i < 3; i++) {
+      const a = await pair.gateway(1);
+      await a.gateway.up('office');
+      const before = performance.now();
+      await a.stop();
+      expect(performance.now() - before).toBeLessThan(1_900);
+      await expect.poll(async () => (await office(b.gateway)).ikeSas).toEqual([]);
+      expect(a.config.connections[0]!.psk.byteLength).toBe(0);
+    }
+  });
+
+  it('give everything back where a part cannot be had', async () => {
+    const pair = new Pair();
+    const a = await pair.gateway(1);
+    // The address is taken in this network, which is found out after the dataplane has started.
+    const closed: string[] = [];
+    const config = gatewayConfig(1, 'gateways-spare', 'gateways-spare-wire', usual);
+    const parts = memoryParts({
+      log: silentLog,
+      transport: pair.network.transport(),
+      localAddresses: [],
+      reinjectLink: 'gateways-spare-kernel',
+    });
+    const jobs = { ...parts.jobs, close: async () => void closed.push('jobs') };
+    await expect(runGateway(config, { ...parts, jobs })).rejects.toThrow('192.0.2.1 is taken');
+    await parts.jobs.close();
+    expect(closed).toEqual(['jobs']);
+    expect(config.connections[0]!.psk.byteLength).toBe(0);
+    // The links are free again.
+    new MemoryHost('gateways-spare-lan').close();
+    expect((await a.gateway.status()).name).toBe('gw1');
+  });
+});
