@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,6 +16,9 @@
 
 namespace esplane::port {
 namespace {
+
+/// 192.0.0.8, IPv4 dummy address (RFC 7600 §4.8): on no network, and free for use on any host.
+constexpr uint32_t kDummyAddress = 0xc0000008;
 
 /// @return the number in a /proc/sys file, or -1 where there is none
 int read_setting(const std::string& path) {
@@ -31,18 +35,18 @@ bool write_setting(const std::string& path, int value) {
 }
 
 /// Switches the reverse path filter of `device` off, as far as the one for all devices allows:
-/// the greater of both holds (Linux: ip-sysctl, rp_filter). Loose (2) beats strict (1).
-std::string open_reverse_path(const std::string& device) {
+/// the greater of both holds, where loose is 2 and strict 1 (Linux: ip-sysctl, rp_filter).
+/// @return whether the filter is off
+bool open_reverse_path(const std::string& device, std::string& note) {
   const int for_all = read_setting("ipv4/conf/all/rp_filter");
-  const int wanted = for_all == 1 ? 2 : 0;
-  if (!write_setting("ipv4/conf/" + device + "/rp_filter", wanted)) {
-    return "cannot set rp_filter of " + device + ": the kernel may drop what is re-injected";
+  if (!write_setting("ipv4/conf/" + device + "/rp_filter", for_all == 1 ? 2 : 0)) {
+    note = "cannot set rp_filter of " + device + ": the kernel may drop what is re-injected";
+    return false;
   }
-  if (for_all > 0) {
-    return "net.ipv4.conf.all.rp_filter is " + std::to_string(for_all) +
-           ": the kernel drops re-injected packets from sources without a route";
-  }
-  return "";
+  if (for_all <= 0) return true;
+  note = "net.ipv4.conf.all.rp_filter is " + std::to_string(for_all) +
+         ": the kernel drops re-injected packets from sources without a route";
+  return false;
 }
 
 }  // namespace
@@ -70,7 +74,14 @@ Tun::Tun(const std::string& name, uint32_t mtu_bytes)
   ifindex_ = request.ifr_ifindex;
   request.ifr_mtu = static_cast<int>(mtu_bytes);
   set(SIOCSIFMTU, "set the MTU of");
-  note_ = open_reverse_path(name_);
+  if (!open_reverse_path(name_, note_)) {
+    // The loose filter drops everything on an interface without an address.
+    auto& address = reinterpret_cast<sockaddr_in&>(request.ifr_addr);
+    address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(kDummyAddress);
+    set(SIOCSIFADDR, "set an address of");
+  }
   // No link-local address: nothing is to be sent here by itself.
   write_setting("ipv6/conf/" + name_ + "/addr_gen_mode", 1);
   set(SIOCGIFFLAGS, "read the flags of");

@@ -12,8 +12,9 @@ namespace esplane::port {
 
 class Tun {
  public:
-  /// Makes the interface and brings it up, without addresses, its reverse path filter off: what
-  /// is re-injected arrives with sources that are reached elsewhere.
+  /// Makes the interface and brings it up, its reverse path filter off: what is re-injected
+  /// arrives with sources that are reached elsewhere. Where the host filters on all interfaces
+  /// the TUN filters loosely, which needs the dummy address 192.0.0.8 on it; it has none else.
   /// @param name  interface name of at most 15 characters; "%d" in it is numbered by the kernel
   /// @throws std::system_error naming the step that failed
   explicit Tun(const std::string& name, uint32_t mtu_bytes = 1500);
