@@ -3,7 +3,7 @@
  * configured group. The kernel checks the file's mode; the peer's credentials are checked again,
  * since a mode can be changed by accident. Everything a client may send is bounded.
  */
-import { chownSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs';
+import { chownSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { dirname } from 'node:path';
@@ -43,7 +43,9 @@ export async function serveApi(options: ApiOptions): Promise<ApiServer> {
     throw new Error(`gateway.api_group: there is no group "${options.group}" in /etc/group`);
   }
   mkdirSync(dirname(socketPath), { recursive: true, mode: 0o755 });
-  await removeStaleSocket(socketPath);
+  await refuseSecond(socketPath);
+  // The socket file of a daemon that was killed is in the way.
+  rmSync(socketPath, { force: true });
   const server = createServer(
     { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 2_000, maxHeaderSize: 8192 },
     (request, response) => {
@@ -63,15 +65,18 @@ export async function serveApi(options: ApiOptions): Promise<ApiServer> {
   return { socketPath, close: () => close(server) };
 }
 
-/** The socket file of a daemon that was killed is in the way; that of a live one is respected. */
-async function removeStaleSocket(path: string): Promise<void> {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
+/**
+ * Throws where another daemon answers on the socket. To be asked before anything is taken or
+ * changed that a running gateway of the same name depends on.
+ */
+export async function refuseSecond(socketPath: string): Promise<void> {
+  const stat = lstatSync(socketPath, { throwIfNoEntry: false });
   if (stat === undefined) return;
-  if (!stat.isSocket()) throw new Error(`${path} exists and is not a socket`);
-  if (await answers(path)) {
-    throw new Error(`another esplane answers on ${path}: stop it, or give this one another name`);
+  if (!stat.isSocket()) throw new Error(`${socketPath} exists and is not a socket`);
+  if (await answers(socketPath)) {
+    const advice = 'stop it, or give this one another name';
+    throw new Error(`another esplane answers on ${socketPath}: ${advice}`);
   }
-  unlinkSync(path);
 }
 
 function answers(path: string): Promise<boolean> {

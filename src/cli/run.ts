@@ -3,6 +3,7 @@
  * at once; so does an error that nobody expected, after the dataplane has let go of the ports.
  */
 import { type Command, Option } from 'commander';
+import { refuseSecond } from '../api/server.js';
 import { loadConfig } from '../config/load.js';
 import { ConfigError } from '../config/problem.js';
 import { disableCoreDumps } from '../dataplane/process.js';
@@ -32,6 +33,7 @@ async function run(options: RunOptions): Promise<void> {
   const config = loadOrExplain(options.config);
   const format = options.json === true ? 'json' : options.logFormat;
   const log = createLog({ level: config.logLevel, format });
+  await refuseSecond(config.apiSocket);
   const signals = listenForSignals();
   const gateway = await runGateway(config, hostParts(config, log));
   exitOnError(gateway, log);
