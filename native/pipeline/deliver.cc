@@ -64,8 +64,7 @@ bool Stages::deliver_one(Burst& burst, uint32_t i) {
       if (!plain) return false;
       [[fallthrough]];
     case NextHop::Kind::kLocal:
-      core_.egress.reinject(burst.batch.data[i], burst.batch.length[i], burst.origin);
-      burst.gone(i);
+      hand_to_kernel(burst, i);
       return true;
     case NextHop::Kind::kUnresolved:
       burst.refuse(i, Verdict::kNeighbourUnresolved);
@@ -78,20 +77,24 @@ bool Stages::deliver_one(Burst& burst, uint32_t i) {
 
 void Stages::forward_clear(Burst& burst, uint32_t i, const NextHop& hop) {
   const auto& header = burst.headers[i];
-  // Errors about a decrypted packet go back through policy, into the tunnel that it came from.
-  const Resume way_back = core_.shared.plain_forwarding ? Resume::kDeliver : Resume::kOutbound;
+  // Errors about a decrypted packet go back through policy, into the tunnel that it came from,
+  // and come from our address on the protected side, which its selectors cover.
+  const bool plain = core_.shared.plain_forwarding;
+  const Resume way_back = plain ? Resume::kDeliver : Resume::kOutbound;
+  const uint16_t our_port = plain ? burst.port : hop.port;
   if (burst.origin == Origin::kReceived && header.ttl <= 1) {
     return core_.refuse_with_error(burst, i, Verdict::kTtlExceeded,
-                                   {.kind = net::IcmpError::Kind::kTimeExceeded}, hop.port,
+                                   {.kind = net::IcmpError::Kind::kTimeExceeded}, our_port,
                                    way_back);
   }
   if (burst.batch.length[i] > hop.mtu_bytes) {
     return core_.refuse_with_error(
         burst, i, Verdict::kTooBig,
-        {.kind = net::IcmpError::Kind::kTooBig, .mtu_bytes = hop.mtu_bytes}, hop.port, way_back);
+        {.kind = net::IcmpError::Kind::kTooBig, .mtu_bytes = hop.mtu_bytes}, our_port, way_back);
   }
   uint8_t* data = burst.batch.data[i];
   if (burst.origin == Origin::kReceived) packet::decrement_ttl(data, header.family);
+  if (plain) packet::complete_checksum(data, header);
   core_.egress.forward(data, burst.batch.length[i], hop, Egress::Content::kClear, burst.origin);
   burst.gone(i);
 }

@@ -98,8 +98,7 @@ void Stages::accept_clear(Burst& burst, uint32_t i) {
     case spd::ClearLookup::kBypass:
       break;
   }
-  core_.egress.reinject(burst.batch.data[i], burst.batch.length[i], burst.origin);
-  burst.gone(i);
+  hand_to_kernel(burst, i);
 }
 
 void Stages::open(Burst& burst, const uint16_t* esp_offset) {

@@ -66,8 +66,7 @@ void Stages::apply_policy(Burst& burst) {
     } else if (found.action == spd::Action::kProtect) {
       burst.batch.outbound[i] = found.sa;
     } else {
-      core_.egress.reinject(burst.batch.data[i], burst.batch.length[i], burst.origin);
-      burst.gone(i);
+      hand_to_kernel(burst, i);
     }
   }
 }

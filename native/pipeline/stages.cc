@@ -1,5 +1,7 @@
 #include "pipeline/stages.h"
 
+#include "packet/checksum.h"
+
 namespace esplane::pipeline {
 
 using packet::Batch;
@@ -29,6 +31,12 @@ void Stages::from_port(Burst& burst, port::Role role) {
     inbound_from_port(burst);
   }
   send_own();
+}
+
+void Stages::hand_to_kernel(Burst& burst, uint32_t i) {
+  packet::complete_checksum(burst.batch.data[i], burst.headers[i]);
+  core_.egress.reinject(burst.batch.data[i], burst.batch.length[i], burst.origin);
+  burst.gone(i);
 }
 
 void Stages::resume(net::NextHopCache::Entry& entry) {

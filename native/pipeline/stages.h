@@ -24,6 +24,9 @@ class Stages {
   void outbound_from_port(Burst& burst);
   void inbound_from_port(Burst& burst);
 
+  /// To the kernel, its L4 checksum complete: the TUN does not say that it is not.
+  void hand_to_kernel(Burst& burst, uint32_t i);
+
   // outbound.cc: IP packets with headers read.
   void outbound(Burst& burst);
   void apply_policy(Burst& burst);
