@@ -80,6 +80,7 @@
       "native/test/packet/checksum_test.cc",
       "native/test/packet/ip_test.cc",
       "native/test/packet/selector_test.cc",
+      "native/test/pipeline/stages_test.cc",
       "native/test/port/assembler_test.cc",
       "native/test/port/classifier_test.cc",
       "native/test/port/memory_port_test.cc",
