@@ -90,6 +90,7 @@
       "native/test/port/segments_test.cc",
       "native/test/port/tun_test.cc",
       "native/test/port/umem_test.cc",
+      "native/test/port/spsc_ring_test.cc",
       "native/test/port/xdp_port_test.cc",
       "native/test/replay/window_test.cc",
       "native/test/sad/sad_test.cc",

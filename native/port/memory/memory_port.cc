@@ -161,7 +161,7 @@ uint32_t MemoryQueue::tx(uint8_t* const* data, const uint32_t* length, uint32_t 
   uint32_t accepted = 0;
   if (out_.receiver_open.load(std::memory_order_acquire)) {
     // Never more on loan than `returned` can hold.
-    accepted = std::min({count, out_.packets.room(), out_.entries - lent_});
+    accepted = std::min({count, out_.packets.room(count), out_.entries - lent_});
     for (uint32_t i = 0; i < accepted; i++) out_.packets.push({data[i], length[i]});
     out_.packets.publish();
     lent_ += accepted;
@@ -183,11 +183,12 @@ void MemoryQueue::flush() {
 }
 
 void MemoryQueue::collect_returned() {
-  const uint32_t count = out_.returned.available();
-  if (count == 0) return;
-  for (uint32_t i = 0; i < count; i++) pool_.put(out_.returned.pop());
-  out_.returned.release();
-  lent_ -= count;
+  // available() looks at the other side's index only when it has nothing left of its last look.
+  while (const uint32_t count = out_.returned.available()) {
+    for (uint32_t i = 0; i < count; i++) pool_.put(out_.returned.pop());
+    out_.returned.release();
+    lent_ -= count;
+  }
 }
 
 class MemoryPort final : public Port {

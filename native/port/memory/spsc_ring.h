@@ -23,10 +23,11 @@ class SpscRing {
 
   // Producer
 
-  /// Entries that can be pushed now.
-  uint32_t room() {
+  /// Entries that can be pushed now, looking at the consumer's index only if `wanted` do not fit
+  /// by what was last seen of it.
+  uint32_t room(uint32_t wanted) {
     const uint32_t left = entries_ - (producer_.next - producer_.seen);
-    if (left > 0) return left;
+    if (left >= wanted) return left;
     producer_.seen = head_.load(std::memory_order_acquire);
     return entries_ - (producer_.next - producer_.seen);
   }
