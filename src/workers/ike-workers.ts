@@ -170,7 +170,9 @@ export class IkeWorkers {
 
   #isUp(connection: string): boolean {
     return this.#slots.some(({ spis }) =>
-      [...spis.values()].some((policy) => policy?.startsWith(`${connection}/`)),
+      [...spis.values()].some(
+        (policy) => policy !== undefined && connectionOf(policy) === connection,
+      ),
     );
   }
 
@@ -257,9 +259,12 @@ export class IkeWorkers {
   }
 
   #noteSpi(slot: Slot, { spi, state, policy }: Extract<FromWorker, { type: 'spi' }>): void {
+    const before = slot.spis.get(spi);
     if (state === 'free') slot.spis.delete(spi);
     else slot.spis.set(spi, policy);
-    if (policy !== undefined) this.keeper.childInstalled(policy.split('/')[0]!);
+    if (policy !== undefined) this.keeper.childInstalled(connectionOf(policy));
+    // The peer may delete the Child SA alone (RFC 7296 §1.4.1); the keeper may want it back.
+    else if (before !== undefined) this.keeper.closed(connectionOf(before));
   }
 
   #established(shard: number, message: Extract<FromWorker, { type: 'ike-established' }>): void {
@@ -287,6 +292,11 @@ export class IkeWorkers {
     slot.stopped = true;
     if (this.#slots.every(({ stopped }) => stopped)) this.#allStopped();
   }
+}
+
+/** A policy is named `<connection>/<child>`. */
+function connectionOf(policy: string): string {
+  return policy.split('/')[0]!;
 }
 
 /** The first message of all: no responder SPI yet. */

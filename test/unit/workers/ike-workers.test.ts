@@ -246,6 +246,21 @@ describe('the IKE workers', () => {
     expect([sa.inboundKey.byteLength, sa.outboundKey.byteLength]).toEqual([0, 0]);
   });
 
+  it('ask for the Child SA again where the peer has deleted it alone', async () => {
+    const { cores, workers } = await setup(1);
+    const sa = childSa(0x1000 as EspSpi);
+    cores[0]!.answer = ({ type }) =>
+      type === 'initiate'
+        ? [
+            { type: 'install-child', sa },
+            { type: 'start-timer', timer: 'delete', delay: 1 },
+          ]
+        : [{ type: 'remove-child', inboundSpi: sa.inboundSpi, reason: 'deleted by the peer' }];
+    await workers.keeper.up('office');
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    expect(cores[0]!.types().slice(0, 3)).toEqual(['initiate', 'timer', 'initiate']);
+  });
+
   it('tell a full SAD as the reason of the failure, and wipe the keys all the same', async () => {
     const { cores, workers, sad } = await setup(1);
     const sa = childSa(0x1000 as EspSpi);
