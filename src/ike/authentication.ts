@@ -34,6 +34,8 @@ export function refusePeer(
   const expected = connection.remote.identity;
   const found = identityOf(id);
   if (!sameIdentity(expected, found)) return refused(explainIdentity(expected, found));
+  // Wiped with a configuration that is gone while this exchange was under way.
+  if (connection.psk.byteLength === 0) return refused('the connection is not configured any more');
   const { method, data } = need(payloads, 'AUTH');
   if (method !== AUTH_METHOD.SHARED_KEY_MIC) {
     return refused(`the peer authenticates by method ${method}, not by a pre-shared key`);

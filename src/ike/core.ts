@@ -13,6 +13,8 @@ export interface Core {
   emit(effect: Effect): void;
   /** Asks for a job; `resume` is called with its result unless the IKE SA is gone by then. */
   compute(sa: IkeSa, job: Job, resume: (result: JobResult) => void): void;
+  /** The connection as it is configured now. */
+  connection(name: string): Connection | undefined;
   /** Connections that a peer at this address may belong to, the most specific first. */
   candidates(local: string, remote: string): readonly Connection[];
   /** Whether another IKE SA of the connection is established. */

@@ -342,6 +342,7 @@ export class Ike {
       options: this.#options,
       emit: (effect) => this.#emit(effect),
       compute: (sa, job, resume) => this.#compute(sa, job, resume),
+      connection: (name) => this.#connections.find((candidate) => candidate.name === name),
       candidates: (local, remote) => this.#candidates(local, remote),
       isEstablished: (connection, except) =>
         this.#of(connection).some((sa) => sa !== except && sa.state.name === 'established'),

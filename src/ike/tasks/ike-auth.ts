@@ -19,7 +19,7 @@ import {
   type PayloadOf,
   toWireSelector,
 } from '../../wire/index.js';
-import { authPayload, idPayload, refusePeer } from '../authentication.js';
+import { authPayload, idPayload, refused, refusePeer } from '../authentication.js';
 import { espSpiBytes, espSpiOf, makeChildSa } from '../child-sa.js';
 import type { Core } from '../core.js';
 import {
@@ -55,6 +55,10 @@ export class InitiateIkeAuth implements Task {
 
   /** Reserves the inbound SPI, then sends the request. */
   start(): void {
+    if (this.#core.connection(this.#connection.name) === undefined) {
+      this.#sa.close('the connection is not configured any more');
+      return;
+    }
     try {
       this.#inboundSpi = this.#core.environment.allocateSpi();
     } catch (error) {
@@ -76,11 +80,16 @@ export class InitiateIkeAuth implements Task {
       // §2.4: said only where we know of no other IKE SA with this peer.
       ...(first ? [notify(NOTIFY.INITIAL_CONTACT)] : []),
       idPayload('IDr', remote.identity),
-      authPayload(this.#sa, this.#connection, idi),
+      authPayload(this.#sa, this.#configured, idi),
       { kind: 'SA', proposals: toWireProposals(this.#child.espProposals, spi, CHILD_IN_AUTH) },
       { kind: 'TSi', selectors: tsi.map(toWireSelector) },
       { kind: 'TSr', selectors: tsr.map(toWireSelector) },
     ];
+  }
+
+  /** As it is configured now, for its key: the one that the attempt began with may be wiped. */
+  get #configured(): Connection {
+    return this.#core.connection(this.#connection.name) ?? this.#connection;
   }
 
   get #selectors(): SelectorPair {
@@ -109,8 +118,8 @@ export class InitiateIkeAuth implements Task {
     const idr = find(payloads, 'IDr');
     const refusal =
       idr === undefined
-        ? { notify: 'AUTHENTICATION_FAILED', explanation: 'the peer does not say who it is' }
-        : refusePeer(sa, this.#connection, idr, payloads);
+        ? refused('the peer does not say who it is')
+        : refusePeer(sa, this.#configured, idr, payloads);
     sa.finishRequest();
     if (refusal !== undefined) {
       this.#releaseSpi();

@@ -1,0 +1,174 @@
+/**
+ * The IKE core alone on real UDP sockets, for interop tests of the protocol without a dataplane.
+ * Runs in a namespace as a process; lines of JSON go in (`Command`) and out (`Report`). The keys
+ * of Child SAs are reported, so that a test can compare them with those of the peer.
+ */
+import { randomFillSync } from 'node:crypto';
+import { createSocket, type Socket } from 'node:dgram';
+import { createInterface } from 'node:readline';
+import { runJob } from '../../../src/crypto/jobs.js';
+import { Secret } from '../../../src/crypto/secret.js';
+import type { Effect, Event, IkeSaView, IkeSpi } from '../../../src/ike/event.js';
+import { Ike } from '../../../src/ike/ike.js';
+import type { IkeOptions } from '../../../src/ike/options.js';
+import { parseIdentity } from '../../../src/policy/identity.js';
+import { parseProposal } from '../../../src/policy/proposal.js';
+import type { EspSpi } from '../../../src/sad/sad.js';
+import { classifyUdp4500, parseSelector, withNonEspMarker } from '../../../src/wire/index.js';
+
+export interface GatewayConfig {
+  readonly local: { address: string; id: string; networks: readonly string[] };
+  readonly remote: { address: string; id: string; networks: readonly string[] };
+  readonly psk: string;
+  readonly ike: readonly string[];
+  readonly esp: readonly string[];
+  readonly livenessSeconds?: number;
+  readonly forceUdp?: boolean;
+}
+
+export type Command =
+  | { readonly type: 'configure'; readonly config: GatewayConfig }
+  | { readonly type: 'initiate' | 'terminate' | 'stop' | 'view' };
+
+export type Report =
+  | { readonly type: 'ready' }
+  | { readonly type: 'view'; readonly ikeSas: readonly IkeSaView[] }
+  | { readonly type: 'installed'; readonly spiIn: string; readonly spiOut: string }
+  | Extract<Effect, { type: 'failed' | 'ike-established' | 'ike-closed' | 'log' }>
+  | {
+      readonly type: 'child';
+      readonly keyIn: string;
+      readonly keyOut: string;
+      readonly esn: boolean;
+    }
+  | { readonly type: 'removed'; readonly spiIn: string };
+
+const address = process.argv[2]!;
+const options = JSON.parse(process.argv[3] ?? '{}') as Partial<IkeOptions>;
+const timers = new Map<string, NodeJS.Timeout>();
+const random = (octets: number) => randomFillSync(new Uint8Array(octets));
+
+const ike = new Ike(
+  {
+    random,
+    allocateIkeSpi: () => Buffer.from(random(8)).toString('hex') as IkeSpi,
+    allocateSpi: () => (0x1000 + (Buffer.from(random(4)).readUInt32BE() >>> 2)) as EspSpi,
+    releaseSpi: () => {},
+  },
+  options,
+);
+const sockets = new Map<number, Socket>();
+
+function report(line: Report): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+type Untimed<E> = E extends Event ? Omit<E, 'at'> : never;
+
+function handle(event: Untimed<Event>): void {
+  for (const effect of ike.handle({ ...event, at: performance.now() } as Event)) apply(effect);
+}
+
+function apply(effect: Effect): void {
+  switch (effect.type) {
+    case 'send': {
+      const { local, remote, marker, data } = effect;
+      const datagram = marker ? withNonEspMarker(data) : data;
+      sockets.get(local.port)?.send(datagram, remote.port, remote.address);
+      break;
+    }
+    case 'start-timer': {
+      const { timer, delay } = effect;
+      clearTimeout(timers.get(timer));
+      timers.set(
+        timer,
+        setTimeout(() => handle({ type: 'timer', timer }), delay),
+      );
+      break;
+    }
+    case 'cancel-timer':
+      clearTimeout(timers.get(effect.timer));
+      break;
+    case 'compute': {
+      const { id, job } = effect;
+      setImmediate(() => handle({ type: 'computed', job: id, result: runJob(job) }));
+      break;
+    }
+    case 'install-child': {
+      const { inboundSpi, outboundSpi, inboundKey, outboundKey, esn } = effect.sa;
+      report({ type: 'child', keyIn: hex(inboundKey), keyOut: hex(outboundKey), esn });
+      report({ type: 'installed', spiIn: spi(inboundSpi), spiOut: spi(outboundSpi) });
+      break;
+    }
+    case 'remove-child':
+      report({ type: 'removed', spiIn: spi(effect.inboundSpi) });
+      break;
+    default:
+      report(effect);
+  }
+}
+
+const hex = (secret: Secret) => Buffer.from(secret.bytes).toString('hex');
+const spi = (value: number) => value.toString(16).padStart(8, '0');
+
+function configure(config: GatewayConfig): void {
+  const { local, remote } = config;
+  ike.setConnections([
+    {
+      name: 'site',
+      local: { address: local.address, identity: parseIdentity(local.id) },
+      remote: { address: remote.address, identity: parseIdentity(remote.id) },
+      psk: new Secret(new TextEncoder().encode(config.psk)),
+      ikeProposals: config.ike.map((text) => parseProposal('ike', text)),
+      start: 'wait',
+      livenessSeconds: config.livenessSeconds ?? 0,
+      forceUdpEncapsulation: config.forceUdp ?? false,
+      children: [
+        {
+          name: 'net',
+          mode: 'tunnel',
+          localSelectors: local.networks.map(parseSelector),
+          remoteSelectors: remote.networks.map(parseSelector),
+          espProposals: config.esp.map((text) => parseProposal('esp', text)),
+          replayWindow: 64,
+        },
+      ],
+    },
+  ]);
+}
+
+function obey(command: Command): void {
+  switch (command.type) {
+    case 'configure':
+      configure(command.config);
+      break;
+    case 'view':
+      report({ type: 'view', ikeSas: ike.ikeSas() });
+      break;
+    case 'stop':
+      handle({ type: 'stop' });
+      break;
+    default:
+      handle({ type: command.type, connection: 'site' });
+  }
+}
+
+for (const port of [500, 4500]) {
+  const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
+  socket.on('message', (message, from) => {
+    const content =
+      port === 4500 ? classifyUdp4500(message) : { type: 'ike' as const, data: message };
+    if (content.type !== 'ike') return;
+    const remote = { address: from.address, port: from.port };
+    handle({
+      type: 'datagram',
+      local: { address, port },
+      remote,
+      data: new Uint8Array(content.data),
+    });
+  });
+  sockets.set(port, socket);
+  await new Promise<void>((resolve) => socket.bind(port, address, resolve));
+}
+createInterface(process.stdin).on('line', (line) => obey(JSON.parse(line) as Command));
+report({ type: 'ready' });
