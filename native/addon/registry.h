@@ -9,5 +9,6 @@ void export_crypto(Napi::Env env, Napi::Object exports);
 void export_dataplane(Napi::Env env, Napi::Object exports);
 void export_memory_host(Napi::Env env, Napi::Object exports);
 void export_process(Napi::Env env, Napi::Object exports);
+void export_tap(Napi::Env env, Napi::Object exports);
 
 }  // namespace esplane::addon

@@ -130,7 +130,41 @@ export interface MemoryHostBinding {
   readonly MemoryHost: new (link: string, queues: number) => NativeMemoryHost;
 }
 
-export type Addon = CryptoBinding & DataplaneBinding & MemoryHostBinding & ProcessBinding;
+/** native/addon/tap_binding.cc; see lab/wire-tap.ts. */
+export interface NativeWireTap {
+  counts(): TapCounts;
+  stop(): TapCounts;
+}
+
+/** Packets by class (native/port/packet/tap.h). */
+export interface TapCounts {
+  /** ESP, and UDP port 4500 without the non-ESP marker; their bytes with Ethernet headers. */
+  readonly esp: number;
+  readonly espBytes: number;
+  readonly ah: number;
+  readonly ike: number;
+  readonly keepalive: number;
+  /** To or from one of the networks, and none of the above. */
+  readonly clearText: number;
+  /** ARP and Neighbour Discovery. */
+  readonly neighbour: number;
+  readonly other: number;
+  /** Packets that the tap missed; the counts are exact while this is 0. */
+  readonly kernelDrops: number;
+}
+
+export interface TapBinding {
+  readonly WireTap: new (
+    interfaces: readonly string[],
+    networks: readonly string[],
+  ) => NativeWireTap;
+}
+
+export type Addon = CryptoBinding &
+  DataplaneBinding &
+  MemoryHostBinding &
+  ProcessBinding &
+  TapBinding;
 
 /** The folder with package.json above this file, be it run from src/ or compiled. */
 function packageRoot(): string {

@@ -7,12 +7,18 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "port/prefix.h"
 
 namespace esplane::port {
+
+enum class TapClass : uint8_t { kEsp, kAh, kIke, kKeepalive, kClearText, kNeighbour, kOther };
+
+/// The class of one frame, of which at least the headers are there.
+TapClass classify_tapped(std::span<const uint8_t> frame, const std::vector<Prefix>& networks);
 
 /// Packets by class. All of one moment, from all tapped interfaces.
 struct TapCounts {

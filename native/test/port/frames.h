@@ -64,7 +64,7 @@ inline Bytes ipv6(uint8_t next_header, const std::string& to, const Bytes& paylo
 
 /// A UDP datagram (RFC 768).
 inline Bytes udp(uint32_t to_port, const Bytes& payload) {
-  return be16(4500) + be16(to_port) + be16(static_cast<uint32_t>(8 + payload.size())) +
+  return be16(1024) + be16(to_port) + be16(static_cast<uint32_t>(8 + payload.size())) +
          Bytes{0, 0} + payload;
 }
 
