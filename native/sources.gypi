@@ -34,6 +34,7 @@
       "native/port/packet/packet_port.cc",
       "native/port/packet/packet_queue.cc",
       "native/port/packet/segments.cc",
+      "native/port/packet/tap.cc",
       "native/port/pcap/pcap_file.cc",
       "native/port/pcap/pcap_port.cc",
       "native/port/prefix.cc",
@@ -65,7 +66,8 @@
       "native/addon/dataplane_binding.cc",
       "native/addon/gcm_bench.cc",
       "native/addon/memory_host_binding.cc",
-      "native/addon/process_binding.cc"
+      "native/addon/process_binding.cc",
+      "native/addon/tap_binding.cc"
     ],
     "esplane_test_sources": [
       "native/test/main.cc",
@@ -88,9 +90,10 @@
       "native/test/port/pcap_port_test.cc",
       "native/test/port/prefix_test.cc",
       "native/test/port/segments_test.cc",
+      "native/test/port/spsc_ring_test.cc",
+      "native/test/port/tap_test.cc",
       "native/test/port/tun_test.cc",
       "native/test/port/umem_test.cc",
-      "native/test/port/spsc_ring_test.cc",
       "native/test/port/xdp_port_test.cc",
       "native/test/replay/window_test.cc",
       "native/test/sad/sad_test.cc",
