@@ -46,6 +46,7 @@ interface Slot {
   /** Inbound SPIs by what is known of them; the policy once installed. */
   readonly spis: Map<EspSpi, string | undefined>;
   stopped: boolean;
+  alive: boolean;
 }
 
 export class IkeWorkers {
@@ -117,7 +118,7 @@ export class IkeWorkers {
       { type: 'connections', connections: packed },
       packed.map(({ psk }) => psk),
     );
-    return { link, spis: new Map(), stopped: false };
+    return { link, spis: new Map(), stopped: false, alive: true };
   }
 
   /** Removes what the dead worker had, and starts another a little later. */
@@ -130,12 +131,15 @@ export class IkeWorkers {
       else sad.remove(spi);
     }
     slot.spis.clear();
+    slot.alive = false;
+    this.#index.removeShard(shard);
     this.#settleStopped(slot);
     if (this.#stopping) return;
     setTimeout(() => {
       if (this.#stopping) return;
       this.#slots[shard] = this.#openSlot(shard);
-      for (const { connection } of this.#index.removeShard(shard)) this.keeper.closed(connection);
+      // Also of attempts that were under way there, which no index knows.
+      for (const { name } of this.#options.connections) this.keeper.closed(name);
     }, RESTART_MS);
   }
 
@@ -148,6 +152,7 @@ export class IkeWorkers {
   }
 
   #view(slot: Slot): Promise<readonly IkeSaView[]> {
+    if (!slot.alive) return Promise.resolve([]);
     const id = this.#nextView++;
     return new Promise((resolve) => {
       const answer = (ikeSas: readonly IkeSaView[]) => {

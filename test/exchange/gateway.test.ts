@@ -15,7 +15,7 @@ import type { Connection } from '../../src/policy/connection.js';
 import { parseIdentity } from '../../src/policy/identity.js';
 import { parseProposal } from '../../src/policy/proposal.js';
 import { parseSelector } from '../../src/wire/index.js';
-import { inlineLinks } from '../../src/workers/link.js';
+import { inlineLinks, threadLinks, type WorkerLink } from '../../src/workers/link.js';
 import { compileIfStale } from '../compiled.js';
 import { forwarded, frame, hex, ipOf, ipPacket, pattern } from '../unit/dataplane/packets.js';
 
@@ -271,6 +271,34 @@ describe('two gateways', () => {
       await expect.poll(async () => (await office(b.gateway)).ikeSas).toEqual([]);
       expect(a.config.connections[0]!.psk.byteLength).toBe(0);
     }
+  });
+
+  it('remove the SAs of an IKE worker that dies, and set the tunnel up anew', async () => {
+    const pair = new Pair();
+    const links: WorkerLink[] = [];
+    const openLink: GatewayParts['openLink'] = (dataplane) => (shard, shards, handlers) => {
+      const link = threadLinks(dataplane.id, {})(shard, shards, handlers);
+      links.push(link);
+      return link;
+    };
+    const errors: string[] = [];
+    const log = { ...silentLog, error: (message: string) => errors.push(message) };
+    const a = await pair.gateway(1, { start: 'start', ikeWorkers: 1, openLink, log });
+    const b = await pair.gateway(2);
+    const spis = async () =>
+      (await office(a.gateway)).ikeSas.flatMap((sa) => sa.childSas).map((sa) => sa.inboundSpi);
+    await expect.poll(async () => (await spis()).length).toBe(1);
+    const before = await spis();
+    // No message of ours is like this one: the thread throws.
+    links[0]!.post({ type: 'connections', connections: null as never });
+    await expect.poll(() => errors.length).toBe(1);
+    expect(errors[0]).toMatch(/^IKE worker 0 died, its SAs are removed: TypeError/);
+    b.host.send([frame(ping(2))]);
+    await expect.poll(async () => (await a.gateway.status()).drops.unknown_spi).toBe(1);
+    await expect.poll(async () => (await spis()).length, { timeout: 10_000 }).toBe(1);
+    expect(await spis()).not.toEqual(before);
+    a.host.send([frame(ping(1))]);
+    expect(hex(ipOf(await receive(b.host)))).toBe(hex(forwarded(ping(1))));
   });
 
   it('give everything back where a part cannot be had', async () => {
