@@ -49,18 +49,21 @@ void write_esp_header(uint8_t* esp, const OutboundSa& sa, uint64_t sequence) {
 
 /// IPv4 outer header (RFC 4301 §5.1.2.1): DSCP copied; ECN copied (RFC 6040 §4.1, normal mode); DF
 /// copied, and set over IPv6, which no router fragments.
-void write_outer_v4(uint8_t* outer, uint32_t outer_packet_bytes, const uint8_t* inner,
-                    uint16_t id) {
+/// @param sum  over the header as it is in the SA, where these fields are zero
+void write_outer_v4(uint8_t* outer, uint32_t sum, uint32_t outer_packet_bytes,
+                    const uint8_t* inner, uint16_t id) {
   const bool inner_v4 = is_v4(inner);
-  outer[packet::kIpv4Tos] =
+  const uint8_t tos =
       inner_v4 ? inner[packet::kIpv4Tos] : static_cast<uint8_t>(load_be16(inner) >> 4);
+  const uint16_t fragment =
+      inner_v4 ? load_be16(inner + packet::kIpv4Fragment) & packet::kIpv4DontFragment
+               : packet::kIpv4DontFragment;
+  outer[packet::kIpv4Tos] = tos;
   store_be16(outer + packet::kIpv4TotalLength, static_cast<uint16_t>(outer_packet_bytes));
   store_be16(outer + packet::kIpv4Id, id);
-  const bool dont_fragment =
-      !inner_v4 || (load_be16(inner + packet::kIpv4Fragment) & packet::kIpv4DontFragment) != 0;
-  store_be16(outer + packet::kIpv4Fragment, dont_fragment ? packet::kIpv4DontFragment : 0);
-  store_be16(outer + packet::kIpv4Checksum,
-             packet::internet_checksum(outer, packet::kIpv4HeaderBytes));
+  store_be16(outer + packet::kIpv4Fragment, fragment);
+  sum += tos + outer_packet_bytes + id + fragment;
+  store_be16(outer + packet::kIpv4Checksum, static_cast<uint16_t>(~packet::checksum_fold(sum)));
 }
 
 /// IPv6 outer header (RFC 4301 §5.1.2.2): DSCP and ECN as above.
@@ -72,6 +75,23 @@ void write_outer_v6(uint8_t* outer, uint32_t outer_packet_bytes, const uint8_t* 
              static_cast<uint16_t>(outer_packet_bytes - packet::kIpv6HeaderBytes));
 }
 
+/// Copies the SA's outer headers; each size is a handful of moves.
+void copy_outer(uint8_t* to, const OutboundSa& sa) {
+  switch (sa.outer_bytes) {
+    case packet::kIpv4HeaderBytes:
+      std::memcpy(to, sa.outer, packet::kIpv4HeaderBytes);
+      break;
+    case packet::kIpv4HeaderBytes + packet::kUdpHeaderBytes:
+      std::memcpy(to, sa.outer, packet::kIpv4HeaderBytes + packet::kUdpHeaderBytes);
+      break;
+    case packet::kIpv6HeaderBytes:
+      std::memcpy(to, sa.outer, packet::kIpv6HeaderBytes);
+      break;
+    default:
+      std::memcpy(to, sa.outer, packet::kIpv6HeaderBytes + packet::kUdpHeaderBytes);
+  }
+}
+
 /// The outer headers before `esp`, while the inner header can still be read.
 /// @param esp_bytes  from the SPI to the end of the ICV
 /// @return           first byte of the outer packet
@@ -79,9 +99,10 @@ uint8_t* write_outer(uint8_t* esp, const OutboundSa& sa, uint64_t sequence, cons
                      uint32_t esp_bytes) {
   uint8_t* outer = esp - sa.outer_bytes;
   const uint32_t bytes = sa.outer_bytes + esp_bytes;
-  std::memcpy(outer, sa.outer, sa.outer_bytes);
+  copy_outer(outer, sa);
   if (sa.outer_ip_bytes == packet::kIpv4HeaderBytes) {
-    write_outer_v4(outer, bytes, inner, static_cast<uint16_t>(sequence + sa.ip_id_offset));
+    write_outer_v4(outer, sa.outer_sum, bytes, inner,
+                   static_cast<uint16_t>(sequence + sa.ip_id_offset));
   } else {
     write_outer_v6(outer, bytes, inner);
   }

@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 
+#include "base/bytes.h"
+
 namespace esplane::packet {
 
 enum class Family : uint8_t { kNone = 0, kV4 = 4, kV6 = 6 };
@@ -46,6 +48,14 @@ struct IpAddress {
 
   bool operator==(const IpAddress& other) const {
     return family == other.family && std::memcmp(bytes, other.bytes, sizeof bytes) == 0;
+  }
+
+  /// Order of two addresses of one family.
+  bool operator<(const IpAddress& other) const {
+    const uint64_t high = base::load_be64(bytes);
+    const uint64_t other_high = base::load_be64(other.bytes);
+    if (high != other_high) return high < other_high;
+    return base::load_be64(bytes + 8) < base::load_be64(other.bytes + 8);
   }
 
   std::string text() const {

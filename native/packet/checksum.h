@@ -4,34 +4,51 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "base/bytes.h"
 #include "packet/ip.h"
 
 namespace esplane::packet {
 
-/// Ones' complement sum of big-endian 16-bit words, not yet folded. An odd last byte counts as the
-/// high byte of a word.
-inline uint64_t checksum_add(const void* data, size_t bytes, uint64_t sum = 0) {
-  const auto* p = static_cast<const uint8_t*>(data);
-  // 32-bit words: 2^16 = 1 in ones' complement arithmetic, so their halves may be added later.
-  for (; bytes >= 4; p += 4, bytes -= 4) sum += base::load_be32(p);
-  if (bytes >= 2) {
-    sum += base::load_be16(p);
-    p += 2;
-    bytes -= 2;
-  }
-  if (bytes) sum += uint32_t{*p} << 8;
-  return sum;
-}
-
-/// The sum in 16 bits, not complemented.
+/// A sum in 16 bits, not complemented.
 inline uint16_t checksum_fold(uint64_t sum) {
   sum = (sum >> 32) + (sum & 0xffffffff);
   sum = (sum >> 16) + (sum & 0xffff);
   sum = (sum >> 16) + (sum & 0xffff);
   sum = (sum >> 16) + (sum & 0xffff);
   return static_cast<uint16_t>(sum);
+}
+
+/// Ones' complement sum of big-endian 16-bit words, not yet folded. An odd last byte counts as the
+/// high byte of a word.
+///
+/// It sums wider words in the machine's own order and turns the result: neither changes a ones'
+/// complement sum (RFC 1071 §2 B and C).
+inline uint64_t checksum_add(const void* data, size_t bytes, uint64_t sum = 0) {
+  const auto* p = static_cast<const uint8_t*>(data);
+  uint64_t own = 0;
+  for (; bytes >= 8; p += 8, bytes -= 8) {
+    uint64_t v;
+    std::memcpy(&v, p, sizeof v);
+    own += (v >> 32) + (v & 0xffffffff);
+  }
+  if (bytes >= 4) {
+    uint32_t v;
+    std::memcpy(&v, p, sizeof v);
+    own += v;
+    p += 4;
+    bytes -= 4;
+  }
+  if (bytes >= 2) {
+    uint16_t v;
+    std::memcpy(&v, p, sizeof v);
+    own += v;
+    p += 2;
+    bytes -= 2;
+  }
+  if (bytes) own += *p;
+  return sum + __builtin_bswap16(checksum_fold(own));
 }
 
 /// The checksum of a range whose own checksum field is zero; zero over a range that is intact.

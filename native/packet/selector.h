@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <span>
 
 #include "packet/address.h"
@@ -28,9 +27,7 @@ struct Selector {
   bool opaque_port() const { return start_port == 65535 && end_port == 0; }
 
   bool contains(const IpAddress& address) const {
-    return address.family == start.family &&
-           std::memcmp(start.bytes, address.bytes, sizeof address.bytes) <= 0 &&
-           std::memcmp(address.bytes, end.bytes, sizeof address.bytes) <= 0;
+    return address.family == start.family && !(address < start) && !(end < address);
   }
 
   /// @param address  the packet's address on this selector's side

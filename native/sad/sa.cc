@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/random.h"
+#include "packet/checksum.h"
 #include "packet/ip.h"
 
 namespace esplane::sad {
@@ -35,6 +36,7 @@ void fill_outer(OutboundSa& sa, const SaParameters& p) {
     sa.outer[packet::kIpv4Protocol] = protocol;
     std::memcpy(sa.outer + packet::kIpv4Source, p.local.bytes, 4);
     std::memcpy(sa.outer + packet::kIpv4Destination, p.remote.bytes, 4);
+    sa.outer_sum = packet::checksum_fold(packet::checksum_add(sa.outer, sa.outer_ip_bytes));
   } else {
     sa.outer_ip_bytes = packet::kIpv6HeaderBytes;
     sa.outer[0] = 0x60;
@@ -84,9 +86,9 @@ OutboundSa::OutboundSa(const SaParameters& p)
     : udp_encapsulation(p.udp_encapsulation),
       esn(p.esn),
       spi(p.outbound_spi),
-      inbound_spi(p.inbound_spi),
       sequence(p.outbound_sequence),
-      sequence_limit(p.esn ? kLastExtendedSequence : kLastSequence) {
+      sequence_limit(p.esn ? kLastExtendedSequence : kLastSequence),
+      inbound_spi(p.inbound_spi) {
   near_end_from = sequence_limit - kNearEnd;
   ip_id_offset = static_cast<uint16_t>(base::random_u32());
   fill_outer(*this, p);

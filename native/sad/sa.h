@@ -95,8 +95,9 @@ struct OutboundSa {
   bool udp_encapsulation = false;
   bool esn = false;
   uint8_t salt[kGcmSaltBytes] = {};
+  uint16_t outer_sum = 0;     ///< IPv4: over `outer`, for its checksum (packet/checksum.h)
+  uint16_t ip_id_offset = 0;  ///< so that SAs between the same hosts do not share IPv4 IDs
   uint32_t spi = 0;           ///< host order
-  uint32_t inbound_spi = 0;   ///< of the pair, by which the control plane knows it
 
   // Second line: written once for each group of packets, but for its last three fields.
   alignas(64) std::atomic<uint64_t> sequence{0};  ///< last number handed out
@@ -104,7 +105,7 @@ struct OutboundSa {
   std::atomic<uint64_t> bytes{0};                 ///< of inner packets
   uint64_t near_end_from = 0;
   uint64_t sequence_limit = 0;
-  uint16_t ip_id_offset = 0;  ///< so that SAs between the same hosts do not share IPv4 IDs
+  uint32_t inbound_spi = 0;   ///< of the pair, by which the control plane knows it
 
   alignas(64) crypto::GcmKey key;
 };

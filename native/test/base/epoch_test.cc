@@ -126,7 +126,7 @@ TEST_CASE("readers never see a destroyed object while a writer replaces it") {
         }
       });
     }
-    for (uint64_t i = 2; i < 5000; i++) {
+    for (uint64_t i = 2; i < 2000; i++) {
       epoch.retire(std::unique_ptr<Value>(shared.exchange(new Value(i))));
     }
     stop = true;

@@ -202,6 +202,18 @@ TEST_CASE("the UDP checksum is zero over IPv4 and holds over IPv6") {
   }
 }
 
+TEST_CASE("a UDP checksum over IPv6 that comes out as zero is sent as FFFF") {
+  // Found by trying: with these keys, addresses and ports, packet 24117 is such a one.
+  Pair pair(0x1000);
+  pair.p.udp_encapsulation = true;
+  pair.p.remote_port = 61234;
+  pair.p.local = test::ip("2001:db8::1");
+  pair.p.remote = test::ip("2001:db8::2");
+  pair.p.outbound_sequence = 24116;
+  sad::OutboundSa sa(pair.p);
+  CHECK(load_be16(&send(sa, inner_v6(0))[40 + packet::kUdpChecksum]) == 0xffff);
+}
+
 TEST_CASE("uses the last byte of headroom and tailroom, and refuses one byte less") {
   Pair pair(0x1000);
   pair.p.udp_encapsulation = true;

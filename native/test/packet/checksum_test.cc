@@ -37,6 +37,19 @@ TEST_CASE("counts an odd last byte as the high one") {
   CHECK(internet_checksum(odd.data(), 5) == internet_checksum(even.data(), 6));
 }
 
+TEST_CASE("sums any length from any address as word by word") {
+  std::vector<uint8_t> bytes(300);
+  for (size_t i = 0; i < bytes.size(); i++) bytes[i] = static_cast<uint8_t>(255 - i * i);
+  for (size_t start = 0; start < 9; start++) {
+    for (size_t length = 0; length < 280; length++) {
+      uint32_t sum = 0;
+      for (size_t i = 0; i < length; i++) sum += i % 2 ? bytes[start + i] : bytes[start + i] << 8;
+      while (sum > 0xffff) sum = (sum >> 16) + (sum & 0xffff);
+      REQUIRE(checksum_fold(checksum_add(&bytes[start], length)) == sum);
+    }
+  }
+}
+
 TEST_CASE("updates as RFC 1624 section 4 shows, where RFC 1141 went wrong") {
   CHECK(checksum_update(0xdd2f, 0x5555, 0x3285) == 0x0000);
 }

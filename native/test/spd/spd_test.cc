@@ -246,7 +246,7 @@ TEST_CASE_FIXTURE(Fixture, "workers look up while entries and SAs are replaced")
         }
       });
     }
-    for (int i = 0; i < 1500 || protect.load() < 100; i++) {
+    for (int i = 0; i < 300 || protect.load() < 100; i++) {
       auto sa = std::make_unique<sad::OutboundSa>(pair.p);
       spd.set(with);
       attach("a/net", *sa);
