@@ -82,15 +82,17 @@ function installedAsLocked() {
 /** Builds the addon where a source, a build file or Node changed. */
 export async function addon() {
   const stamp = at('build/esplane.stamp');
-  const frame = `${process.version} ${process.arch} ${digest(['binding.gyp', 'native/sources.gypi'])}`;
-  const wanted = `${frame} ${digest(filesBelow('native', /\.(cc|h|S)$/))}`;
+  const node = `${process.version} ${process.arch}`;
+  const sources = ['binding.gyp', ...filesBelow('native', /\.(gypi|cc|h|S)$/)];
+  const wanted = `${node} ${digest(sources)}`;
   const had = existsSync(stamp) ? readFileSync(stamp, 'utf8') : '';
   if (had === wanted && existsSync(at('build/Release/esplane.node'))) return false;
-  const verb = had.startsWith(frame) && existsSync(at('build/Makefile')) ? 'build' : 'rebuild';
-  const command = [process.execPath, at('node_modules/node-gyp/bin/node-gyp.js'), verb];
+  // Without another Node, make knows best what to compile again.
+  const verbs = had.startsWith(node) ? ['configure', 'build'] : ['rebuild'];
+  const gyp = [process.execPath, at('node_modules/node-gyp/bin/node-gyp.js'), ...verbs];
   const hint = 'g++ 12 or newer, make, python3 and the headers of Node are needed';
-  await timed(`the addon (node-gyp ${verb})`, () =>
-    run([...command, '-j', 'max', ...headers()], { hint }),
+  await timed(`the addon (node-gyp ${verbs.join(' ')})`, () =>
+    run([...gyp, '-j', 'max', ...headers()], { hint }),
   );
   writeFileSync(stamp, wanted);
   return true;

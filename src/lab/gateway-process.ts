@@ -1,13 +1,12 @@
 /** An esplane daemon in a namespace, with its configuration, its log and its API. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { ApiClient, RefusedError, UnreachableError } from '../api/client.js';
 import type { ChildSaStatus, IkeSaStatus, Status } from '../api/status.js';
-import { type Exit, Program, waitFor } from './program.js';
+import { compiledProgram, type Exit, Program, waitFor } from './program.js';
 import { LAN, WAN } from './topology.js';
 
-const program = fileURLToPath(new URL('../cli/main.js', import.meta.url));
+const program = compiledProgram('cli/main.js');
 
 export interface GatewaySettings {
   readonly name: string;

@@ -1,34 +1,36 @@
 /**
- * The lab's traffic: pings over IPv4 and IPv6 all the time, and TCP from a to b and from b to a in
- * turns. Runs for a time, or until it is stopped.
+ * The lab's traffic: pings over IPv4 and IPv6 all the time, and bulk traffic from a to b and from b
+ * to a in turns. Runs for a time, or until it is stopped. A driver knows how it is made.
  */
-import { join } from 'node:path';
-import { type Program, sleep } from './program.js';
+import { sleep } from './program.js';
 import { type BulkResult, bulkResult } from './report.js';
-import type { Topology } from './topology.js';
-import { measureTcp, type PingResult, ping, serveTcp, type TcpResult } from './traffic.js';
+import type { PingResult, TcpResult } from './traffic.js';
 
-const PING_INTERVAL_SECONDS = 0.2;
-const PING_ROUND = 5;
-/** Without an end, TCP rests between its turns: it is there to be looked at. */
+/** Without an end, bulk traffic rests between its turns: it is there to be looked at. */
 const REST_SECONDS = 2;
 
+export interface TrafficDriver {
+  /** One for each family: a second or so of echo requests, all answered or given up at its end. */
+  readonly pingRounds: readonly (() => Promise<PingResult>)[];
+  /** From a to b (`send`) or from b to a. */
+  transfer(direction: 'send' | 'receive', seconds: number): Promise<TcpResult>;
+  close(): Promise<void>;
+}
+
 export class LabTraffic {
-  readonly #topology: Topology;
-  readonly #folder: string;
+  readonly #driver: TrafficDriver;
   readonly #end: number;
-  readonly #tcpSeconds: number;
-  readonly #tcp = { send: [] as TcpResult[], receive: [] as TcpResult[] };
+  readonly #bulkSeconds: number;
+  readonly #bulk = { send: [] as TcpResult[], receive: [] as TcpResult[] };
   readonly failures: string[] = [];
   #ping: PingResult = { sent: 0, received: 0 };
   #stopped = false;
 
   /** @param seconds undefined: until `stop` */
-  constructor(topology: Topology, folder: string, seconds: number | undefined) {
-    this.#topology = topology;
-    this.#folder = folder;
+  constructor(driver: TrafficDriver, seconds: number | undefined) {
+    this.#driver = driver;
     this.#end = performance.now() + (seconds ?? Number.POSITIVE_INFINITY) * 1000;
-    this.#tcpSeconds = Math.min(3, Math.max(1, Math.floor(((seconds ?? 60) - 1) / 2)));
+    this.#bulkSeconds = Math.min(3, Math.max(1, Math.floor(((seconds ?? 60) - 1) / 2)));
   }
 
   get ping(): PingResult {
@@ -37,7 +39,7 @@ export class LabTraffic {
 
   /** The latest figure of each direction. */
   get latest(): { aToB?: number; bToA?: number } {
-    const [aToB, bToA] = [this.#tcp.send.at(-1), this.#tcp.receive.at(-1)];
+    const [aToB, bToA] = [this.#bulk.send.at(-1), this.#bulk.receive.at(-1)];
     return {
       ...(aToB === undefined ? {} : { aToB: aToB.bitsPerSecond }),
       ...(bToA === undefined ? {} : { bToA: bToA.bitsPerSecond }),
@@ -45,21 +47,16 @@ export class LabTraffic {
   }
 
   get bulk(): BulkResult {
-    return bulkResult(this.#tcp.send, this.#tcp.receive);
+    return bulkResult(this.#bulk.send, this.#bulk.receive);
   }
 
   /** Resolves when all of it has come to its end. */
   async run(): Promise<void> {
-    const { a, b } = this.#topology;
-    const server = await serveTcp(b.hostNamespace, join(this.#folder, 'tcp.log'));
     try {
-      await Promise.all([
-        this.#pingAll(b.host.ipv4),
-        this.#pingAll(b.host.ipv6),
-        this.#transfer(a.hostNamespace, b.host.ipv4, server),
-      ]);
+      const pings = this.#driver.pingRounds.map((round) => this.#pingOn(round));
+      await Promise.all([...pings, this.#transfer()]);
     } finally {
-      await server.stop(1);
+      await this.#driver.close();
     }
   }
 
@@ -68,13 +65,10 @@ export class LabTraffic {
     this.#stopped = true;
   }
 
-  /** Rounds of a second each, so that each request is either answered or lost when we end. */
-  async #pingAll(address: string): Promise<void> {
-    const { hostNamespace } = this.#topology.a;
+  async #pingOn(round: () => Promise<PingResult>): Promise<void> {
     while (!this.#stopped && this.#left() > 0) {
-      const options = { count: PING_ROUND, intervalSeconds: PING_INTERVAL_SECONDS };
       try {
-        const { sent, received, milliseconds } = await ping(hostNamespace, address, options);
+        const { sent, received, milliseconds } = await round();
         this.#ping = {
           sent: this.#ping.sent + sent,
           received: this.#ping.received + received,
@@ -86,20 +80,20 @@ export class LabTraffic {
     }
   }
 
-  async #transfer(namespace: string, address: string, server: Program): Promise<void> {
+  async #transfer(): Promise<void> {
     const endless = this.#end === Number.POSITIVE_INFINITY;
     do {
       for (const direction of ['send', 'receive'] as const) {
-        if (this.#stopped || !server.running) return;
+        if (this.#stopped) return;
         try {
-          const result = await measureTcp(namespace, address, direction, this.#tcpSeconds);
-          this.#tcp[direction].push(result);
+          const result = await this.#driver.transfer(direction, this.#bulkSeconds);
+          this.#bulk[direction].push(result);
         } catch (error) {
           return this.#fail(error);
         }
         if (endless) await sleep(REST_SECONDS * 1000);
       }
-    } while (this.#left() > 2 * this.#tcpSeconds);
+    } while (this.#left() > 2 * this.#bulkSeconds);
   }
 
   #left(): number {

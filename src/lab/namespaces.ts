@@ -65,7 +65,7 @@ export function execute(command: readonly string[], input = ''): string {
   } catch (error) {
     const { stderr } = error as { stderr?: string };
     const reason = stderr?.trim() || (error as Error).message;
-    throw new Error(`${command.join(' ')}: ${reason}`, { cause: error });
+    throw new Error(`${command.join(' ')}: ${reason}`);
   }
 }
 

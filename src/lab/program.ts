@@ -1,7 +1,13 @@
 /** A program in a namespace, such as a daemon: its output in a file, its end awaited. */
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { inNamespace } from './namespaces.js';
+
+/** A compiled file of ours as a program to start, such as `cli/main.js`; also from a test. */
+export function compiledProgram(path: string): string {
+  return fileURLToPath(new URL(`../../dist/${path}`, import.meta.url));
+}
 
 export interface ProgramOptions {
   readonly namespace: string;

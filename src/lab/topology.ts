@@ -7,16 +7,20 @@
  */
 import { ip, ipBatch, Namespaces, switchOffOffloads } from './namespaces.js';
 
-export interface Site {
+/** The addresses of a host and its gateway. Sites differ in their number. */
+export interface SiteAddresses {
   readonly name: 'a' | 'b';
-  readonly hostNamespace: string;
-  readonly gatewayNamespace: string;
   readonly host: Address;
   /** The gateway's address towards its host. */
   readonly lan: Address;
   /** The gateway's address towards the other gateway. */
   readonly wan: Address;
   readonly networks: Address;
+}
+
+export interface Site extends SiteAddresses {
+  readonly hostNamespace: string;
+  readonly gatewayNamespace: string;
 }
 
 /** The same thing in both families. */
@@ -44,8 +48,8 @@ export function makeTopology(): Topology {
   const namespaces = new Namespaces();
   try {
     const wireNamespace = namespaces.add('wire');
-    const a = makeSite(namespaces, 'a', 1);
-    const b = makeSite(namespaces, 'b', 2);
+    const a = makeSite(namespaces, 'a');
+    const b = makeSite(namespaces, 'b');
     joinSites(wireNamespace, a, b);
     routeToEachOther(a, b);
     return {
@@ -61,16 +65,23 @@ export function makeTopology(): Topology {
   }
 }
 
-/** A host and its gateway, joined by a veth. Sites differ in their number. */
-export function makeSite(namespaces: Namespaces, name: 'a' | 'b', number: number): Site {
-  const site = {
+export function siteAddresses(name: 'a' | 'b'): SiteAddresses {
+  const number = name === 'a' ? 1 : 2;
+  return {
     name,
-    hostNamespace: namespaces.add(`host-${name}`),
-    gatewayNamespace: namespaces.add(`gateway-${name}`),
     host: { ipv4: `10.${number}.0.2`, ipv6: `fd0${number}::2` },
     lan: { ipv4: `10.${number}.0.1`, ipv6: `fd0${number}::1` },
     wan: { ipv4: `192.0.2.${number}`, ipv6: `2001:db8::${number}` },
     networks: { ipv4: `10.${number}.0.0/24`, ipv6: `fd0${number}::/64` },
+  };
+}
+
+/** A host and its gateway, joined by a veth. */
+export function makeSite(namespaces: Namespaces, name: 'a' | 'b'): Site {
+  const site = {
+    ...siteAddresses(name),
+    hostNamespace: namespaces.add(`host-${name}`),
+    gatewayNamespace: namespaces.add(`gateway-${name}`),
   };
   const { hostNamespace, gatewayNamespace, host, lan } = site;
   link(hostNamespace, 'eth0', gatewayNamespace, LAN);

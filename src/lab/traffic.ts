@@ -1,11 +1,10 @@
 /** Ping and TCP between two hosts of the lab, run in the hosts' namespaces. */
 import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { inNamespace } from './namespaces.js';
-import { Program, waitFor } from './program.js';
+import { compiledProgram, Program, waitFor } from './program.js';
 
 const TCP_PORT = 5201;
-const tcpPeer = fileURLToPath(new URL('./tcp-peer.js', import.meta.url));
+const tcpPeer = compiledProgram('lab/tcp-peer.js');
 
 export interface PingResult {
   readonly sent: number;

@@ -12,11 +12,16 @@ export class Capture {
     this.#program = program;
   }
 
-  /** Resolves once it captures. */
-  static async start(namespace: string, device: string, folder: string): Promise<Capture> {
+  /** Resolves once it captures. @param bytes of each packet; 0: all */
+  static async start(
+    namespace: string,
+    device: string,
+    folder: string,
+    bytes = 0,
+  ): Promise<Capture> {
     const file = join(folder, `${device}-${Date.now()}.pcap`);
-    const options = ['-Z', 'root', '--immediate-mode', '-U', '-s', '0', '-i', device, '-w', file];
-    const command = ['tcpdump', ...options];
+    const options = ['-Z', 'root', '--immediate-mode', '-U', '-s', String(bytes)];
+    const command = ['tcpdump', ...options, '-i', device, '-w', file];
     const program = new Program({ namespace, command, logFile: `${file}.log` });
     await waitFor('tcpdump', 10, () => program.log().includes('listening') || undefined);
     return new Capture(file, program);
@@ -30,8 +35,8 @@ export class Capture {
 
   /** Packets that match a filter of tcpdump. */
   count(filter: string): number {
-    const output = execute(['tcpdump', '-n', '-r', this.file, filter]);
-    return output.split('\n').filter(Boolean).length;
+    const output = execute(['tcpdump', '-n', '--count', '-r', this.file, filter]);
+    return Number(/^(\d+) packet/m.exec(output)?.[1]);
   }
 }
 

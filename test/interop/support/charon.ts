@@ -133,6 +133,7 @@ function daemonConfig(folder: string, esp: CharonOptions['esp']): string {
   filelog {
     main {
       path = ${folder}/charon.log
+      append = no
       flush_line = yes
       default = 1
       ike = 4

@@ -65,7 +65,7 @@ export function makeNetwork(configurePeer = true): Network {
     rmSync(folder, { recursive: true, force: true });
   };
   try {
-    const ours = makeSite(namespaces, 'a', 1);
+    const ours = makeSite(namespaces, 'a');
     const peer = peerSite(namespaces.add('peer'), 2);
     link(ours.gatewayNamespace, WAN, peer.namespace, peer.device);
     ipBatch(ours.gatewayNamespace, [

@@ -1,0 +1,143 @@
+/** esplane with a real Linux kernel's ESP, keyed by charon inside it; and tshark as the witness. */
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { GatewayProcess } from '../../src/lab/gateway-process.js';
+import { execute } from '../../src/lab/namespaces.js';
+import { Program } from '../../src/lab/program.js';
+import { ping } from '../../src/lab/traffic.js';
+import { Capture, CLEAR_TEXT, fetchCommand, fetchDigest } from './support/capture.js';
+import { Charon } from './support/charon.js';
+import { charonOptions, ourView, type Suite, startGateway, theirView } from './support/gateway.js';
+import { LinuxKernel } from './support/linux-kernel.js';
+import { makeNetwork, type Network, peerAddresses, whyNot } from './support/network.js';
+import { guestPlace } from './support/place.js';
+import { decrypted, keysFromLog } from './support/tshark.js';
+
+const why = whyNot('linux.uml', 'charon-systemd', 'swanctl', 'tcpdump', 'tshark', 'ethtool');
+const common = { ike: 'aes256gcm16-prfsha256-x25519' };
+const RAW = 'ip proto 50 or ip6 proto 50';
+const UDP = 'udp port 4500';
+const DATA_BYTES = 4_000_000;
+
+const cases: [string, Suite, string][] = [
+  ['ESP over IPv4', { ...common, esp: 'aes128gcm16', family: 'ipv4' }, RAW],
+  ['ESP over IPv6', { ...common, esp: 'aes256gcm16', family: 'ipv6' }, RAW],
+  ['ESP in UDP over IPv4', { ...common, esp: 'aes256gcm16', family: 'ipv4', forceUdp: true }, UDP],
+  ['ESP in UDP over IPv6', { ...common, esp: 'aes128gcm16', family: 'ipv6', forceUdp: true }, UDP],
+  ['ESP with ESN', { ...common, esp: 'aes128gcm16-esn' }, RAW],
+];
+
+describe.skipIf(why)(`the Linux kernel${why === undefined ? '' : ` (${why})`}`, () => {
+  let network: Network;
+  let kernel: LinuxKernel;
+  let ourServer: Program;
+  let gateway: GatewayProcess | undefined;
+  let charon: Charon | undefined;
+  const digests = { ours: '', theirs: '' };
+
+  beforeAll(async () => {
+    network = makeNetwork(false);
+    const { ours, peer, folder } = network;
+    const { namespace, device } = peer;
+    kernel = await LinuxKernel.boot({ namespace, device, folder: join(folder, 'kernel') });
+    const lines = peerAddresses({ ...peer, device: 'vec0' }).map((line) => `ip ${line}`);
+    await kernel.run(lines.join('\n'));
+    // Charon's routes have the right source addresses; the way there is the default route.
+    await kernel.run(`ip route add default via ${ours.wan.ipv4}`);
+    await kernel.run(`ip route add ::/0 via ${ours.wan.ipv6}`);
+    // Both sides serve a file over HTTP; whoever fetches it must get the same bytes.
+    const makeFile = (path: string): string =>
+      `head -c ${DATA_BYTES} /dev/urandom > ${path}/data; sha256sum < ${path}/data | cut -d ' ' -f 1`;
+    const serve = (path: string): string[] => {
+      return ['python3', '-m', 'http.server', '--bind', '::', '--directory', path, '8000'];
+    };
+    digests.ours = execute(['sh', '-c', makeFile(folder)]).trim();
+    ourServer = new Program({
+      namespace: ours.hostNamespace,
+      command: serve(folder),
+      logFile: join(folder, 'http.log'),
+    });
+    digests.theirs = (await kernel.run(`mkdir /run/www; ${makeFile('/run/www')}`)).trim();
+    await kernel.run(`${serve('/run/www').join(' ')} >/run/http.log 2>&1 </dev/null &`);
+  });
+
+  afterEach(async () => {
+    await charon?.stop();
+    await gateway?.stop();
+    charon = undefined;
+    gateway = undefined;
+  });
+
+  afterAll(async () => {
+    await ourServer?.stop();
+    await kernel?.stop();
+    network?.remove();
+  });
+
+  async function startBoth(suite: Suite): Promise<[GatewayProcess, Charon]> {
+    gateway = await startGateway(network, suite);
+    charon = await Charon.start(guestPlace(kernel), charonOptions(network, 'kernel', suite));
+    return [gateway, charon];
+  }
+
+  it.each(cases)('%s: agrees, and carries ping and files both ways', async (_, suite, onWire) => {
+    const { ours, peer, folder } = network;
+    const capture = await Capture.start(peer.namespace, peer.device, folder);
+    const [gateway, charon] = await startBoth(suite);
+    await gateway.up();
+    expect(theirView((await charon.sas())[0])).toMatchObject(withoutEsn(await ourView(gateway)));
+    expect(await kernel.run('ip xfrm state')).toContain('proto esp');
+
+    const pings = { count: 5, intervalSeconds: 0.05, bytes: 600 };
+    const all = { sent: 5, received: 5 };
+    for (const family of ['ipv4', 'ipv6'] as const) {
+      expect(await ping(ours.hostNamespace, peer.host[family], pings)).toMatchObject(all);
+      const back = `ping -q -n -c 5 -i 0.05 -W 1 -I ${peer.host[family]} ${ours.host[family]}`;
+      expect((await kernel.exec(back)).output).toContain('5 received');
+    }
+    const theirUrl = `http://${peer.host.ipv4}:8000/data`;
+    expect(fetchDigest(ours.hostNamespace, theirUrl)).toBe(`${digests.theirs} ${DATA_BYTES}`);
+    const fetch = fetchCommand(`http://${ours.host.ipv4}:8000/data`);
+    expect((await guestPlace(kernel).run(fetch)).trim()).toBe(`${digests.ours} ${DATA_BYTES}`);
+
+    await capture.stop();
+    expect(capture.count(onWire)).toBeGreaterThan(1000);
+    expect(capture.count(onWire === RAW ? `udp port 4500 and greater 400` : RAW)).toBe(0);
+    expect(capture.count(CLEAR_TEXT)).toBe(0);
+  });
+
+  it('lets tshark decrypt every IKE message and ESP packet without a warning', async () => {
+    const { ours, peer, folder } = network;
+    const capture = await Capture.start(peer.namespace, peer.device, folder);
+    const [gateway, charon] = await startBoth({
+      ike: 'aes128gcm16-prfsha256-x25519',
+      esp: 'aes128gcm16-noesn',
+    });
+    await gateway.up();
+    const sa = (await charon.sas())[0]!;
+    await ping(ours.hostNamespace, peer.host.ipv4, { count: 5, intervalSeconds: 0.05 });
+    await gateway.down();
+    await capture.stop();
+    const keys = keysFromLog(await charon.log(), sa);
+
+    const warnings = decrypted(capture.file, keys, '_ws.expert', ['frame.number', '_ws.expert']);
+    expect(warnings).toEqual([]);
+    const messages = decrypted(capture.file, keys, 'isakmp', [
+      'frame.number',
+      'isakmp.enc.decrypted',
+    ]);
+    const ikePackets = capture.count('udp port 500 or udp port 4500');
+    expect(messages).toHaveLength(ikePackets);
+    // All but the two of IKE_SA_INIT are encrypted: IKE_AUTH, and the INFORMATIONAL of the Delete.
+    expect(messages.filter(([, text]) => text !== '')).toHaveLength(ikePackets - 2);
+    expect(ikePackets).toBeGreaterThanOrEqual(6);
+    const icmp = decrypted(capture.file, keys, 'esp && icmp', ['esp.icv_good', 'icmp.type']);
+    expect(icmp).toHaveLength(10);
+    expect(icmp.every(([good]) => good === '1')).toBe(true);
+  });
+});
+
+/** charon lists ESN apart. */
+function withoutEsn<T extends { esp: string }>(view: T): T {
+  return { ...view, esp: view.esp.replace('/ESN', '') };
+}
