@@ -67,7 +67,9 @@
       "native/addon/gcm_bench.cc",
       "native/addon/memory_host_binding.cc",
       "native/addon/process_binding.cc",
-      "native/addon/tap_binding.cc"
+      "native/addon/tap_binding.cc",
+      "native/addon/tunnel_bench.cc",
+      "native/addon/tunnel_bench_binding.cc"
     ],
     "esplane_test_sources": [
       "native/test/main.cc",

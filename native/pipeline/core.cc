@@ -28,6 +28,7 @@ Core::Core(const Shared& shared_with, Counters& counted_in, port::FramePool& poo
       counters(counted_in),
       client(std::move(next_hop_client)),
       hops(*client, random_seed()),
+      flows(random_seed()),
       egress(pool, counters) {
   own.reserve(2 * packet::Batch::kCapacity);
   for (auto& by_family : port_addresses) by_family.resize(shared.roles.size());

@@ -15,6 +15,7 @@
 #include "pipeline/counters.h"
 #include "pipeline/egress.h"
 #include "pipeline/event.h"
+#include "pipeline/flow_cache.h"
 #include "pipeline/hold_queue.h"
 #include "pipeline/rate_limit.h"
 #include "port/port.h"
@@ -108,6 +109,7 @@ class Core {
   Counters& counters;
   const std::unique_ptr<net::NextHopClient> client;
   net::NextHopCache hops;
+  FlowCache flows;
   HoldQueue held;
   Egress egress;
   uint32_t now_ms = 0;

@@ -56,10 +56,11 @@ void Stages::outbound(Burst& burst) {
 }
 
 void Stages::apply_policy(Burst& burst) {
+  const uint64_t generation = core_.shared.spd.generation();
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     burst.batch.outbound[i] = nullptr;
     if (!burst.pending(i)) continue;
-    const auto found = core_.shared.spd.lookup_outbound(burst.headers[i]);
+    const auto found = core_.flows.lookup(core_.shared.spd, generation, burst.headers[i]);
     if (found.verdict != Verdict::kPending) {
       if (found.verdict == Verdict::kNoSa) raise_acquire(*found.policy);
       burst.refuse(i, found.verdict);

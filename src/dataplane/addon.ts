@@ -160,11 +160,45 @@ export interface TapBinding {
   ) => NativeWireTap;
 }
 
+/** native/addon/tunnel_bench_binding.cc */
+export interface TunnelBenchBinding {
+  /** ESP alone, on batches whose frames walk through two megabytes. */
+  benchEsp(options: TunnelBenchOptions): TunnelBenchResult;
+  /** From rx to tx of a gateway over memory ports, on one core. */
+  benchPipeline(options: TunnelBenchOptions): TunnelBenchResult;
+}
+
+export interface TunnelBenchOptions {
+  readonly keyBits: 128 | 192 | 256;
+  /** Length of the inner IPv4 packet, 28 to 1438. */
+  readonly innerBytes: number;
+  /** Packets in one call, 1 to 64. */
+  readonly batch: number;
+  /** Packets take turns with this many pairs of SAs, 1 to 256. */
+  readonly tunnels: number;
+  /** Time for all repetitions together. */
+  readonly milliseconds: number;
+}
+
+export interface TunnelBenchResult {
+  readonly outbound: TunnelBenchCost;
+  readonly inbound: TunnelBenchCost;
+  readonly repetitions: number;
+}
+
+/** Medians over the repetitions; `best` is the fastest repetition. */
+export interface TunnelBenchCost {
+  readonly nanosecondsPerPacket: number;
+  readonly bestNanosecondsPerPacket: number;
+  readonly ticksPerPacket: number;
+}
+
 export type Addon = CryptoBinding &
   DataplaneBinding &
   MemoryHostBinding &
   ProcessBinding &
-  TapBinding;
+  TapBinding &
+  TunnelBenchBinding;
 
 /** The folder with package.json above this file, be it run from src/ or compiled. */
 function packageRoot(): string {

@@ -1,0 +1,35 @@
+// Times ESP on batches, and the whole pipeline of two gateways over memory ports, in one native
+// call and on one thread.
+#pragma once
+
+#include <cstdint>
+
+namespace esplane::addon {
+
+struct TunnelBenchOptions {
+  uint32_t key_bits;     ///< 128, 192 or 256
+  uint32_t inner_bytes;  ///< length of the inner IPv4 packet, 28 to 1438
+  uint32_t batch;        ///< packets in one call, 1 to Batch::kCapacity
+  uint32_t tunnels;      ///< packets take turns with this many pairs of SAs
+  double seconds;        ///< for all repetitions together
+};
+
+/// Medians over the repetitions, per packet. Ticks are those of the time stamp counter.
+struct Cost {
+  double ns, ticks, best_ns;
+};
+
+struct TunnelBenchResult {
+  Cost outbound, inbound;
+  uint32_t repetitions;
+};
+
+/// esp::outbound and esp::inbound alone, walking through frames of a megabyte and more.
+/// @throws std::exception
+TunnelBenchResult bench_esp(const TunnelBenchOptions& options);
+
+/// From rx of the one port to tx of the other: headers, policy or SAD, ESP, next hop, counters,
+/// and the copy that a memory port makes of each packet it receives.
+TunnelBenchResult bench_pipeline(const TunnelBenchOptions& options);
+
+}  // namespace esplane::addon

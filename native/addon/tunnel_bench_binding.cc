@@ -1,0 +1,54 @@
+// benchEsp and benchPipeline for bench/esp and bench/pipeline.
+#include "addon/arguments.h"
+#include "addon/registry.h"
+#include "addon/tunnel_bench.h"
+#include "packet/batch.h"
+
+namespace esplane::addon {
+namespace {
+
+TunnelBenchOptions to_options(const Napi::Value& v) {
+  const Fields f(v, "options");
+  TunnelBenchOptions o{
+      .key_bits = static_cast<uint32_t>(f.integer("keyBits", 128, 256)),
+      .inner_bytes = static_cast<uint32_t>(f.integer("innerBytes", 28, 1438)),
+      .batch = static_cast<uint32_t>(f.integer("batch", 1, packet::Batch::kCapacity)),
+      .tunnels = static_cast<uint32_t>(f.integer("tunnels", 1, 256)),
+      .seconds = static_cast<double>(f.integer("milliseconds", 1, 60'000)) / 1000,
+  };
+  if (o.key_bits % 64 != 0) f.refuse("keyBits", "128, 192 or 256");
+  return o;
+}
+
+Napi::Object from_cost(Napi::Env env, const Cost& cost) {
+  auto o = Napi::Object::New(env);
+  o.Set("nanosecondsPerPacket", cost.ns);
+  o.Set("bestNanosecondsPerPacket", cost.best_ns);
+  o.Set("ticksPerPacket", cost.ticks);
+  return o;
+}
+
+template <TunnelBenchResult (*bench)(const TunnelBenchOptions&)>
+Napi::Value run(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  const auto options = to_options(info[0]);
+  try {
+    const auto result = bench(options);
+    auto o = Napi::Object::New(env);
+    o.Set("outbound", from_cost(env, result.outbound));
+    o.Set("inbound", from_cost(env, result.inbound));
+    o.Set("repetitions", result.repetitions);
+    return o;
+  } catch (const std::exception& e) {
+    throw Napi::Error::New(env, e.what());
+  }
+}
+
+}  // namespace
+
+void export_tunnel_bench(Napi::Env env, Napi::Object exports) {
+  exports.Set("benchEsp", Napi::Function::New(env, run<bench_esp>));
+  exports.Set("benchPipeline", Napi::Function::New(env, run<bench_pipeline>));
+}
+
+}  // namespace esplane::addon
