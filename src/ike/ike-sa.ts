@@ -44,7 +44,7 @@ export type TimerKind = 'retransmit' | 'half-open' | 'hint' | 'liveness' | 'keep
 /** Liveness checks that anybody can cause by an error in clear are no closer than that. */
 const HINT_INTERVAL: Milliseconds = 10_000;
 
-/** What both sides of IKE_SA_INIT have said; AUTH covers it (§2.15), then it is dropped. */
+/** What both sides of IKE_SA_INIT have said; AUTH covers it (§2.15). */
 export interface Negotiated {
   readonly prf: Prf;
   readonly suite: Suite;
@@ -286,7 +286,10 @@ export class IkeSa {
     const request = this.window.outstanding;
     if (request === undefined) return;
     const { task, messageId, sent } = request;
-    if (sent >= task.tries) {
+    // Who wants it gone does not wait for minutes until a dead peer has answered something else.
+    const { deleteTries } = this.#core.options;
+    const leaving = this.#state.name === 'deleting';
+    if (sent >= (leaving ? Math.min(task.tries, deleteTries) : task.tries)) {
       task.timedOut();
       return;
     }

@@ -1,0 +1,107 @@
+/** NAT traversal (RFC 7296 §2.23, RFC 3948): detection, port 4500, moving peers, keepalives. */
+import { describe, expect, it } from 'vitest';
+import { ADDRESS_A, Dialogue } from './dialogue.js';
+import type { Datagram } from './peer.js';
+
+const OUTSIDE = '198.51.100.1';
+
+/** A dialogue in which a is behind a NAT: b sees another address and other ports. */
+class Translated extends Dialogue {
+  portOffset = 10_000;
+
+  constructor() {
+    super({ b: { remoteAddress: '%any', livenessSeconds: 0 } });
+  }
+
+  override give(datagram: Datagram): void {
+    const { local, remote } = datagram;
+    if (local.address === ADDRESS_A) {
+      super.give(datagram, { address: OUTSIDE, port: local.port + this.portOffset });
+      return;
+    }
+    expect(remote.address).toBe(OUTSIDE);
+    const back = { address: ADDRESS_A, port: remote.port - this.portOffset };
+    super.give({ ...datagram, remote: back });
+  }
+}
+
+describe('an initiator behind a NAT', () => {
+  it('is seen as such by both, and both move to port 4500 with the marker', () => {
+    const both = new Translated();
+    both.initiate();
+    expect(both.a.outbox[0]).toMatchObject({ local: { port: 500 }, marker: false });
+    both.deliver(both.a);
+    both.deliver(both.b);
+    expect(both.a.outbox[0]).toMatchObject({
+      local: { port: 4500 },
+      remote: { port: 4500 },
+      marker: true,
+    });
+    both.deliver(both.a);
+    expect(both.b.outbox[0]).toMatchObject({
+      local: { port: 4500 },
+      remote: { address: OUTSIDE, port: 14_500 },
+      marker: true,
+    });
+    both.settle();
+    both.expectTunnel();
+    expect(both.a.ike.ikeSas()[0]).toMatchObject({ natLocal: true, natRemote: false });
+    expect(both.b.ike.ikeSas()[0]).toMatchObject({ natLocal: false, natRemote: true });
+    const [child] = both.b.installed.values();
+    expect(child).toMatchObject({
+      udpEncapsulation: true,
+      local: { port: 4500 },
+      remote: { address: OUTSIDE, port: 14_500 },
+    });
+  });
+
+  it('keeps its mapping alive by single octets, the other side does not', () => {
+    const both = new Translated();
+    both.establish();
+    both.wait(41_000);
+    expect(both.a.outbox.map(({ data, marker }) => [...data, marker])).toEqual([
+      [0xff, false],
+      [0xff, false],
+    ]);
+    expect(both.b.outbox).toEqual([]);
+  });
+
+  it('is followed to a new mapping by an authentic message only', () => {
+    const both = new Translated();
+    both.establish();
+    both.portOffset = 20_000;
+    both.a.handle({ type: 'terminate', connection: 'site' });
+    const request = both.take(both.a);
+    const forged = request.data.slice();
+    forged[forged.length - 1]! ^= 1;
+    both.give({ ...request, data: forged });
+    expect(both.b.ike.ikeSas()[0]!.remote.port).toBe(14_500);
+    both.give(request);
+    expect(both.b.outbox[0]!.remote).toEqual({ address: OUTSIDE, port: 24_500 });
+    expect(both.b.log.some((line) => line.includes('the peer is at'))).toBe(true);
+  });
+});
+
+describe('without a NAT', () => {
+  it('a peer is not followed, so that a replay cannot move it', () => {
+    const both = new Dialogue({ a: { livenessSeconds: 10 } });
+    both.establish();
+    both.wait(10_000);
+    both.give(both.take(both.a), { address: '203.0.113.9', port: 500 });
+    // The answer goes to where the request came from; the IKE SA stays where it is.
+    expect(both.b.outbox[0]!.remote.address).toBe('203.0.113.9');
+    expect(both.b.ike.ikeSas()[0]!.remote.address).toBe(ADDRESS_A);
+  });
+
+  it('one can be pretended from either side, so that ESP travels in UDP', () => {
+    for (const side of ['a', 'b'] as const) {
+      const both = new Dialogue({ [side]: { forceUdpEncapsulation: true } });
+      both.establish();
+      expect([...both.a.installed.values()][0]).toMatchObject({
+        udpEncapsulation: true,
+        local: { port: 4500 },
+        remote: { port: 4500 },
+      });
+    }
+  });
+});
