@@ -302,6 +302,9 @@ void KernelNextHops::on_notification(const nlmsghdr& message) {
     case RTM_NEWLINK:
     case RTM_DELLINK:
       on_link(message);
+      // An address can be bound to only while its link runs.
+      if (address_changed_)
+        address_changed_(static_cast<int>(netlink_fixed<ifinfomsg>(message).ifi_index));
       return;
     default:  // routes, rules, next-hop objects
       changed_ = true;
