@@ -80,7 +80,7 @@ export const gatewaySchema = z.strictObject({
     .describe('Most pairs of ESP SAs at once; memory is reserved for them'),
   half_open_per_address: integer(1, 65_535)
     .default(16)
-    .describe('IKE SAs that one address may have half open; further requests are dropped'),
+    .describe('IKE SAs that one address may have half open; further requests need a COOKIE'),
   api_socket: z
     .string()
     .regex(/^\/.{1,106}$/, 'an absolute path of at most 107 bytes')

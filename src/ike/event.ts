@@ -32,6 +32,8 @@ export type Event =
       readonly local: Endpoint;
       readonly remote: Endpoint;
       readonly data: Uint8Array;
+      /** Its address has many half-open SAs with other workers: an IKE_SA_INIT needs a COOKIE. */
+      readonly mustProve?: boolean;
     }
   | { readonly type: 'timer'; readonly at: Milliseconds; readonly timer: string }
   | {

@@ -32,10 +32,24 @@ export class HalfOpen {
     return this.#byRequest.get(key);
   }
 
+  /**
+   * Whether an initiator has to prove by a COOKIE that it is where it says. Of an address's places
+   * half are for those that have: otherwise a few forged requests in a peer's name, which below
+   * the threshold nobody asks for a COOKIE, would keep the peer itself out.
+   */
+  mustProve(address: string): boolean {
+    const { cookieThreshold, maxHalfOpenPerAddress } = this.#options;
+    const unproved = Math.floor(maxHalfOpenPerAddress / 2);
+    return this.#count >= cookieThreshold || this.#from(address) >= unproved;
+  }
+
   hasRoom(address: string): boolean {
     const { maxHalfOpen, maxHalfOpenPerAddress } = this.#options;
-    const fromThere = this.#counts.get(networkOf(address)) ?? 0;
-    return this.#count < maxHalfOpen && fromThere < maxHalfOpenPerAddress;
+    return this.#count < maxHalfOpen && this.#from(address) < maxHalfOpenPerAddress;
+  }
+
+  #from(address: string): number {
+    return this.#counts.get(networkOf(address)) ?? 0;
   }
 
   add(key: string, sa: IkeSa): void {

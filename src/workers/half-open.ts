@@ -4,7 +4,7 @@
  * direction, and goes when the SA is established or after some time. The table is bounded:
  * under a flood from forged addresses the oldest entries make room.
  *
- * Left out: demanding a COOKIE (RFC 7296 §2.6), which is the core's answer to such a flood.
+ * Left out: making and checking a COOKIE (RFC 7296 §2.6), which is the core's.
  */
 import type { IkeSpi, Milliseconds } from '../ike/event.js';
 
@@ -38,7 +38,11 @@ export class HalfOpenTable {
     return this.#entries.size;
   }
 
-  /** An IKE_SA_INIT request has come; false where the address has too many half open. */
+  /**
+   * An IKE_SA_INIT request has come; false where the address has too many half open. It is not
+   * refused then, or forged requests would keep the peer out whose address they bear: it has to
+   * bring a COOKIE (RFC 7296 §2.6).
+   */
   admit(address: string, initiatorSpi: IkeSpi): boolean {
     this.#expire();
     if (this.#entries.has(key(initiatorSpi, address))) return true;

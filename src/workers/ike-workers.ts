@@ -34,7 +34,7 @@ export interface IkeWorkersOptions {
 }
 
 /** Datagrams that did not reach a worker, by reason. */
-export type IkeDrop = 'ike-malformed' | 'ike-version-1' | 'ike-half-open-limit' | 'ike-overload';
+export type IkeDrop = 'ike-malformed' | 'ike-version-1' | 'ike-overload';
 
 /** A worker with more messages than this waiting gets no further datagrams. */
 const MAX_BACKLOG = 2048;
@@ -193,7 +193,9 @@ export class IkeWorkers {
     }
     // Memory of its own, so that it can be moved.
     const bytes = new Uint8Array(data);
-    const message: ToWorker = { type: 'datagram', local, remote, data: bytes };
+    const mustProve =
+      isInitRequest(header) && !this.#halfOpen.admit(remote.address, header.initiatorSpi);
+    const message: ToWorker = { type: 'datagram', local, remote, data: bytes, mustProve };
     this.#slots[this.#map.ofMessage(header, remote.address)]!.link.post(message, [bytes.buffer]);
   }
 
@@ -202,9 +204,7 @@ export class IkeWorkers {
     if (header === undefined || header.length !== octets) return 'ike-malformed';
     if (header.majorVersion < 2) return 'ike-version-1';
     const { link } = this.#slots[this.#map.ofMessage(header, source)]!;
-    if (link.backlog() > MAX_BACKLOG) return 'ike-overload';
-    const admitted = !isInitRequest(header) || this.#halfOpen.admit(source, header.initiatorSpi);
-    return admitted ? undefined : 'ike-half-open-limit';
+    return link.backlog() > MAX_BACKLOG ? 'ike-overload' : undefined;
   }
 
   #send({ local, remote, marker, data }: Extract<FromWorker, { type: 'send' }>): void {

@@ -10,6 +10,7 @@ export type ToWorker =
       readonly local: Endpoint;
       readonly remote: Endpoint;
       readonly data: Uint8Array;
+      readonly mustProve?: boolean;
     }
   | { readonly type: 'initiate'; readonly connection: string; readonly child?: string }
   | { readonly type: 'terminate'; readonly connection: string }

@@ -67,10 +67,8 @@ export function answerIkeInit(core: Core, gate: Gate, datagram: Datagram, messag
     return;
   }
   const { payloads } = message;
-  if (
-    halfOpen.count >= core.options.cookieThreshold &&
-    !hasGoodCookie(core, gate, datagram, message)
-  ) {
+  const mustProve = datagram.mustProve === true || halfOpen.mustProve(datagram.remote.address);
+  if (mustProve && !hasGoodCookie(core, gate, datagram, message)) {
     const cookie = gate.cookies.make(cookieInput(datagram, message), core.now);
     reply(core, datagram, message, [notify(NOTIFY.COOKIE, cookie)]);
     return;

@@ -1,0 +1,48 @@
+/** IKE_SA_INIT requests with forged sources: what they may not bring about (RFC 7296 §2.6). */
+import { describe, expect, it } from 'vitest';
+import { ADDRESS_A, Dialogue } from './dialogue.js';
+import type { Datagram } from './peer.js';
+
+/** The request as it would come from elsewhere, for another IKE SA. */
+function forged(request: Datagram, n: number, source = request.local): Datagram {
+  const data = request.data.slice();
+  new DataView(data.buffer).setBigUint64(0, 0x1000n + BigInt(n));
+  return { ...request, local: source, data };
+}
+
+function requestOf(both: Dialogue): Datagram {
+  both.initiate();
+  const request = both.take(both.a);
+  both.a.handle({ type: 'terminate', connection: 'site' });
+  return request;
+}
+
+describe('a flood of forged IKE_SA_INIT requests', () => {
+  it('in the name of a peer does not keep the peer out', () => {
+    const both = new Dialogue();
+    const request = requestOf(both);
+    for (let n = 0; n < 16; n++) both.give(forged(request, n));
+    both.b.outbox.length = 0;
+    // a -> b  HDR, SAi1, KEi, Ni
+    // a <- b  HDR, N(COOKIE)
+    // a -> b  HDR, N(COOKIE), SAi1, KEi, Ni   and so on
+    both.establish();
+  });
+
+  it('in the name of a peer leaves no more than half of its places taken', () => {
+    const both = new Dialogue({ optionsB: { maxHalfOpenPerAddress: 6 } });
+    const request = requestOf(both);
+    for (let n = 0; n < 16; n++) both.give(forged(request, n));
+    const halfOpen = [...both.b.timers.keys()].filter((timer) => timer.startsWith('half-open/'));
+    expect(halfOpen.length).toBe(3);
+  });
+
+  it('that other workers have seen is asked for a COOKIE by this one', () => {
+    const both = new Dialogue();
+    const { remote: local, local: remote, data } = requestOf(both);
+    expect(remote.address).toBe(ADDRESS_A);
+    both.b.handle({ type: 'datagram', local, remote, data, mustProve: true });
+    expect(both.b.log.at(-1)).toMatch(/N\(COOKIE\)$/);
+    expect(both.b.timers.size).toBe(0);
+  });
+});
