@@ -76,7 +76,7 @@ void Core::hold(Burst& burst, uint32_t i, net::NextHopCache::Entry* entry, Resum
                                  .origin = burst.origin,
                                  .next = -1};
   if (entry == nullptr || !held.hold(*entry, packet)) return burst.refuse(i, Verdict::kHoldQueueFull);
-  counters.count(Verdict::kHeld);
+  if (burst.origin == Origin::kReceived) counters.count(Verdict::kHeld);
   burst.gone(i);
 }
 
@@ -103,7 +103,8 @@ const net::IpAddress* Core::our_address(uint16_t port, packet::Family family) co
 
 void Core::finish(Burst& burst) {
   for (uint32_t i = 0; i < burst.batch.size; i++) {
-    if (burst.batch.data[i] != nullptr) egress.finish(burst.batch.data[i], burst.batch.verdict[i]);
+    if (burst.batch.data[i] != nullptr)
+      egress.finish(burst.batch.data[i], burst.batch.verdict[i], burst.origin);
   }
   burst.batch.clear();
 }

@@ -280,8 +280,8 @@ uint32_t Dataplane::allocate_spi() {
 void Dataplane::release_spi(uint32_t spi) { sad_.release_spi(spi); }
 
 void Dataplane::install(const sad::SaParameters& parameters, const std::string& policy) {
-  require_running();
   const std::lock_guard lock(sa_mutex_);
+  require_running();  // under the lock: what comes later than forget_sas() would stay, keys and all
   spd_.attach(policy, sad_.install(parameters), parameters.local_selectors,
               parameters.remote_selectors);
   installed_.insert(parameters.inbound_spi);

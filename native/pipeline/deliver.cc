@@ -27,6 +27,7 @@ bool is_forwardable(const net::IpAddress& destination) {
 
 void Stages::deliver(Burst& burst) {
   second_.batch.clear();
+  second_.batch.chunk_bytes = core_.shared.chunk_bytes;
   second_.port = burst.port;
   second_.origin = burst.origin;
   for (uint32_t i = 0; i < burst.batch.size; i++) {

@@ -31,8 +31,7 @@ void Egress::forward(uint8_t* data, uint32_t length, const net::NextHop& hop, Co
 
 void Egress::reinject(uint8_t* data, uint32_t length, Origin origin) {
   const bool taken = reinjector_ != nullptr && reinjector_->write(data, length);
-  if (taken && origin == Origin::kOurs) return pool_.put(data);
-  finish(data, taken ? Verdict::kReinjected : Verdict::kReinjectFailed);
+  finish(data, taken ? Verdict::kReinjected : Verdict::kReinjectFailed, origin);
 }
 
 void Egress::send() {
@@ -53,7 +52,8 @@ void Egress::send(Stage& stage) {
   counters_.count(Verdict::kSent, received);
   counters_.esp_out_packets.add(esp);
   counters_.esp_out_bytes.add(esp_bytes);
-  for (uint32_t i = sent; i < stage.count; i++) finish(stage.data[i], Verdict::kTxRingFull);
+  for (uint32_t i = sent; i < stage.count; i++)
+    finish(stage.data[i], Verdict::kTxRingFull, stage.origin[i]);
   stage.count = 0;
 }
 

@@ -42,9 +42,10 @@ class Egress {
   /// Hands an IP packet to the kernel. Takes over the frame. Never called for what is PROTECT.
   void reinject(uint8_t* data, uint32_t length, Origin origin);
 
-  /// Counts the verdict and gives the frame back.
-  void finish(uint8_t* data, packet::Verdict verdict) {
-    counters_.count(verdict);
+  /// Gives the frame back, and counts the verdict of what was received: packets of our own are in
+  /// no verdict.
+  void finish(uint8_t* data, packet::Verdict verdict, Origin origin) {
+    if (origin == Origin::kReceived) counters_.count(verdict);
     pool_.put(data);
   }
   /// Sends what is staged. Once per burst.

@@ -49,6 +49,7 @@ void Stages::find_sas(Burst& burst, uint16_t* esp_offset) {
       if (auto* sa = core_.shared.sad.find(at.spi)) {
         batch.inbound[i] = sa;
         esp_offset[i] = at.offset;
+        batch.length[i] = at.end;  // what IP carries behind a UDP datagram belongs to nobody
         if (sa->udp_encapsulation == at.in_udp) continue;
         sa->count_refused(Verdict::kWrongEncapsulation);
         burst.refuse(i, Verdict::kWrongEncapsulation);

@@ -160,7 +160,7 @@ void Worker::give_up_overdue() {
   while (auto* entry = core_.held.overdue(core_.now_ms)) {
     HoldQueue::Packet packet;
     if (core_.held.release(*entry, packet))
-      core_.egress.finish(packet.data, Verdict::kNeighbourUnresolved);
+      core_.egress.finish(packet.data, Verdict::kNeighbourUnresolved, packet.origin);
   }
 }
 
@@ -177,7 +177,8 @@ void Worker::sleep() {
 void Worker::release_held() {
   while (auto* entry = core_.held.any()) {
     HoldQueue::Packet packet;
-    if (core_.held.release(*entry, packet)) core_.egress.finish(packet.data, Verdict::kStopping);
+    if (core_.held.release(*entry, packet))
+      core_.egress.finish(packet.data, Verdict::kStopping, packet.origin);
   }
 }
 

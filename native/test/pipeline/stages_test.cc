@@ -201,12 +201,12 @@ TEST_CASE("of a hundred thousand mutated packets each gets one verdict, and no f
     while (auto* e = rig.core.held.overdue(rig.core.now_ms)) {
       pipeline::HoldQueue::Packet p;
       while (rig.core.held.release(*e, p))
-        rig.core.egress.finish(p.data, Verdict::kNeighbourUnresolved);
+        rig.core.egress.finish(p.data, Verdict::kNeighbourUnresolved, p.origin);
     }
   }
   while (auto* e = rig.core.held.any()) {
     pipeline::HoldQueue::Packet p;
-    while (rig.core.held.release(*e, p)) rig.core.egress.finish(p.data, Verdict::kStopping);
+    while (rig.core.held.release(*e, p)) rig.core.egress.finish(p.data, Verdict::kStopping, p.origin);
   }
   CHECK(rig.counters.rx_packets.read() == fed);
   CHECK(rig.pool.available() == Rig::kFrames);
