@@ -20,6 +20,10 @@ export const descriptions = {
   'test:native': 'native tests under sanitizers: npm run test:native -- [asan|tsan|plain]',
   'fuzz:wire':
     'decode mutated IKE messages: npm run fuzz:wire -- [--count 1000000] [--seconds 600] [--seed 1]',
+  'fuzz:ike':
+    'attack two IKE cores and their tunnel: npm run fuzz:ike -- [--count 1000000] [--seconds 900] [--seed 1]',
+  'fuzz:esp':
+    'attack a dataplane over memory ports: npm run fuzz:esp -- [--count 1000000] [--seconds 900] [--seed 1]',
   replay: 'play one session of the IKE simulation again: npm run replay -- <seed> [--full] [--log]',
   lint: 'check format and style',
   format: 'format all sources',
