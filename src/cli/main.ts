@@ -5,6 +5,7 @@ import { version } from '../version.js';
 import { addCheck } from './check.js';
 import { addControl } from './control.js';
 import { EXIT_CODES, ExitError, exitCodeHelp } from './exit.js';
+import { addLab } from './lab.js';
 import { addRun } from './run.js';
 
 const program = new Command('esplane')
@@ -19,6 +20,7 @@ const program = new Command('esplane')
 addRun(program);
 addCheck(program);
 addControl(program);
+addLab(program);
 
 try {
   await program.parseAsync();

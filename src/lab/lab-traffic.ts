@@ -30,7 +30,7 @@ export class LabTraffic {
   constructor(driver: TrafficDriver, seconds: number | undefined) {
     this.#driver = driver;
     this.#end = performance.now() + (seconds ?? Number.POSITIVE_INFINITY) * 1000;
-    this.#bulkSeconds = Math.min(3, Math.max(1, Math.floor(((seconds ?? 60) - 1) / 2)));
+    this.#bulkSeconds = Math.min(5, Math.max(1, Math.floor(((seconds ?? 60) - 1) / 2)));
   }
 
   get ping(): PingResult {

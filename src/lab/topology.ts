@@ -5,7 +5,7 @@
  *
  *     host a --- gateway a ===wire=== gateway b --- host b
  */
-import { ip, ipBatch, Namespaces, switchOffOffloads } from './namespaces.js';
+import { execute, inNamespace, ip, ipBatch, Namespaces, switchOffOffloads } from './namespaces.js';
 
 /** The addresses of a host and its gateway. Sites differ in their number. */
 export interface SiteAddresses {
@@ -91,7 +91,17 @@ export function makeSite(namespaces: Namespaces, name: 'a' | 'b'): Site {
     `route add ::/0 via ${lan.ipv6}`,
   ]);
   ipBatch(gatewayNamespace, addresses(LAN, lan));
+  boundTcpWindow(hostNamespace);
   return site;
+}
+
+/**
+ * Keeps what a TCP connection has in flight below the ring of a port. Without a bound, TCP finds
+ * out what the slowest queue holds by overflowing it, and takes the pings with it.
+ */
+function boundTcpWindow(namespace: string): void {
+  // The window offered is half of the buffer (tcp_adv_win_scale): some 350 full packets.
+  execute(inNamespace(namespace, ['sysctl', '-qw', 'net.ipv4.tcp_rmem=4096 131072 1048576']));
 }
 
 /** The wire: a bridge that floods nothing of its own. */
