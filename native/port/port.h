@@ -44,8 +44,9 @@ struct QueueStats {
 /// @note Partial checksums. A TCP or UDP stack on this host that sends through a veth leaves the
 /// L4 checksum to "hardware": the field then holds the pseudo-header's sum only. TPACKET_V3 ports
 /// complete it. XDP does not tell: whoever encrypts what an AF_XDP LAN port received has to
-/// complete the checksum where the field equals the pseudo-header's sum. (One full checksum in
-/// 65,536 equals it too; completing that one gives the same value again.)
+/// complete the checksum where the field equals the pseudo-header's sum:
+/// packet::complete_checksum. (One full checksum in 65,536 equals it too; completing that one gives
+/// the same value again.)
 class Queue {
  public:
   virtual ~Queue() = default;

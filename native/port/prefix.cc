@@ -10,7 +10,9 @@ namespace esplane::port {
 namespace {
 
 /// A byte whose first `bits` bits are set.
-uint8_t byte_mask(int bits) { return static_cast<uint8_t>(bits <= 0 ? 0 : 0xff00 >> (bits < 8 ? bits : 8)); }
+uint8_t byte_mask(int bits) {
+  return static_cast<uint8_t>(bits <= 0 ? 0 : 0xff00 >> (bits < 8 ? bits : 8));
+}
 
 }  // namespace
 
@@ -42,7 +44,8 @@ Prefix Prefix::parse(std::string_view text) {
   if (slash != std::string_view::npos) {
     const std::string_view digits = text.substr(slash + 1);
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
-    if (error != std::errc{} || end != digits.data() + digits.size() || length < 0 || length > all) {
+    if (error != std::errc{} || end != digits.data() + digits.size() || length < 0 ||
+        length > all) {
       fail(all == 32 ? "has no prefix length of 0 to 32" : "has no prefix length of 0 to 128");
     }
   }

@@ -57,7 +57,8 @@ class FramePool {
   }
   /// Takes back the frame that holds `p` (any address within it).
   void put(uint8_t* p) {
-    free_.push_back(reinterpret_cast<uint8_t*>(reinterpret_cast<uintptr_t>(p) & ~uintptr_t{umem_.chunk_bytes() - 1}));
+    free_.push_back(reinterpret_cast<uint8_t*>(reinterpret_cast<uintptr_t>(p) &
+                                               ~uintptr_t{umem_.chunk_bytes() - 1}));
   }
 
   /// Where a received or built packet starts in its frame, in bytes: what AF_XDP leaves too.

@@ -98,7 +98,8 @@ MemoryQueue::~MemoryQueue() {
   {  // As receiver: give back what was not read.
     const std::lock_guard guard(in_);
     in_.receiver_open.store(false);
-    for (uint32_t n = in_.packets.available(); n > 0; n--) in_.returned.push(in_.packets.pop().data);
+    for (uint32_t n = in_.packets.available(); n > 0; n--)
+      in_.returned.push(in_.packets.pop().data);
     in_.packets.release();
     in_.returned.publish();
   }
@@ -198,7 +199,8 @@ class MemoryPort final : public Port {
     // A locally administered address of its own, so that Ethernet works as on a real wire.
     static std::atomic<uint16_t> next{1};
     const uint16_t number = next++;
-    mac_ = {0x02, 0x65, 0x73, 0x70, static_cast<uint8_t>(number >> 8), static_cast<uint8_t>(number)};
+    mac_ = {
+        0x02, 0x65, 0x73, 0x70, static_cast<uint8_t>(number >> 8), static_cast<uint8_t>(number)};
   }
   ~MemoryPort() override { wire_->taken[end_] = false; }
 

@@ -110,7 +110,8 @@ bool BlockRing::next(RingPacket& packet) {
   packet.header = next_;
   packet.offload = {};
   if (options_.offload_headers) {
-    std::memcpy(&packet.offload, packet.frame.data() - sizeof packet.offload, sizeof packet.offload);
+    std::memcpy(&packet.offload, packet.frame.data() - sizeof packet.offload,
+                sizeof packet.offload);
   }
   left_in_block_--;
   next_ = reinterpret_cast<const tpacket3_hdr*>(start + next_->tp_next_offset);

@@ -135,7 +135,8 @@ void Segments::finish_checksum(uint8_t* packet, uint32_t bytes) const {
   if (!cut_) {
     if (checksum_at_ == 0) return;
     // The field holds the sum over the pseudo-header already.
-    const uint16_t sum = packet::internet_checksum(packet + checksum_start_, bytes - checksum_start_);
+    const uint16_t sum =
+        packet::internet_checksum(packet + checksum_start_, bytes - checksum_start_);
     const bool udp = checksum_at_ - checksum_start_ == packet::kUdpChecksum;
     store_be16(packet + checksum_at_, sum == 0 && udp ? 0xffff : sum);  // RFC 768: 0 means none
     return;

@@ -81,9 +81,10 @@ void PcapFile::parse(const std::string& path) {
       fail(where + " is cut off: " + std::to_string(left - kRecordHeaderBytes) + " of " +
            std::to_string(captured) + " bytes are there");
     }
-    packets_.push_back({number(record.seconds) * uint64_t{1000000000} + number(record.fraction) * unit,
-                        number(record.original_bytes),
-                        {&bytes_[at] + kRecordHeaderBytes, captured}});
+    packets_.push_back(
+        {number(record.seconds) * uint64_t{1000000000} + number(record.fraction) * unit,
+         number(record.original_bytes),
+         {&bytes_[at] + kRecordHeaderBytes, captured}});
     at += kRecordHeaderBytes + captured;
   }
 }

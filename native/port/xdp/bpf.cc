@@ -48,7 +48,8 @@ void Map::update(const void* key, const void* value) const {
   attr.map_fd = static_cast<uint32_t>(fd());
   attr.key = pointer(key);
   attr.value = pointer(value);
-  if (bpf(BPF_MAP_UPDATE_ELEM, attr) < 0) throw_errno(errno, "cannot write to the BPF map " + name_);
+  if (bpf(BPF_MAP_UPDATE_ELEM, attr) < 0)
+    throw_errno(errno, "cannot write to the BPF map " + name_);
 }
 
 void Map::erase(const void* key) const {

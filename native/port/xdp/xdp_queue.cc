@@ -85,7 +85,8 @@ void XdpQueue::flush() {
   kick();
   if (receiving_ < ring_entries_) refill();
   // Zero copy only: the driver has found the fill ring empty and sleeps.
-  if (socket_->fill.needs_wakeup()) recvfrom(socket_->fd(), nullptr, 0, MSG_DONTWAIT, nullptr, nullptr);
+  if (socket_->fill.needs_wakeup())
+    recvfrom(socket_->fd(), nullptr, 0, MSG_DONTWAIT, nullptr, nullptr);
 }
 
 void XdpQueue::collect_completed() {

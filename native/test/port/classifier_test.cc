@@ -42,14 +42,16 @@ std::vector<Prefix> prefixes(std::initializer_list<const char*> texts) {
 const auto kOurAddresses =
     prefixes({"192.0.2.1", "2001:db8:1::1", "10.1.0.1", "fd01::1", "fe80::1"});
 const auto kBehindUs = prefixes({"10.1.0.0/16", "fd01::/48"});
-const auto kBehindPeers = prefixes({"10.2.0.0/16", "10.3.3.3", "fd02::/48"});
+const auto kBehindPeers = prefixes({"10.2.0.0/16", "10.3.3.3", "fd02::/48", "fd03::3"});
 
 constexpr uint8_t kIcmp = 1, kTcp = 6, kUdp = 17, kEsp = 50, kAh = 51, kIcmp6 = 58;
 constexpr uint8_t kHopByHop = 0, kRouting = 43, kFragmentHeader = 44, kDestination = 60;
 constexpr const char *kUs4 = "192.0.2.1", *kUs6 = "2001:db8:1::1";
 
 /// An options-like extension header of 8 * (1 + more) bytes.
-Bytes extension(uint8_t next, uint8_t more = 0) { return Bytes{next, more} + Bytes(6u + 8u * more, 0); }
+Bytes extension(uint8_t next, uint8_t more = 0) {
+  return Bytes{next, more} + Bytes(6u + 8u * more, 0);
+}
 Bytes fragment(uint8_t next, uint32_t offset_and_more) {
   return Bytes{next, 0} + be16(offset_and_more) + Bytes{1, 2, 3, 4};
 }
@@ -81,22 +83,24 @@ const Case kCases[] = {
     {"ESP to us over IPv6", kWan, v6(kEsp, kUs6, esp()), Fate::kOurs},
     {"AH to us over IPv6", kWan, v6(kAh, kUs6, esp()), Fate::kOurs},
     {"ESP to another over IPv6", kWan, v6(kEsp, "2001:db8:1::2", esp()), Fate::kKernel},
-    {"first fragment of ESP", kWan, v4(kEsp, kUs4, esp(), {.flags_and_offset = 0x2000}), Fate::kOurs},
-    {"later fragment of ESP", kWan, v4(kEsp, kUs4, esp(), {.flags_and_offset = 0x00b9}), Fate::kOurs},
+    {"first fragment of ESP", kWan, v4(kEsp, kUs4, esp(), {.flags_and_offset = 0x2000}),
+     Fate::kOurs},
+    {"later fragment of ESP", kWan, v4(kEsp, kUs4, esp(), {.flags_and_offset = 0x00b9}),
+     Fate::kOurs},
     {"later fragment of AH", kWan, v4(kAh, kUs4, esp(), {.flags_and_offset = 0x00b9}), Fate::kOurs},
     // UDP encapsulation (RFC 3948)
     {"ESP in UDP", kWan, v4(kUdp, kUs4, udp(4500, esp())), Fate::kOurs},
     {"ESP in UDP to another", kWan, v4(kUdp, "192.0.2.7", udp(4500, esp())), Fate::kKernel},
-    {"ESP in UDP with IP options", kWan, v4(kUdp, kUs4, udp(4500, esp()), {.options = Bytes(40, 1)}),
-     Fate::kOurs},
+    {"ESP in UDP with IP options", kWan,
+     v4(kUdp, kUs4, udp(4500, esp()), {.options = Bytes(40, 1)}), Fate::kOurs},
     {"ESP in UDP with Don't Fragment", kWan,
      v4(kUdp, kUs4, udp(4500, esp()), {.flags_and_offset = 0x4000}), Fate::kOurs},
     {"ESP in UDP over IPv6", kWan, v6(kUdp, kUs6, udp(4500, esp())), Fate::kOurs},
     {"IKE on port 4500", kWan, v4(kUdp, kUs4, udp(4500, kIke)), Fate::kKernel},
     {"IKE on port 4500 over IPv6", kWan, v6(kUdp, kUs6, udp(4500, kIke)), Fate::kKernel},
     {"NAT keepalive", kWan, v4(kUdp, kUs4, udp(4500, {0xff})), Fate::kKernel},
-    {"NAT keepalive padded to 60 bytes", kWan,
-     v4(kUdp, kUs4, udp(4500, {0xff})) + Bytes(17, 0), Fate::kKernel},
+    {"NAT keepalive padded to 60 bytes", kWan, v4(kUdp, kUs4, udp(4500, {0xff})) + Bytes(17, 0),
+     Fate::kKernel},
     {"empty datagram on port 4500", kWan, v4(kUdp, kUs4, udp(4500, {})), Fate::kKernel},
     {"four bytes on port 4500", kWan, v4(kUdp, kUs4, udp(4500, {1, 2, 3, 4})), Fate::kOurs},
     {"UDP length beyond the frame", kWan,
@@ -120,7 +124,8 @@ const Case kCases[] = {
     // Networks behind us, from outside: judged by the SPD, never routed by the kernel
     {"clear text to a network behind us", kWan, v4(kTcp, "10.1.7.7", esp()), Fate::kOursOrNobodys},
     {"clear text with IPv6", kWan, v6(kTcp, "fd01::7", esp()), Fate::kOursOrNobodys},
-    {"UDP to a network behind us", kWan, v4(kUdp, "10.1.7.7", udp(500, kIke)), Fate::kOursOrNobodys},
+    {"UDP to a network behind us", kWan, v4(kUdp, "10.1.7.7", udp(500, kIke)),
+     Fate::kOursOrNobodys},
     {"fragment to a network behind us", kWan,
      v4(kUdp, "10.1.7.7", udp(53, esp()), {.flags_and_offset = 0x00b9}), Fate::kOursOrNobodys},
     {"ICMP to a network behind us", kWan, v4(kIcmp, "10.1.7.7", esp()), Fate::kOursOrNobodys},
@@ -143,8 +148,11 @@ const Case kCases[] = {
     {"to behind a peer over IPv6", kLan, v6(kTcp, "fd02::7", esp()), Fate::kOursOrNobodys},
     {"to a single protected host", kLan, v4(kTcp, "10.3.3.3", esp()), Fate::kOursOrNobodys},
     {"to its neighbour", kLan, v4(kTcp, "10.3.3.4", esp()), Fate::kKernel},
-    {"fragment to behind a peer", kLan,
-     v4(kUdp, "10.2.7.7", esp(), {.flags_and_offset = 0x00b9}), Fate::kOursOrNobodys},
+    {"to a single protected host over IPv6", kLan, v6(kTcp, "fd03::3", esp()),
+     Fate::kOursOrNobodys},
+    {"to its neighbour over IPv6", kLan, v6(kTcp, "fd03::4", esp()), Fate::kKernel},
+    {"fragment to behind a peer", kLan, v4(kUdp, "10.2.7.7", esp(), {.flags_and_offset = 0x00b9}),
+     Fate::kOursOrNobodys},
     {"IKE through us to behind a peer", kLan, v4(kUdp, "10.2.7.7", udp(500, kIke)),
      Fate::kOursOrNobodys},
     {"to elsewhere", kLan, v4(kTcp, "203.0.113.5", esp()), Fate::kKernel},
@@ -165,12 +173,13 @@ const Case kCases[] = {
      ethernet(0x0800, ipv4(kTcp, "10.2.7.7", esp()), {2, 0, 0, 0, 0, 3}), Fate::kKernel},
     {"one VLAN tag", kWan, vlan(0x8100, v4(kEsp, kUs4, esp())), Fate::kOurs},
     {"two VLAN tags", kWan, vlan(0x88a8, vlan(0x8100, v4(kEsp, kUs4, esp()))), Fate::kOurs},
-    {"three VLAN tags", kWan,
-     vlan(0x88a8, vlan(0x8100, vlan(0x8100, v4(kEsp, kUs4, esp())))), Fate::kKernel},
+    {"three VLAN tags", kWan, vlan(0x88a8, vlan(0x8100, vlan(0x8100, v4(kEsp, kUs4, esp())))),
+     Fate::kKernel},
     {"tagged to behind a peer", kLan, vlan(0x8100, v6(kTcp, "fd02::7", esp())),
      Fate::kOursOrNobodys},
     // IPv6 extension headers (RFC 8200 §4)
-    {"ESP behind hop-by-hop options", kWan, v6(kHopByHop, kUs6, extension(kEsp) + esp()), Fate::kOurs},
+    {"ESP behind hop-by-hop options", kWan, v6(kHopByHop, kUs6, extension(kEsp) + esp()),
+     Fate::kOurs},
     {"ESP behind long destination options", kWan,
      v6(kDestination, kUs6, extension(kEsp, 5) + esp()), Fate::kOurs},
     {"ESP behind a routing header", kWan, v6(kRouting, kUs6, extension(kEsp, 2) + esp()),
@@ -186,8 +195,8 @@ const Case kCases[] = {
             extension(kDestination) + extension(kDestination) + extension(kDestination) +
             extension(kEsp) + esp()),
      Fate::kKernel},
-    {"ESP in UDP behind options", kWan,
-     v6(kHopByHop, kUs6, extension(kUdp, 1) + udp(4500, esp())), Fate::kOurs},
+    {"ESP in UDP behind options", kWan, v6(kHopByHop, kUs6, extension(kUdp, 1) + udp(4500, esp())),
+     Fate::kOurs},
     {"IKE behind options", kWan, v6(kHopByHop, kUs6, extension(kUdp) + udp(4500, kIke)),
      Fate::kKernel},
     {"first IPv6 fragment of ESP", kWan, v6(kFragmentHeader, kUs6, fragment(kEsp, 1) + esp()),
@@ -205,19 +214,22 @@ const Case kCases[] = {
      Fate::kKernel},
     {"options, fragment header, ESP", kWan,
      v6(kHopByHop, kUs6, extension(kFragmentHeader) + fragment(kEsp, 1) + esp()), Fate::kOurs},
-    {"extension headers to behind us", kWan,
-     v6(kHopByHop, "fd01::7", extension(kTcp) + esp()), Fate::kOursOrNobodys},
+    {"extension headers to behind us", kWan, v6(kHopByHop, "fd01::7", extension(kTcp) + esp()),
+     Fate::kOursOrNobodys},
     {"extension header beyond the frame", kWan, v6(kHopByHop, kUs6, {kEsp, 255, 0, 0}),
      Fate::kOurs},  // the walk ends on ESP; the pipeline finds the packet too short
     {"neighbour solicitation to us", kWan, v6(kIcmp6, kUs6, {135, 0, 0, 0}), Fate::kKernel},
     {"IPv6 echo to us", kWan, v6(kIcmp6, kUs6, {128, 0, 0, 0}), Fate::kKernel},
     // Malformed
-    {"IPv4 ethertype with version 6", kWan, ethernet(0x0800, ipv6(kEsp, kUs6, esp())), Fate::kKernel},
+    {"IPv4 ethertype with version 6", kWan, ethernet(0x0800, ipv6(kEsp, kUs6, esp())),
+     Fate::kKernel},
     {"IPv6 ethertype with version 4", kWan, ethernet(0x86dd, ipv4(kEsp, kUs4, esp()) + esp()),
      Fate::kKernel},
 };
 
-Bytes cut(const Bytes& frame, size_t bytes) { return Bytes(frame.begin(), frame.begin() + static_cast<long>(bytes)); }
+Bytes cut(const Bytes& frame, size_t bytes) {
+  return Bytes(frame.begin(), frame.begin() + static_cast<long>(bytes));
+}
 
 /// One program of each hook and role, over the gateway's sets.
 struct Programs {
@@ -301,7 +313,8 @@ class Model {
                        [&](const Prefix& p) { return p.family == family && p.contains(a); });
   }
   Fate ipv4() {
-    if (!has(20) || byte(0) >> 4 != 4 || (byte(0) & 15) < 5 || byte(16) >= 224) return Fate::kKernel;
+    if (!has(20) || byte(0) >> 4 != 4 || (byte(0) & 15) < 5 || byte(16) >= 224)
+      return Fate::kKernel;
     const uint8_t* to = &f_[at_ + 16];
     const uint8_t protocol = byte(9);
     const bool later = (be(6) & 0x1fff) != 0, first = !later && (be(6) & 0x2000);
@@ -365,7 +378,8 @@ void mutate(Bytes& frame, std::mt19937& random) {
                                      0x81, 0x88, 0xff, 10, 0xf4, 0x11, 0x94, 0x01, 0x20, 0x40};
   for (auto changes = 1 + random() % 3; changes > 0; changes--) {
     const size_t at = random() % std::min<size_t>(frame.size(), random() % 4 ? 70 : frame.size());
-    frame[at] = random() % 4 ? kTelling[random() % sizeof kTelling] : static_cast<uint8_t>(random());
+    frame[at] =
+        random() % 4 ? kTelling[random() % sizeof kTelling] : static_cast<uint8_t>(random());
   }
   if (random() % 8 == 0) frame.resize(15 + random() % (frame.size() - 14));
 }

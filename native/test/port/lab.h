@@ -20,8 +20,8 @@ namespace esplane::test {
 inline bool privileged() {
   const std::string missing = port::missing_capabilities();
   if (missing.empty()) return true;
-  std::fprintf(stderr, "SKIPPED %s: missing %s\n", doctest::getContextOptions()->currentTest->m_name,
-               missing.c_str());
+  std::fprintf(stderr, "SKIPPED %s: missing %s\n",
+               doctest::getContextOptions()->currentTest->m_name, missing.c_str());
   if (std::getenv("ESPLANE_CI")) FAIL("a privileged test was skipped in CI");
   return false;
 }

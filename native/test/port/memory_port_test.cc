@@ -17,7 +17,11 @@ namespace {
 
 /// Two gateways with memory of their own, joined by a wire of one queue.
 struct Pair {
-  explicit Pair(uint32_t ring_entries = 256, uint32_t frames = 1024) : umem_a(frames, 2048), umem_b(frames, 4096), pool_a(umem_a, 0, frames), pool_b(umem_b, 0, frames) {
+  explicit Pair(uint32_t ring_entries = 256, uint32_t frames = 1024)
+      : umem_a(frames, 2048),
+        umem_b(frames, 4096),
+        pool_a(umem_a, 0, frames),
+        pool_b(umem_b, 0, frames) {
     std::tie(a, b) = make_memory_pair({.name = "a", .ring_entries = ring_entries}, {.name = "b"});
     queue_a = a->open_queue(0, pool_a);
     queue_b = b->open_queue(0, pool_b);

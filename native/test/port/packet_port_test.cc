@@ -44,7 +44,8 @@ Bytes lan_frame(uint32_t number, size_t bytes = 64, const char* to = "10.2.0.1")
 /// Counts datagrams that the kernel itself handles: it has 10.2.0.1 as an address of its own.
 struct KernelReceiver {
   explicit KernelReceiver(uint16_t port) : fd(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0)) {
-    sockaddr_in address{.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {}, .sin_zero = {}};
+    sockaddr_in address{
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {}, .sin_zero = {}};
     REQUIRE(bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
   }
   int count() {
@@ -64,7 +65,8 @@ void make_cable() {
 
 /// An interface's offload as ethtool prints it: "on" or "off".
 std::string gro_of(const char* device) {
-  FILE* pipe = popen((std::string("ethtool -k ") + device + " | awk '/generic-receive/{print $2}'").c_str(), "re");
+  FILE* pipe = popen(
+      (std::string("ethtool -k ") + device + " | awk '/generic-receive/{print $2}'").c_str(), "re");
   char text[16] = {};
   [[maybe_unused]] const size_t n = fread(text, 1, sizeof text - 1, pipe);
   pclose(pipe);
@@ -134,7 +136,8 @@ TEST_SUITE("lab") {
     const auto checksummed = [](const char* to) {
       Bytes frame = lan_frame(4000, 10, to);
       uint32_t sum = 0;
-      for (size_t i = 14; i < 34; i += 2) sum += static_cast<uint32_t>(frame[i] << 8 | frame[i + 1]);
+      for (size_t i = 14; i < 34; i += 2)
+        sum += static_cast<uint32_t>(frame[i] << 8 | frame[i + 1]);
       sum = ~((sum & 0xffff) + (sum >> 16));
       frame[24] = static_cast<uint8_t>(sum >> 8);
       frame[25] = static_cast<uint8_t>(sum);
@@ -161,7 +164,8 @@ TEST_SUITE("lab") {
     CHECK(kernel.count() == 1);
   }
 
-  TEST_CASE("a packet port passes a burst through its ring without loss, and counts what it cannot") {
+  TEST_CASE(
+      "a packet port passes a burst through its ring without loss, and counts what it cannot") {
     if (!privileged()) return;
     NetworkNamespace ns;
     make_cable();
@@ -187,7 +191,8 @@ TEST_SUITE("lab") {
     Gateway gateway;
     const auto port = gateway.open("gw", 2);
     REQUIRE(port->queues() == 2);
-    const auto first = port->open_queue(0, gateway.pool), second = port->open_queue(1, gateway.pool);
+    const auto first = port->open_queue(0, gateway.pool),
+               second = port->open_queue(1, gateway.pool);
     for (uint32_t i = 0; i < 200; i++) host.send(lan_frame(1000 + i));
     const size_t a = receive(*first, gateway.pool, 200).size();
     const size_t b = receive(*second, gateway.pool, 200).size();
@@ -233,14 +238,15 @@ TEST_SUITE("lab") {
     const auto settle = [](Host& host, const char* device, const char* address, const char* peer,
                            const uint8_t* gateway_mac) {
       char mac[18];
-      std::snprintf(mac, sizeof mac, "%02x:%02x:%02x:%02x:%02x:%02x", gateway_mac[0], gateway_mac[1],
-                    gateway_mac[2], gateway_mac[3], gateway_mac[4], gateway_mac[5]);
-      NetworkNamespace::run(std::string("ip link set ") + device + " netns " + std::to_string(host.tid()));
+      std::snprintf(mac, sizeof mac, "%02x:%02x:%02x:%02x:%02x:%02x", gateway_mac[0],
+                    gateway_mac[1], gateway_mac[2], gateway_mac[3], gateway_mac[4], gateway_mac[5]);
+      NetworkNamespace::run(std::string("ip link set ") + device + " netns " +
+                            std::to_string(host.tid()));
       return host.run([&] {
-        NetworkNamespace::run(std::string("ip link set ") + device + " up && ip address add " + address +
-                              "/24 dev " + device + " && ip route add " + peer +
-                              " dev " + device + " && ip neigh add " + peer + " lladdr " + mac +
-                              " dev " + device);
+        NetworkNamespace::run(std::string("ip link set ") + device + " up && ip address add " +
+                              address + "/24 dev " + device + " && ip route add " + peer + " dev " +
+                              device + " && ip neigh add " + peer + " lladdr " + mac + " dev " +
+                              device);
         return query_interface(device).mac;
       });
     };
@@ -263,7 +269,8 @@ TEST_SUITE("lab") {
     });
 
     const Fd listener{right.run([] { return socket(AF_INET, SOCK_STREAM, 0); })};
-    sockaddr_in address{.sin_family = AF_INET, .sin_port = htons(5001), .sin_addr = {}, .sin_zero = {}};
+    sockaddr_in address{
+        .sin_family = AF_INET, .sin_port = htons(5001), .sin_addr = {}, .sin_zero = {}};
     inet_pton(AF_INET, "10.2.0.1", &address.sin_addr);
     REQUIRE(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
     REQUIRE(listen(listener.get(), 1) == 0);

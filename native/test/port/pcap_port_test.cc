@@ -39,15 +39,19 @@ class TemporaryFile {
 
 using Word = std::function<Bytes(uint32_t)>;
 Bytes big(uint32_t v) { return be16(v >> 16) + be16(v); }
-Bytes little(uint32_t v) { return Bytes{uint8_t(v), uint8_t(v >> 8), uint8_t(v >> 16), uint8_t(v >> 24)}; }
+Bytes little(uint32_t v) {
+  return Bytes{uint8_t(v), uint8_t(v >> 8), uint8_t(v >> 16), uint8_t(v >> 24)};
+}
 
 Bytes file_header(const Word& word, uint32_t magic, uint32_t link_type = 1) {
   // Version 2.4 are two 16-bit fields.
   const Bytes version = word(1)[0] == 1 ? Bytes{2, 0, 4, 0} : Bytes{0, 2, 0, 4};
   return word(magic) + version + word(0) + word(0) + word(65535) + word(link_type);
 }
-Bytes record(const Word& word, uint32_t seconds, uint32_t fraction, const Bytes& data, uint32_t original) {
-  return word(seconds) + word(fraction) + word(static_cast<uint32_t>(data.size())) + word(original) + data;
+Bytes record(const Word& word, uint32_t seconds, uint32_t fraction, const Bytes& data,
+             uint32_t original) {
+  return word(seconds) + word(fraction) + word(static_cast<uint32_t>(data.size())) +
+         word(original) + data;
 }
 
 const Bytes kFirst(60, 0xaa), kSecond(1514, 0xbb);
@@ -129,6 +133,7 @@ TEST_CASE("a pcap port receives the capture and writes what is sent, readable ag
   CHECK(Bytes(written.packets()[0].data.begin(), written.packets()[0].data.end()) == kSecond);
   CHECK(written.packets()[0].nanoseconds > 1'700'000'000'000'000'000);
   const Bytes header = out.content();
-  CHECK(Bytes(header.begin(), header.begin() + 24) ==
-        little(0xa1b23c4d) + Bytes{2, 0, 4, 0} + little(0) + little(0) + little(262144) + little(1));
+  CHECK(Bytes(header.begin(), header.begin() + 24) == little(0xa1b23c4d) + Bytes{2, 0, 4, 0} +
+                                                          little(0) + little(0) + little(262144) +
+                                                          little(1));
 }

@@ -19,12 +19,14 @@ TEST_CASE("prefixes are read, with the bits behind their length cleared") {
 }
 
 TEST_CASE("text that is no prefix is refused with what is wrong with it") {
-  for (const char* text : {"", "10.1.2", "10.1.2.3/", "10.1.2.3/33", "10.1.2.3/-1", "10.1.2.3/8x",
-                           "::/129", "fe80::1%eth0", "10.1.2.3/ 8", "localhost", "10.1.2.3/4294967304"}) {
+  for (const char* text :
+       {"", "10.1.2", "10.1.2.3/", "10.1.2.3/33", "10.1.2.3/-1", "10.1.2.3/8x", "::/129",
+        "fe80::1%eth0", "10.1.2.3/ 8", "localhost", "10.1.2.3/4294967304"}) {
     CAPTURE(text);
     CHECK_THROWS_AS(Prefix::parse(text), std::invalid_argument);
   }
-  CHECK_THROWS_WITH(Prefix::parse("10.0.0.0/33"), "\"10.0.0.0/33\" has no prefix length of 0 to 32");
+  CHECK_THROWS_WITH(Prefix::parse("10.0.0.0/33"),
+                    "\"10.0.0.0/33\" has no prefix length of 0 to 32");
 }
 
 TEST_CASE("a prefix contains the addresses whose leading bits are its own") {

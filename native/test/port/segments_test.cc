@@ -98,7 +98,8 @@ TEST_CASE("a TCP super-frame over IPv4 is cut into packets that a receiver accep
 TEST_CASE("a TCP super-frame over IPv6 is cut, with its VLAN tag put back") {
   const Bytes payload = counting(2896);
   const Bytes frame = ethernet(0x86dd, ipv6(6, "fd02::1", tcp(payload)));
-  const auto packets = cut(frame, {.kind = OffloadHeader::kTcpV6, .segment_bytes = 1428}, 0x81000064);
+  const auto packets =
+      cut(frame, {.kind = OffloadHeader::kTcpV6, .segment_bytes = 1428}, 0x81000064);
   check_tcp(packets, payload, 18, 1428);
   CHECK(Bytes(packets[0].begin() + 6, packets[0].begin() + 18) ==
         Bytes(kPeerMac.begin(), kPeerMac.end()) + Bytes{0x81, 0x00, 0x00, 0x64, 0x86, 0xdd});

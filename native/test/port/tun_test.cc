@@ -28,12 +28,14 @@ TEST_SUITE("lab") {
       CHECK(tun.name() == "es-reinject");
       CHECK((tun.note() == "") == (filter == 0));
       const Fd socket{::socket(AF_INET, SOCK_DGRAM, 0)};
-      sockaddr_in address{.sin_family = AF_INET, .sin_port = htons(4000), .sin_addr = {}, .sin_zero = {}};
+      sockaddr_in address{
+          .sin_family = AF_INET, .sin_port = htons(4000), .sin_addr = {}, .sin_zero = {}};
       REQUIRE(bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
 
       Bytes packet = ipv4(17, "10.1.0.1", udp(4000, {'h', 'i'}));
       uint32_t sum = 0;
-      for (size_t i = 0; i < 20; i += 2) sum += static_cast<uint32_t>(packet[i] << 8 | packet[i + 1]);
+      for (size_t i = 0; i < 20; i += 2)
+        sum += static_cast<uint32_t>(packet[i] << 8 | packet[i + 1]);
       sum = ~((sum & 0xffff) + (sum >> 16));
       packet[10] = static_cast<uint8_t>(sum >> 8);
       packet[11] = static_cast<uint8_t>(sum);
@@ -56,9 +58,11 @@ TEST_SUITE("lab") {
     CHECK(tun.read(packet, sizeof packet) == 0);
     NetworkNamespace::run("ip route add 10.9.0.0/16 dev es0");
     const Fd socket{::socket(AF_INET, SOCK_DGRAM, 0)};
-    sockaddr_in address{.sin_family = AF_INET, .sin_port = htons(9), .sin_addr = {}, .sin_zero = {}};
+    sockaddr_in address{
+        .sin_family = AF_INET, .sin_port = htons(9), .sin_addr = {}, .sin_zero = {}};
     inet_pton(AF_INET, "10.9.1.1", &address.sin_addr);
-    REQUIRE(sendto(socket.get(), "hello", 5, 0, reinterpret_cast<sockaddr*>(&address), sizeof address) == 5);
+    REQUIRE(sendto(socket.get(), "hello", 5, 0, reinterpret_cast<sockaddr*>(&address),
+                   sizeof address) == 5);
     pollfd p{tun.poll_fd(), POLLIN, 0};
     REQUIRE(poll(&p, 1, 1000) == 1);
     CHECK(tun.read(packet, sizeof packet) == 33);

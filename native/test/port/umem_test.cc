@@ -17,7 +17,8 @@ TEST_CASE("a Umem has aligned, writable frames of the two sizes that AF_XDP take
     umem.base()[umem.bytes() - 1] = 1;
     CHECK(umem.address(umem.at(5 * chunk + 3)) == 5 * chunk + 3);
   }
-  for (uint32_t chunk : {0u, 1024u, 3000u, 8192u}) CHECK_THROWS_AS(Umem(16, chunk), std::invalid_argument);
+  for (uint32_t chunk : {0u, 1024u, 3000u, 8192u})
+    CHECK_THROWS_AS(Umem(16, chunk), std::invalid_argument);
   CHECK_THROWS_AS(Umem(0, 2048), std::invalid_argument);
 }
 

@@ -45,8 +45,9 @@ void make_cable(int queues = 1) {
 
 /// A numbered ESP packet to us.
 Bytes esp_frame(uint32_t number, size_t bytes = 64) {
-  return ethernet(0x0800, ipv4(50, "192.0.2.1",
-                               Bytes{0, 0, 1, 0} + be16(number >> 16) + be16(number) + Bytes(bytes, 7)));
+  return ethernet(0x0800,
+                  ipv4(50, "192.0.2.1",
+                       Bytes{0, 0, 1, 0} + be16(number >> 16) + be16(number) + Bytes(bytes, 7)));
 }
 
 std::string xdp_program_of(const char* device) {
@@ -177,7 +178,8 @@ TEST_SUITE("lab") {
     Umem other(1024, 2048);
     Resources resources{other, gateway.selection, 64};
     std::string note;
-    const auto peer = open_xdp_port({.name = "p", .role = Role::kLan, .device = "wire"}, resources, note);
+    const auto peer =
+        open_xdp_port({.name = "p", .role = Role::kLan, .device = "wire"}, resources, note);
     FramePool pool(other, 0, 1024);
     for (uint32_t i : {0u, 1u}) {
       const auto sender = peer->open_queue(i, pool);
