@@ -190,7 +190,8 @@ export class Screen {
       this.#out.write(`${lines.join('\n')}\n`);
     } else {
       const width = Math.max(40, this.#out.columns || 80);
-      const lines = draw(view).map((line) => `${line.slice(0, width - 1)}\x1b[K\n`);
+      // Each line is cleared first: behind a full one, the cursor still stands on its last column.
+      const lines = draw(view).map((line) => `\x1b[2K${line.slice(0, width)}\n`);
       // Home without clearing first: no flicker. The very first time, clear what was there.
       this.#out.write(`${this.#drawn ? '' : '\x1b[2J'}\x1b[?25l\x1b[H${lines.join('')}\x1b[J`);
     }
