@@ -38,7 +38,6 @@
     "authentic inner packet outside the SA's selectors (RFC 4301 5.2)")                          \
   X(kCongestionMarked, "congestion_marked", true,                                                \
     "CE outside, Not-ECT inside: the drop that the mark stands for (RFC 6040 4.2)")              \
-  X(kWrongEncapsulation, "wrong_encapsulation", true, "ESP in UDP where the SA has none, or not")\
   X(kSequenceExhausted, "sequence_exhausted", true, "the SA used its last sequence number")      \
   X(kLifetimeExpired, "lifetime_expired", true, "the SA is past its hard limit")                 \
   X(kTooBig, "too_big", true, "does not fit the path MTU; ICMP sent where the packet allows")    \

@@ -1,7 +1,7 @@
 // Inbound processing (RFC 4301 §5.2).
 //
 //  1. where the ESP header is, in IP or in UDP; NAT keepalives end here
-//  2. the SA by its SPI; whether it is encapsulated as the SA says (RFC 3948)
+//  2. the SA by its SPI; in UDP or not, a peer may do either at any time (RFC 7296 §2.23)
 //  3. clear text: only what the inbound SPD lets pass, or what concerns no tunnel, goes to the
 //     kernel
 //  4. ESP, one call for the burst
@@ -50,9 +50,6 @@ void Stages::find_sas(Burst& burst, uint16_t* esp_offset) {
         batch.inbound[i] = sa;
         esp_offset[i] = at.offset;
         batch.length[i] = at.end;  // what IP carries behind a UDP datagram belongs to nobody
-        if (sa->udp_encapsulation == at.in_udp) continue;
-        sa->count_refused(Verdict::kWrongEncapsulation);
-        burst.refuse(i, Verdict::kWrongEncapsulation);
         continue;
       }
     }
@@ -119,8 +116,8 @@ void Stages::open(Burst& burst, const uint16_t* esp_offset) {
     if (!burst.pending(i) && batch.verdict[i] != Verdict::kDummyPacket) continue;
     packets++;
     bytes += outer_bytes[i];
-    if (sas[i]->udp_encapsulation) watch_nat_mapping(burst, i, *sas[i]);
-    burst.headers[i] = inner[i];
+    watch_nat_mapping(burst, i, *sas[i]);
+    if (burst.pending(i)) burst.headers[i] = inner[i];
   }
   core_.counters.esp_in_packets.add(packets);
   core_.counters.esp_in_bytes.add(bytes);
@@ -130,6 +127,7 @@ void Stages::open(Burst& burst, const uint16_t* esp_offset) {
 /// control plane decides what follows from it.
 void Stages::watch_nat_mapping(const Burst& burst, uint32_t i, const sad::InboundSa& sa) {
   const auto& outer = burst.headers[i];
+  if (!sa.udp_encapsulation || outer.protocol != packet::kUdp) return;
   if (outer.source_port == sa.remote_port && outer.source == sa.remote) return;
   if (!core_.nat_limit.pass(sa.spi, core_.now_ms)) return;
   core_.shared.events.push({.kind = Event::Kind::kNatMappingChanged,

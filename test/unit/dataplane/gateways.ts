@@ -191,12 +191,15 @@ export class Pair {
     this.b = new Gateway(B, A, this.wan, options);
   }
 
-  /** Installs a tunnel on both sides. */
-  connect(options: TunnelOptions = {}): { readonly a: EspSpi; readonly b: EspSpi } {
+  /** Installs a tunnel on both sides, which may see some of it differently. */
+  connect(
+    options: TunnelOptions = {},
+    optionsOfB: TunnelOptions = options,
+  ): { readonly a: EspSpi; readonly b: EspSpi } {
     const a = this.a.dataplane.allocateSpi();
     const b = this.b.dataplane.allocateSpi();
     this.a.dataplane.install(childSa(A, B, { inbound: a, outbound: b }, options));
-    this.b.dataplane.install(childSa(B, A, { inbound: b, outbound: a }, options));
+    this.b.dataplane.install(childSa(B, A, { inbound: b, outbound: a }, optionsOfB));
     return { a, b };
   }
 

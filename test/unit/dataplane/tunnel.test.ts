@@ -44,6 +44,19 @@ describe('two gateways over memory ports', () => {
     });
   }
 
+  it('accept ESP in UDP and without, whatever they send themselves (RFC 7296 §2.23)', async () => {
+    pair.connect({ udpEncapsulation: true }, { udpEncapsulation: false });
+    const back = ipPacket({ source: '10.2.0.7', destination: '10.1.0.5', payload: pattern(30, 1) });
+    pair.a.host.send([frame(fromA(64))]);
+    pair.b.host.send([frame(back)]);
+    const atB = await collect(pair.b.host, 1);
+    const atA = await collect(pair.a.host, 1);
+    expect(atB.map((f) => hex(ipOf(f)))).toEqual([hex(forwarded(fromA(64)))]);
+    expect(atA.map((f) => hex(ipOf(f)))).toEqual([hex(forwarded(back))]);
+    expect(pair.a.events).toEqual([]);
+    expect(pair.b.events).toEqual([]);
+  });
+
   it('carry packets both ways at once and keep their order', async () => {
     pair.connect();
     const there = Array.from({ length: 200 }, (_, i) => fromA(20, i));

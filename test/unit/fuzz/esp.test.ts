@@ -29,7 +29,6 @@ describe('twenty thousand hostile packets', () => {
           'too_big',
           'ttl_exceeded',
           'unknown_spi',
-          'wrong_encapsulation',
         ]),
       );
     } finally {
