@@ -49,13 +49,19 @@ export interface RateLimit {
 
 /**
  * The same log, for lines that others can cause: what comes too fast is left out, and told as a
- * number with the next line that is not.
+ * number with the next line that is not. Each level has its own limit, so that a flood of what is
+ * dull, or is not even shown, leaves out nothing that matters.
  */
-export function rateLimited(log: Log, { linesPerSecond, burst, now }: RateLimit): Log {
+export function rateLimited(log: Log, rate: RateLimit): Log {
+  const limit = (level: LogLevel) => limitedLevel(log, level, rate);
+  return { debug: limit('debug'), info: limit('info'), warn: limit('warn'), error: limit('error') };
+}
+
+function limitedLevel(log: Log, level: LogLevel, { linesPerSecond, burst, now }: RateLimit) {
   let tokens = burst;
   let filledAt = now();
   let left = 0;
-  const limit = (level: LogLevel) => (message: string, fields?: LogFields) => {
+  return (message: string, fields?: LogFields) => {
     const at = now();
     tokens = Math.min(burst, tokens + ((at - filledAt) * linesPerSecond) / 1000);
     filledAt = at;
@@ -64,11 +70,10 @@ export function rateLimited(log: Log, { linesPerSecond, burst, now }: RateLimit)
       return;
     }
     tokens--;
-    if (left > 0) log.warn(`${left} lines were left out of the log, they came too fast`);
+    if (left > 0) log[level](`${left} lines were left out of the log, they came too fast`);
     left = 0;
     log[level](message, fields);
   };
-  return { debug: limit('debug'), info: limit('info'), warn: limit('warn'), error: limit('error') };
 }
 
 export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };

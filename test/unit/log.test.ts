@@ -39,7 +39,7 @@ describe('the log', () => {
     const limited = rateLimited(log, { linesPerSecond: 10, burst: 3, now: () => at });
     for (let i = 0; i < 1000; i++) limited.warn(`failure ${i}`);
     at = 100;
-    limited.info('calm again');
+    limited.warn('calm again');
     expect(lines.map((line) => line.slice(19).trimEnd())).toEqual([
       'failure 0',
       'failure 1',
@@ -47,6 +47,14 @@ describe('the log', () => {
       '997 lines were left out of the log, they came too fast',
       'calm again',
     ]);
+  });
+
+  it('is not silenced by a flood of lines that it does not show', () => {
+    const { log, lines } = capture('text');
+    const limited = rateLimited(log, { linesPerSecond: 10, burst: 3, now: () => 0 });
+    for (let i = 0; i < 1000; i++) limited.debug('a message is not authentic, ignored');
+    limited.info('IKE SA established');
+    expect(lines.map((line) => line.slice(19).trimEnd())).toEqual(['IKE SA established']);
   });
 
   it('shows no secret, even where one is passed against the types', () => {
