@@ -104,6 +104,8 @@ export type Effect =
       readonly connection: string | undefined;
       readonly notify: string;
       readonly explanation: string;
+      /** Somebody who may be anybody has brought it about: to be shown, but no attempt of ours. */
+      readonly unproved?: true;
     }
   /** One line that reads as the exchange does in the RFC. Never holds a secret. */
   | {

@@ -141,6 +141,8 @@ export class Ike {
   #receive(datagram: Datagram): void {
     const header = peekHeader(datagram.data);
     if (header === undefined || header.length !== datagram.data.length) return;
+    // §3.1: the initiator's SPI must not be zero.
+    if (header.initiatorSpi === ZERO_IKE_SPI) return;
     if (header.majorVersion !== 2) {
       this.#refuseVersion(datagram, header);
       return;

@@ -242,7 +242,8 @@ export class IkeWorkers {
         this.#closed(message);
         break;
       case 'failed':
-        this.keeper.failed(message.connection, message.explanation);
+        if (message.unproved) this.keeper.note(message.connection, message.explanation);
+        else this.keeper.failed(message.connection, message.explanation);
         break;
       case 'log':
         this.#logEntry(message);

@@ -136,6 +136,13 @@ export class ConnectionKeeper {
     this.#retryLater(kept);
   }
 
+  /** An error that may be a stranger's doing: shown where nothing better is known, no more. */
+  note(name: string | undefined, explanation: string): void {
+    const kept = name === undefined ? undefined : this.#kept.get(name);
+    if (kept === undefined || this.#options.isUp(kept.name)) return;
+    kept.lastError = explanation;
+  }
+
   closed(name: string): void {
     const kept = this.#kept.get(name);
     if (kept === undefined || this.#options.isUp(name)) return;

@@ -1,7 +1,7 @@
 /** IKE_SA_INIT requests with forged sources: what they may not bring about (RFC 7296 §2.6). */
 import { describe, expect, it } from 'vitest';
 import { ADDRESS_A, Dialogue } from './dialogue.js';
-import type { Datagram } from './peer.js';
+import { connectionOf, type Datagram } from './peer.js';
 
 /** The request as it would come from elsewhere, for another IKE SA. */
 function forged(request: Datagram, n: number, source = request.local): Datagram {
@@ -44,5 +44,37 @@ describe('a flood of forged IKE_SA_INIT requests', () => {
     both.b.handle({ type: 'datagram', local, remote, data, mustProve: true });
     expect(both.b.log.at(-1)).toMatch(/N\(COOKIE\)$/);
     expect(both.b.timers.size).toBe(0);
+  });
+
+  it('with proposals that we refuse is no failure of an attempt of ours', () => {
+    const both = new Dialogue({
+      a: { ike: ['aes128gcm16-prfsha256-x25519'] },
+      b: { ike: ['aes256gcm16-prfsha384-x25519'] },
+    });
+    both.give(forged(requestOf(both), 1));
+    expect(both.b.failures).toMatchObject([{ notify: 'NO_PROPOSAL_CHOSEN', unproved: true }]);
+  });
+
+  it('with an initiator SPI of zero is not answered (§3.1)', () => {
+    const both = new Dialogue();
+    const request = requestOf(both);
+    request.data.fill(0, 0, 8);
+    both.give(request);
+    expect([both.b.outbox, both.b.timers.size]).toEqual([[], 0]);
+  });
+});
+
+describe('a peer that may use one connection', () => {
+  it('does not get into another by the algorithms of the first', () => {
+    const both = new Dialogue({ a: { ike: ['aes128gcm16-prfsha256-x25519'] } });
+    // Two connections between these addresses; the peer's own demands a stronger PRF.
+    both.b.ike.setConnections([
+      connectionOf('b', { name: 'weak', remoteId: 'other.example.org' }),
+      connectionOf('b', { ike: ['aes128gcm16-prfsha512-x25519'] }),
+    ]);
+    both.initiate();
+    both.settle();
+    expect(both.a.failures[0]).toMatchObject({ notify: 'AUTHENTICATION_FAILED' });
+    expect([both.a.states, both.b.states]).toEqual([[], []]);
   });
 });

@@ -6,11 +6,13 @@
  * Left out: certificates, EAP, configuration payloads.
  */
 
+import { type Algorithm, sameAlgorithm } from '../../policy/algorithm.js';
 import { explainNoProposal } from '../../policy/compare.js';
 import type { ChildPolicy, Connection } from '../../policy/connection.js';
 import { formatIdentity, sameIdentity } from '../../policy/identity.js';
 import { narrow, type SelectorPair } from '../../policy/narrow.js';
-import { type Selection, selectSuite } from '../../policy/suite.js';
+import type { Proposal } from '../../policy/proposal.js';
+import { type Selection, type Suite, selectSuite } from '../../policy/suite.js';
 import { SadFullError } from '../../sad/sad.js';
 import {
   fromWireSelector,
@@ -73,21 +75,27 @@ function findConnection(
   payloads: readonly Payload[],
 ): Connection | undefined {
   const idr = find(payloads, 'IDr');
-  const { keyExchange, encryption } = sa.negotiated!.suite;
+  const { suite } = sa.negotiated!;
   return core
     .candidates(sa.local.address, sa.remote.address)
     .find(
       ({ local, remote, ikeProposals }) =>
         sameIdentity(remote.identity, identityOf(idi)) &&
         (idr === undefined || sameIdentity(local.identity, identityOf(idr))) &&
-        ikeProposals.some(
-          (proposal) =>
-            proposal.keyExchange.some(({ id }) => id === keyExchange?.id) &&
-            proposal.encryption.some(
-              ({ id, keyBits }) => id === encryption.id && keyBits === encryption.keyBits,
-            ),
-        ),
+        ikeProposals.some((proposal) => allows(proposal, suite)),
     );
+}
+
+/** Whether what IKE_SA_INIT has agreed upon, for some connection of these addresses, is in it. */
+function allows(proposal: Proposal, suite: Suite): boolean {
+  const has = (ours: readonly Algorithm[], chosen: Algorithm | undefined) =>
+    chosen === undefined || ours.some((own) => sameAlgorithm(own, chosen));
+  return (
+    has(proposal.encryption, suite.encryption) &&
+    has(proposal.prf, suite.prf) &&
+    has(proposal.integrity, suite.integrity) &&
+    has(proposal.keyExchange, suite.keyExchange)
+  );
 }
 
 // --- the Child SA -----------------------------------------------------------------------------

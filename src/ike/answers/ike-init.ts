@@ -169,9 +169,15 @@ function reportNoProposal(
       ? `no connection is configured between ${local.address} and ${formatEndpoint(remote)}`
       : `${formatEndpoint(remote)} proposes nothing that we accept\n` +
         explainNoProposal(connection.ikeProposals, offered, PURPOSE);
-  const name = connection?.name;
   core.emit({ type: 'log', level: 'warn', message: explanation });
-  core.emit({ type: 'failed', connection: name, notify: 'NO_PROPOSAL_CHOSEN', explanation });
+  // Anybody can send this in a peer's name: it must end nobody's waiting, nor put off our next try.
+  core.emit({
+    type: 'failed',
+    connection: connection?.name,
+    notify: 'NO_PROPOSAL_CHOSEN',
+    explanation,
+    unproved: true,
+  });
 }
 
 function uint16(value: number): Uint8Array {

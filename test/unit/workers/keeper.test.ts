@@ -145,4 +145,20 @@ describe('the keeper of connections', () => {
     vi.advanceTimersByTime(120_000);
     expect(log).toEqual(['initiate office']);
   });
+
+  it('lets no stranger end somebody’s waiting, or put off what a packet asks for', async () => {
+    const { keeper, log, install } = setup('trap');
+    const outcome = keeper.up('office');
+    for (let i = 0; i < 20; i++) keeper.note('office', 'proposes nothing that we accept');
+    expect(keeper.state('office').lastError).toMatch(/nothing that we accept/);
+    install();
+    expect(await outcome).toEqual({ result: 'established' });
+    keeper.note('office', 'proposes nothing that we accept');
+    expect(keeper.state('office').lastError).toBeUndefined();
+
+    const other = setup('trap');
+    for (let i = 0; i < 20; i++) other.keeper.note('office', 'proposes nothing that we accept');
+    other.keeper.acquire('office/net');
+    expect([log, other.log]).toEqual([['initiate office'], ['initiate office']]);
+  });
 });
