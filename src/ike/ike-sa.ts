@@ -17,20 +17,19 @@ import {
   type Payload,
   type PeekedHeader,
   peekHeader,
-  validate,
   WireError,
   ZERO_IKE_SPI,
 } from '../wire/index.js';
 import { answerRequest } from './answers/answer.js';
 import type { PendingKeyExchange } from './answers/ike-init.js';
-import { espSpiText, type InstalledChild, viewChild } from './child-sa.js';
+import { espSpiText, type InstalledChild } from './child-sa.js';
 import type { Core } from './core.js';
-import type { Event, IkeSaView, IkeSpi, LogLevel, Milliseconds } from './event.js';
+import type { Event, IkeSpi, LogLevel, Milliseconds } from './event.js';
 import { explainSilence, type Failure, formatEndpoint, NO_ANSWER } from './explain.js';
 import { type NatSituation, NO_NAT, type SpiPair } from './nat.js';
-import { describeMessage, describePayloads } from './payloads.js';
+import { describeHeader, describeMessage, describePayloads } from './payloads.js';
 import type { Protection } from './protection.js';
-import { retransmitDelay } from './retransmit.js';
+import { Requests } from './requests.js';
 import { type IkeSaState, type Role, transition } from './state.js';
 import { DeleteIke } from './tasks/delete.js';
 import { Liveness } from './tasks/liveness.js';
@@ -81,7 +80,7 @@ export class IkeSa {
   unwanted = false;
 
   readonly #core: Core;
-  readonly #queue: Task[] = [];
+  readonly #requests: Requests;
   readonly #timers = new Set<TimerKind>();
   #state: IkeSaState;
   #lastHeard: Milliseconds;
@@ -89,6 +88,7 @@ export class IkeSa {
 
   constructor(core: Core, role: Role, local: Endpoint, remote: Endpoint) {
     this.#core = core;
+    this.#requests = new Requests(this, core);
     this.role = role;
     this.localSpi = core.environment.allocateIkeSpi();
     this.local = local;
@@ -164,7 +164,7 @@ export class IkeSa {
         this.move({ name: 'deleting' });
         this.#removeChildren(reason);
         // With a window of 1 (§2.3) a request that is outstanding has to be answered first.
-        for (const task of this.#queue.splice(0)) task.abandon();
+        this.#requests.dropQueued();
         this.request(new DeleteIke(this, this.#core));
         break;
       case 'authenticating':
@@ -187,7 +187,7 @@ export class IkeSa {
     this.move({ name: 'closed' });
     this.log(this.connection === undefined ? 'debug' : 'info', `IKE SA closed: ${reason}`);
     this.#removeChildren(reason);
-    this.#dropTasks();
+    this.#requests.dropAll();
     for (const kind of [...this.#timers]) this.stopTimer(kind);
     this.protection?.wipe();
     this.pending?.privateKey.wipe();
@@ -224,41 +224,25 @@ export class IkeSa {
     for (const child of [...this.children]) this.removeChild(child.sa.inboundSpi, reason);
   }
 
-  #dropTasks(): void {
-    this.stopTimer('retransmit');
-    this.window.outstanding?.task.abandon();
-    this.window.finish();
-    for (const task of this.#queue.splice(0)) task.abandon();
-  }
-
   // --- our requests ------------------------------------------------------------------------
 
   /** Sends the task's request, after those that are before it. */
   request(task: Task): void {
-    this.#queue.push(task);
-    this.#sendNext();
+    this.#requests.add(task);
   }
 
   /** Sends the outstanding IKE_SA_INIT request anew, changed (§2.6, §2.7). */
   requestAgain(): void {
-    const { task, messageId } = this.window.outstanding!;
-    this.window.replace(this.#encodeRequest(task, messageId));
-    this.#transmit();
+    this.#requests.again();
   }
 
-  #sendNext(): void {
-    if (this.window.outstanding !== undefined) return;
-    const task = this.#queue.shift();
-    if (task === undefined) return;
-    this.window.open(task, (messageId) => this.#encodeRequest(task, messageId));
-    this.#transmit();
+  /** The outstanding request has its answer: the next may go. */
+  finishRequest(): void {
+    this.#requests.finish();
   }
 
-  #encodeRequest(task: Task, messageId: number): Uint8Array {
-    return this.#encode(task.exchange, false, messageId, task.build());
-  }
-
-  #encode(
+  /** A whole message of ours; in clear only in IKE_SA_INIT. */
+  encode(
     exchangeType: number,
     response: boolean,
     messageId: number,
@@ -268,90 +252,28 @@ export class IkeSa {
     const header = { ...this.spis, exchangeType, response, initiator, messageId };
     const arrow = `-> ${formatEndpoint(this.remote)}`;
     const content = describePayloads(payloads, response);
-    this.#logExchange(`${describeMessage(exchangeType, response, messageId)} ${arrow}: ${content}`);
+    this.logExchange(`${describeMessage(exchangeType, response, messageId)} ${arrow}: ${content}`);
     if (exchangeType === EXCHANGE.IKE_SA_INIT) return encodeMessage({ header, payloads });
     return this.protection!.seal(header, payloads);
-  }
-
-  /** Sends the outstanding request, for the first time or again. */
-  #transmit(): void {
-    const request = this.window.outstanding!;
-    request.sent++;
-    this.send(request.message, this.local, this.remote);
-    const { options, environment } = this.#core;
-    this.startTimer('retransmit', retransmitDelay(options, environment, request.sent));
-  }
-
-  #retransmit(): void {
-    const request = this.window.outstanding;
-    if (request === undefined) return;
-    const { task, messageId, sent } = request;
-    // Who wants it gone does not wait for minutes until a dead peer has answered something else.
-    const { deleteTries } = this.#core.options;
-    const leaving = this.#state.name === 'deleting';
-    if (sent >= (leaving ? Math.min(task.tries, deleteTries) : task.tries)) {
-      task.timedOut();
-      return;
-    }
-    const message = describeMessage(task.exchange, false, messageId);
-    this.#logExchange(`${message} -> ${formatEndpoint(this.remote)}, sent again (${sent})`);
-    this.#transmit();
-  }
-
-  /** The outstanding request has its answer: the next may go. */
-  finishRequest(): void {
-    this.stopTimer('retransmit');
-    this.window.finish();
   }
 
   // --- what arrives ------------------------------------------------------------------------
 
   receive(datagram: Datagram, header: PeekedHeader): void {
-    if (header.response) this.#receiveResponse(datagram, header);
+    if (header.response) this.#requests.receive(datagram, header);
     else this.#receiveRequest(datagram, header);
-  }
-
-  #receiveResponse(datagram: Datagram, header: PeekedHeader): void {
-    const { outstanding } = this.window;
-    const { task } = outstanding ?? {};
-    if (
-      task === undefined ||
-      outstanding?.messageId !== header.messageId ||
-      task.exchange !== header.exchangeType
-    ) {
-      this.log('debug', `${this.#describe(header)} is a stray, ignored`);
-      return;
-    }
-    const clear = header.exchangeType === EXCHANGE.IKE_SA_INIT;
-    const payloads = clear
-      ? this.#decodeClear(datagram, header)
-      : this.#decodeSealed(datagram, header, (error) => task.malformed(error.message));
-    if (payloads === undefined) return;
-    let story: ReturnType<typeof validate>['story'];
-    try {
-      const { exchangeType, response } = header;
-      ({ story } = validate({ exchangeType, response, encrypted: !clear }, payloads));
-    } catch (error) {
-      if (!(error instanceof WireError)) throw error;
-      // Nobody has authenticated an IKE_SA_INIT response; a better one may come.
-      if (clear) this.log('debug', `${this.#describe(header)} is ignored: ${error.message}`);
-      else task.malformed(error.message);
-      return;
-    }
-    task.process({ story, payloads, header, message: datagram.data });
-    if (this.#state.name !== 'closed') this.#sendNext();
   }
 
   #receiveRequest(datagram: Datagram, header: PeekedHeader): void {
     const { messageId } = header;
     const standing = this.window.classify(messageId, datagram.data);
     if (standing === 'duplicate') {
-      this.log('debug', `${this.#describe(header)} came again, its response is sent again`);
+      this.log('debug', `${describeHeader(header)} came again, its response is sent again`);
       this.send(this.window.lastResponse!, datagram.local, datagram.remote);
       return;
     }
     if (standing === 'stray' || !this.#takesRequests(header)) {
-      this.log('debug', `${this.#describe(header)} is outside the window, ignored`);
+      this.log('debug', `${describeHeader(header)} is outside the window, ignored`);
       return;
     }
     answerRequest(this, this.#core, datagram, header);
@@ -380,14 +302,15 @@ export class IkeSa {
     }
   }
 
-  #decodeClear(datagram: Datagram, header: PeekedHeader): readonly Payload[] | undefined {
+  /** The payloads of a message in clear; undefined where it does not decode. */
+  decodeClear(datagram: Datagram, header: PeekedHeader): readonly Payload[] | undefined {
     try {
       const { payloads } = decodeMessage(datagram.data);
       this.#logReceived(datagram, header, payloads);
       return payloads;
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
-      this.log('debug', `${this.#describe(header)} is ignored: ${error.message}`);
+      this.log('debug', `${describeHeader(header)} is ignored: ${error.message}`);
       return undefined;
     }
   }
@@ -396,14 +319,14 @@ export class IkeSa {
    * Opens a protected message. What does not authenticate changes nothing and is dropped.
    * @param malformed  is told of an authentic message whose payloads do not decode
    */
-  #decodeSealed(
+  decodeSealed(
     datagram: Datagram,
     header: PeekedHeader,
     malformed: (error: WireError) => void,
   ): readonly Payload[] | undefined {
     const content = this.protection?.open(datagram.data);
     if (content === undefined) {
-      this.log('debug', `${this.#describe(header)} is not authentic, ignored`);
+      this.log('debug', `${describeHeader(header)} is not authentic, ignored`);
       return undefined;
     }
     this.#heard(datagram);
@@ -418,18 +341,9 @@ export class IkeSa {
     }
   }
 
-  /** For the answers: opens a request, which is told apart from a response only by its header. */
-  openRequest(
-    datagram: Datagram,
-    header: PeekedHeader,
-    malformed: (error: WireError) => void,
-  ): readonly Payload[] | undefined {
-    return this.#decodeSealed(datagram, header, malformed);
-  }
-
   /** Sends the response of a new request; it answers the request's duplicates from now on. */
   respond(datagram: Datagram, header: PeekedHeader, payloads: readonly Payload[]): void {
-    const response = this.#encode(header.exchangeType, true, header.messageId, payloads);
+    const response = this.encode(header.exchangeType, true, header.messageId, payloads);
     this.window.answered(datagram.data, response);
     this.send(response, datagram.local, datagram.remote);
   }
@@ -465,7 +379,7 @@ export class IkeSa {
     if (!this.#timers.delete(kind)) return;
     switch (kind) {
       case 'retransmit':
-        this.#retransmit();
+        this.#requests.retransmit();
         break;
       case 'half-open':
         this.close('IKE_AUTH has not come');
@@ -525,42 +439,16 @@ export class IkeSa {
     this.#core.emit({ type: 'log', level, ...connection, ikeSpi: this.localSpi, message });
   }
 
-  #describe({ exchangeType, response, messageId }: PeekedHeader): string {
-    return describeMessage(exchangeType, response, messageId);
-  }
-
   #logReceived(datagram: Datagram, header: PeekedHeader, payloads: readonly Payload[]): void {
     const content = describePayloads(payloads, header.response);
     const from = formatEndpoint(datagram.remote);
-    this.#logExchange(`${this.#describe(header)} <- ${from}: ${content}`);
+    this.logExchange(`${describeHeader(header)} <- ${from}: ${content}`);
   }
 
   /** Until the peer is known, anybody could fill a log. Liveness checks are many and dull. */
-  #logExchange(message: string): void {
+  logExchange(message: string): void {
     const dull = this.connection === undefined || message.endsWith(': empty');
     this.log(dull ? 'debug' : 'info', message);
-  }
-
-  view(): IkeSaView | undefined {
-    const { connection, local, remote, nat, establishedAt } = this;
-    if (connection === undefined) return undefined;
-    const { name } = this.#state;
-    const identity = this.remoteIdentity ?? connection.remote.identity;
-    return {
-      connection: connection.name,
-      state: name === 'established' || name === 'deleting' ? name : 'connecting',
-      role: this.role,
-      ...this.spis,
-      local,
-      remote,
-      localId: formatIdentity(connection.local.identity),
-      remoteId: formatIdentity(identity),
-      proposal: this.negotiated === undefined ? '' : formatSuite(this.negotiated.suite),
-      natLocal: nat.local,
-      natRemote: nat.remote,
-      establishedAt,
-      children: this.children.map(viewChild),
-    };
   }
 }
 

@@ -13,7 +13,6 @@ import {
   decodeMessage,
   EXCHANGE,
   type Message,
-  NOTIFY,
   PAYLOAD,
   type PeekedHeader,
   peekHeader,
@@ -21,7 +20,8 @@ import {
   WireError,
   ZERO_IKE_SPI,
 } from '../wire/index.js';
-import { answerIkeInit, type Gate, reply } from './answers/ike-init.js';
+import { answerIkeInit, type Gate } from './answers/ike-init.js';
+import { Contest } from './contest.js';
 import { CookieJar } from './cookie.js';
 import type { Core } from './core.js';
 import type {
@@ -33,26 +33,13 @@ import type {
   LogLevel,
   Milliseconds,
 } from './event.js';
-import { formatEndpoint } from './explain.js';
 import { HalfOpen } from './half-open.js';
 import { type Datagram, IkeSa, type TimerKind } from './ike-sa.js';
 import { Keeper } from './keeper.js';
 import { DEFAULT_OPTIONS, type IkeOptions } from './options.js';
-import { notify } from './payloads.js';
+import { Strangers } from './strangers.js';
 import { InitiateIkeInit } from './tasks/ike-init.js';
-import { Throttle } from './throttle.js';
-import { type Contender, judge, lowestNonce } from './uniqueness.js';
-import { sameOctets } from './window.js';
-
-/** Answers without state to anybody, a second. */
-const STATELESS_PER_SECOND = 50;
-/** IKE SAs that are gone and still answer retransmissions. */
-const MAX_LINGERING = 1_000;
-
-interface Lingering {
-  readonly request: Uint8Array;
-  readonly response: Uint8Array;
-}
+import { viewIkeSa } from './view.js';
 
 export class Ike {
   readonly #environment: Environment;
@@ -62,10 +49,9 @@ export class Ike {
   readonly #halfOpen: HalfOpen;
   readonly #keeper: Keeper;
   readonly #sas = new Map<IkeSpi, IkeSa>();
-  readonly #lingering = new Map<IkeSpi, Lingering>();
-  readonly #contenders = new Map<IkeSa, Contender>();
+  readonly #strangers: Strangers;
+  readonly #contest = new Contest();
   readonly #jobs = new Map<string, { sa: IkeSa; resume: (result: JobResult) => void }>();
-  readonly #stateless = new Throttle(STATELESS_PER_SECOND);
   #connections: readonly Connection[] = [];
   #effects: Effect[] = [];
   #now: Milliseconds = 0;
@@ -78,10 +64,11 @@ export class Ike {
     this.#halfOpen = new HalfOpen(this.#options);
     this.#keeper = new Keeper(this.#options, environment);
     this.#core = this.#makeCore();
+    this.#strangers = new Strangers(this.#core);
     this.#gate = {
       halfOpen: this.#halfOpen,
       cookies: new CookieJar(environment),
-      mayReply: () => this.#stateless.take(this.#now),
+      mayReply: () => this.#strangers.mayReply(),
       opened: (sa) => this.#sas.set(sa.localSpi, sa),
     };
   }
@@ -105,7 +92,7 @@ export class Ike {
 
   /** The IKE SAs whose connection is known. */
   ikeSas(): IkeSaView[] {
-    return [...this.#sas.values()].flatMap((sa) => sa.view() ?? []);
+    return [...this.#sas.values()].flatMap((sa) => viewIkeSa(sa) ?? []);
   }
 
   #dispatch(event: Event): void {
@@ -144,7 +131,7 @@ export class Ike {
     // §3.1: the initiator's SPI must not be zero.
     if (header.initiatorSpi === ZERO_IKE_SPI) return;
     if (header.majorVersion !== 2) {
-      this.#refuseVersion(datagram, header);
+      this.#strangers.refuseVersion(datagram, header);
       return;
     }
     // The I flag says whose SPI is whose: its sender is the original initiator (§3.1).
@@ -156,7 +143,7 @@ export class Ike {
       return;
     }
     const sa = this.#sas.get(localSpi);
-    if (sa === undefined) this.#receiveUnknown(datagram, header, localSpi);
+    if (sa === undefined) this.#strangers.receive(datagram, header, localSpi);
     else if (this.#belongsTo(sa, header, peerSpi)) {
       if (this.#isHint(header, datagram)) sa.hint();
       else sa.receive(datagram, header);
@@ -179,49 +166,10 @@ export class Ike {
       validate(frame, message.payloads);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
-      this.#refuseMalformed(datagram, error);
+      this.#strangers.refuseMalformed(datagram, error);
       return;
     }
     answerIkeInit(this.#core, this.#gate, datagram, message);
-  }
-
-  /** §2.21.1, §2.5: an error in clear, with no state kept, and not often. */
-  #refuseMalformed(datagram: Datagram, error: WireError): void {
-    if (error.notifyType === undefined || !this.#stateless.take(this.#now)) return;
-    const from = formatEndpoint(datagram.remote);
-    this.#log('debug', `IKE_SA_INIT request 0 <- ${from} is refused: ${error.message}`);
-    const header = peekHeader(datagram.data)!;
-    this.#replyTo(datagram, header, error.notifyType, error.notifyData);
-  }
-
-  /** §2.5: a higher version is told the one that we speak. */
-  #refuseVersion(datagram: Datagram, header: PeekedHeader): void {
-    if (header.majorVersion < 2 || header.response || !this.#stateless.take(this.#now)) return;
-    this.#replyTo(datagram, header, NOTIFY.INVALID_MAJOR_VERSION);
-  }
-
-  /**
-   * For an IKE SA that we do not have (any more). A retransmission of its last request is
-   * answered as before; another request may be told so (§2.21.4), in clear.
-   */
-  #receiveUnknown(datagram: Datagram, header: PeekedHeader, localSpi: IkeSpi): void {
-    if (header.response) return;
-    const lingering = this.#lingering.get(localSpi);
-    if (lingering !== undefined) {
-      if (!sameOctets(lingering.request, datagram.data)) return;
-      const { local, remote } = datagram;
-      const marker = local.port === this.#options.natPort;
-      this.#emit({ type: 'send', local, remote, marker, data: lingering.response });
-      return;
-    }
-    if (header.exchangeType === EXCHANGE.IKE_SA_INIT) return;
-    if (!this.#stateless.take(this.#now)) return;
-    this.#replyTo(datagram, header, NOTIFY.INVALID_IKE_SPI);
-  }
-
-  #replyTo(datagram: Datagram, header: PeekedHeader, type: number, data?: Uint8Array): void {
-    const full = { ...header, minorVersion: 0, higherVersion: false };
-    reply(this.#core, datagram, { header: full, payloads: [] }, [notify(type, data)]);
   }
 
   /**
@@ -309,7 +257,7 @@ export class Ike {
     const slash = name.indexOf('/');
     const [kind, subject] = [name.slice(0, slash), name.slice(slash + 1)];
     if (kind === 'reconnect') this.#reconnect(subject);
-    else if (kind === 'linger') this.#lingering.delete(subject as IkeSpi);
+    else if (kind === 'linger') this.#strangers.forget(subject as IkeSpi);
     else this.#sas.get(subject as IkeSpi)?.timer(kind as TimerKind);
   }
 
@@ -370,47 +318,14 @@ export class Ike {
       this.#keeper.succeeded(name);
       this.#emit({ type: 'cancel-timer', timer: `reconnect/${name}` });
     }
-    const { ni, nr } = sa.negotiated!;
-    const newest: Contender = {
-      role: sa.role,
-      startedAt: sa.startedAt,
-      establishedAt: this.#now,
-      lowestNonce: lowestNonce(ni, nr),
-      initialContact: sa.initialContact,
-    };
-    this.#contenders.set(sa, newest);
+    this.#contest.enter(sa);
     if (sa.unwanted) {
       sa.terminate('asked for');
       return;
     }
-    for (const other of this.#of(name)) if (other !== sa) this.#compare(sa, newest, other);
+    this.#contest.decide(sa, this.#of(name));
     this.#bound(name);
     if (sa.children.length === 0) this.#scheduleReconnect(name);
-  }
-
-  #compare(sa: IkeSa, newest: Contender, other: IkeSa): void {
-    if (other.state.name === 'initiating' && sa.role === 'responder') {
-      other.close('the peer has set the connection up meanwhile');
-      return;
-    }
-    const contender = this.#contenders.get(other);
-    if (contender === undefined || other.state.name !== 'established') return;
-    const verdict = judge(newest, contender);
-    switch (verdict) {
-      case 'both stay':
-        break;
-      case 'other is dead':
-        other.close('INITIAL_CONTACT: the peer does not know it any more');
-        break;
-      case 'delete other':
-        other.terminate('both sides have initiated at once');
-        break;
-      case 'delete newest':
-        sa.terminate('both sides have initiated at once');
-        break;
-      default:
-        assertNever(verdict);
-    }
   }
 
   #bound(connection: string): void {
@@ -423,18 +338,12 @@ export class Ike {
 
   #closed(sa: IkeSa): void {
     this.#sas.delete(sa.localSpi);
-    this.#contenders.delete(sa);
+    this.#contest.leave(sa);
     this.#halfOpen.remove(sa);
     const last = sa.window.lastExchange();
-    if (last !== undefined && sa.protection !== undefined) this.#linger(sa.localSpi, last);
+    if (last !== undefined && sa.protection !== undefined)
+      this.#strangers.linger(sa.localSpi, last);
     if (sa.connection !== undefined) this.#scheduleReconnect(sa.connection.name);
-  }
-
-  #linger(spi: IkeSpi, last: Lingering): void {
-    if (this.#lingering.size >= MAX_LINGERING) return;
-    this.#lingering.set(spi, last);
-    const delay = this.#options.lingerTime;
-    this.#emit({ type: 'start-timer', timer: `linger/${spi}`, delay });
   }
 
   #scheduleReconnect(connection: string): void {

@@ -6,6 +6,7 @@ import {
   type Payload,
   type PayloadKind,
   type PayloadOf,
+  type PeekedHeader,
 } from '../wire/index.js';
 
 /** The first payload of a kind. */
@@ -69,4 +70,8 @@ function describePayload(payload: Payload, response: boolean): string {
 /** Such as `IKE_AUTH request 1`. */
 export function describeMessage(exchange: number, response: boolean, messageId: number): string {
   return `${nameOf(EXCHANGE, exchange)} ${response ? 'response' : 'request'} ${messageId}`;
+}
+
+export function describeHeader({ exchangeType, response, messageId }: PeekedHeader): string {
+  return describeMessage(exchangeType, response, messageId);
 }

@@ -33,7 +33,7 @@ export function answerRequest(
     return;
   }
   let answer: Answer | undefined;
-  const payloads = sa.openRequest(datagram, header, (error) => {
+  const payloads = sa.decodeSealed(datagram, header, (error) => {
     answer = answerMalformed(sa, error);
   });
   if (payloads !== undefined) answer = answerPayloads(sa, core, header, payloads);

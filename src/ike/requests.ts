@@ -1,0 +1,135 @@
+/**
+ * Our requests of one IKE SA: one at a time is on its way, the others wait; it is sent again until
+ * it is answered or given up (RFC 7296 §2.1-2.4).
+ */
+import {
+  EXCHANGE,
+  type Payload,
+  type PeekedHeader,
+  type Story,
+  validate,
+  WireError,
+} from '../wire/index.js';
+import type { Core } from './core.js';
+import { formatEndpoint } from './explain.js';
+import type { Datagram, IkeSa } from './ike-sa.js';
+import { describeHeader, describeMessage } from './payloads.js';
+import { retransmitDelay } from './retransmit.js';
+import type { Task } from './tasks/task.js';
+
+export class Requests {
+  readonly #sa: IkeSa;
+  readonly #core: Core;
+  readonly #queue: Task[] = [];
+
+  constructor(sa: IkeSa, core: Core) {
+    this.#sa = sa;
+    this.#core = core;
+  }
+
+  /** Sends the task's request, after those that are before it. */
+  add(task: Task): void {
+    this.#queue.push(task);
+    this.#sendNext();
+  }
+
+  /** Sends the outstanding request anew, changed, under the same message ID. */
+  again(): void {
+    const { window } = this.#sa;
+    const { task, messageId } = window.outstanding!;
+    window.replace(this.#encode(task, messageId));
+    this.#transmit();
+  }
+
+  /** The outstanding request has its answer, or is given up. */
+  finish(): void {
+    this.#sa.stopTimer('retransmit');
+    this.#sa.window.finish();
+  }
+
+  dropQueued(): void {
+    for (const task of this.#queue.splice(0)) task.abandon();
+  }
+
+  dropAll(): void {
+    this.#sa.window.outstanding?.task.abandon();
+    this.finish();
+    this.dropQueued();
+  }
+
+  #sendNext(): void {
+    const { window } = this.#sa;
+    if (window.outstanding !== undefined) return;
+    const task = this.#queue.shift();
+    if (task === undefined) return;
+    window.open(task, (messageId) => this.#encode(task, messageId));
+    this.#transmit();
+  }
+
+  #encode(task: Task, messageId: number): Uint8Array {
+    return this.#sa.encode(task.exchange, false, messageId, task.build());
+  }
+
+  /** Sends the outstanding request, for the first time or again. */
+  #transmit(): void {
+    const request = this.#sa.window.outstanding!;
+    request.sent++;
+    this.#sa.send(request.message, this.#sa.local, this.#sa.remote);
+    const { options, environment } = this.#core;
+    this.#sa.startTimer('retransmit', retransmitDelay(options, environment, request.sent));
+  }
+
+  /** No response in time. */
+  retransmit(): void {
+    const request = this.#sa.window.outstanding;
+    if (request === undefined) return;
+    const { task, messageId, sent } = request;
+    // Who wants it gone does not wait for minutes until a dead peer has answered something else.
+    const { deleteTries } = this.#core.options;
+    const leaving = this.#sa.state.name === 'deleting';
+    if (sent >= (leaving ? Math.min(task.tries, deleteTries) : task.tries)) {
+      task.timedOut();
+      return;
+    }
+    const message = describeMessage(task.exchange, false, messageId);
+    const to = formatEndpoint(this.#sa.remote);
+    this.#sa.logExchange(`${message} -> ${to}, sent again (${sent})`);
+    this.#transmit();
+  }
+
+  /** A response has come: to the outstanding request, or it is a stray. */
+  receive(datagram: Datagram, header: PeekedHeader): void {
+    const { outstanding } = this.#sa.window;
+    if (
+      outstanding === undefined ||
+      outstanding.messageId !== header.messageId ||
+      outstanding.task.exchange !== header.exchangeType
+    ) {
+      this.#sa.log('debug', `${describeHeader(header)} is a stray, ignored`);
+      return;
+    }
+    const { task } = outstanding;
+    const clear = header.exchangeType === EXCHANGE.IKE_SA_INIT;
+    const payloads = clear
+      ? this.#sa.decodeClear(datagram, header)
+      : this.#sa.decodeSealed(datagram, header, (error) => task.malformed(error.message));
+    const story = payloads && this.#storyOf(task, header, payloads);
+    if (story === undefined) return;
+    task.process({ story, payloads: payloads!, header, message: datagram.data });
+    if (this.#sa.state.name !== 'closed') this.#sendNext();
+  }
+
+  #storyOf(task: Task, header: PeekedHeader, payloads: readonly Payload[]): Story | undefined {
+    const { exchangeType, response } = header;
+    const clear = exchangeType === EXCHANGE.IKE_SA_INIT;
+    try {
+      return validate({ exchangeType, response, encrypted: !clear }, payloads).story;
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      // Nobody has authenticated an IKE_SA_INIT response; a better one may come.
+      if (clear) this.#sa.log('debug', `${describeHeader(header)} is ignored: ${error.message}`);
+      else task.malformed(error.message);
+      return undefined;
+    }
+  }
+}
