@@ -85,16 +85,19 @@ export function switchOffOffloads(namespace: string, device: string): void {
   execute(inNamespace(namespace, ['ethtool', '-K', device, ...off]));
 }
 
-/** Undefined where namespaces can be made here, else the reason. */
+/** Undefined where namespaces can be made and entered here, else the reason. */
 export function whyNoNamespaces(): string | undefined {
   if (process.getuid?.() !== 0) return 'not root';
   const name = `${PREFIX}${process.pid}.${startTime(process.pid)}-probe`;
   try {
     ip(['netns', 'add', name]);
-    ip(['netns', 'del', name]);
+    // Entering it mounts a /sys of its own, which is more than making it.
+    execute(inNamespace(name, ['true']));
     return undefined;
   } catch (error) {
     return (error as Error).message;
+  } finally {
+    deleteNamespace(name);
   }
 }
 
