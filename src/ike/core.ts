@@ -17,8 +17,8 @@ export interface Core {
   connection(name: string): Connection | undefined;
   /** Connections that a peer at this address may belong to, the most specific first. */
   candidates(local: string, remote: string): readonly Connection[];
-  /** Whether another IKE SA of the connection is established. */
-  isEstablished(connection: string, except: IkeSa): boolean;
+  /** Whether another IKE SA between the identities of the connection is established. */
+  isEstablished(connection: Connection, except: IkeSa): boolean;
   /** The peer has proved its identity, and the Child SA is installed. */
   settled(sa: IkeSa): void;
   /** The peer has deleted a Child SA; the IKE SA stays. */

@@ -8,7 +8,7 @@
 
 import { assertNever } from '../crypto/assert-never.js';
 import type { Job, JobResult } from '../crypto/job.js';
-import type { ChildPolicy, Connection } from '../policy/connection.js';
+import { type ChildPolicy, type Connection, hasSameIdentities } from '../policy/connection.js';
 import {
   decodeMessage,
   EXCHANGE,
@@ -295,7 +295,12 @@ export class Ike {
       connection: (name) => this.#connections.find((candidate) => candidate.name === name),
       candidates: (local, remote) => this.#candidates(local, remote),
       isEstablished: (connection, except) =>
-        this.#of(connection).some((sa) => sa !== except && sa.state.name === 'established'),
+        [...this.#sas.values()].some(
+          (sa) =>
+            sa !== except &&
+            sa.state.name === 'established' &&
+            hasSameIdentities(sa.connection!, connection),
+        ),
       settled: (sa) => this.#settled(sa),
       childGone: (sa) => this.#scheduleReconnect(sa.connection!.name),
       closed: (sa) => this.#closed(sa),

@@ -4,6 +4,7 @@
  */
 import {
   EXCHANGE,
+  NOTIFY,
   type Payload,
   type PeekedHeader,
   type Story,
@@ -13,7 +14,7 @@ import {
 import type { Core } from './core.js';
 import { formatEndpoint } from './explain.js';
 import type { Datagram, IkeSa } from './ike-sa.js';
-import { describeHeader, describeMessage } from './payloads.js';
+import { describeHeader, describeMessage, notifiesOf } from './payloads.js';
 import { retransmitDelay } from './retransmit.js';
 import type { Task } from './tasks/task.js';
 
@@ -115,6 +116,11 @@ export class Requests {
       : this.#sa.decodeSealed(datagram, header, (error) => task.malformed(error.message));
     const story = payloads && this.#storyOf(task, header, payloads);
     if (story === undefined) return;
+    // §2.21.3: the peer has closed the IKE SA with that; nothing else has to be said.
+    if (story === 'information' && notifiesOf(payloads!, NOTIFY.INVALID_SYNTAX).length > 0) {
+      task.malformed('INVALID_SYNTAX');
+      return;
+    }
     task.process({ story, payloads: payloads!, header, message: datagram.data });
     if (this.#sa.state.name !== 'closed') this.#sendNext();
   }

@@ -5,7 +5,7 @@
  */
 import type { Secret } from '../crypto/secret.js';
 import type { TrafficSelector } from '../wire/traffic-selector.js';
-import type { Identity } from './identity.js';
+import { type Identity, sameIdentity } from './identity.js';
 import type { Proposal } from './proposal.js';
 
 export interface Connection {
@@ -26,6 +26,14 @@ export interface Connection {
   /** Pretend a NAT, so that ESP travels in UDP. */
   readonly forceUdpEncapsulation: boolean;
   readonly children: readonly ChildPolicy[];
+}
+
+/** Whether both are between the same two identities, as INITIAL_CONTACT has it (RFC 7296 §2.4). */
+export function hasSameIdentities(a: Connection, b: Connection): boolean {
+  return (
+    sameIdentity(a.local.identity, b.local.identity) &&
+    sameIdentity(a.remote.identity, b.remote.identity)
+  );
 }
 
 export interface ChildPolicy {

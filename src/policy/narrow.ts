@@ -44,6 +44,13 @@ function narrowSide(
   );
 }
 
+/** Whether what is left has the first selectors of the offer, of both sides (§2.9). */
+export function hasFirstChoices(narrowed: SelectorPair, offered: SelectorPair): boolean {
+  const has = (selectors: readonly TrafficSelector[], first: TrafficSelector | undefined) =>
+    first !== undefined && selectors.some((selector) => contains(selector, first));
+  return has(narrowed.tsi, offered.tsi[0]) && has(narrowed.tsr, offered.tsr[0]);
+}
+
 /** Whether an answer asks for no more than what was offered (§2.9). */
 export function isNarrowed(answer: SelectorPair, offered: SelectorPair): boolean {
   const within = (inner: readonly TrafficSelector[], outer: readonly TrafficSelector[]) =>

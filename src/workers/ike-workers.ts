@@ -8,7 +8,7 @@ import { assertNever } from '../crypto/assert-never.js';
 import type { IkeSaView, Milliseconds } from '../ike/event.js';
 import { type Log, rateLimited } from '../log.js';
 import type { Datagram, Transport } from '../net/transport.js';
-import type { Connection } from '../policy/connection.js';
+import { type Connection, hasSameIdentities } from '../policy/connection.js';
 import type { EspSpi, Sad } from '../sad/sad.js';
 import { EXCHANGE, type PeekedHeader, peekHeader, ZERO_IKE_SPI } from '../wire/index.js';
 import { HalfOpenTable } from './half-open.js';
@@ -166,11 +166,25 @@ export class IkeWorkers {
     });
   }
 
-  /** The worker that has an IKE SA of the connection can add to it; else any one will do. */
+  /**
+   * The worker that has an IKE SA of the connection can add to it; one that has another between
+   * the same identities knows that INITIAL_CONTACT would be wrong (RFC 7296 §2.4). Else any one
+   * will do that is the same for all connections between them.
+   */
   #initiate(connection: string, child: string | undefined): void {
-    const [existing] = this.#index.ofConnection(connection);
-    const shard = existing?.shard ?? this.#map.ofConnection(connection);
+    const same = this.#betweenSameIdentities(connection);
+    const [existing] = [connection, ...same].flatMap((name) => this.#index.ofConnection(name));
+    const shard = existing?.shard ?? this.#map.ofConnection(same[0] ?? connection);
     this.#post(shard, { type: 'initiate', connection, ...(child === undefined ? {} : { child }) });
+  }
+
+  /** The connections between the same identities, always in the same order. */
+  #betweenSameIdentities(name: string): string[] {
+    const { connections } = this.#options;
+    const own = connections.find((connection) => connection.name === name);
+    return connections.flatMap((other) =>
+      own !== undefined && hasSameIdentities(own, other) ? [other.name] : [],
+    );
   }
 
   #isUp(connection: string): boolean {

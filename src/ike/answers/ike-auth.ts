@@ -10,7 +10,7 @@ import { type Algorithm, sameAlgorithm } from '../../policy/algorithm.js';
 import { explainNoProposal } from '../../policy/compare.js';
 import type { ChildPolicy, Connection } from '../../policy/connection.js';
 import { formatIdentity, sameIdentity } from '../../policy/identity.js';
-import { narrow, type SelectorPair } from '../../policy/narrow.js';
+import { hasFirstChoices, narrow, type SelectorPair } from '../../policy/narrow.js';
 import type { Proposal } from '../../policy/proposal.js';
 import { type Selection, type Suite, selectSuite } from '../../policy/suite.js';
 import { SadFullError } from '../../sad/sad.js';
@@ -108,9 +108,15 @@ function answerChild(sa: IkeSa, core: Core, payloads: readonly Payload[]): Paylo
     // From the initiator's side, as the payloads are.
     own: { tsi: policy.remoteSelectors, tsr: policy.localSelectors },
   }));
-  for (const { policy, own } of policies) {
+  const possible = policies.flatMap(({ policy, own }) => {
     const selectors = narrow(own, offered);
-    if (selectors !== undefined) return makeChild(sa, core, payloads, policy, selectors);
+    return selectors === undefined ? [] : [{ policy, selectors }];
+  });
+  // §2.9: a policy that has the initiator's first choices goes before one that has others only.
+  const chosen =
+    possible.find(({ selectors }) => hasFirstChoices(selectors, offered)) ?? possible[0];
+  if (chosen !== undefined) {
+    return makeChild(sa, core, payloads, chosen.policy, chosen.selectors);
   }
   const nearest = policies[0]?.own ?? { tsi: [], tsr: [] };
   return refuseChild(sa, NOTIFY.TS_UNACCEPTABLE, explainSelectors(nearest, offered));

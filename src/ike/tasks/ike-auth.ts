@@ -70,11 +70,11 @@ export class InitiateIkeAuth implements Task {
   }
 
   build(): readonly Payload[] {
-    const { local, remote, name } = this.#connection;
+    const { local, remote } = this.#connection;
     const idi = idPayload('IDi', local.identity);
     const spi = espSpiBytes(this.#inboundSpi!);
     const { tsi, tsr } = this.#selectors;
-    const first = !this.#core.isEstablished(name, this.#sa);
+    const first = !this.#core.isEstablished(this.#connection, this.#sa);
     return [
       idi,
       // §2.4: said only where we know of no other IKE SA with this peer.
@@ -129,7 +129,7 @@ export class InitiateIkeAuth implements Task {
       return;
     }
     sa.remoteIdentity = this.#connection.remote.identity;
-    sa.establish(!this.#core.isEstablished(this.#connection.name, sa));
+    sa.establish(!this.#core.isEstablished(this.#connection, sa));
     const failure = this.#makeChild(payloads);
     if (failure !== undefined) {
       this.#releaseSpi();
@@ -147,6 +147,8 @@ export class InitiateIkeAuth implements Task {
       if (error !== undefined) return this.#explainError(error);
       return { notify: 'NO_PROPOSAL_CHOSEN', explanation: 'the peer has made no Child SA' };
     }
+    // §3.10.1: an error, and be it one that we do not know, beside what looks like success.
+    if (error !== undefined) return this.#undo(this.#explainError(error));
     const { proposals } = need(payloads, 'SA');
     const accepted = acceptAnswer(this.#child.espProposals, proposals, CHILD_IN_AUTH);
     const outboundSpi = accepted && espSpiOf(accepted.spi);

@@ -102,7 +102,9 @@ export class InitiateIkeInit implements Task {
         this.#obeyCookie(response);
         break;
       case 'initial response':
-        this.#accept(response);
+        // §3.10.1: with an error, and be it one that we do not know, the request has failed.
+        if (errorOf(response.payloads) === undefined) this.#accept(response);
+        else this.#processError(response);
         break;
       default:
         this.#processError(response);
