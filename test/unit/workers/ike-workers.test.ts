@@ -4,6 +4,7 @@ import type { Effect, Environment, Event, IkeSaView, IkeSpi } from '../../../src
 import { silentLog } from '../../../src/log.js';
 import { MemoryNetwork } from '../../../src/net/memory.js';
 import type { Connection } from '../../../src/policy/connection.js';
+import { parseIdentity } from '../../../src/policy/identity.js';
 import type { ChildSa, EspSpi, Sad } from '../../../src/sad/sad.js';
 import { encodeMessage, type HeaderToSend, ZERO_IKE_SPI } from '../../../src/wire/index.js';
 import type { ProtocolCore } from '../../../src/workers/ike-shard.js';
@@ -73,8 +74,17 @@ class RecordingSad implements Sad {
 const connection = {
   name: 'office',
   start: 'wait',
-  local: { address: '192.0.2.1' },
+  local: { address: '192.0.2.1', identity: parseIdentity('a.example') },
+  remote: { address: '192.0.2.2', identity: parseIdentity('b.example') },
 } as unknown as Connection;
+
+/** Another connection between the same two identities, and one with a third. */
+const warehouse = { ...connection, name: 'warehouse' };
+const branch = {
+  ...connection,
+  name: 'branch',
+  remote: { ...connection.remote, identity: parseIdentity('c.example') },
+};
 
 async function setup(shards: number, wrap: (open: OpenLink) => OpenLink = (open) => open) {
   const cores: ScriptedCore[] = [];
@@ -89,7 +99,10 @@ async function setup(shards: number, wrap: (open: OpenLink) => OpenLink = (open)
   const jobs: string[] = [];
   const workers = new IkeWorkers({
     shards,
-    connections: [{ ...connection, psk: new Secret(Buffer.from('a key of the test')) }],
+    connections: [connection, warehouse, branch].map((one) => ({
+      ...one,
+      psk: new Secret(Buffer.from('a key of the test')),
+    })),
     openLink: wrap(inlineLinks({ sad, makeCore })),
     transport,
     jobs: {
@@ -303,6 +316,26 @@ describe('the IKE workers', () => {
       await settle();
       expect(core.events.at(-1)).toMatchObject({ type: 'initiate', child: 'net' });
     }
+  });
+
+  it('initiate all connections between the same identities in one worker', async () => {
+    // RFC 7296 §2.4: only there is it known whether INITIAL_CONTACT would be true.
+    for (const shard of [0, 1, 2, 3]) {
+      const { cores, send, workers } = await setup(4);
+      const core = cores[shard]!;
+      const spi = core.environment.allocateIkeSpi();
+      core.answer = ({ type }) => (type === 'datagram' ? [established(spi, false)] : []);
+      send({ exchangeType: 35, responderSpi: spi });
+      await settle();
+      workers.keeper.acquire('warehouse/net');
+      await settle();
+      expect(core.events.at(-1)).toMatchObject({ type: 'initiate', connection: 'warehouse' });
+    }
+    const { cores, workers } = await setup(64);
+    for (const name of ['warehouse', 'office']) workers.keeper.acquire(`${name}/net`);
+    await settle();
+    const initiated = cores.filter((core) => core.types().includes('initiate'));
+    expect(initiated.map((core) => core.types())).toEqual([['initiate', 'initiate']]);
   });
 
   it('survive a core that throws, and go on with its other SAs', async () => {
