@@ -119,7 +119,9 @@ export const connectionSchema = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe('File with the pre-shared key, relative to this file, mode 0600 or stricter'),
+    .describe(
+      'File with the pre-shared key as text, or in hexadecimal digits after 0x; relative to this file, mode 0600 or stricter',
+    ),
   psk_credential: z
     .string()
     .regex(/^[^/]{1,255}$/, 'the name of a systemd credential')

@@ -1,7 +1,8 @@
 /**
  * Reads a pre-shared key: from a file that only its owner may read, or from a systemd credential
  * (systemd.exec(5), $CREDENTIALS_DIRECTORY). The key is the file's bytes without one line end at
- * the end. It never appears in a message.
+ * the end, or after `0x` the octets of hexadecimal digits (RFC 7296 §2.15 wants both forms). It
+ * never appears in a message.
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
@@ -70,7 +71,11 @@ function readSecretFile(path: string, checkMode: boolean, complain: Complain): S
       return undefined;
     }
     const length = readSync(descriptor, bytes, 0, bytes.length, 0);
-    const key = bytes.subarray(0, withoutLineEnd(bytes, length));
+    const key = keyOf(bytes.subarray(0, withoutLineEnd(bytes, length)));
+    if (key === undefined) {
+      complain([], `${path} begins with 0x`, 'pairs of hexadecimal digits after it');
+      return undefined;
+    }
     if (key.length >= MIN_SECRET_BYTES) return new Secret(key);
     complain([], `${path} holds ${key.length} bytes`, `at least ${MIN_SECRET_BYTES} bytes`);
     return undefined;
@@ -78,6 +83,24 @@ function readSecretFile(path: string, checkMode: boolean, complain: Complain): S
     bytes.fill(0);
     closeSync(descriptor);
   }
+}
+
+/** The key that a text stands for, in the text's own memory; undefined after 0x for what is none. */
+function keyOf(text: Uint8Array): Uint8Array | undefined {
+  if (text[0] !== 0x30 || text[1] !== 0x78) return text;
+  if (text.length % 2 !== 0) return undefined;
+  for (let i = 2; i < text.length; i += 2) {
+    const [high, low] = [digit(text[i]!), digit(text[i + 1]!)];
+    if (high === undefined || low === undefined) return undefined;
+    text[i / 2 - 1] = high * 16 + low;
+  }
+  return text.subarray(0, text.length / 2 - 1);
+}
+
+function digit(octet: number): number | undefined {
+  if (octet >= 0x30 && octet <= 0x39) return octet - 0x30;
+  const letter = octet | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : undefined;
 }
 
 function withoutLineEnd(bytes: Uint8Array, length: number): number {

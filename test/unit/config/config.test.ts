@@ -69,6 +69,12 @@ describe('a configuration', () => {
     expect(Buffer.from(office!.psk.bytes).toString()).toBe(PSK);
   });
 
+  it('takes a key in hexadecimal digits after 0x (RFC 7296 §2.15)', () => {
+    writeFileSync(join(directory, 'office.psk'), '0x0011223344556677eEfF\n', { mode: 0o600 });
+    const [office] = load(TEN_LINES).connections;
+    expect(Buffer.from(office!.psk.bytes).toString('hex')).toBe('0011223344556677eeff');
+  });
+
   it('protects both directions, after what the policies say, in their order', () => {
     const { spd } = load(`${TEN_LINES}
 [[policy]]
@@ -149,6 +155,13 @@ describe('a mistake is told with file, line, key, what was found and what is all
     expect(change('office.psk', 'other.psk')[0]).toMatch(
       /^gateway\.toml:8:1: connection\.office\.psk_file: no file other\.psk, allowed: /,
     );
+  });
+
+  it('a key in hexadecimal digits that are none, and the key is not shown', () => {
+    writeFileSync(join(directory, 'office.psk'), '0x00112233445566778\n', { mode: 0o600 });
+    const [problem] = problems(TEN_LINES);
+    expect(problem).toMatch(/office\.psk begins with 0x, allowed: pairs of hexadecimal digits/);
+    expect(problem).not.toContain('0011');
   });
 
   it('a key that is too short to resist guessing', () => {
