@@ -102,6 +102,53 @@ TEST_CASE("decrypted packets wait for the inner destination's next hop") {
   CHECK(rig.count(Verdict::kSelectorMismatch) == 1);
 }
 
+TEST_CASE("ESP in UDP and ESP alone are both taken, whichever the SA itself sends") {
+  // RFC 7296 §2.23: with NAT traversal both have to be received and processed at any time.
+  static constexpr uint8_t kKey[20] = {9};
+  const auto any = Rig::range("10.0.0.0", "10.255.255.255");
+  for (const bool sends_in_udp : {false, true}) {
+    CAPTURE(sends_in_udp);
+    Rig rig;
+    auto entry = Rig::entry(spd::Direction::kOutbound);
+    entry.local = entry.remote = {any};
+    rig.spd.set({entry});
+    sad::SaParameters p;
+    p.inbound_spi = p.outbound_spi = rig.sad.allocate_spi();
+    p.local = test::address("192.0.2.1");
+    p.remote = test::address("192.0.2.2");
+    p.udp_encapsulation = sends_in_udp;
+    p.inbound_key = p.outbound_key = kKey;
+    p.local_selectors = p.remote_selectors = {any};
+    rig.spd.attach("tunnel", rig.sad.install(p), {any}, {any});
+    rig.receive(Rig::kLan, {Rig::ipv4("10.2.0.7", "10.1.0.9", 7)});
+    rig.answer("192.0.2.2", NextHop::Kind::kForward, Rig::kWan);
+    auto outer = reflected(rig.sent(Rig::kWan));
+    REQUIRE(outer.size() == 1);
+    // The other encapsulation: a UDP header put in, or taken out.
+    auto& packet = outer[0];
+    if (sends_in_udp) {
+      packet.erase(packet.begin() + 20, packet.begin() + 28);
+      packet[9] = packet::kEsp;
+    } else {
+      const auto bytes = static_cast<uint16_t>(packet.size() - 20 + 8);
+      packet.insert(packet.begin() + 20, 8, 0);
+      base::store_be16(&packet[20], 4500);
+      base::store_be16(&packet[22], 4500);
+      base::store_be16(&packet[24], bytes);
+      packet[9] = packet::kUdp;
+    }
+    base::store_be16(&packet[2], static_cast<uint16_t>(packet.size()));
+    base::store_be16(&packet[10], 0);
+    base::store_be16(&packet[10], packet::internet_checksum(packet.data(), 20));
+    rig.receive(Rig::kWan, outer);
+    rig.answer("10.1.0.9", NextHop::Kind::kForward, Rig::kLan);
+    CHECK(rig.sent(Rig::kLan).size() == 1);
+    CHECK(rig.counters.esp_in_packets.read() == 1);
+    pipeline::Event event;
+    while (rig.events.pop(event)) CHECK(event.kind != pipeline::Event::Kind::kNatMappingChanged);
+  }
+}
+
 TEST_CASE("a decrypted packet for the host is the kernel's, TTL untouched") {
   Rig rig;
   // Selectors that fit both ways, so that the echo of our own packet is accepted.
