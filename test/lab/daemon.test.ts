@@ -92,6 +92,10 @@ describe.skipIf(reason !== undefined)('the daemon on its host', () => {
     addAddress();
     expect(await here.api.down('lab')).toEqual({ connection: 'lab', deletedIkeSas: 1 });
     expect(await here.api.up('lab')).toEqual({ connection: 'lab', result: 'established' });
+    // The port's own idea of the address may follow a moment later than the socket's.
+    const answered = async () =>
+      (await ping(a.hostNamespace, b.host.ipv4, { count: 1 })).received === 1 ? true : undefined;
+    await waitFor('the first ping', 5, answered);
     const { received } = await ping(a.hostNamespace, b.host.ipv4, { count: 3 });
     expect(received).toBe(3);
   });

@@ -15,14 +15,14 @@
 
 namespace esplane::test {
 
-/// False, and says so, where this process may not do what lab tests do. With ESPLANE_CI set, a
+/// False, and says so, where this process may not do what lab tests do. With CI set, a
 /// skip is a failure.
 inline bool privileged() {
   const std::string missing = port::missing_capabilities();
   if (missing.empty()) return true;
   std::fprintf(stderr, "SKIPPED %s: missing %s\n",
                doctest::getContextOptions()->currentTest->m_name, missing.c_str());
-  if (std::getenv("ESPLANE_CI")) FAIL("a privileged test was skipped in CI");
+  if (std::getenv("CI")) FAIL("a privileged test was skipped in CI");
   return false;
 }
 
