@@ -1,0 +1,198 @@
+// Whole dataplanes with their threads: changes from other threads while packets flow. For the
+// sanitizers as much as for the checks.
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "packet/checksum.h"
+#include "pipeline/dataplane.h"
+#include "port/memory/memory_port.h"
+#include "test/pipeline/rig.h"
+
+namespace {
+
+using namespace esplane;
+using packet::Verdict;
+using pipeline::Dataplane;
+using test::Rig;
+
+/// The gateway of side 1 or 2 with a LAN 10.<side>.0.0/16.
+std::shared_ptr<Dataplane> gateway(uint8_t side, const std::string& name) {
+  const std::string own = "10." + std::to_string(side) + ".0.0/16";
+  const std::string other = "10." + std::to_string(3 - side) + ".0.0/16";
+  auto d = Dataplane::create({.workers = 1, .max_child_sas = 64, .frames_per_worker = 1024});
+  d->add_port({.name = "lan", .role = port::Role::kLan, .kind = port::Kind::kMemory,
+               .link = name + own},
+              {.networks = {*net::Prefix::parse(own)}});
+  d->add_port({.name = "wan", .role = port::Role::kWan, .kind = port::Kind::kMemory,
+               .link = name},
+              {.networks = {*net::Prefix::parse("192.0.2.0/24")}});
+  d->set_networks({port::Prefix::parse("192.0.2." + std::to_string(side))},
+                  {port::Prefix::parse(own)}, {port::Prefix::parse(other)});
+  return d;
+}
+
+std::vector<spd::Entry> policy(uint8_t side) {
+  auto e = Rig::entry(spd::Direction::kOutbound);
+  if (side == 2) std::swap(e.local, e.remote);
+  return {e};
+}
+
+sad::SaParameters parameters(uint8_t side, uint32_t inbound, uint32_t outbound) {
+  static constexpr uint8_t kKey[20] = {4, 3};
+  sad::SaParameters p;
+  p.inbound_spi = inbound;
+  p.outbound_spi = outbound;
+  p.local = test::address(side == 1 ? "192.0.2.1" : "192.0.2.2");
+  p.remote = test::address(side == 1 ? "192.0.2.2" : "192.0.2.1");
+  p.inbound_key = p.outbound_key = kKey;
+  const auto e = policy(side)[0];
+  p.local_selectors = e.local;
+  p.remote_selectors = e.remote;
+  return p;
+}
+
+/// A host that sends packets to the other LAN and takes what comes.
+struct Host {
+  port::Umem umem{1024, 2048};
+  port::FramePool pool{umem, 0, 1024};
+  std::unique_ptr<port::Port> port;
+  std::unique_ptr<port::Queue> queue;
+  uint64_t sent = 0, received = 0;
+
+  explicit Host(const std::string& link)
+      : port(port::open_memory_port(link, {.name = "host"})), queue(port->open_queue(0, pool)) {}
+  ~Host() { queue.reset(); }
+
+  void turn() {
+    const auto packet = Rig::ipv4("10.1.0.5", "10.2.0.7", 1);
+    for (uint32_t i = 0; i < 16; i++) {
+      uint8_t* data = pool.get();
+      if (data == nullptr) break;
+      data += port::FramePool::kHeadroom;
+      std::memset(data, 0, 14);
+      data[12] = 8;
+      std::memcpy(data + 14, packet.data(), packet.size());
+      const auto length = static_cast<uint32_t>(14 + packet.size());
+      if (queue->tx(&data, &length, 1) == 1) {
+        sent++;
+      } else {
+        pool.put(data);
+      }
+    }
+    drain();
+  }
+  void drain() {
+    packet::Batch batch;
+    batch.chunk_bytes = 2048;
+    while (batch.clear(), queue->rx(batch, packet::Batch::kCapacity) > 0) {
+      received += batch.size;
+      for (uint32_t i = 0; i < batch.size; i++) pool.put(batch.data[i]);
+    }
+    queue->flush();
+  }
+};
+
+uint64_t ended(const Dataplane& d) {
+  uint64_t sum = 0;
+  d.each_worker([&](const pipeline::Counters& c) {
+    for (uint32_t v = 0; v < packet::kVerdictCount; v++) {
+      if (v != static_cast<uint32_t>(Verdict::kHeld)) sum += c.verdict[v].read();
+    }
+  });
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE("SAs, policies and networks change from several threads while packets flow") {
+  auto a = gateway(1, "stress"), b = gateway(2, "stress");
+  Host from("stress10.1.0.0/16"), to("stress10.2.0.0/16");
+  a->set_spd(policy(1));
+  b->set_spd(policy(2));
+  a->start();
+  b->start();
+
+  std::atomic<bool> over{false};
+  const auto install_and_remove = [&] {
+    for (int i = 0; i < 150; i++) {
+      const uint32_t at_a = a->allocate_spi(), at_b = b->allocate_spi();
+      b->install(parameters(2, at_b, at_a), "tunnel");
+      a->install(parameters(1, at_a, at_b), "tunnel");
+      std::this_thread::sleep_for(std::chrono::microseconds(300));
+      CHECK(a->counters(at_a).has_value());
+      CHECK(a->remove(at_a));
+      CHECK(b->remove(at_b));
+      CHECK_FALSE(a->counters(at_a).has_value());
+    }
+  };
+  std::thread first(install_and_remove), second(install_and_remove);
+  std::thread policies([&] {
+    for (int i = 0; !over; i++) {
+      a->set_spd(i % 4 == 0 ? std::vector<spd::Entry>{} : policy(1));
+      a->set_networks({port::Prefix::parse("192.0.2.1")}, {port::Prefix::parse("10.1.0.0/16")},
+                      {port::Prefix::parse("10.2.0.0/16")});
+      (void)a->ports();
+      (void)ended(*a);
+      std::this_thread::sleep_for(std::chrono::microseconds(500));
+    }
+  });
+  std::thread traffic([&] {
+    while (!over) {
+      from.turn();
+      to.drain();
+    }
+  });
+  first.join();
+  second.join();
+  over = true;
+  policies.join();
+  traffic.join();
+
+  // Afterwards the tunnel works, and every packet has ended under one name.
+  const uint32_t at_a = a->allocate_spi(), at_b = b->allocate_spi();
+  a->set_spd(policy(1));
+  b->install(parameters(2, at_b, at_a), "tunnel");
+  a->install(parameters(1, at_a, at_b), "tunnel");
+  to.drain();
+  to.received = 0;
+  const auto soon = [](auto condition) {
+    for (int i = 0; i < 5000 && !condition(); i++)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return condition();
+  };
+  CHECK(soon([&] {
+    from.turn();
+    to.drain();
+    return to.received > 0;
+  }));
+  CHECK(soon([&] { return ended(*a) == from.sent; }));
+  a->stop();
+  b->stop();
+}
+
+TEST_CASE("a dataplane stops with packets in it, from any thread, and once") {
+  auto a = gateway(1, "stop");
+  Host from("stop10.1.0.0/16");
+  a->set_spd(policy(1));
+  a->start();
+  const uint32_t spi = a->allocate_spi();
+  a->install(parameters(1, spi, 0x2000), "tunnel");
+  for (int i = 0; i < 20; i++) from.turn();
+  std::thread other([&] { a->stop(); });
+  a->stop();
+  other.join();
+  CHECK(a->stopped());
+  CHECK_FALSE(a->counters(spi).has_value());  // its keys went with it
+  CHECK_THROWS(a->allocate_spi());
+  CHECK_THROWS(a->set_spd({}));
+  CHECK(Dataplane::find(a->id()) == a);
+  const uint32_t id = a->id();
+  a.reset();
+  CHECK(Dataplane::find(id) == nullptr);
+}
