@@ -124,9 +124,9 @@ bool MemoryQueue::anything_arrived() {
 }
 
 uint32_t MemoryQueue::rx(packet::Batch& batch, uint32_t max) {
-  if (!anything_arrived()) return 0;
   const std::unique_lock guard(in_, std::try_to_lock);
-  if (!guard) return 0;  // the sender is going away
+  if (!guard) return 0;  // the sender is going away, and takes its packets with it
+  if (!anything_arrived()) return 0;
   const uint32_t room = pool_.umem().chunk_bytes() - FramePool::kHeadroom;
   const uint32_t count =
       std::min({max, packet::Batch::kCapacity - batch.size, in_.packets.available()});
