@@ -123,13 +123,19 @@ describe.skipIf(!isThere)('scapy as the peer', () => {
     });
   });
 
-  it('in UDP where the SA has none, or the other way round, is refused by name', async () => {
-    lone = new Lone();
-    const spi = lone.connect();
-    const seal = [{ inner: hex(inner(true)[0]!), sequence: 1 }];
-    const { sealed } = ask({ sa: sa(1, spi, { udpEncapsulation: true }), seal });
-    lone.wire.send([frame(Uint8Array.from(Buffer.from(sealed[0]!, 'hex')))]);
-    await expect.poll(() => lone.gateway.verdicts).toEqual({ wrong_encapsulation: 1 });
+  it('in UDP where we send without, and the other way round, is accepted (RFC 7296 §2.23)', async () => {
+    const packets = inner(true).slice(0, 2);
+    for (const udpEncapsulation of [false, true]) {
+      lone?.stop();
+      lone = new Lone();
+      const spi = lone.connect({ udpEncapsulation });
+      const seal = packets.map((p, i) => ({ inner: hex(p), sequence: i + 1 }));
+      const { sealed } = ask({ sa: sa(1, spi, { udpEncapsulation: !udpEncapsulation }), seal });
+      lone.wire.send(sealed.map((p) => frame(Uint8Array.from(Buffer.from(p, 'hex')))));
+      const arrived = await collect(lone.gateway.host, packets.length);
+      expect(arrived.map((f) => hex(ipOf(f)))).toEqual(packets.map((p) => hex(forwarded(p, 1))));
+      expect(lone.gateway.events).toEqual([]);
+    }
   });
 
   it('from another address behind a NAT is accepted, and the new mapping reported once', async () => {
