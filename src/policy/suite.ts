@@ -138,6 +138,8 @@ export function acceptAnswer(
   const counts = new Map<number, number>();
   for (const { type } of chosen.transforms) counts.set(type, (counts.get(type) ?? 0) + 1);
   if ([...counts.values()].some((count) => count > 1)) return undefined;
+  const hasGroup = chosen.transforms.some(({ type, id }) => type === TRANSFORM.KE && id !== 0);
+  if (hasGroup && !purpose.keyExchange) return undefined;
   const suite = match(own, chosen, purpose);
   return suite === undefined ? undefined : { suite, spi: chosen.spi };
 }

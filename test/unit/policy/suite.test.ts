@@ -153,6 +153,17 @@ describe('the check of an answer', () => {
     expect(acceptAnswer(own, [missing!], IKE)).toBeUndefined();
     expect(acceptAnswer(own, [], IKE)).toBeUndefined();
   });
+
+  it('refuses a key exchange for the Child SA of IKE_AUTH, where none is offered (§3.3.6)', () => {
+    const [good] = offerEsp('aes128gcm16-noesn');
+    const own = esp('aes128gcm16-x25519-noesn');
+    const withGroup = (id: number): WireProposal => {
+      return { ...good!, transforms: [...good!.transforms, { type: 4, id, attributes: [] }] };
+    };
+    expect(acceptAnswer(own, [good!], ESP)).toBeDefined();
+    expect(acceptAnswer(own, [withGroup(0)], ESP)).toBeDefined(); // NONE: the same as no transform
+    expect(acceptAnswer(own, [withGroup(31)], ESP)).toBeUndefined();
+  });
 });
 
 describe('the explanation', () => {
