@@ -38,7 +38,7 @@ export const DEFAULT_OPTIONS: IkeOptions = {
   retransmitFirst: 500,
   retransmitMaximum: 24_000,
   retransmitJitter: 0.1,
-  initTries: 7, // about half a minute
+  initTries: 7, // about 55 s
   deleteTries: 5,
   requestTries: 13, // about 200 s: RFC 7296 §2.4 asks for a dozen times over several minutes
   hintWait: 2_000,
