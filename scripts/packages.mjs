@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:f
 import { delimiter, dirname, join } from 'node:path';
 import { CommandError, run } from './run.mjs';
 
+const pythonModule = (name) => `/usr/lib/python3/dist-packages/${name}`;
 const plugin = (name) => `/usr/lib/ipsec/plugins/libstrongswan-${name}.so`;
 
 /** Where Node's headers may be: the running Node's own, or Debian's. */
@@ -20,6 +21,10 @@ const parts = {
     ethtool: 'ethtool',
     nftables: 'nft',
     procps: 'sysctl',
+  },
+  unit: {
+    'python3-scapy': pythonModule('scapy'),
+    'python3-cryptography': pythonModule('cryptography'),
   },
   native: {
     cmake: 'cmake',

@@ -97,7 +97,7 @@ if (isMain(import.meta.url)) {
   await main(async () => {
     const names = chosenSections(process.argv.slice(2));
     await setUp();
-    const parts = ['native', 'interop'].filter((name) => names.includes(name));
+    const parts = ['unit', 'native', 'interop'].filter((name) => names.includes(name));
     await debianPackages(...parts);
     if (!(await testAll(names))) process.exitCode = 1;
     // Namespaces of test processes that were ended before they could clean up.
