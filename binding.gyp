@@ -2,6 +2,10 @@
   # The addon. What is compiled, and with which flags for which ISA tier, stands in
   # native/sources.gypi, which native/CMakeLists.txt reads as well.
   "includes": ["native/sources.gypi"],
+  "variables": {
+    # Intel's ipsec-mb, where its header is installed: 1, else 0. scripts/packages.mjs installs it.
+    "esplane_ipsec_mb%": "<!(node -p \"+require('fs').existsSync('/usr/include/intel-ipsec-mb.h')\")"
+  },
   "target_defaults": {
     "cflags_cc!": ["-fno-exceptions", "-std=gnu++17", "-std=gnu++1y", "-O2"],
     "cflags_cc": ["<@(esplane_core_flags)", "<@(esplane_warnings)"],
@@ -29,7 +33,11 @@
       "dependencies": ["esplane_aesni", "esplane_vaes512"],
       "sources": ["<@(esplane_core_sources)", "<@(esplane_addon_sources)"],
       "cflags_cc": ["-isystem", "<!(node -p \"require('path').resolve(require('node-addon-api').include_dir)\")"],
-      "libraries": ["-pthread"]
+      "libraries": ["-pthread"],
+      "conditions": [["esplane_ipsec_mb==1 and target_arch=='x64'", {
+        "defines": ["ESPLANE_IPSEC_MB"],
+        "libraries": ["-lIPSec_MB"]
+      }]]
     }
   ]
 }

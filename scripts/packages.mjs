@@ -15,6 +15,8 @@ export const headerFolders = [join(dirname(process.execPath), '..'), '/usr'].map
 const parts = {
   build: { 'g++': 'g++', make: 'make', python3: 'python3' },
   headers: { 'libnode-dev': headerFolders.map((folder) => join(folder, 'node_api.h')) },
+  // Compiled in where it is there (ESPLANE_IPSEC_MB in binding.gyp); the addon works without.
+  ipsecMb: { 'libipsec-mb-dev': '/usr/include/intel-ipsec-mb.h' },
   lab: {
     iproute2: 'ip',
     'iputils-ping': 'ping',
@@ -60,6 +62,11 @@ function isExecutable(path) {
   } catch {
     return false;
   }
+}
+
+/** What of the system is compiled into the addon and may come or go without a source changing. */
+export function compiledIn() {
+  return missingPackages('ipsecMb').length === 0 ? 'ipsec-mb' : '';
 }
 
 /** The packages of these parts that are not there. */

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import {
   canInstall,
+  compiledIn,
   headerFolders,
   installCommand,
   installPackages,
@@ -21,6 +22,7 @@ export async function setUp() {
   checkNode();
   const done = [
     await debianPackages('build', 'headers', 'lab'),
+    await ipsecMb(),
     await npmPackages(),
     await addon(),
     await javaScript(),
@@ -55,6 +57,25 @@ export async function debianPackages(...parts) {
 }
 
 /**
+ * Installs ipsec-mb for the addon to be built with, if root and x86-64. A system that has no such
+ * package does without, and is not asked again before `build` is removed.
+ */
+export async function ipsecMb() {
+  if (process.arch !== 'x64' || !canInstall()) return false;
+  const missing = missingPackages('ipsecMb');
+  const asked = at('build/no-ipsec-mb.stamp');
+  if (missing.length === 0 || existsSync(asked)) return false;
+  try {
+    await timed(`Debian packages: ${missing.join(' ')}`, () => installPackages(missing));
+  } catch (error) {
+    mkdirSync(at('build'), { recursive: true });
+    writeFileSync(asked, String(error));
+    process.stderr.write(`built without ipsec-mb: ${missing.join(' ')} could not be installed\n`);
+  }
+  return true;
+}
+
+/**
  * Installs what package-lock.json says where node_modules is something else. Not by `npm ci`: it
  * refuses a lock file without the optional packages of platforms that a registry does not carry.
  */
@@ -84,7 +105,7 @@ export async function addon() {
   const stamp = at('build/esplane.stamp');
   const node = `${process.version} ${process.arch}`;
   const sources = ['binding.gyp', ...filesBelow('native', /\.(gypi|cc|h|S)$/)];
-  const wanted = `${node} ${digest(sources)}`;
+  const wanted = `${node} ${compiledIn()} ${digest(sources)}`;
   const had = existsSync(stamp) ? readFileSync(stamp, 'utf8') : '';
   if (had === wanted && existsSync(at('build/Release/esplane.node'))) return false;
   // Without another Node, make knows best what to compile again.
