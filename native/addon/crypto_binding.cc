@@ -1,26 +1,34 @@
 // AES-GCM for tests and benchmarks: one operation on any kernel, and the timing of batches.
 //
-// The dataplane does not come through here. Keys that do are copied into a GcmKey, which wipes
+// The dataplane does not come through here. Keys that do are expanded into a KeyTable, which wipes
 // itself; the caller owns and wipes its own.
-#include <memory>
+#include <optional>
 
 #include "addon/gcm_bench.h"
 #include "addon/registry.h"
 #include "base/cpu.h"
-#include "crypto/aead.h"
+#include "crypto/engine.h"
 
 namespace esplane::addon {
 namespace {
 
-using crypto::GcmBatch;
-using crypto::GcmKernel;
-using crypto::GcmKey;
+using crypto::Batch;
+using crypto::Engine;
+using crypto::KeyTable;
 
 constexpr uint32_t kMaxTextBytes = 65535;
+constexpr size_t kIcvBytes = 16;
 
-const GcmKernel& kernel_argument(Napi::Env env, const Napi::Value& value) {
+const crypto::Suite& gcm_suite(size_t key_bytes) {
+  return *crypto::find_suite(crypto::kEncrAesGcm16, static_cast<uint16_t>(key_bytes * 8),
+                             crypto::kNone);
+}
+
+std::span<const Engine* const> gcm_engines() { return crypto::engines(gcm_suite(16)); }
+
+const Engine& kernel_argument(Napi::Env env, const Napi::Value& value) {
   const std::string name = value.As<Napi::String>();
-  for (const GcmKernel* kernel : crypto::gcm_kernels()) {
+  for (const Engine* kernel : gcm_engines()) {
     if (name == kernel->name) return *kernel;
   }
   throw Napi::TypeError::New(env, "this CPU has no AES-GCM kernel called " + name);
@@ -50,11 +58,11 @@ Napi::Uint8Array copy_of(Napi::Env env, std::span<const uint8_t> bytes) {
 
 /// A batch of one from the arguments (kernel, key, nonce, aad, text). `text` is in a copy.
 struct SingleOperation {
-  const GcmKernel& kernel;
-  GcmKey key;
+  const Engine& kernel;
+  std::optional<KeyTable> key;
   Napi::Uint8Array text;
-  uint8_t icv[GcmBatch::kIcvBytes];
-  GcmBatch batch;
+  uint8_t icv[kIcvBytes];
+  Batch batch;
 
   explicit SingleOperation(const Napi::CallbackInfo& info)
       : kernel(kernel_argument(info.Env(), info[0])) {
@@ -66,26 +74,27 @@ struct SingleOperation {
     require(info, nonce.size() == 12, "the nonce is not of 12 bytes");
     require(info, aad.size() <= kMaxTextBytes, "the AAD is longer than 65535 bytes");
     require(info, input.size() <= kMaxTextBytes, "the text is longer than 65535 bytes");
-    kernel.expand(key, raw_key);
+    key.emplace(kernel, gcm_suite(raw_key.size()), crypto::Keys{raw_key});
     text = copy_of(info.Env(), input);
     batch.size = 1;
-    batch.key[0] = &key;
+    batch.key[0] = key->data();
     batch.nonce[0] = nonce.data();
     batch.aad[0] = aad.data();
     batch.aad_bytes[0] = static_cast<uint32_t>(aad.size());
     batch.text[0] = text.Data();
     batch.text_bytes[0] = static_cast<uint32_t>(input.size());
     batch.icv[0] = icv;
+    batch.icv_bytes[0] = sizeof icv;
   }
 };
 
 Napi::Value gcm_kernels(const Napi::CallbackInfo& info) {
   auto available = Napi::Array::New(info.Env());
-  for (const GcmKernel* kernel : crypto::gcm_kernels()) {
+  for (const Engine* kernel : gcm_engines()) {
     available.Set(available.Length(), Napi::String::New(info.Env(), kernel->name));
   }
   auto result = Napi::Object::New(info.Env());
-  result.Set("inUse", crypto::gcm_kernel().name);
+  result.Set("inUse", crypto::engine(gcm_suite(16)).name);
   result.Set("available", available);
   return result;
 }
@@ -102,13 +111,13 @@ Napi::Value gcm_seal(const Napi::CallbackInfo& info) {
 Napi::Value gcm_open(const Napi::CallbackInfo& info) {
   SingleOperation operation(info);
   const auto icv = bytes_argument(info, 5);
-  require(info, icv.size() == GcmBatch::kIcvBytes, "the ICV is not of 16 bytes");
+  require(info, icv.size() == kIcvBytes, "the ICV is not of 16 bytes");
   std::copy(icv.begin(), icv.end(), operation.icv);
   if (operation.kernel.open(operation.batch) != 1) return info.Env().Null();
   return operation.text;
 }
 
-const GcmKernel& bench_kernel_argument(Napi::Env env, const Napi::Value& value) {
+const Engine& bench_kernel_argument(Napi::Env env, const Napi::Value& value) {
   const bool libcrypto = value.As<Napi::String>().Utf8Value() == kLibcrypto.name;
   return libcrypto ? kLibcrypto : kernel_argument(env, value);
 }
@@ -129,7 +138,7 @@ Napi::Value bench_gcm_binding(const Napi::CallbackInfo& info) {
   require(info, options.key_bits % 8 == 0 && is_key_size(options.key_bits / 8), "keyBits");
   require(info, options.keys >= 1 && options.keys <= 65536, "keys");
   require(info, options.text_bytes <= kMaxTextBytes, "textBytes");
-  require(info, options.batch >= 1 && options.batch <= GcmBatch::kCapacity, "batch");
+  require(info, options.batch >= 1 && options.batch <= Batch::kCapacity, "batch");
   const GcmBenchResult measured = bench_gcm(options);
   auto result = Napi::Object::New(info.Env());
   result.Set("nanosecondsPerPacket", measured.median_ns);

@@ -163,8 +163,6 @@ sad::SaParameters to_sa_parameters(const Napi::Value& v) {
   p.remote_port = static_cast<uint16_t>(remote.integer("port", 0, 65535));
   p.udp_encapsulation = f.flag("udpEncapsulation");
   p.encryption = static_cast<uint16_t>(f.integer("encryption", 0, 65535));
-  if (p.encryption != sad::kEncrAesGcm16)
-    f.refuse("encryption", "20, ENCR_AES_GCM_16: the only transform there is yet");
   p.key_bits = static_cast<uint16_t>(f.integer("keyBits", 0, 65535));
   p.integrity = static_cast<uint16_t>(f.integer("integrity", 0, 65535));
   p.inbound_key = f.bytes("inboundKey");

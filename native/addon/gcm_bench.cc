@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <memory>
 #include <stdexcept>
 #include <vector>
@@ -22,9 +23,9 @@ namespace esplane::addon {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using crypto::GcmBatch;
-using crypto::GcmKernel;
-using crypto::GcmKey;
+using crypto::Batch;
+using crypto::Engine;
+using crypto::KeyTable;
 
 uint64_t ticks() {
 #if defined(__x86_64__)
@@ -47,28 +48,28 @@ class Frames {
  public:
   explicit Frames(const GcmBenchOptions& options)
       : options_(options),
-        stride_(round_up(kHeaderBytes + options.text_bytes + GcmBatch::kIcvBytes,
+        stride_(round_up(kHeaderBytes + options.text_bytes + Batch::kMostIcvBytes,
                          options.hot ? 64 : kFrameBytes)),
         count_(options.hot ? options.batch
                            : round_up(std::max<size_t>(kColdBytes / stride_, 1), options.batch)),
-        memory_(new(std::align_val_t{kFrameBytes}) uint8_t[stride_ * count_]),
-        keys_(new GcmKey[options.keys]) {
+        memory_(new(std::align_val_t{kFrameBytes}) uint8_t[stride_ * count_]) {
     for (size_t i = 0; i < stride_ * count_; i++) memory_[i] = static_cast<uint8_t>(i * 167 >> 3);
   }
 
-  void use_keys_of(const GcmKernel& kernel) {
+  void use_keys_of(const Engine& kernel) {
+    keys_.clear();
     for (uint32_t k = 0; k < options_.keys; k++) {
       uint8_t key[32];
       for (uint32_t i = 0; i < sizeof key; i++) key[i] = static_cast<uint8_t>(k * 31 + i);
-      kernel.expand(keys_[k], {key, options_.key_bits / 8});
+      keys_.emplace_back(kernel, suite(), crypto::Keys{{key, options_.key_bits / 8}});
     }
   }
 
   /// Points the batch at the next frames.
-  void next(GcmBatch& batch) {
+  void next(Batch& batch) {
     for (uint32_t i = 0; i < options_.batch; i++) {
       uint8_t* frame = &memory_[stride_ * cursor_];
-      batch.key[i] = &keys_[cursor_ % options_.keys];
+      batch.key[i] = keys_[cursor_ % options_.keys].data();
       batch.nonce[i] = frame;
       batch.aad[i] = frame + kNonceBytes;
       batch.text[i] = frame + kHeaderBytes;
@@ -77,12 +78,18 @@ class Frames {
     }
   }
 
-  GcmBatch batch() const {
-    GcmBatch batch;
+  Batch batch() const {
+    Batch batch;
     batch.size = options_.batch;
     std::fill_n(batch.aad_bytes, options_.batch, uint32_t{kAadBytes});
     std::fill_n(batch.text_bytes, options_.batch, options_.text_bytes);
+    std::fill_n(batch.icv_bytes, options_.batch, uint32_t{suite().icv_bytes});
     return batch;
+  }
+
+  const crypto::Suite& suite() const {
+    return *crypto::find_suite(crypto::kEncrAesGcm16, static_cast<uint16_t>(options_.key_bits),
+                               crypto::kNone);
   }
 
   size_t batches() const { return count_ / options_.batch; }
@@ -95,22 +102,23 @@ class Frames {
   const GcmBenchOptions& options_;
   size_t stride_, count_;
   std::unique_ptr<uint8_t[], Free> memory_;
-  std::unique_ptr<GcmKey[]> keys_;
+  std::deque<KeyTable> keys_;
   size_t cursor_ = 0;
 };
 
 /// Seals every frame with the default kernel, so that the first opening finds good ICVs.
 void seal_all(Frames& frames) {
-  frames.use_keys_of(crypto::gcm_kernel());
-  GcmBatch batch = frames.batch();
+  const Engine& engine = crypto::engine(frames.suite());
+  frames.use_keys_of(engine);
+  Batch batch = frames.batch();
   for (size_t i = 0; i < frames.batches(); i++) {
     frames.next(batch);
-    crypto::gcm_kernel().seal(batch);
+    engine.seal(batch);
   }
 }
 
-void open_all(Frames& frames, const GcmKernel& kernel) {
-  GcmBatch batch = frames.batch();
+void open_all(Frames& frames, const Engine& kernel) {
+  Batch batch = frames.batch();
   const uint64_t all = ~uint64_t{0} >> (64 - batch.size);
   for (size_t i = 0; i < frames.batches(); i++) {
     frames.next(batch);
@@ -123,7 +131,7 @@ struct Sample {
 };
 
 /// Times `calls` kernel calls; per packet.
-Sample run(Frames& frames, const GcmBenchOptions& options, GcmBatch& batch, uint64_t calls) {
+Sample run(Frames& frames, const GcmBenchOptions& options, Batch& batch, uint64_t calls) {
   const auto start = Clock::now();
   const uint64_t start_ticks = ticks();
   for (uint64_t i = 0; i < calls; i++) {
@@ -152,12 +160,12 @@ double median(std::vector<Sample>& samples, double Sample::* field) {
 
 }  // namespace
 
-const GcmKernel kLibcrypto = {
-    "libcrypto", crypto::kOpensslKernel.expand,
-    [](const GcmBatch& batch) {
+const Engine kLibcrypto = {
+    "libcrypto", crypto::kOpensslEngine.table_bytes, crypto::kOpensslEngine.expand,
+    [](const Batch& batch) {
       for (uint32_t i = 0; i < batch.size; i++) kept->seal(batch, i);
     },
-    [](const GcmBatch& batch) {
+    [](const Batch& batch) {
       uint64_t authentic = 0;
       for (uint32_t i = 0; i < batch.size; i++) authentic |= uint64_t{kept->open(batch, i)} << i;
       return authentic;
@@ -170,7 +178,7 @@ GcmBenchResult bench_gcm(const GcmBenchOptions& options) {
   frames.use_keys_of(*options.kernel);
   if (options.decrypt) open_all(frames, *options.kernel);
 
-  GcmBatch batch = frames.batch();
+  Batch batch = frames.batch();
   frames.next(batch);
   constexpr double kRepetitionNs = 200e3;
   run(frames, options, batch, 1);

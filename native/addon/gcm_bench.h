@@ -3,16 +3,16 @@
 
 #include <cstdint>
 
-#include "crypto/aead.h"
+#include "crypto/engine.h"
 
 namespace esplane::addon {
 
 struct GcmBenchOptions {
-  const crypto::GcmKernel* kernel;
+  const crypto::Engine* kernel;
   uint32_t key_bits;    ///< 128, 192 or 256
   uint32_t keys;        ///< packets take turns with this many keys
   uint32_t text_bytes;  ///< up to 65535
-  uint32_t batch;       ///< operations in one kernel call, 1 to GcmBatch::kCapacity
+  uint32_t batch;       ///< operations in one kernel call, 1 to Batch::kCapacity
   bool decrypt;
   bool hot;             ///< one batch of packed buffers; else walk through kColdBytes of frames
   double seconds;       ///< for all repetitions together
@@ -30,7 +30,7 @@ inline constexpr uint64_t kColdBytes = uint64_t{8} << 20;
 /// libcrypto as a program with one key uses it: the context keeps its key from batch to batch,
 /// where the kernel "openssl" sets it anew for each. The fairest thing to compare with; one key
 /// only, and only within bench_gcm.
-extern const crypto::GcmKernel kLibcrypto;
+extern const crypto::Engine kLibcrypto;
 
 GcmBenchResult bench_gcm(const GcmBenchOptions& options);
 

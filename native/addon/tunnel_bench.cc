@@ -193,7 +193,7 @@ struct EspBench {
   Sample open() {
     const uint32_t outer_bytes = esp::sealed_bytes(*a.sad.outbound(a.spis[0]), options.inner_bytes);
     const uint32_t before = FramePool::kHeadroom - packet::kIpv4HeaderBytes -
-                            packet::kEspHeaderBytes - sad::kGcmIvBytes;
+                            packet::kEspHeaderBytes - 8;
     uint16_t esp_offset[Batch::kCapacity];
     packet::IpHeader headers[Batch::kCapacity];
     std::fill(std::begin(esp_offset), std::end(esp_offset), uint16_t{packet::kIpv4HeaderBytes});

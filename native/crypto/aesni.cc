@@ -21,6 +21,7 @@
 
 #include "base/bytes.h"
 #include "crypto/clmul.h"
+#include "crypto/icv.h"
 #include "crypto/key_schedule.h"
 
 namespace esplane::crypto {
@@ -33,6 +34,7 @@ constexpr uint32_t kPowers = 32;
 constexpr uint32_t kMaxStreamBlocks = 9;
 
 struct AesniKey {
+  uint32_t rounds;
   __m128i round[15];
   GhashPower power[kPowers];
 
@@ -40,15 +42,14 @@ struct AesniKey {
   const GhashPower* power_for(uint32_t blocks) const { return power + kPowers - blocks; }
   const GhashPower* end() const { return power + kPowers; }
 };
-static_assert(sizeof(AesniKey) <= GcmKey::kTableBytes);
 
-const AesniKey& layout(const GcmKey& key) {
-  return *std::launder(reinterpret_cast<const AesniKey*>(key.table));
+const AesniKey& layout(const uint8_t* table) {
+  return *std::launder(reinterpret_cast<const AesniKey*>(table));
 }
 
 /// Some operations of a batch that have the same number of rounds.
 struct Selection {
-  uint8_t index[GcmBatch::kCapacity];
+  uint8_t index[Batch::kCapacity];
   uint32_t size = 0;
 };
 
@@ -57,7 +58,7 @@ constexpr uint32_t kLookahead = 2 * kTileBlocks;
 
 /// Keystream of the packets' tails; counters until its tile was encrypted.
 struct Stream {
-  static constexpr uint32_t kCapacity = GcmBatch::kCapacity * kMaxStreamBlocks + kTileBlocks;
+  static constexpr uint32_t kCapacity = Batch::kCapacity * kMaxStreamBlocks + kTileBlocks;
   __m128i block[kCapacity];
   const AesniKey* key[kCapacity];  ///< only where the batch mixes keys
   uint32_t size = 0;  ///< blocks
@@ -186,9 +187,9 @@ struct Counters {
 
 /// Step 1 for packet i: its J0 and its tail's counters join the stream.
 template <bool kOneKey>
-ESPLANE_INLINE void prepare(Stream& stream, const GcmBatch& batch, uint32_t i) {
+ESPLANE_INLINE void prepare(Stream& stream, const Batch& batch, uint32_t i) {
   const Text text(batch.text[i], batch.text_bytes[i]);
-  const AesniKey& key = layout(*batch.key[i]);
+  const AesniKey& key = layout(batch.key[i]);
   const Counters counters(batch.nonce[i], key);
   __m128i* out = stream.block + stream.size;
   out[0] = Counters::plus(counters.nonce, 1);
@@ -198,7 +199,7 @@ ESPLANE_INLINE void prepare(Stream& stream, const GcmBatch& batch, uint32_t i) {
 }
 
 template <bool kOneKey>
-void prepare_all(Stream& stream, const GcmBatch& batch, const Selection& selection) {
+void prepare_all(Stream& stream, const Batch& batch, const Selection& selection) {
   stream.packets = selection.size;
   for (uint32_t s = 0; s < selection.size; s++) {
     prepare<kOneKey>(stream, batch, kOneKey ? s : selection.index[s]);
@@ -375,14 +376,14 @@ __attribute__((noinline)) __m128i hash_long_aad(const AesniKey& key, const uint8
   return _mm_xor_si128(y, reverse_bytes(load_aad_block(aad, bytes)));
 }
 
-ESPLANE_INLINE __m128i first_block(const AesniKey& key, const GcmBatch& batch, uint32_t i) {
+ESPLANE_INLINE __m128i first_block(const AesniKey& key, const Batch& batch, uint32_t i) {
   const uint32_t bytes = batch.aad_bytes[i];
   if (bytes <= 16) [[likely]] return reverse_bytes(load_aad_block(batch.aad[i], bytes));
   return hash_long_aad(key, batch.aad[i], bytes);
 }
 
-ESPLANE_INLINE Ghash start(const GcmBatch& batch, uint32_t i, const Text& text) {
-  const AesniKey& key = layout(*batch.key[i]);
+ESPLANE_INLINE Ghash start(const Batch& batch, uint32_t i, const Text& text) {
+  const AesniKey& key = layout(batch.key[i]);
   return Ghash::start(key, first_block(key, batch, i), text);
 }
 
@@ -396,18 +397,18 @@ struct Sealed {
 };
 
 /// GHASH of a packet without whole tiles is started late: there is nothing to carry along.
-ESPLANE_INLINE void write_icv(const GcmBatch& batch, const Sealed& sealed) {
+ESPLANE_INLINE void finish(const Batch& batch, const Sealed& sealed) {
   const uint32_t i = sealed.i;
   const Text text(batch.text[i], batch.text_bytes[i]);
   const Ghash ghash = text.tiles != 0 ? hash_last_tile(sealed.ghash, text) : start(batch, i, text);
   const __m128i hash = hash_tail(ghash, text, batch.aad_bytes[i]);
-  store(batch.icv[i], _mm_xor_si128(hash, sealed.keystream[0]));
+  write_icv(batch, i, _mm_xor_si128(hash, sealed.keystream[0]));
 }
 
 /// Each packet's ICV is computed behind the encryption of the next packet: by then its ciphertext
 /// is there, and GHASH does not stand in the way of AES.
 template <int kRounds, bool kOneKey>
-void seal_all(const GcmBatch& batch, const Selection& selection) {
+void seal_all(const Batch& batch, const Selection& selection) {
   Stream stream;
   prepare_all<kOneKey>(stream, batch, selection);
   const __m128i* keystream = stream.block;
@@ -416,7 +417,7 @@ void seal_all(const GcmBatch& batch, const Selection& selection) {
     const uint32_t i = kOneKey ? s : selection.index[s];
     const Text text(batch.text[i], batch.text_bytes[i]);
     const __m128i* next = keystream + text.stream_blocks();
-    encrypt_until<kRounds, kOneKey>(stream, next, layout(*batch.key[i]));
+    encrypt_until<kRounds, kOneKey>(stream, next, layout(batch.key[i]));
     sealed[s % 2].i = i;
     sealed[s % 2].keystream = keystream;
     if (text.tiles != 0) {
@@ -424,14 +425,14 @@ void seal_all(const GcmBatch& batch, const Selection& selection) {
           crypt_tiles<kRounds, true>(start(batch, i, text), batch.nonce[i], text);
     }
     crypt_tail(text, keystream + 1);
-    if (s > 0) write_icv(batch, sealed[(s - 1) % 2]);
+    if (s > 0) finish(batch, sealed[(s - 1) % 2]);
     keystream = next;
   }
-  write_icv(batch, sealed[(stream.packets - 1) % 2]);
+  finish(batch, sealed[(stream.packets - 1) % 2]);
 }
 
 template <int kRounds, bool kOneKey>
-uint64_t open_all(const GcmBatch& batch, const Selection& selection) {
+uint64_t open_all(const Batch& batch, const Selection& selection) {
   Stream stream;
   prepare_all<kOneKey>(stream, batch, selection);
   const __m128i* keystream = stream.block;
@@ -440,12 +441,11 @@ uint64_t open_all(const GcmBatch& batch, const Selection& selection) {
     const uint32_t i = kOneKey ? s : selection.index[s];
     const Text text(batch.text[i], batch.text_bytes[i]);
     const __m128i* next = keystream + text.stream_blocks();
-    encrypt_until<kRounds, kOneKey>(stream, next, layout(*batch.key[i]));
+    encrypt_until<kRounds, kOneKey>(stream, next, layout(batch.key[i]));
     Ghash ghash = start(batch, i, text);
     if (text.tiles != 0) ghash = crypt_tiles<kRounds, false>(ghash, batch.nonce[i], text);
     const __m128i hash = hash_tail(ghash, text, batch.aad_bytes[i]);
-    const __m128i equal = _mm_cmpeq_epi8(_mm_xor_si128(hash, keystream[0]), load(batch.icv[i]));
-    authentic |= uint64_t{_mm_movemask_epi8(equal) == 0xffff} << i;
+    authentic |= icv_holds(batch, i, _mm_xor_si128(hash, keystream[0]));
     crypt_tail(text, keystream + 1);
     keystream = next;
   }
@@ -453,7 +453,7 @@ uint64_t open_all(const GcmBatch& batch, const Selection& selection) {
 }
 
 template <bool kSeal, int kRounds, bool kOneKey>
-uint64_t run(const GcmBatch& batch, const Selection& selection) {
+uint64_t run(const Batch& batch, const Selection& selection) {
   if constexpr (kSeal) {
     seal_all<kRounds, kOneKey>(batch, selection);
     return 0;
@@ -463,29 +463,29 @@ uint64_t run(const GcmBatch& batch, const Selection& selection) {
 }
 
 template <bool kSeal, bool kOneKey>
-uint64_t run(const GcmBatch& batch, const Selection& selection, uint32_t rounds) {
+uint64_t run(const Batch& batch, const Selection& selection, uint32_t rounds) {
   if (rounds == 10) return run<kSeal, 10, kOneKey>(batch, selection);
   if (rounds == 12) return run<kSeal, 12, kOneKey>(batch, selection);
   return run<kSeal, 14, kOneKey>(batch, selection);
 }
 
-bool has_one_key(const GcmBatch& batch) {
+bool has_one_key(const Batch& batch) {
   bool same = true;
   for (uint32_t i = 1; i < batch.size; i++) same &= batch.key[i] == batch.key[0];
   return same;
 }
 
 template <bool kSeal>
-uint64_t transform(const GcmBatch& batch) {
+uint64_t transform(const Batch& batch) {
   if (batch.size == 0) return 0;
   if (has_one_key(batch)) {
-    return run<kSeal, true>(batch, {.size = batch.size}, batch.key[0]->rounds);
+    return run<kSeal, true>(batch, {.size = batch.size}, layout(batch.key[0]).rounds);
   }
   uint64_t authentic = 0;
   for (const uint32_t rounds : {10u, 12u, 14u}) {
     Selection selection;
     for (uint32_t i = 0; i < batch.size; i++) {
-      if (batch.key[i]->rounds != rounds) continue;
+      if (layout(batch.key[i]).rounds != rounds) continue;
       selection.index[selection.size++] = static_cast<uint8_t>(i);
     }
     if (selection.size != 0) authentic |= run<kSeal, false>(batch, selection, rounds);
@@ -493,21 +493,21 @@ uint64_t transform(const GcmBatch& batch) {
   return authentic;
 }
 
-void seal(const GcmBatch& batch) { transform<true>(batch); }
+void seal(const Batch& batch) { transform<true>(batch); }
 
-uint64_t open(const GcmBatch& batch) { return transform<false>(batch); }
+uint64_t open(const Batch& batch) { return transform<false>(batch); }
 
 // --- keys ----------------------------------------------------------------------------------------
 
-void expand(GcmKey& out, std::span<const uint8_t> key) {
-  auto& k = *new (out.table) AesniKey;
-  out.rounds = static_cast<uint32_t>(key.size() / 4 + 6);
-  expand_round_keys(k.round, key);
-  fill_powers(k.power, kPowers, encrypt_zero_block(k.round, out.rounds));
+void expand(uint8_t* table, const Suite&, const Keys& keys) {
+  auto& k = *new (table) AesniKey;
+  k.rounds = static_cast<uint32_t>(keys.encryption.size() / 4 + 6);
+  expand_round_keys(k.round, keys.encryption);
+  fill_powers(k.power, kPowers, encrypt_zero_block(k.round, k.rounds));
 }
 
 }  // namespace
 
-const GcmKernel kAesniKernel = {"aesni", expand, seal, open};
+const Engine kAesniEngine = {"aesni", sizeof(AesniKey), expand, seal, open};
 
 }  // namespace esplane::crypto

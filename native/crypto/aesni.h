@@ -3,10 +3,10 @@
 // To be called only where base::cpu_features() has aesni and pclmul.
 #pragma once
 
-#include "crypto/aead.h"
+#include "crypto/engine.h"
 
 namespace esplane::crypto {
 
-extern const GcmKernel kAesniKernel;
+extern const Engine kAesniEngine;
 
 }  // namespace esplane::crypto

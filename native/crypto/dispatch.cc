@@ -1,13 +1,12 @@
-// Which AES-GCM kernels this CPU can run, and which one is used.
+// Which engines this CPU can run, and which one is used for a suite.
 //
-// A new tier is one row in `candidates`: its kernel, the features that it needs, and a static
+// A new tier is one row in `candidates`: its engine, the features that it needs, and a static
 // library of its own in native/sources.gypi.
 #include <cstdio>
 #include <cstdlib>
 
-#include "base/bytes.h"
 #include "base/cpu.h"
-#include "crypto/aead.h"
+#include "crypto/engine.h"
 #include "crypto/known_answer.h"
 #include "crypto/openssl.h"
 #include "crypto/reference.h"
@@ -20,47 +19,45 @@ namespace esplane::crypto {
 namespace {
 
 struct Candidates {
-  const GcmKernel* kernel[8];
+  const Engine* engine[8];
   size_t count = 0;
 
-  void add_if(bool usable, const GcmKernel& candidate) {
-    if (usable) kernel[count++] = &candidate;
+  void add_if(bool usable, const Engine& candidate) {
+    if (usable) engine[count++] = &candidate;
   }
 };
 
-/// Fastest first.
+/// For AES-GCM, fastest first.
 Candidates candidates() {
   Candidates c;
 #if defined(__x86_64__)
   const base::CpuFeatures& cpu = base::cpu_features();
-  c.add_if(cpu.avx512 && cpu.vaes && cpu.vpclmul, kVaes512Kernel);
-  c.add_if(cpu.aesni && cpu.pclmul && cpu.sse41, kAesniKernel);
+  c.add_if(cpu.avx512 && cpu.vaes && cpu.vpclmul, kVaes512Engine);
+  c.add_if(cpu.aesni && cpu.pclmul && cpu.sse41, kAesniEngine);
 #endif
-  c.add_if(true, kOpensslKernel);
-  c.add_if(true, kReferenceKernel);
+  c.add_if(true, kOpensslEngine);
+  c.add_if(true, kReferenceEngine);
   return c;
 }
 
-const GcmKernel& first_that_passes() {
-  for (const GcmKernel* kernel : gcm_kernels()) {
-    if (passes_known_answers(*kernel)) return *kernel;
-    std::fprintf(stderr, "esplane: AES-GCM kernel %s fails its known answers, not used\n",
-                 kernel->name);
+const Engine& first_that_passes(const Suite& suite) {
+  for (const Engine* engine : engines(suite)) {
+    if (passes_known_answers(*engine)) return *engine;
+    std::fprintf(stderr, "esplane: %s of engine %s fails its known answers, not used\n",
+                 suite.name, engine->name);
   }
   std::abort();
 }
 
 }  // namespace
 
-GcmKey::~GcmKey() { base::wipe(table, sizeof table); }
-
-std::span<const GcmKernel* const> gcm_kernels() {
+std::span<const Engine* const> engines(const Suite&) {
   static const Candidates all = candidates();
-  return {all.kernel, all.count};
+  return {all.engine, all.count};
 }
 
-const GcmKernel& gcm_kernel() {
-  static const GcmKernel& chosen = first_that_passes();
+const Engine& engine(const Suite& suite) {
+  static const Engine& chosen = first_that_passes(suite);
   return chosen;
 }
 

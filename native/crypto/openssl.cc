@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <new>
 
 #include "base/bytes.h"
 
@@ -16,13 +17,24 @@ void require(bool ok) {
   std::abort();
 }
 
+/// The key itself: contexts expand it.
+struct OpensslKey {
+  uint32_t rounds;
+  uint8_t key[32];
+};
+
+const OpensslKey& layout(const uint8_t* table) {
+  return *std::launder(reinterpret_cast<const OpensslKey*>(table));
+}
+
 }  // namespace
 
-void OpensslContext::use(const GcmKey& key) {
-  if (&key == current_) return;
+void OpensslContext::use(const uint8_t* table) {
+  if (table == current_) return;
+  const OpensslKey& key = layout(table);
   if (context_ == nullptr) allocate(key.rounds);
-  require(EVP_CipherInit_ex(context_, nullptr, nullptr, key.table, nullptr, -1) == 1);
-  current_ = &key;
+  require(EVP_CipherInit_ex(context_, nullptr, nullptr, key.key, nullptr, -1) == 1);
+  current_ = table;
 }
 
 void OpensslContext::allocate(uint32_t rounds) {
@@ -41,8 +53,8 @@ void OpensslContext::forget() {
   current_ = nullptr;
 }
 
-void OpensslContext::transform(const GcmBatch& batch, uint32_t i, int encrypt) {
-  use(*batch.key[i]);
+void OpensslContext::transform(const Batch& batch, uint32_t i, int encrypt) {
+  use(batch.key[i]);
   require(EVP_CipherInit_ex(context_, nullptr, nullptr, nullptr, batch.nonce[i], encrypt) == 1);
   int written = 0;
   if (batch.aad_bytes[i] > 0) {
@@ -55,16 +67,22 @@ void OpensslContext::transform(const GcmBatch& batch, uint32_t i, int encrypt) {
   }
 }
 
-void OpensslContext::seal(const GcmBatch& batch, uint32_t i) {
+namespace {
+
+int tag_bytes(const Batch& batch, uint32_t i) { return static_cast<int>(batch.icv_bytes[i]); }
+
+}  // namespace
+
+void OpensslContext::seal(const Batch& batch, uint32_t i) {
   transform(batch, i, 1);
   int written = 0;
   require(EVP_CipherFinal_ex(context_, batch.text[i], &written) == 1);
-  require(EVP_CIPHER_CTX_ctrl(context_, EVP_CTRL_AEAD_GET_TAG, 16, batch.icv[i]) == 1);
+  require(EVP_CIPHER_CTX_ctrl(context_, EVP_CTRL_AEAD_GET_TAG, tag_bytes(batch, i), batch.icv[i]) == 1);
 }
 
-bool OpensslContext::open(const GcmBatch& batch, uint32_t i) {
+bool OpensslContext::open(const Batch& batch, uint32_t i) {
   transform(batch, i, 0);
-  require(EVP_CIPHER_CTX_ctrl(context_, EVP_CTRL_AEAD_SET_TAG, 16, batch.icv[i]) == 1);
+  require(EVP_CIPHER_CTX_ctrl(context_, EVP_CTRL_AEAD_SET_TAG, tag_bytes(batch, i), batch.icv[i]) == 1);
   int written = 0;
   return EVP_CipherFinal_ex(context_, batch.text[i], &written) == 1;
 }
@@ -74,27 +92,29 @@ namespace {
 /// This thread's contexts for 128, 192 and 256 bits.
 thread_local OpensslContext contexts[3];
 
-OpensslContext& context_for(const GcmKey& key) { return contexts[(key.rounds - 10) / 2]; }
+OpensslContext& context_for(const uint8_t* table) {
+  return contexts[(layout(table).rounds - 10) / 2];
+}
 
 void forget_keys() {
   for (OpensslContext& context : contexts) context.forget();
 }
 
-/// The table holds the key itself.
-void expand(GcmKey& out, std::span<const uint8_t> key) {
-  std::memcpy(out.table, key.data(), key.size());
-  out.rounds = static_cast<uint32_t>(key.size() / 4 + 6);
+void expand(uint8_t* table, const Suite&, const Keys& keys) {
+  auto& k = *new (table) OpensslKey;
+  std::memcpy(k.key, keys.encryption.data(), keys.encryption.size());
+  k.rounds = static_cast<uint32_t>(keys.encryption.size() / 4 + 6);
 }
 
-void seal(const GcmBatch& batch) {
-  for (uint32_t i = 0; i < batch.size; i++) context_for(*batch.key[i]).seal(batch, i);
+void seal(const Batch& batch) {
+  for (uint32_t i = 0; i < batch.size; i++) context_for(batch.key[i]).seal(batch, i);
   forget_keys();
 }
 
-uint64_t open(const GcmBatch& batch) {
+uint64_t open(const Batch& batch) {
   uint64_t authentic = 0;
   for (uint32_t i = 0; i < batch.size; i++) {
-    authentic |= uint64_t{context_for(*batch.key[i]).open(batch, i)} << i;
+    authentic |= uint64_t{context_for(batch.key[i]).open(batch, i)} << i;
   }
   forget_keys();
   return authentic;
@@ -102,6 +122,6 @@ uint64_t open(const GcmBatch& batch) {
 
 }  // namespace
 
-const GcmKernel kOpensslKernel = {"openssl", expand, seal, open};
+const Engine kOpensslEngine = {"openssl", sizeof(OpensslKey), expand, seal, open};
 
 }  // namespace esplane::crypto

@@ -2,8 +2,8 @@
 //
 // Written to be checked against the documents, not to be fast. Nothing branches or indexes on a
 // secret: the S-box is computed in GF(2^8) instead of looked up, and the multiplication in
-// GF(2^128) takes the same 128 steps for every value. Left out: nonces that are not 96 bits long
-// and ICVs shorter than 128 bits, which ESP does not use (RFC 4106 §4, §6).
+// GF(2^128) takes the same 128 steps for every value. Left out: nonces that are not 96 bits long,
+// which ESP does not use (RFC 4106 §4).
 #include "crypto/reference.h"
 
 #include <algorithm>
@@ -20,13 +20,13 @@ using Word128 = unsigned __int128;
 typedef uint8_t Bytes16 __attribute__((vector_size(16)));
 
 struct ReferenceKey {
+  uint32_t rounds;    ///< 10, 12 or 14
   Bytes16 round[15];  ///< round keys, FIPS 197 §5.2
   Word128 h;          ///< the hash subkey H = E(K, 0^128), SP 800-38D §6.4
 };
-static_assert(sizeof(ReferenceKey) <= GcmKey::kTableBytes);
 
-const ReferenceKey& layout(const GcmKey& key) {
-  return *std::launder(reinterpret_cast<const ReferenceKey*>(key.table));
+const ReferenceKey& layout(const uint8_t* table) {
+  return *std::launder(reinterpret_cast<const ReferenceKey*>(table));
 }
 
 Bytes16 load(const uint8_t* p) {
@@ -92,21 +92,21 @@ Bytes16 mix_columns(Bytes16 v) {
 }
 
 /// Cipher, FIPS 197 §5.1.
-Bytes16 encrypt_block(const ReferenceKey& key, uint32_t rounds, Bytes16 block) {
+Bytes16 encrypt_block(const ReferenceKey& key, Bytes16 block) {
   Bytes16 state = block ^ key.round[0];
-  for (uint32_t r = 1; r < rounds; r++) {
+  for (uint32_t r = 1; r < key.rounds; r++) {
     state = mix_columns(shift_rows(sub_bytes(state))) ^ key.round[r];
   }
-  return shift_rows(sub_bytes(state)) ^ key.round[rounds];
+  return shift_rows(sub_bytes(state)) ^ key.round[key.rounds];
 }
 
 /// KeyExpansion, FIPS 197 §5.2, on words as they lie in memory.
-void expand_round_keys(ReferenceKey& out, std::span<const uint8_t> key, uint32_t rounds) {
+void expand_round_keys(ReferenceKey& out, std::span<const uint8_t> key) {
   uint8_t words[4 * 15][4];
   std::memcpy(words, key.data(), key.size());
   const size_t key_words = key.size() / 4;
   uint8_t round_constant = 1;
-  for (size_t i = key_words; i < 4 * (rounds + 1); i++) {
+  for (size_t i = key_words; i < 4 * (out.rounds + 1); i++) {
     uint8_t word[4];
     std::memcpy(word, words[i - 1], 4);
     const bool first = i % key_words == 0;
@@ -124,7 +124,7 @@ void expand_round_keys(ReferenceKey& out, std::span<const uint8_t> key, uint32_t
     for (int b = 0; b < 4; b++) words[i][b] = words[i - key_words][b] ^ word[b];
     base::wipe(word, sizeof word);
   }
-  std::memcpy(out.round, words, 16 * (rounds + 1));
+  std::memcpy(out.round, words, 16 * (out.rounds + 1));
   base::wipe(words, sizeof words);
 }
 
@@ -168,11 +168,11 @@ Bytes16 counter_block(const uint8_t* nonce, uint32_t counter) {
 }
 
 /// GCTR, SP 800-38D §6.5, from the counter 2 on (inc32(J0)).
-void apply_keystream(const GcmKey& key, const uint8_t* nonce, uint8_t* text, size_t bytes) {
+void apply_keystream(const ReferenceKey& key, const uint8_t* nonce, uint8_t* text, size_t bytes) {
   for (uint32_t counter = 2; bytes > 0; counter++) {
     const size_t n = std::min<size_t>(bytes, 16);
     uint8_t stream[16];
-    store(stream, encrypt_block(layout(key), key.rounds, counter_block(nonce, counter)));
+    store(stream, encrypt_block(key, counter_block(nonce, counter)));
     for (size_t i = 0; i < n; i++) text[i] ^= stream[i];
     text += n;
     bytes -= n;
@@ -180,9 +180,8 @@ void apply_keystream(const GcmKey& key, const uint8_t* nonce, uint8_t* text, siz
 }
 
 /// The ICV of operation i, from its ciphertext; SP 800-38D §7.1 steps 5 and 6.
-void compute_icv(const GcmBatch& batch, uint32_t i, uint8_t icv[16]) {
-  const GcmKey& key = *batch.key[i];
-  const ReferenceKey& k = layout(key);
+void compute_icv(const Batch& batch, uint32_t i, uint8_t icv[16]) {
+  const ReferenceKey& k = layout(batch.key[i]);
   Word128 s = hash(k.h, 0, batch.aad[i], batch.aad_bytes[i]);
   s = hash(k.h, s, batch.text[i], batch.text_bytes[i]);
   uint8_t lengths[16];
@@ -190,35 +189,37 @@ void compute_icv(const GcmBatch& batch, uint32_t i, uint8_t icv[16]) {
   base::store_be64(lengths + 8, uint64_t{batch.text_bytes[i]} * 8);
   s = hash(k.h, s, lengths, sizeof lengths);
   uint8_t mask[16];
-  store(mask, encrypt_block(k, key.rounds, counter_block(batch.nonce[i], 1)));
+  store(mask, encrypt_block(k, counter_block(batch.nonce[i], 1)));
   base::store_be64(icv, static_cast<uint64_t>(s >> 64) ^ base::load_be64(mask));
   base::store_be64(icv + 8, static_cast<uint64_t>(s) ^ base::load_be64(mask + 8));
 }
 
-void expand(GcmKey& out, std::span<const uint8_t> key) {
-  auto& k = *new (out.table) ReferenceKey;
-  out.rounds = static_cast<uint32_t>(key.size() / 4 + 6);
-  expand_round_keys(k, key, out.rounds);
+void expand(uint8_t* table, const Suite&, const Keys& keys) {
+  auto& k = *new (table) ReferenceKey;
+  k.rounds = static_cast<uint32_t>(keys.encryption.size() / 4 + 6);
+  expand_round_keys(k, keys.encryption);
   uint8_t h[16];
-  store(h, encrypt_block(k, out.rounds, Bytes16{}));
+  store(h, encrypt_block(k, Bytes16{}));
   k.h = load_be128(h);
   base::wipe(h, sizeof h);
 }
 
-void seal(const GcmBatch& batch) {
+void seal(const Batch& batch) {
   for (uint32_t i = 0; i < batch.size; i++) {
-    apply_keystream(*batch.key[i], batch.nonce[i], batch.text[i], batch.text_bytes[i]);
-    compute_icv(batch, i, batch.icv[i]);
+    apply_keystream(layout(batch.key[i]), batch.nonce[i], batch.text[i], batch.text_bytes[i]);
+    uint8_t icv[16];
+    compute_icv(batch, i, icv);
+    std::memcpy(batch.icv[i], icv, batch.icv_bytes[i]);
   }
 }
 
-uint64_t open(const GcmBatch& batch) {
+uint64_t open(const Batch& batch) {
   uint64_t authentic = 0;
   for (uint32_t i = 0; i < batch.size; i++) {
     uint8_t icv[16];
     compute_icv(batch, i, icv);
-    authentic |= uint64_t{base::equal_constant_time(icv, batch.icv[i], sizeof icv)} << i;
-    apply_keystream(*batch.key[i], batch.nonce[i], batch.text[i], batch.text_bytes[i]);
+    authentic |= uint64_t{base::equal_constant_time(icv, batch.icv[i], batch.icv_bytes[i])} << i;
+    apply_keystream(layout(batch.key[i]), batch.nonce[i], batch.text[i], batch.text_bytes[i]);
     base::wipe(icv, sizeof icv);  // the right ICV of a forged packet is worth something
   }
   return authentic;
@@ -226,6 +227,6 @@ uint64_t open(const GcmBatch& batch) {
 
 }  // namespace
 
-const GcmKernel kReferenceKernel = {"reference", expand, seal, open};
+const Engine kReferenceEngine = {"reference", sizeof(ReferenceKey), expand, seal, open};
 
 }  // namespace esplane::crypto

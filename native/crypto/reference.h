@@ -1,10 +1,10 @@
 // The plain AES-GCM that every fast kernel must agree with. Runs on any CPU.
 #pragma once
 
-#include "crypto/aead.h"
+#include "crypto/engine.h"
 
 namespace esplane::crypto {
 
-extern const GcmKernel kReferenceKernel;
+extern const Engine kReferenceEngine;
 
 }  // namespace esplane::crypto

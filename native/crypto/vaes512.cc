@@ -26,6 +26,7 @@
 
 #include "base/bytes.h"
 #include "crypto/clmul.h"
+#include "crypto/icv.h"
 #include "crypto/key_schedule.h"
 
 namespace esplane::crypto {
@@ -40,6 +41,7 @@ constexpr uint32_t kPowers = 60;
 constexpr uint32_t kSegmentBlocks = kPowers / kTileBlocks * kTileBlocks;
 
 struct Vaes512Key {
+  uint32_t rounds;
   __m128i round[15];
   __m128i power[kPowers];  ///< H^60 ... H^1, each times x
   __m128i slack[3];        ///< read with the last power; meets zeros only
@@ -47,10 +49,9 @@ struct Vaes512Key {
   const __m128i* power_for(uint32_t blocks) const { return power + kPowers - blocks; }
   const __m128i* end() const { return power + kPowers; }
 };
-static_assert(sizeof(Vaes512Key) <= GcmKey::kTableBytes);
 
-const Vaes512Key& layout(const GcmKey& key) {
-  return *std::launder(reinterpret_cast<const Vaes512Key*>(key.table));
+const Vaes512Key& layout(const uint8_t* table) {
+  return *std::launder(reinterpret_cast<const Vaes512Key*>(table));
 }
 
 ESPLANE_INLINE __m512i broadcast(__m128i v) { return _mm512_broadcast_i32x4(v); }
@@ -227,8 +228,8 @@ struct Operation {
   __m128i j0;          ///< E(K, J0)
   __m512i pending[kTileUnits];  ///< sealing: the tile before, to be hashed
 
-  ESPLANE_INLINE Operation(const GcmBatch& batch, uint32_t i)
-      : key(layout(*batch.key[i])),
+  ESPLANE_INLINE Operation(const Batch& batch, uint32_t i)
+      : key(layout(batch.key[i])),
         counters(batch.nonce[i], key),
         ghash(key, (batch.text_bytes[i] + 15) / 16 + 2),
         position(reinterpret_cast<uintptr_t>(batch.text[i]) - 16) {
@@ -342,37 +343,34 @@ struct Operation {
 };
 
 template <int kRounds>
-ESPLANE_INLINE void seal_one(const GcmBatch& batch, uint32_t i) {
+ESPLANE_INLINE void seal_one(const Batch& batch, uint32_t i) {
   Operation<kRounds, true> operation(batch, i);
-  const __m128i icv = operation.run(batch.text_bytes[i], batch.aad_bytes[i]);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(batch.icv[i]), icv);
+  write_icv(batch, i, operation.run(batch.text_bytes[i], batch.aad_bytes[i]));
 }
 
 template <int kRounds>
-ESPLANE_INLINE uint64_t open_one(const GcmBatch& batch, uint32_t i) {
+ESPLANE_INLINE uint64_t open_one(const Batch& batch, uint32_t i) {
   Operation<kRounds, false> operation(batch, i);
-  const __m128i icv = operation.run(batch.text_bytes[i], batch.aad_bytes[i]);
-  const __m128i received = _mm_loadu_si128(reinterpret_cast<const __m128i*>(batch.icv[i]));
-  return uint64_t{_mm_movemask_epi8(_mm_cmpeq_epi8(icv, received)) == 0xffff} << i;
+  return icv_holds(batch, i, operation.run(batch.text_bytes[i], batch.aad_bytes[i]));
 }
 
 /// From packet i on: those that have that number of rounds. @return the first that has not
 template <int kRounds>
-__attribute__((noinline)) uint32_t seal_run(const GcmBatch& batch, uint32_t i) {
-  for (; i < batch.size && batch.key[i]->rounds == kRounds; i++) seal_one<kRounds>(batch, i);
+__attribute__((noinline)) uint32_t seal_run(const Batch& batch, uint32_t i) {
+  while (i < batch.size && layout(batch.key[i]).rounds == kRounds) seal_one<kRounds>(batch, i++);
   return i;
 }
 
 template <int kRounds>
-__attribute__((noinline)) uint32_t open_run(const GcmBatch& batch, uint32_t i,
+__attribute__((noinline)) uint32_t open_run(const Batch& batch, uint32_t i,
                                             uint64_t& authentic) {
-  for (; i < batch.size && batch.key[i]->rounds == kRounds; i++) {
+  for (; i < batch.size && layout(batch.key[i]).rounds == kRounds; i++) {
     authentic |= open_one<kRounds>(batch, i);
   }
   return i;
 }
 
-void seal(const GcmBatch& batch) {
+void seal(const Batch& batch) {
   for (uint32_t i = 0; i < batch.size;) {
     i = seal_run<10>(batch, i);
     i = seal_run<12>(batch, i);
@@ -380,7 +378,7 @@ void seal(const GcmBatch& batch) {
   }
 }
 
-uint64_t open(const GcmBatch& batch) {
+uint64_t open(const Batch& batch) {
   uint64_t authentic = 0;
   for (uint32_t i = 0; i < batch.size;) {
     i = open_run<10>(batch, i, authentic);
@@ -390,11 +388,11 @@ uint64_t open(const GcmBatch& batch) {
   return authentic;
 }
 
-void expand(GcmKey& out, std::span<const uint8_t> key) {
-  auto& k = *new (out.table) Vaes512Key;
-  out.rounds = static_cast<uint32_t>(key.size() / 4 + 6);
-  expand_round_keys(k.round, key);
-  const __m128i h = encrypt_zero_block(k.round, out.rounds);
+void expand(uint8_t* table, const Suite&, const Keys& keys) {
+  auto& k = *new (table) Vaes512Key;
+  k.rounds = static_cast<uint32_t>(keys.encryption.size() / 4 + 6);
+  expand_round_keys(k.round, keys.encryption);
+  const __m128i h = encrypt_zero_block(k.round, k.rounds);
   const auto power = [&](uint32_t n) -> __m128i& { return k.power[kPowers - n]; };
   power(1) = multiply_by_x(reverse_bytes(h));
   for (uint32_t n = 2; n <= kPowers; n++) {
@@ -405,6 +403,6 @@ void expand(GcmKey& out, std::span<const uint8_t> key) {
 
 }  // namespace
 
-const GcmKernel kVaes512Kernel = {"vaes512", expand, seal, open};
+const Engine kVaes512Engine = {"vaes512", sizeof(Vaes512Key), expand, seal, open};
 
 }  // namespace esplane::crypto

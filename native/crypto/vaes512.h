@@ -3,10 +3,10 @@
 // To be called only where base::cpu_features() has avx512, vaes and vpclmul.
 #pragma once
 
-#include "crypto/aead.h"
+#include "crypto/engine.h"
 
 namespace esplane::crypto {
 
-extern const GcmKernel kVaes512Kernel;
+extern const Engine kVaes512Engine;
 
 }  // namespace esplane::crypto

@@ -1,9 +1,6 @@
 #include "esp/inbound.h"
 
 #include "base/bytes.h"
-#include "crypto/aead.h"
-#include "esp/gcm.h"
-#include "esp/sa_groups.h"
 #include "packet/checksum.h"
 #include "packet/selector.h"
 
@@ -19,8 +16,6 @@ using packet::Verdict;
 using replay::Outcome;
 using sad::InboundSa;
 
-using Groups = SaGroups<InboundSa>;
-
 Verdict verdict_of(Outcome outcome) {
   switch (outcome) {
     case Outcome::kNew:
@@ -33,67 +28,13 @@ Verdict verdict_of(Outcome outcome) {
   __builtin_unreachable();
 }
 
-/// The packets of a batch that got as far as the cipher, in order of arrival; job j is entry j.
-struct Opening {
-  uint32_t size = 0;
-  uint8_t index[Batch::kCapacity];
-  uint8_t group[Batch::kCapacity];
-  uint64_t sequence[Batch::kCapacity];
-};
-
-/// Step 1: room for header, IV, the shortest trailer and ICV; text of whole 4-byte words.
+/// Step 1: room for header, IV, the shortest trailer and ICV; text of whole blocks.
 /// @param bytes  from the SPI to the end of the packet
-Verdict check_length(uint32_t bytes) {
-  if (bytes < kGcmHeaderBytes + kAlignment + kGcmIcvBytes) return Verdict::kEspTooShort;
-  if ((bytes - kGcmHeaderBytes - kGcmIcvBytes) % kAlignment != 0) return Verdict::kEspBadAlignment;
+Verdict check_length(const crypto::Suite& suite, uint32_t bytes) {
+  const uint32_t around = header_bytes(suite) + suite.icv_bytes;
+  if (bytes < around + suite.block_bytes) return Verdict::kEspTooShort;
+  if ((bytes - around) & (suite.block_bytes - 1u)) return Verdict::kEspBadAlignment;
   return Verdict::kPending;
-}
-
-/// Steps 1 to 3 for one packet.
-Verdict prepare(const Batch& batch, uint32_t i, uint32_t esp_offset, InboundSa& sa,
-                Groups& groups, Opening& opening, GcmJobs& jobs) {
-  if (esp_offset > batch.length[i]) return Verdict::kEspTooShort;
-  const uint32_t bytes = batch.length[i] - esp_offset;
-  const Verdict length_verdict = check_length(bytes);
-  if (length_verdict != Verdict::kPending) return length_verdict;
-
-  uint8_t* esp = batch.data[i] + esp_offset;
-  const replay::Window::Check check = sa.window.check(load_be32(esp + packet::kEspSequence));
-  if (check.outcome != Outcome::kNew) return verdict_of(check.outcome);
-
-  jobs.add(sa, check.sequence, esp, bytes - kGcmHeaderBytes - kGcmIcvBytes);
-  opening.index[opening.size] = static_cast<uint8_t>(i);
-  opening.group[opening.size] = static_cast<uint8_t>(groups.join(&sa));
-  opening.sequence[opening.size] = check.sequence;
-  opening.size++;
-  return Verdict::kPending;
-}
-
-/// Step 5: the window of each SA takes the authentic numbers of its group, in order of arrival.
-/// @param authentic  a bit per entry: its ICV held
-void advance_windows(const Groups& groups, const Opening& opening, uint64_t authentic,
-                     Verdict verdict[Batch::kCapacity]) {
-  // Bucket by group: where each begins, then every number to its place.
-  uint32_t place[Batch::kCapacity];
-  for (uint32_t g = 0, at = 0; g < groups.size(); at += groups.packets(g++)) place[g] = at;
-  uint32_t end[Batch::kCapacity];
-  for (uint32_t g = 0; g < groups.size(); g++) end[g] = place[g];
-  uint64_t sequence[Batch::kCapacity];
-  uint8_t entry[Batch::kCapacity];
-  for (uint32_t j = 0; j < opening.size; j++) {
-    if (!(authentic >> j & 1)) continue;
-    const uint32_t at = end[opening.group[j]]++;
-    sequence[at] = opening.sequence[j];
-    entry[at] = static_cast<uint8_t>(j);
-  }
-
-  Outcome outcome[Batch::kCapacity];
-  for (uint32_t g = 0; g < groups.size(); g++) {
-    const uint32_t count = end[g] - place[g];
-    if (count == 0) continue;
-    groups.sa(g).window.advance({sequence + place[g], count}, outcome + place[g]);
-    for (uint32_t at = place[g]; at < end[g]; at++) verdict[entry[at]] = verdict_of(outcome[at]);
-  }
 }
 
 /// Step 6: takes the trailer off.
@@ -162,9 +103,10 @@ uint8_t tos_of(const uint8_t* ip) {
   return ip[0] >> 4 == 4 ? ip[packet::kIpv4Tos] : static_cast<uint8_t>(load_be16(ip) >> 4);
 }
 
-/// Steps 6 to 10 for one authentic packet that passed the replay check.
-Verdict decapsulate(Batch& batch, uint32_t i, const InboundSa& sa, uint8_t* text,
-                    uint32_t text_bytes, IpHeader& inner) {
+/// Steps 6 to 9 for one authentic packet.
+/// @param outer  the outer IP header
+Verdict decapsulate(const uint8_t* outer, const InboundSa& sa, uint8_t* text, uint32_t text_bytes,
+                    IpHeader& inner) {
   uint8_t next_header;
   Verdict verdict = strip_trailer(text, text_bytes, next_header);
   if (verdict != Verdict::kPending) return verdict;
@@ -173,11 +115,7 @@ Verdict decapsulate(Batch& batch, uint32_t i, const InboundSa& sa, uint8_t* text
   if (packet::match_pair(inner, sa.remote_selectors, sa.local_selectors) != packet::Match::kYes) {
     return Verdict::kSelectorMismatch;
   }
-  verdict = decapsulate_ecn(tos_of(batch.data[i]), text, inner);
-  if (verdict != Verdict::kPending) return verdict;
-  batch.data[i] = text;
-  batch.length[i] = inner.total_bytes;
-  return Verdict::kPending;
+  return decapsulate_ecn(tos_of(outer), text, inner);
 }
 
 }  // namespace
@@ -185,56 +123,117 @@ Verdict decapsulate(Batch& batch, uint32_t i, const InboundSa& sa, uint8_t* text
 // The steps follow RFC 4303 §3.4; reassembly (§3.4.1) and the SA (§3.4.2) come before.
 //  1. Length.
 //  2. Replay pre-check, which infers the high half of the sequence number (§3.4.3).
-//  3. The AEAD job.
+//  3. The cryptographic job.
 //  4. ICV and decryption of all packets in one call (§3.4.4.2).
-//  5. Replay check again and advance, exactly, once for each SA: only now may the window move, and
-//     only now are duplicates within the batch seen (§3.4.3).
+//  5. Replay check again and advance, exactly, once for each SA and in order of arrival: only now
+//     may the window move, and only now are duplicates within the batch seen (§3.4.3). It comes
+//     last, and its verdict before those of steps 6 to 9.
 //  6. Trailer.
 //  7. Next header, inner packet.
 //  8. The inner packet against the SA's selectors (RFC 4301 §5.2, step 4).
 //  9. ECN (RFC 6040 §4.2).
 // 10. What is left is the inner packet.
 // 11. Counters.
-void inbound(Batch& batch, const uint16_t esp_offset[Batch::kCapacity],
-             IpHeader inner[Batch::kCapacity]) {
-  Groups groups;
-  Opening opening;
-  GcmJobs jobs;
+void Inbound::prepare(Batch& batch, const uint16_t esp_offset[Batch::kCapacity]) {
+  jobs_.batch.size = 0;
+  groups_.clear();
   for (uint32_t i = 0; i < batch.size; i++) {
     InboundSa* sa = batch.inbound[i];
     if (batch.verdict[i] != Verdict::kPending || !sa) continue;
-    batch.verdict[i] = prepare(batch, i, esp_offset[i], *sa, groups, opening, jobs);
+    batch.verdict[i] = prepare_one(batch, i, esp_offset[i], *sa);
     if (batch.verdict[i] != Verdict::kPending) sa->count_refused(batch.verdict[i]);
   }
-  if (opening.size == 0) return;
+}
 
-  const uint64_t authentic = crypto::gcm_kernel().open(jobs.batch);
+/// Steps 1 to 3 for one packet.
+Verdict Inbound::prepare_one(const Batch& batch, uint32_t i, uint32_t esp_offset, InboundSa& sa) {
+  const crypto::Suite& suite = *sa.suite;
+  if (esp_offset > batch.length[i]) return Verdict::kEspTooShort;
+  const uint32_t bytes = batch.length[i] - esp_offset;
+  const Verdict length_verdict = check_length(suite, bytes);
+  if (length_verdict != Verdict::kPending) return length_verdict;
 
+  uint8_t* esp = batch.data[i] + esp_offset;
+  const replay::Window::Check check = sa.window.check(load_be32(esp + packet::kEspSequence));
+  if (check.outcome != Outcome::kNew) return verdict_of(check.outcome);
+
+  const uint32_t j = jobs_.batch.size;
+  jobs_.add(sa, check.sequence, esp, bytes - header_bytes(suite) - suite.icv_bytes);
+  index_[j] = static_cast<uint8_t>(i);
+  group_[j] = static_cast<uint8_t>(groups_.join(&sa));
+  sequence_[j] = check.sequence;
+  outer_[j] = batch.data[i];
+  return Verdict::kPending;
+}
+
+void Inbound::open() {
+  authentic_ = jobs_.open();
+  for (uint32_t j = 0; j < jobs_.batch.size; j++) {
+    if (!(authentic_ >> j & 1)) continue;
+    decapsulated_[j] = decapsulate(outer_[j], groups_.sa(group_[j]), jobs_.batch.text[j],
+                                   jobs_.batch.text_bytes[j], inner_[j]);
+  }
+}
+
+void Inbound::finish(Batch& batch, IpHeader inner[Batch::kCapacity]) {
+  if (jobs_.batch.size == 0) return;
   Verdict verdict[Batch::kCapacity];
-  for (uint32_t j = 0; j < opening.size; j++) verdict[j] = Verdict::kIcvBad;
-  advance_windows(groups, opening, authentic, verdict);
+  for (uint32_t j = 0; j < jobs_.batch.size; j++) verdict[j] = Verdict::kIcvBad;
+  advance_windows(verdict);
 
   uint64_t accepted[Batch::kCapacity] = {};  // by group
   uint64_t inner_bytes[Batch::kCapacity] = {};
-  for (uint32_t j = 0; j < opening.size; j++) {
-    const uint32_t i = opening.index[j];
-    const uint32_t g = opening.group[j];
-    InboundSa& sa = groups.sa(g);
-    if (verdict[j] == Verdict::kPending) {
-      verdict[j] = decapsulate(batch, i, sa, jobs.batch.text[j], jobs.batch.text_bytes[j],
-                               inner[i]);
-    }
+  for (uint32_t j = 0; j < jobs_.batch.size; j++) {
+    const uint32_t i = index_[j];
+    const uint32_t g = group_[j];
+    if (verdict[j] == Verdict::kPending) verdict[j] = decapsulated_[j];
     batch.verdict[i] = verdict[j];
-    if (verdict[j] == Verdict::kPending) {
-      accepted[g]++;
-      inner_bytes[g] += batch.length[i];
-    } else {
-      sa.count_refused(verdict[j]);
+    if (verdict[j] != Verdict::kPending) {
+      groups_.sa(g).count_refused(verdict[j]);
+      continue;
     }
+    batch.data[i] = jobs_.batch.text[j];
+    batch.length[i] = inner_[j].total_bytes;
+    inner[i] = inner_[j];
+    accepted[g]++;
+    inner_bytes[g] += batch.length[i];
   }
-  for (uint32_t g = 0; g < groups.size(); g++) {
-    if (accepted[g] != 0) groups.sa(g).count(accepted[g], inner_bytes[g]);
+  for (uint32_t g = 0; g < groups_.size(); g++) {
+    if (accepted[g] != 0) groups_.sa(g).count(accepted[g], inner_bytes[g]);
   }
+}
+
+/// Step 5: the window of each SA takes the authentic numbers of its group, in order of arrival.
+void Inbound::advance_windows(Verdict verdict[Batch::kCapacity]) {
+  // Bucket by group: where each begins, then every number to its place.
+  uint32_t place[Batch::kCapacity];
+  for (uint32_t g = 0, at = 0; g < groups_.size(); at += groups_.packets(g++)) place[g] = at;
+  uint32_t end[Batch::kCapacity];
+  for (uint32_t g = 0; g < groups_.size(); g++) end[g] = place[g];
+  uint64_t sequence[Batch::kCapacity];
+  uint8_t entry[Batch::kCapacity];
+  for (uint32_t j = 0; j < jobs_.batch.size; j++) {
+    if (!(authentic_ >> j & 1)) continue;
+    const uint32_t at = end[group_[j]]++;
+    sequence[at] = sequence_[j];
+    entry[at] = static_cast<uint8_t>(j);
+  }
+
+  Outcome outcome[Batch::kCapacity];
+  for (uint32_t g = 0; g < groups_.size(); g++) {
+    const uint32_t count = end[g] - place[g];
+    if (count == 0) continue;
+    groups_.sa(g).window.advance({sequence + place[g], count}, outcome + place[g]);
+    for (uint32_t at = place[g]; at < end[g]; at++) verdict[entry[at]] = verdict_of(outcome[at]);
+  }
+}
+
+void inbound(Batch& batch, const uint16_t esp_offset[Batch::kCapacity],
+             IpHeader inner[Batch::kCapacity]) {
+  Inbound phases;
+  phases.prepare(batch, esp_offset);
+  phases.open();
+  phases.finish(batch, inner);
 }
 
 }  // namespace esplane::esp

@@ -3,9 +3,6 @@
 #include <cstring>
 
 #include "base/bytes.h"
-#include "crypto/aead.h"
-#include "esp/gcm.h"
-#include "esp/sa_groups.h"
 #include "packet/checksum.h"
 #include "packet/ip.h"
 
@@ -20,14 +17,13 @@ using packet::Batch;
 using packet::Verdict;
 using sad::OutboundSa;
 
-using Groups = SaGroups<OutboundSa>;
-
-uint32_t padding_bytes(uint32_t inner_bytes) {
-  return (0u - (inner_bytes + packet::kEspTrailerBytes)) % kAlignment;
+/// Blocks are powers of two.
+uint32_t padding_bytes(const crypto::Suite& suite, uint32_t inner_bytes) {
+  return (0u - (inner_bytes + packet::kEspTrailerBytes)) & (suite.block_bytes - 1u);
 }
 
-uint32_t trailer_bytes(uint32_t inner_bytes) {
-  return padding_bytes(inner_bytes) + packet::kEspTrailerBytes;
+uint32_t trailer_bytes(const crypto::Suite& suite, uint32_t inner_bytes) {
+  return padding_bytes(suite, inner_bytes) + packet::kEspTrailerBytes;
 }
 
 bool is_v4(const uint8_t* ip) { return ip[0] >> 4 == 4; }
@@ -126,57 +122,39 @@ void write_udp_checksum_v6(uint8_t* outer, uint32_t bytes) {
   store_be16(udp + packet::kUdpChecksum, checksum == 0 ? 0xffff : checksum);
 }
 
-/// Packets of the batch that are to be sealed.
-struct Selected {
-  uint32_t size = 0;
-  uint8_t index[Batch::kCapacity];
-  uint8_t group[Batch::kCapacity];
-};
-
-/// Steps 1 and 2: which packets have an SA and room in their frame, by SA.
-void select(Batch& batch, Selected& selected, Groups& groups) {
-  for (uint32_t i = 0; i < batch.size; i++) {
-    OutboundSa* sa = batch.outbound[i];
-    if (batch.verdict[i] != Verdict::kPending || !sa) continue;
-    if (batch.headroom(i) < sa->outer_bytes + kGcmHeaderBytes ||
-        batch.tailroom(i) < trailer_bytes(batch.length[i]) + kGcmIcvBytes) {
-      batch.verdict[i] = Verdict::kNoHeadroom;
-      continue;
-    }
-    selected.index[selected.size] = static_cast<uint8_t>(i);
-    selected.group[selected.size] = static_cast<uint8_t>(groups.join(sa));
-    selected.size++;
-  }
-}
-
 /// Steps 4 to 7 for one packet: everything but the encryption itself.
-void encapsulate(Batch& batch, uint32_t i, const OutboundSa& sa, uint64_t sequence,
-                 GcmJobs& jobs) {
+void encapsulate(Batch& batch, uint32_t i, const OutboundSa& sa, uint64_t sequence, Jobs& jobs) {
+  const crypto::Suite& suite = *sa.suite;
   uint8_t* inner = batch.data[i];
   const uint32_t inner_bytes = batch.length[i];
-  const uint32_t text_bytes = inner_bytes + trailer_bytes(inner_bytes);
+  const uint32_t text_bytes = inner_bytes + trailer_bytes(suite, inner_bytes);
   const uint8_t next_header = is_v4(inner) ? packet::kIpv4InIp : packet::kIpv6InIp;
-  uint8_t* esp = inner - kGcmHeaderBytes;
+  uint8_t* esp = inner - header_bytes(suite);
 
-  write_trailer(inner + inner_bytes, padding_bytes(inner_bytes), next_header);
+  write_trailer(inner + inner_bytes, padding_bytes(suite, inner_bytes), next_header);
   write_esp_header(esp, sa, sequence);
   jobs.add(sa, sequence, esp, text_bytes);
-  const uint32_t esp_bytes = kGcmHeaderBytes + text_bytes + kGcmIcvBytes;
+  const uint32_t esp_bytes = header_bytes(suite) + text_bytes + suite.icv_bytes;
   batch.data[i] = write_outer(esp, sa, sequence, inner, esp_bytes);
   batch.length[i] = sa.outer_bytes + esp_bytes;
+}
+
+/// Around the text: outer headers, ESP header, IV, ICV.
+uint32_t overhead_bytes(const OutboundSa& sa) {
+  return sa.outer_bytes + header_bytes(*sa.suite) + sa.suite->icv_bytes;
 }
 
 }  // namespace
 
 uint32_t sealed_bytes(const OutboundSa& sa, uint32_t inner_bytes) {
-  return sa.outer_bytes + kGcmHeaderBytes + inner_bytes + trailer_bytes(inner_bytes) +
-         kGcmIcvBytes;
+  return overhead_bytes(sa) + inner_bytes + trailer_bytes(*sa.suite, inner_bytes);
 }
 
 uint32_t largest_inner_bytes(const OutboundSa& sa, uint32_t path_mtu_bytes) {
-  const uint32_t around = sa.outer_bytes + kGcmHeaderBytes + kGcmIcvBytes;
-  if (path_mtu_bytes < around + kAlignment) return 0;
-  const uint32_t text_bytes = (path_mtu_bytes - around) / kAlignment * kAlignment;
+  const uint32_t around = overhead_bytes(sa);
+  const uint32_t block = sa.suite->block_bytes;
+  if (path_mtu_bytes < around + block) return 0;
+  const uint32_t text_bytes = (path_mtu_bytes - around) / block * block;
   return text_bytes - packet::kEspTrailerBytes;
 }
 
@@ -186,52 +164,77 @@ uint32_t largest_inner_bytes(const OutboundSa& sa, uint32_t path_mtu_bytes) {
 //  3. Sequence numbers for each group at once (§3.3.3); those that it is too late for stay behind.
 //  4. Trailer: padding, pad length, next header (§3.3.2).
 //  5. ESP header and IV.
-//  6. The AEAD job: nonce, associated data, text.
+//  6. The cryptographic job: nonce, associated data, text.
 //  7. UDP and outer IP header (§3.1.2; RFC 4301 §5.1.2).
 //  8. Encryption and ICV of all packets in one call (§3.3.2.2).
 //  9. What covers the ciphertext: the UDP checksum over IPv6.
 // 10. Counters.
-void outbound(Batch& batch) {
-  Selected selected;
-  Groups groups;
-  select(batch, selected, groups);
-  if (selected.size == 0) return;
-
+void Outbound::prepare(Batch& batch) {
+  select(batch);
   uint64_t next[Batch::kCapacity];  // by group
   uint32_t granted[Batch::kCapacity];
-  uint64_t inner_bytes[Batch::kCapacity];
-  uint32_t sent[Batch::kCapacity];
-  for (uint32_t g = 0; g < groups.size(); g++) {
-    const OutboundSa::Reservation range = groups.sa(g).reserve(groups.packets(g));
+  for (uint32_t g = 0; g < groups_.size(); g++) {
+    const OutboundSa::Reservation range = groups_.sa(g).reserve(groups_.packets(g));
     next[g] = range.first;
     granted[g] = range.granted;
-    inner_bytes[g] = 0;
-    sent[g] = 0;
+    inner_bytes_[g] = 0;
+    sent_[g] = 0;
   }
-
-  GcmJobs jobs;
-  for (uint32_t k = 0; k < selected.size; k++) {
-    const uint32_t i = selected.index[k];
-    const uint32_t g = selected.group[k];
-    if (sent[g] == granted[g]) {
+  for (uint32_t k = 0; k < selected_; k++) {
+    const uint32_t i = index_[k];
+    const uint32_t g = group_[k];
+    if (sent_[g] == granted[g]) {
       batch.verdict[i] = Verdict::kSequenceExhausted;
       continue;
     }
-    inner_bytes[g] += batch.length[i];
-    encapsulate(batch, i, groups.sa(g), next[g] + sent[g]++, jobs);
-  }
-
-  crypto::gcm_kernel().seal(jobs.batch);
-
-  for (uint32_t k = 0; k < selected.size; k++) {
-    const uint32_t i = selected.index[k];
-    const OutboundSa& sa = groups.sa(selected.group[k]);
-    const bool v6_in_udp = sa.udp_encapsulation && sa.outer_ip_bytes == packet::kIpv6HeaderBytes;
-    if (v6_in_udp && batch.verdict[i] == Verdict::kPending) {
-      write_udp_checksum_v6(batch.data[i], batch.length[i]);
+    const OutboundSa& sa = groups_.sa(g);
+    inner_bytes_[g] += batch.length[i];
+    encapsulate(batch, i, sa, next[g] + sent_[g]++, jobs_);
+    if (sa.udp_encapsulation && sa.outer_ip_bytes == packet::kIpv6HeaderBytes) {
+      checksum_of_[checksums_++] = batch.data[i];
     }
   }
-  for (uint32_t g = 0; g < groups.size(); g++) groups.sa(g).count(sent[g], inner_bytes[g]);
+}
+
+/// Steps 1 and 2: which packets have an SA and room in their frame, by SA.
+void Outbound::select(Batch& batch) {
+  jobs_.batch.size = 0;
+  groups_.clear();
+  selected_ = checksums_ = 0;
+  for (uint32_t i = 0; i < batch.size; i++) {
+    OutboundSa* sa = batch.outbound[i];
+    if (batch.verdict[i] != Verdict::kPending || !sa) continue;
+    const crypto::Suite& suite = *sa->suite;
+    if (batch.headroom(i) < sa->outer_bytes + header_bytes(suite) ||
+        batch.tailroom(i) < trailer_bytes(suite, batch.length[i]) + suite.icv_bytes) {
+      batch.verdict[i] = Verdict::kNoHeadroom;
+      continue;
+    }
+    index_[selected_] = static_cast<uint8_t>(i);
+    group_[selected_] = static_cast<uint8_t>(groups_.join(sa));
+    selected_++;
+  }
+}
+
+void Outbound::seal() {
+  jobs_.seal();
+  for (uint32_t k = 0; k < checksums_; k++) {
+    uint8_t* ip = checksum_of_[k];
+    const uint32_t bytes =
+        packet::kIpv6HeaderBytes + uint32_t{load_be16(ip + packet::kIpv6PayloadLength)};
+    write_udp_checksum_v6(ip, bytes);
+  }
+}
+
+void Outbound::finish() {
+  for (uint32_t g = 0; g < groups_.size(); g++) groups_.sa(g).count(sent_[g], inner_bytes_[g]);
+}
+
+void outbound(Batch& batch) {
+  Outbound phases;
+  phases.prepare(batch);
+  phases.seal();
+  phases.finish();
 }
 
 }  // namespace esplane::esp

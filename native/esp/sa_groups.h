@@ -14,7 +14,12 @@ class SaGroups {
  public:
   static constexpr uint32_t kCapacity = packet::Batch::kCapacity;
 
-  SaGroups() { std::memset(table_, kEmpty, sizeof table_); }
+  SaGroups() { clear(); }
+
+  void clear() {
+    size_ = 0;
+    std::memset(table_, kEmpty, sizeof table_);
+  }
 
   /// Adds a packet of `sa`.
   /// @return its group: 0 .. size() - 1, in order of first appearance

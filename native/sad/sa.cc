@@ -18,11 +18,18 @@ constexpr uint64_t kLastExtendedSequence = ~uint64_t{0};
 /// second. Far more, too, than all workers together reserve at one moment.
 constexpr uint64_t kNearEnd = uint64_t{1} << 28;
 
-void expand(crypto::GcmKey& key, uint8_t (&salt)[kGcmSaltBytes], const SaParameters& parameters,
-            std::span<const uint8_t> keymat) {
-  const size_t key_bytes = parameters.key_bits / 8;
-  crypto::gcm_kernel().expand(key, keymat.first(key_bytes));
-  std::memcpy(salt, keymat.data() + key_bytes, sizeof salt);
+const crypto::Suite* suite_of(const SaParameters& p) {
+  return crypto::find_suite(p.encryption, p.key_bits, p.integrity);
+}
+
+/// Keying material is encryption key | salt | integrity key (RFC 7296 §2.17).
+crypto::Keys split(const crypto::Suite& suite, std::span<const uint8_t> keymat) {
+  return {keymat.first(suite.encryption_key_bytes), keymat.last(suite.integrity_key_bytes)};
+}
+
+void copy_salt(uint8_t (&salt)[kMostSaltBytes], const crypto::Suite& suite,
+               std::span<const uint8_t> keymat) {
+  std::memcpy(salt, keymat.data() + suite.encryption_key_bytes, suite.salt_bytes);
 }
 
 /// What all packets of an SA have in common in their outer headers (RFC 4301 §5.1.2.1 and .2). The
@@ -64,17 +71,16 @@ void validate(const SaParameters& p) {
   if (p.local.family == packet::Family::kNone || p.local.family != p.remote.family) {
     refuse("outer addresses are not of one family");
   }
-  if (p.encryption != kEncrAesGcm16 || p.integrity != 0) {
-    refuse("encryption " + std::to_string(p.encryption) + " with integrity " +
-           std::to_string(p.integrity) + " is not supported");
+  const crypto::Suite* suite = suite_of(p);
+  if (!suite) {
+    refuse("encryption " + std::to_string(p.encryption) + " with a key of " +
+           std::to_string(p.key_bits) + " bits and integrity " + std::to_string(p.integrity) +
+           " is not supported");
   }
-  if (p.key_bits != 128 && p.key_bits != 192 && p.key_bits != 256) {
-    refuse("AES with a key of " + std::to_string(p.key_bits) + " bits");
-  }
-  const size_t keymat_bytes = p.key_bits / 8 + kGcmSaltBytes;
+  const size_t keymat_bytes = suite->keymat_bytes();
   if (p.inbound_key.size() != keymat_bytes || p.outbound_key.size() != keymat_bytes) {
-    refuse("keying material is not " + std::to_string(keymat_bytes) +
-           " bytes, key and salt (RFC 4106 8.1)");
+    refuse("keying material for " + std::string(suite->name) + " is not " +
+           std::to_string(keymat_bytes) + " bytes: encryption key, salt, integrity key");
   }
   if (!p.esn && (p.outbound_sequence > kLastSequence || p.inbound_sequence > kLastSequence)) {
     refuse("a sequence number above 2^32-1 without ESN");
@@ -88,11 +94,14 @@ OutboundSa::OutboundSa(const SaParameters& p)
       spi(p.outbound_spi),
       sequence(p.outbound_sequence),
       sequence_limit(p.esn ? kLastExtendedSequence : kLastSequence),
-      inbound_spi(p.inbound_spi) {
+      inbound_spi(p.inbound_spi),
+      suite(suite_of(p)),
+      engine(&crypto::engine(*suite)),
+      key(*engine, *suite, split(*suite, p.outbound_key)) {
   near_end_from = sequence_limit - kNearEnd;
   ip_id_offset = static_cast<uint16_t>(base::random_u32());
   fill_outer(*this, p);
-  expand(key, salt, p, p.outbound_key);
+  copy_salt(salt, *suite, p.outbound_key);
 }
 
 OutboundSa::~OutboundSa() { base::wipe(salt, sizeof salt); }
@@ -119,9 +128,12 @@ InboundSa::InboundSa(const SaParameters& p)
       remote_port(p.remote_port),
       remote(p.remote),
       window(p.replay_window, p.esn, p.inbound_sequence),
+      suite(suite_of(p)),
+      engine(&crypto::engine(*suite)),
+      key(*engine, *suite, split(*suite, p.inbound_key)),
       local_selectors(p.local_selectors),
       remote_selectors(p.remote_selectors) {
-  expand(key, salt, p, p.inbound_key);
+  copy_salt(salt, *suite, p.inbound_key);
 }
 
 InboundSa::~InboundSa() { base::wipe(salt, sizeof salt); }

@@ -1,8 +1,8 @@
 // Security associations as the packet path holds them (RFC 4301 §4.4.2.1): one inbound or
 // outbound ESP SA each, hot fields in front, on cache lines by who writes them.
 //
-// Tunnel mode and AES-GCM with a 16-byte ICV (RFC 4106). Further transforms join as fields beside
-// `key`. SAs are made and owned by the Sad (sad.h).
+// Tunnel mode; what protects the packets is a suite (crypto/suite.h), worked by an engine. SAs are
+// made and owned by the Sad (sad.h).
 #pragma once
 
 #include <atomic>
@@ -11,7 +11,7 @@
 #include <span>
 #include <vector>
 
-#include "crypto/aead.h"
+#include "crypto/engine.h"
 #include "packet/address.h"
 #include "packet/selector.h"
 #include "packet/verdict.h"
@@ -19,11 +19,7 @@
 
 namespace esplane::sad {
 
-/// IANA transform ID of AES-GCM with a 16-byte ICV (RFC 7296 §3.3.2).
-inline constexpr uint16_t kEncrAesGcm16 = 20;
-/// Explicit IV on the wire, and the salt that stays in the SA (RFC 4106 §3.1, §4).
-inline constexpr uint32_t kGcmIvBytes = 8;
-inline constexpr uint32_t kGcmSaltBytes = 4;
+inline constexpr uint32_t kMostSaltBytes = 4;
 
 /// What a pair of SAs is made from: the ChildSa of src/sad/sad.ts.
 struct SaParameters {
@@ -35,10 +31,10 @@ struct SaParameters {
   uint16_t local_port = 4500;
   uint16_t remote_port = 4500;
 
-  uint16_t encryption = kEncrAesGcm16;  ///< IANA transform ID
+  uint16_t encryption = crypto::kEncrAesGcm16;  ///< IANA transform ID
   uint16_t key_bits = 128;              ///< without the salt
   uint16_t integrity = 0;               ///< 0 with an AEAD
-  /// Keying material: key | salt (RFC 4106 §8.1). Read during the call only; the caller wipes it.
+  /// Keying material: encryption key | salt | integrity key (RFC 7296 §2.17). Read during the call only; the caller wipes it.
   std::span<const uint8_t> inbound_key;
   std::span<const uint8_t> outbound_key;
 
@@ -94,7 +90,7 @@ struct OutboundSa {
   uint8_t outer_ip_bytes = 0; ///< 20 or 40
   bool udp_encapsulation = false;
   bool esn = false;
-  uint8_t salt[kGcmSaltBytes] = {};
+  uint8_t salt[kMostSaltBytes] = {};
   uint16_t outer_sum = 0;     ///< IPv4: over `outer`, for its checksum (packet/checksum.h)
   uint16_t ip_id_offset = 0;  ///< so that SAs between the same hosts do not share IPv4 IDs
   uint32_t spi = 0;           ///< host order
@@ -107,10 +103,13 @@ struct OutboundSa {
   uint64_t sequence_limit = 0;
   uint32_t inbound_spi = 0;   ///< of the pair, by which the control plane knows it
 
-  alignas(64) crypto::GcmKey key;
+  // Third line: read for every packet.
+  alignas(64) const crypto::Suite* suite;
+  const crypto::Engine* engine;
+  crypto::KeyTable key;
 };
 static_assert(offsetof(OutboundSa, sequence) == 64, "what every packet reads is one cache line");
-static_assert(offsetof(OutboundSa, key) == 128, "what every group writes is one cache line");
+static_assert(offsetof(OutboundSa, suite) == 128, "what every group writes is one cache line");
 
 struct InboundSa {
   /// @param parameters  valid ones
@@ -131,7 +130,7 @@ struct InboundSa {
   alignas(64) uint32_t spi = 0;  ///< host order
   bool esn = false;
   bool udp_encapsulation = false;
-  uint8_t salt[kGcmSaltBytes] = {};
+  uint8_t salt[kMostSaltBytes] = {};
   /// The peer as negotiated. A NAT may change it: the pipeline compares where an authentic packet
   /// came from.
   uint16_t remote_port = 0;
@@ -142,7 +141,10 @@ struct InboundSa {
   std::atomic<uint64_t> bytes{0};  ///< of inner packets
   replay::Window window;
 
-  alignas(64) crypto::GcmKey key;
+  // Third line: read for every packet.
+  alignas(64) const crypto::Suite* suite;
+  const crypto::Engine* engine;
+  crypto::KeyTable key;
 
   // Cold.
   std::vector<packet::Selector> local_selectors;
@@ -151,6 +153,6 @@ struct InboundSa {
   std::atomic<uint64_t> refused[packet::kVerdictCount] = {};
 };
 static_assert(offsetof(InboundSa, packets) == 64, "what every packet reads is one cache line");
-static_assert(offsetof(InboundSa, key) == 128, "what every group writes is one cache line");
+static_assert(offsetof(InboundSa, suite) == 128, "what every group writes is one cache line");
 
 }  // namespace esplane::sad

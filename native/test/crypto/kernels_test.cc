@@ -1,29 +1,31 @@
 // Every AES-GCM kernel against libcrypto's: lengths, alignments, batches, guard pages, refusals.
 #include <doctest/doctest.h>
 
-#include <new>
+#include <algorithm>
+#include <optional>
 #include <string>
 
-#include "crypto/aead.h"
+#include "crypto/engine.h"
 #include "test/crypto/operations.h"
 #include "test/guarded.h"
+#include "test/watched_memory.h"
 
 namespace esplane::test {
 namespace {
 
-using crypto::GcmBatch;
-using crypto::GcmKernel;
-using crypto::GcmKey;
+using crypto::Batch;
+using crypto::Engine;
+using crypto::KeyTable;
 
 constexpr size_t kKeyBytes[] = {16, 24, 32};
 
-bool is_slow(const GcmKernel& kernel) { return std::string(kernel.name) == "reference"; }
+bool is_slow(const Engine& kernel) { return std::string(kernel.name) == "reference"; }
 
 /// Runs the check on every kernel but the oracle.
 template <typename Check>
 void for_each_kernel(Check check) {
-  for (const GcmKernel* kernel : crypto::gcm_kernels()) {
-    if (kernel == &crypto::kOpensslKernel) continue;
+  for (const Engine* kernel : gcm_engines()) {
+    if (kernel == &crypto::kOpensslEngine) continue;
     CAPTURE(kernel->name);
     check(*kernel);
   }
@@ -33,7 +35,7 @@ void for_each_kernel(Check check) {
 bool is_near_border(size_t length) { return (length + 2) % 64 < 5 || (length + 1) % 16 < 3; }
 
 TEST_CASE("kernels agree on every text length up to 4096 bytes") {
-  for_each_kernel([](const GcmKernel& kernel) {
+  for_each_kernel([](const Engine& kernel) {
     Random random(1);
     for (size_t length = 0; length <= 4096; length++) {
       const std::vector<Operation> one = {Operation(random, kKeyBytes[length % 3], 8, length)};
@@ -45,7 +47,7 @@ TEST_CASE("kernels agree on every text length up to 4096 bytes") {
 }
 
 TEST_CASE("kernels agree on the longest texts with each key size") {
-  for_each_kernel([](const GcmKernel& kernel) {
+  for_each_kernel([](const Engine& kernel) {
     Random random(2);
     for (const size_t length : {4097, 8191, 16384, 32775, 65519, 65520, 65535}) {
       for (const size_t key_bytes : kKeyBytes) {
@@ -60,7 +62,7 @@ TEST_CASE("kernels agree on the longest texts with each key size") {
 }
 
 TEST_CASE("kernels agree on every AAD length up to 1100 bytes, with and without a text") {
-  for_each_kernel([](const GcmKernel& kernel) {
+  for_each_kernel([](const Engine& kernel) {
     Random random(3);
     for (size_t length = 0; length <= 1100; length++) {
       if (is_slow(kernel) && !is_near_border(length)) continue;
@@ -74,18 +76,17 @@ TEST_CASE("kernels agree on every AAD length up to 1100 bytes, with and without 
 }
 
 TEST_CASE("kernels do not care how text, AAD, nonce and ICV are aligned") {
-  for_each_kernel([](const GcmKernel& kernel) {
+  for_each_kernel([](const Engine& kernel) {
     Random random(4);
     for (const size_t length : {0, 1, 15, 16, 17, 63, 64, 68, 127, 128, 129, 260, 513, 1424}) {
       const Operation o(random, 16, 8, length);
-      GcmKey key;
-      kernel.expand(key, o.key);
+      const KeyTable key = expand_for(kernel, o.key);
       for (size_t offset = 0; offset < 64; offset++) {
         alignas(64) uint8_t text[1424 + 64], icv[16 + 64], nonce[12 + 64], aad[8 + 64];
         std::copy(o.clear.begin(), o.clear.end(), text + offset);
         std::copy(o.nonce.begin(), o.nonce.end(), nonce + 63 - offset);
         std::copy(o.aad.begin(), o.aad.end(), aad + (offset * 7) % 64);
-        GcmBatch batch;
+        Batch batch;
         o.append_to(batch, key, text + offset, icv + (offset * 5) % 64);
         batch.nonce[0] = nonce + 63 - offset;
         batch.aad[0] = aad + (offset * 7) % 64;
@@ -105,15 +106,14 @@ TEST_CASE("kernels do not care how text, AAD, nonce and ICV are aligned") {
 struct GuardedOperation {
   Guarded text{4096}, aad{4096}, nonce{4096}, icv{4096};
 
-  void check(const GcmKernel& kernel, const Operation& o, bool behind) {
+  void check(const Engine& kernel, const Operation& o, bool behind) {
     const auto place = [&](const Guarded& memory, const std::vector<uint8_t>& bytes) {
       uint8_t* p = behind ? memory.at_end(bytes.size()) : memory.at_begin();
       std::copy(bytes.begin(), bytes.end(), p);
       return p;
     };
-    GcmKey key;
-    kernel.expand(key, o.key);
-    GcmBatch batch;
+    const KeyTable key = expand_for(kernel, o.key);
+    Batch batch;
     o.append_to(batch, key, place(text, o.clear), place(icv, std::vector<uint8_t>(16)));
     batch.nonce[0] = place(nonce, o.nonce);
     batch.aad[0] = place(aad, o.aad);
@@ -127,7 +127,7 @@ struct GuardedOperation {
 
 TEST_CASE("kernels touch nothing outside of text, AAD, nonce and ICV") {
   GuardedOperation memory;
-  for_each_kernel([&](const GcmKernel& kernel) {
+  for_each_kernel([&](const Engine& kernel) {
     Random random(5);
     for (size_t length = 0; length <= 700; length++) {
       if (is_slow(kernel) && !is_near_border(length)) continue;
@@ -153,9 +153,9 @@ std::vector<Operation> mixed_batch(Random& random, size_t size, size_t sas) {
 }
 
 TEST_CASE("kernels agree on batches of 1 to 64 packets with mixed keys and lengths") {
-  for_each_kernel([](const GcmKernel& kernel) {
+  for_each_kernel([](const Engine& kernel) {
     Random random(6);
-    for (size_t size = 1; size <= GcmBatch::kCapacity; size++) {
+    for (size_t size = 1; size <= Batch::kCapacity; size++) {
       for (const size_t sas : {1, 2, 64}) {
         if (is_slow(kernel) && size % 16 != 0) continue;
         const auto operations = mixed_batch(random, size, sas);
@@ -169,13 +169,13 @@ TEST_CASE("kernels agree on batches of 1 to 64 packets with mixed keys and lengt
 }
 
 TEST_CASE("kernels agree on full batches of one key in which all packets have the same length") {
-  for_each_kernel([](const GcmKernel& kernel) {
+  for_each_kernel([](const Engine& kernel) {
     Random random(7);
     for (size_t length = 0; length <= 300; length++) {
       if (is_slow(kernel) && !is_near_border(length)) continue;
       const auto key = random_bytes(random, kKeyBytes[length % 3]);
       std::vector<Operation> operations;
-      while (operations.size() < GcmBatch::kCapacity) {
+      while (operations.size() < Batch::kCapacity) {
         operations.emplace_back(random, key, 8, length);
       }
       CAPTURE(length);
@@ -186,15 +186,15 @@ TEST_CASE("kernels agree on full batches of one key in which all packets have th
 }
 
 TEST_CASE("kernels do nothing on an empty batch") {
-  for_each_kernel([](const GcmKernel& kernel) {
-    GcmBatch batch;
+  for_each_kernel([](const Engine& kernel) {
+    Batch batch;
     kernel.seal(batch);
     CHECK(kernel.open(batch) == 0);
   });
 }
 
 TEST_CASE("one wrong bit in ICV, AAD, text or nonce is refused") {
-  for_each_kernel([](const GcmKernel& kernel) {
+  for_each_kernel([](const Engine& kernel) {
     Random random(8);
     for (const size_t length : {4, 20, 68, 128, 300}) {
       std::vector<Operation> one = {Operation(random, 16, 12, length)};
@@ -227,10 +227,10 @@ TEST_CASE("one wrong bit in ICV, AAD, text or nonce is refused") {
 }
 
 TEST_CASE("open tells for each packet of a mixed batch whether its ICV holds") {
-  for_each_kernel([](const GcmKernel& kernel) {
+  for_each_kernel([](const Engine& kernel) {
     Random random(9);
     for (int round = 0; round < (is_slow(kernel) ? 4 : 100); round++) {
-      const auto operations = mixed_batch(random, 1 + random() % GcmBatch::kCapacity, 5);
+      const auto operations = mixed_batch(random, 1 + random() % Batch::kCapacity, 5);
       Run run(kernel, operations);
       run.prepare_open();
       const uint64_t spoiled = random() & run.all();
@@ -248,7 +248,7 @@ TEST_CASE("open tells for each packet of a mixed batch whether its ICV holds") {
 TEST_CASE("libcrypto's kernel agrees with itself on batches of mixed keys and refuses wrong bits") {
   Random random(10);
   const auto operations = mixed_batch(random, 64, 7);
-  Run run(crypto::kOpensslKernel, operations);
+  Run run(crypto::kOpensslEngine, operations);
   CHECK(run.seals());
   CHECK(run.opens());
   run.prepare_open();
@@ -257,14 +257,15 @@ TEST_CASE("libcrypto's kernel agrees with itself on batches of mixed keys and re
 }
 
 TEST_CASE("a key's table is wiped when it goes") {
-  for (const GcmKernel* kernel : crypto::gcm_kernels()) {
-    alignas(GcmKey) uint8_t memory[sizeof(GcmKey)] = {};
-    auto* key = new (memory) GcmKey;
+  for (const Engine* kernel : gcm_engines()) {
     const std::vector<uint8_t> raw = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
-    kernel->expand(*key, raw);
-    REQUIRE(std::any_of(memory, memory + GcmKey::kTableBytes, [](uint8_t b) { return b != 0; }));
-    key->~GcmKey();
-    CHECK(std::all_of(memory, memory + GcmKey::kTableBytes, [](uint8_t b) { return b == 0; }));
+    std::optional<KeyTable> key(std::in_place, *kernel, gcm_suite(16), crypto::Keys{raw});
+    const uint8_t* memory = key->data();
+    REQUIRE(std::any_of(memory, memory + key->bytes(), [](uint8_t b) { return b != 0; }));
+    const WatchedMemory watched(memory, key->bytes());
+    key.reset();
+    CHECK(watched.freed());
+    CHECK(watched.was_zero());
   }
 }
 

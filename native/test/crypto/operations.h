@@ -4,10 +4,11 @@
 #include <algorithm>
 #include <cstring>
 #include <deque>
+#include <map>
 #include <random>
 #include <vector>
 
-#include "crypto/aead.h"
+#include "crypto/engine.h"
 #include "crypto/openssl.h"
 
 namespace esplane::test {
@@ -18,6 +19,22 @@ inline std::vector<uint8_t> random_bytes(Random& random, size_t bytes) {
   std::vector<uint8_t> v(bytes);
   for (uint8_t& b : v) b = static_cast<uint8_t>(random());
   return v;
+}
+
+/// AES-GCM with a key of 16, 24 or 32 bytes.
+inline const crypto::Suite& gcm_suite(size_t key_bytes) {
+  return *crypto::find_suite(crypto::kEncrAesGcm16, static_cast<uint16_t>(key_bytes * 8),
+                             crypto::kNone);
+}
+
+/// The engines for AES-GCM, fastest first.
+inline std::span<const crypto::Engine* const> gcm_engines() {
+  return crypto::engines(gcm_suite(16));
+}
+
+inline crypto::KeyTable expand_for(const crypto::Engine& engine,
+                                   const std::vector<uint8_t>& key) {
+  return crypto::KeyTable(engine, gcm_suite(key.size()), crypto::Keys{key});
 }
 
 /// One operation with what libcrypto makes of it.
@@ -35,30 +52,30 @@ struct Operation {
         clear(random_bytes(random, text_bytes)),
         sealed(clear),
         icv(16) {
-    crypto::GcmKey expanded;
-    crypto::kOpensslKernel.expand(expanded, key);
-    crypto::GcmBatch batch;
+    const crypto::KeyTable expanded = expand_for(crypto::kOpensslEngine, key);
+    crypto::Batch batch;
     append_to(batch, expanded, sealed.data(), icv.data());
-    crypto::kOpensslKernel.seal(batch);
+    crypto::kOpensslEngine.seal(batch);
   }
 
-  void append_to(crypto::GcmBatch& batch, const crypto::GcmKey& expanded, uint8_t* text,
+  void append_to(crypto::Batch& batch, const crypto::KeyTable& expanded, uint8_t* text,
                  uint8_t* icv_out) const {
     const uint32_t i = batch.size++;
-    batch.key[i] = &expanded;
+    batch.key[i] = expanded.data();
     batch.nonce[i] = nonce.data();
     batch.aad[i] = aad.data();
     batch.aad_bytes[i] = static_cast<uint32_t>(aad.size());
     batch.text[i] = text;
     batch.text_bytes[i] = static_cast<uint32_t>(clear.size());
     batch.icv[i] = icv_out;
+    batch.icv_bytes[i] = static_cast<uint32_t>(icv.size());
   }
 };
 
 /// Operations put into a kernel's hands as one batch, texts and ICVs in copies.
 class Run {
  public:
-  Run(const crypto::GcmKernel& kernel, const std::vector<Operation>& operations)
+  Run(const crypto::Engine& kernel, const std::vector<Operation>& operations)
       : kernel_(kernel), operations_(operations) {}
 
   /// True if the kernel makes of every text and ICV what libcrypto did.
@@ -85,12 +102,13 @@ class Run {
 
   std::vector<uint8_t>& text(size_t i) { return texts_[i]; }
   std::vector<uint8_t>& icv(size_t i) { return icvs_[i]; }
-  crypto::GcmBatch& batch() { return batch_; }
+  crypto::Batch& batch() { return batch_; }
 
  private:
   template <typename Text, typename Icv>
   void fill(Text text_of, Icv icv_of) {
     keys_.clear();
+    key_index_.clear();
     texts_.clear();
     icvs_.clear();
     batch_.size = 0;
@@ -102,12 +120,10 @@ class Run {
   }
 
   /// Operations with the same key share its expansion, as packets of one SA do.
-  const crypto::GcmKey& key_of(const Operation& o) {
-    for (size_t i = 0; i < batch_.size; i++) {
-      if (operations_[i].key == o.key) return *batch_.key[i];
-    }
-    kernel_.expand(keys_.emplace_back(), o.key);
-    return keys_.back();
+  const crypto::KeyTable& key_of(const Operation& o) {
+    const auto [at, is_new] = key_index_.try_emplace(o.key, keys_.size());
+    if (is_new) keys_.emplace_back(kernel_, gcm_suite(o.key.size()), crypto::Keys{o.key});
+    return keys_[at->second];
   }
 
   template <typename Text>
@@ -125,11 +141,12 @@ class Run {
     return true;
   }
 
-  const crypto::GcmKernel& kernel_;
+  const crypto::Engine& kernel_;
   const std::vector<Operation>& operations_;
-  std::deque<crypto::GcmKey> keys_;
+  std::deque<crypto::KeyTable> keys_;
+  std::map<std::vector<uint8_t>, size_t> key_index_;
   std::deque<std::vector<uint8_t>> texts_, icvs_;
-  crypto::GcmBatch batch_;
+  crypto::Batch batch_;
 };
 
 }  // namespace esplane::test

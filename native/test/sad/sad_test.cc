@@ -12,6 +12,7 @@
 #include "base/epoch.h"
 #include "sad/sad.h"
 #include "test/sad/parameters.h"
+#include "test/watched_memory.h"
 
 namespace esplane::sad {
 namespace {
@@ -146,17 +147,18 @@ TEST_CASE("destroying an SA wipes its salt and its expanded key") {
   alignas(OutboundSa) static unsigned char memory[sizeof(OutboundSa)];
   Pair pair(0x1000);
   auto* sa = new (memory) OutboundSa(pair.p);
-  const auto offset_key = reinterpret_cast<unsigned char*>(&sa->key.table) - memory;
   const auto offset_salt = sa->salt - memory;
   const auto any_set = [](const volatile unsigned char* at, size_t bytes) {
     unsigned char all = 0;
     for (size_t i = 0; i < bytes; i++) all = static_cast<unsigned char>(all | at[i]);
     return all != 0;
   };
-  CHECK(any_set(memory + offset_key, crypto::GcmKey::kTableBytes));
+  CHECK(any_set(sa->key.data(), sa->key.bytes()));
+  const test::WatchedMemory key(sa->key.data(), sa->key.bytes());
   sa->~OutboundSa();
-  CHECK_FALSE(any_set(memory + offset_key, crypto::GcmKey::kTableBytes));
-  CHECK_FALSE(any_set(memory + offset_salt, kGcmSaltBytes));
+  CHECK(key.freed());
+  CHECK(key.was_zero());
+  CHECK_FALSE(any_set(memory + offset_salt, kMostSaltBytes));
 }
 
 TEST_CASE("without ESN the last sequence number is 2^32-1, and no number comes twice") {

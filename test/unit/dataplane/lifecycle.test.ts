@@ -277,7 +277,7 @@ describe('arguments', () => {
     const spi = dataplane.allocateSpi();
     const good = childSa(A, B, { inbound: spi, outbound: 0x2000 as EspSpi });
     const install = (change: Partial<ChildSa>) => () => dataplane.install({ ...good, ...change });
-    expect(install({ encryption: 12 })).toThrow('sa.encryption');
+    expect(install({ encryption: 12 })).toThrow('encryption 12');
     expect(install({ mode: 'transport' })).toThrow('sa.mode');
     expect(install({ outboundSpi: 255 as EspSpi })).toThrow('sa.outboundSpi');
     expect(install({ local: { address: 'gw.example', port: 1 } })).toThrow('sa.local.address');
