@@ -25,6 +25,16 @@
     "clear text for a protected network at a WAN port (RFC 4301 5.2)")                           \
   X(kUnknownSpi, "unknown_spi", true, "no inbound SA has this SPI")                              \
   X(kEspFragment, "esp_fragment", true, "a fragment of an ESP packet")                           \
+  X(kFragmentReassembled, "fragment_reassembled", false,                                         \
+    "a fragment whose datagram goes on in the place of the last one")                            \
+  X(kFragmentTimeout, "fragment_timeout", true, "its datagram was not complete in time")         \
+  X(kFragmentOverlap, "fragment_overlap", true,                                                  \
+    "overlaps or contradicts another of its datagram, which all end with it (RFC 5722)")         \
+  X(kFragmentDuplicate, "fragment_duplicate", true, "the same fragment again (RFC 8200 4.5)")    \
+  X(kFragmentInvalid, "fragment_invalid", true,                                                  \
+    "impossible offset or length, or CE beside Not-ECT in one datagram (RFC 3168 5.3)")          \
+  X(kFragmentLimit, "fragment_limit", true, "too many fragments of one datagram or source")      \
+  X(kFragmentEvicted, "fragment_evicted", true, "gave way to fragments of newer datagrams")      \
   X(kEspTooShort, "esp_too_short", true, "no room for ESP header, IV, trailer and ICV")          \
   X(kEspBadAlignment, "esp_bad_alignment", true, "ciphertext length impossible for the cipher")  \
   X(kNatKeepalive, "nat_keepalive", false, "a NAT keepalive (RFC 3948 2.3), consumed")           \

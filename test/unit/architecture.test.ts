@@ -69,7 +69,7 @@ const native: Record<string, Layer> = {
   pipeline: { uses: dataPath },
   addon: { uses: [...dataPath, 'pipeline'] },
   test: { uses: [...dataPath, 'pipeline'] },
-  fuzz: { uses: [...dataPath, 'pipeline'] },
+  fuzz: { uses: [...dataPath, 'pipeline', 'test'] },
 };
 
 interface Source {
