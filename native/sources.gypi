@@ -65,6 +65,7 @@
     ],
     "esplane_addon_sources": [
       "native/addon/addon.cc",
+      "native/addon/bulk_esp_binding.cc",
       "native/addon/crypto_binding.cc",
       "native/addon/dataplane_arguments.cc",
       "native/addon/dataplane_binding.cc",

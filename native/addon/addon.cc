@@ -2,6 +2,7 @@
 #include "addon/registry.h"
 
 static Napi::Object initialise(Napi::Env env, Napi::Object exports) {
+  esplane::addon::export_bulk_esp(env, exports);
   esplane::addon::export_crypto(env, exports);
   esplane::addon::export_dataplane(env, exports);
   esplane::addon::export_memory_host(env, exports);

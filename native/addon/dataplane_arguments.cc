@@ -190,6 +190,23 @@ Napi::Object from_port_status(Napi::Env env, const pipeline::PortStatus& status)
   return o;
 }
 
+Napi::Object from_counters(Napi::Env env, const sad::PairCounters& c) {
+  auto o = Napi::Object::New(env);
+  o.Set("inPackets", Napi::BigInt::New(env, c.in_packets));
+  o.Set("inBytes", Napi::BigInt::New(env, c.in_bytes));
+  o.Set("outPackets", Napi::BigInt::New(env, c.out_packets));
+  o.Set("outBytes", Napi::BigInt::New(env, c.out_bytes));
+  o.Set("outSequence", Napi::BigInt::New(env, c.out_sequence));
+  o.Set("inSequence", Napi::BigInt::New(env, c.in_sequence));
+  auto drops = Napi::Object::New(env);
+  for (uint32_t v = 0; v < packet::kVerdictCount; v++) {
+    if (packet::kVerdicts[v].is_drop && c.refused[v] != 0)
+      drops.Set(packet::kVerdicts[v].name, Napi::BigInt::New(env, c.refused[v]));
+  }
+  o.Set("inDrops", drops);
+  return o;
+}
+
 Napi::Object from_event(Napi::Env env, const pipeline::Event& event) {
   using Kind = pipeline::Event::Kind;
   auto o = Napi::Object::New(env);

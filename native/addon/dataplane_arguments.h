@@ -21,6 +21,7 @@ sad::SaParameters to_sa_parameters(const Napi::Value& v);
 uint32_t to_spi(const Napi::Value& v, const std::string& field);
 
 Napi::Object from_port_status(Napi::Env env, const pipeline::PortStatus& status);
+Napi::Object from_counters(Napi::Env env, const sad::PairCounters& counters);
 Napi::Object from_event(Napi::Env env, const pipeline::Event& event);
 
 }  // namespace esplane::addon

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "addon/dataplane_arguments.h"
+#include "addon/guarded.h"
 #include "addon/registry.h"
 #include "packet/verdict.h"
 
@@ -16,24 +17,6 @@ namespace esplane::addon {
 namespace {
 
 using pipeline::Dataplane;
-
-/// Runs a native call and turns what it throws into a JavaScript error.
-template <typename Call>
-auto guarded(Napi::Env env, Call call) {
-  try {
-    return call();
-  } catch (const Napi::Error&) {
-    throw;
-  } catch (const sad::SadFull& e) {
-    auto error = Napi::Error::New(env, e.what());
-    error.Value().Set("code", "SAD_FULL");
-    throw error;
-  } catch (const std::invalid_argument& e) {
-    throw Napi::TypeError::New(env, e.what());
-  } catch (const std::exception& e) {
-    throw Napi::Error::New(env, e.what());
-  }
-}
 
 /// What a listener holds: calls that are queued outlive the object that made it.
 using Held = std::shared_ptr<Dataplane>;
@@ -161,23 +144,8 @@ class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
   }
 
   Napi::Value counters(const Napi::CallbackInfo& info) {
-    const auto env = info.Env();
-    const auto c = dataplane_->counters(to_spi(info[0], "inboundSpi"));
-    if (!c) return env.Undefined();
-    auto o = Napi::Object::New(env);
-    o.Set("inPackets", Napi::BigInt::New(env, c->in_packets));
-    o.Set("inBytes", Napi::BigInt::New(env, c->in_bytes));
-    o.Set("outPackets", Napi::BigInt::New(env, c->out_packets));
-    o.Set("outBytes", Napi::BigInt::New(env, c->out_bytes));
-    o.Set("outSequence", Napi::BigInt::New(env, c->out_sequence));
-    o.Set("inSequence", Napi::BigInt::New(env, c->in_sequence));
-    auto drops = Napi::Object::New(env);
-    for (uint32_t v = 0; v < packet::kVerdictCount; v++) {
-      if (packet::kVerdicts[v].is_drop && c->refused[v] != 0)
-        drops.Set(packet::kVerdicts[v].name, Napi::BigInt::New(env, c->refused[v]));
-    }
-    o.Set("inDrops", drops);
-    return o;
+    const auto found = dataplane_->counters(to_spi(info[0], "inboundSpi"));
+    return found ? from_counters(info.Env(), *found) : info.Env().Undefined();
   }
 
   Napi::Value ports(const Napi::CallbackInfo& info) {

@@ -5,6 +5,7 @@
 
 namespace esplane::addon {
 
+void export_bulk_esp(Napi::Env env, Napi::Object exports);
 void export_crypto(Napi::Env env, Napi::Object exports);
 void export_dataplane(Napi::Env env, Napi::Object exports);
 void export_memory_host(Napi::Env env, Napi::Object exports);

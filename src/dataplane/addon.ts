@@ -193,7 +193,39 @@ export interface TunnelBenchCost {
   readonly ticksPerPacket: number;
 }
 
-export type Addon = CryptoBinding &
+/** native/addon/bulk_esp_binding.cc; see bulk-esp.ts. */
+export interface NativeBulkEsp {
+  readonly id: number;
+  allocateSpi(): number;
+  releaseSpi(spi: number): void;
+  install(sa: NativeChildSa): void;
+  remove(inboundSpi: number): boolean;
+  counters(inboundSpi: number): ChildSaCounters | undefined;
+  outbound(batch: NativePackets): number;
+  inbound(batch: NativePackets): number;
+  close(): void;
+}
+
+/** The fields of a PacketBatch that native code reads. */
+export interface NativePackets {
+  readonly frames: Uint8Array;
+  readonly frameBytes: number;
+  readonly size: number;
+  readonly offset: Uint32Array;
+  readonly length: Uint32Array;
+  readonly pair: Uint32Array;
+  readonly verdict: Uint8Array;
+}
+
+export interface BulkEspBinding {
+  readonly BulkEsp: new (optionsOrId: { readonly maxChildSas: number } | number) => NativeBulkEsp;
+  /** Bytes to skip so that frames begin at a multiple of their size. */
+  frameAlignment(memory: Uint8Array, frameBytes: number): number;
+  verdictNames(): readonly string[];
+}
+
+export type Addon = BulkEspBinding &
+  CryptoBinding &
   DataplaneBinding &
   MemoryHostBinding &
   ProcessBinding &

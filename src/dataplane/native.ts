@@ -124,7 +124,8 @@ export class NativeDataplane implements Dataplane, Sad {
   }
 }
 
-function asSadFull(error: unknown): unknown {
+/** The native error of a full SAD as the Sad interface has it; others as they are. */
+export function asSadFull(error: unknown): unknown {
   const isFull = error instanceof Error && (error as { code?: unknown }).code === 'SAD_FULL';
   return isFull ? new SadFullError(error.message, { cause: error }) : error;
 }

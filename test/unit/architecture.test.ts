@@ -48,6 +48,7 @@ const typescript: Record<string, Layer> = {
   api: { uses: [...below, 'config'] },
   metrics: { uses: outside },
   main: { uses: outside },
+  index: { uses: ['wire', 'crypto', 'sad', 'dataplane'] },
   lab: { uses: [...outside, 'main', 'cli'] },
   cli: { uses: [...outside, 'main', 'lab'] },
 };
