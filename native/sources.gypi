@@ -82,6 +82,7 @@
       "native/test/base/epoch_test.cc",
       "native/test/crypto/kernels_test.cc",
       "native/test/crypto/known_answer_test.cc",
+      "native/test/crypto/suite_test.cc",
       "native/test/esp/inbound_test.cc",
       "native/test/esp/locate_test.cc",
       "native/test/esp/outbound_test.cc",

@@ -4,6 +4,8 @@
 // library of its own in native/sources.gypi.
 #include <cstdio>
 #include <cstdlib>
+#include <stdexcept>
+#include <string>
 
 #include "base/cpu.h"
 #include "crypto/engine.h"
@@ -51,12 +53,16 @@ const Engine& first_that_passes(const Suite& suite) {
 
 }  // namespace
 
-std::span<const Engine* const> engines(const Suite&) {
-  static const Candidates all = candidates();
-  return {all.engine, all.count};
+std::span<const Engine* const> engines(const Suite& suite) {
+  static const Candidates gcm = candidates();
+  if (suite.cipher != Cipher::kAesGcm) return {};
+  return {gcm.engine, gcm.count};
 }
 
 const Engine& engine(const Suite& suite) {
+  if (engines(suite).empty()) {
+    throw std::invalid_argument(std::string("no engine for ") + suite.name);
+  }
   static const Engine& chosen = first_that_passes(suite);
   return chosen;
 }

@@ -54,6 +54,7 @@ std::span<const Engine* const> engines(const Suite& suite);
 
 /// The engine in use: the fastest that passes the known-answer test at first use.
 /// Aborts the process if none passes (a broken build must not encrypt).
+/// @throws std::invalid_argument if there is none in this build
 const Engine& engine(const Suite& suite);
 
 }  // namespace esplane::crypto
