@@ -4,6 +4,7 @@
       "native/base/cpu.cc",
       "native/base/epoch.cc",
       "native/crypto/dispatch.cc",
+      "native/crypto/iv.cc",
       "native/crypto/key_table.cc",
       "native/crypto/known_answer.cc",
       "native/crypto/openssl.cc",
@@ -58,7 +59,8 @@
       "native/spd/spd.cc"
     ],
     "esplane_aesni_sources": [
-      "native/crypto/aesni.cc"
+      "native/crypto/aesni.cc",
+      "native/crypto/aesni_ecb.cc"
     ],
     "esplane_vaes512_sources": [
       "native/crypto/vaes512.cc"
@@ -81,6 +83,7 @@
       "native/test/main.cc",
       "native/test/watched_memory.cc",
       "native/test/base/epoch_test.cc",
+      "native/test/crypto/iv_test.cc",
       "native/test/crypto/kernels_test.cc",
       "native/test/crypto/known_answer_test.cc",
       "native/test/crypto/suite_test.cc",
