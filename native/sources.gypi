@@ -75,7 +75,6 @@
       "native/addon/memory_host_binding.cc",
       "native/addon/process_binding.cc",
       "native/addon/tap_binding.cc",
-      "native/addon/traffic_source_binding.cc",
       "native/addon/tunnel_bench.cc",
       "native/addon/tunnel_bench_binding.cc"
     ],

@@ -38,6 +38,8 @@ class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
          InstanceMethod<&DataplaneObject::allocate_spi>("allocateSpi"),
          InstanceMethod<&DataplaneObject::release_spi>("releaseSpi"),
          InstanceMethod<&DataplaneObject::install>("install"),
+         InstanceMethod<&DataplaneObject::prefer>("prefer"),
+         InstanceMethod<&DataplaneObject::retire>("retire"),
          InstanceMethod<&DataplaneObject::remove>("remove"),
          InstanceMethod<&DataplaneObject::counters>("counters"),
          InstanceMethod<&DataplaneObject::ports>("ports"),
@@ -133,11 +135,18 @@ class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
   }
   void release_spi(const Napi::CallbackInfo& info) { dataplane_->release_spi(to_spi(info[0], "spi")); }
 
-  /// install(sa): its policy by name, its keys as Uint8Arrays, which are read and not kept.
+  /// install(sa, standby): its policy by name, its keys as Uint8Arrays, which are read and not kept.
   void install(const Napi::CallbackInfo& info) {
     const auto parameters = to_sa_parameters(info[0]);
     const auto policy = Fields(info[0], "sa").text("policy");
-    guarded(info.Env(), [&] { dataplane_->install(parameters, policy); });
+    const bool standby = info[1].ToBoolean();
+    guarded(info.Env(), [&] { dataplane_->install(parameters, policy, standby); });
+  }
+  void prefer(const Napi::CallbackInfo& info) {
+    dataplane_->prefer(to_spi(info[0], "inboundSpi"));
+  }
+  void retire(const Napi::CallbackInfo& info) {
+    dataplane_->retire(to_spi(info[0], "inboundSpi"));
   }
   Napi::Value remove(const Napi::CallbackInfo& info) {
     return Napi::Boolean::New(info.Env(), dataplane_->remove(to_spi(info[0], "inboundSpi")));

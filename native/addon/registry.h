@@ -11,7 +11,6 @@ void export_dataplane(Napi::Env env, Napi::Object exports);
 void export_memory_host(Napi::Env env, Napi::Object exports);
 void export_process(Napi::Env env, Napi::Object exports);
 void export_tap(Napi::Env env, Napi::Object exports);
-void export_traffic_source(Napi::Env env, Napi::Object exports);
 void export_tunnel_bench(Napi::Env env, Napi::Object exports);
 
 }  // namespace esplane::addon

@@ -279,12 +279,23 @@ uint32_t Dataplane::allocate_spi() {
 
 void Dataplane::release_spi(uint32_t spi) { sad_.release_spi(spi); }
 
-void Dataplane::install(const sad::SaParameters& parameters, const std::string& policy) {
+void Dataplane::install(const sad::SaParameters& parameters, const std::string& policy,
+                        bool standby) {
   const std::lock_guard lock(sa_mutex_);
   require_running();  // under the lock: what comes later than forget_sas() would stay, keys and all
   spd_.attach(policy, sad_.install(parameters), parameters.local_selectors,
-              parameters.remote_selectors);
+              parameters.remote_selectors, standby);
   installed_.insert(parameters.inbound_spi);
+}
+
+void Dataplane::prefer(uint32_t inbound_spi) {
+  const std::lock_guard lock(sa_mutex_);
+  if (auto* outbound = sad_.outbound(inbound_spi)) spd_.prefer(outbound);
+}
+
+void Dataplane::retire(uint32_t inbound_spi) {
+  const std::lock_guard lock(sa_mutex_);
+  if (auto* outbound = sad_.outbound(inbound_spi)) spd_.detach(outbound);
 }
 
 bool Dataplane::remove(uint32_t inbound_spi) {

@@ -78,8 +78,13 @@ class Dataplane {
 
   uint32_t allocate_spi();
   void release_spi(uint32_t spi);
-  /// Installs a pair and makes it the newest of its policy.
-  void install(const sad::SaParameters& parameters, const std::string& policy);
+  /// Installs a pair and sends on it before all others of its policy; on standby behind them.
+  void install(const sad::SaParameters& parameters, const std::string& policy,
+               bool standby = false);
+  /// Sends on this pair before all others of its policy.
+  void prefer(uint32_t inbound_spi);
+  /// Sends on this pair no more; it still receives.
+  void retire(uint32_t inbound_spi);
   bool remove(uint32_t inbound_spi);
   std::optional<sad::PairCounters> counters(uint32_t inbound_spi) const;
 

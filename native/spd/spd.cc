@@ -65,15 +65,31 @@ std::shared_ptr<Policy> Spd::policy_named(std::string_view name) {
 }
 
 void Spd::attach(std::string_view policy, sad::OutboundSa* sa,
-                 std::vector<packet::Selector> local, std::vector<packet::Selector> remote) {
+                 std::vector<packet::Selector> local, std::vector<packet::Selector> remote,
+                 bool standby) {
   const std::lock_guard lock(mutex_);
   const std::shared_ptr<Policy> target = policy_named(policy);
   auto list = std::make_unique<Policy::SaList>();
   list->push_back(std::make_shared<const Policy::Attached>(
       Policy::Attached{sa, std::move(local), std::move(remote)}));
   const Policy::SaList* before = target->sas_.load(std::memory_order_relaxed);
-  if (before) list->insert(list->end(), before->begin(), before->end());
+  if (before) list->insert(standby ? list->begin() : list->end(), before->begin(), before->end());
   replace_sas(*target, std::move(list));
+}
+
+void Spd::prefer(sad::OutboundSa* sa) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [name, policy] : policies_) {
+    const Policy::SaList* before = policy->sas_.load(std::memory_order_relaxed);
+    if (!before) continue;
+    auto list = std::make_unique<Policy::SaList>(*before);
+    const auto found =
+        std::find_if(list->begin(), list->end(), [sa](const auto& a) { return a->sa == sa; });
+    if (found == list->end()) continue;
+    std::rotate(list->begin(), found, found + 1);
+    replace_sas(*policy, std::move(list));
+    break;
+  }
 }
 
 void Spd::detach(sad::OutboundSa* sa) {

@@ -47,7 +47,7 @@ class Policy {
   ~Policy();
 
   const std::string& name() const { return name_; }
-  /// The newest SA whose selectors this packet fits, or null.
+  /// The first SA whose selectors this packet fits, or null.
   sad::OutboundSa* find(const packet::IpHeader& packet) const;
 
  private:
@@ -57,7 +57,7 @@ class Policy {
     std::vector<packet::Selector> local;
     std::vector<packet::Selector> remote;
   };
-  using SaList = std::vector<std::shared_ptr<const Attached>>;  // newest first
+  using SaList = std::vector<std::shared_ptr<const Attached>>;  // what is preferred comes first
 
   const std::string name_;
   std::atomic<const SaList*> sas_{nullptr};
@@ -92,10 +92,14 @@ class Spd {
   /// a policy that is no longer named stays attached but is not found. Any thread.
   void set(const std::vector<Entry>& entries);
 
-  /// Makes an SA the newest of a policy. The policy need not be in an entry yet. Any thread.
+  /// Adds an SA to a policy, which need not be in an entry yet. Any thread.
   /// @param local, remote  the SA's own selectors, which may be narrower than the policy's
+  /// @param standby        behind all others of the policy, not before them: a rekeyed SA that its
+  ///                       peer cannot receive on yet (RFC 7296 §2.8)
   void attach(std::string_view policy, sad::OutboundSa* sa, std::vector<packet::Selector> local,
-              std::vector<packet::Selector> remote);
+              std::vector<packet::Selector> remote, bool standby = false);
+  /// Puts an SA before all others of its policy; unknown SAs are ignored. Any thread.
+  void prefer(sad::OutboundSa* sa);
   /// Takes an SA away from its policy; unknown SAs are ignored. Before Sad::remove.
   void detach(sad::OutboundSa* sa);
 

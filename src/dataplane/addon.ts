@@ -101,7 +101,9 @@ export interface NativeDataplane {
   stop(): void;
   allocateSpi(): number;
   releaseSpi(spi: number): void;
-  install(sa: NativeChildSa): void;
+  install(sa: NativeChildSa, standby: boolean): void;
+  prefer(inboundSpi: number): void;
+  retire(inboundSpi: number): void;
   remove(inboundSpi: number): boolean;
   counters(inboundSpi: number): ChildSaCounters | undefined;
   ports(): readonly PortStatus[];
@@ -158,23 +160,6 @@ export interface TapBinding {
     interfaces: readonly string[],
     networks: readonly string[],
   ) => NativeWireTap;
-}
-
-/** native/addon/traffic_source_binding.cc: the generator of benchmarks. */
-export interface NativeTrafficSource {
-  /** Packets that the interface took so far. */
-  sent(): number;
-  /** Ends the thread and closes the interface. Idempotent. */
-  stop(): void;
-}
-
-export interface TrafficSourceBinding {
-  /** Sends whole Ethernet frames in turn, from a thread on that CPU, until it is stopped. */
-  readonly TrafficSource: new (options: {
-    readonly device: string;
-    readonly frames: readonly Uint8Array[];
-    readonly cpu: number;
-  }) => NativeTrafficSource;
 }
 
 /** native/addon/tunnel_bench_binding.cc */
@@ -247,7 +232,6 @@ export type Addon = BulkEspBinding &
   MemoryHostBinding &
   ProcessBinding &
   TapBinding &
-  TrafficSourceBinding &
   TunnelBenchBinding;
 
 /** The folder with package.json above this file, be it run from src/ or compiled. */

@@ -88,15 +88,22 @@ export class NativeDataplane implements Dataplane, Sad {
   }
 
   /**
-   * Installs both SAs and makes the outbound one the newest of its policy. The key bytes are
-   * copied into native key schedules, which are wiped on removal; the caller wipes its own.
+   * Installs both SAs; the outbound one goes before all others of its policy, or on standby behind
+   * them. The key bytes are copied into native key schedules, which are wiped on removal; the
+   * caller wipes its own.
    */
-  install(sa: ChildSa): void {
-    this.#native.install({
-      ...sa,
-      inboundKey: sa.inboundKey.bytes,
-      outboundKey: sa.outboundKey.bytes,
-    });
+  install(sa: ChildSa, standby = false): void {
+    const { inboundKey, outboundKey } = sa;
+    const bytes = { inboundKey: inboundKey.bytes, outboundKey: outboundKey.bytes };
+    this.#native.install({ ...sa, ...bytes }, standby);
+  }
+
+  prefer(inboundSpi: EspSpi): void {
+    this.#native.prefer(inboundSpi);
+  }
+
+  retire(inboundSpi: EspSpi): void {
+    this.#native.retire(inboundSpi);
   }
 
   remove(inboundSpi: EspSpi): void {

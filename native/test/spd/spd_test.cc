@@ -107,6 +107,24 @@ TEST_CASE_FIXTURE(Fixture, "the newest attached SA is used, and the one before w
   CHECK(spd.lookup_outbound(p).verdict == Verdict::kNoSa);
 }
 
+TEST_CASE_FIXTURE(Fixture, "an SA on standby is used when it is preferred, or left alone") {
+  const IpHeader p = packet("10.1.0.1", "10.2.0.1");
+  spd.set({outbound(Action::kProtect, {kLocal}, {kRemote}, "a/net")});
+  attach("a/net", old_sa);
+  spd.attach("a/net", &new_sa, {kLocal}, {kRemote}, true);
+  CHECK(spd.lookup_outbound(p).sa == &old_sa);
+  const auto generation = spd.generation();
+  spd.prefer(&new_sa);
+  CHECK(spd.lookup_outbound(p).sa == &new_sa);
+  CHECK(spd.generation() > generation);
+  spd.prefer(&old_sa);
+  CHECK(spd.lookup_outbound(p).sa == &old_sa);
+  spd.detach(&old_sa);
+  CHECK(spd.lookup_outbound(p).sa == &new_sa);
+  spd.prefer(&old_sa);
+  CHECK(spd.lookup_outbound(p).sa == &new_sa);
+}
+
 TEST_CASE_FIXTURE(Fixture, "a newer SA with narrower selectors leaves the rest to the older one") {
   spd.set({outbound(Action::kProtect, {kLocal}, {kRemote}, "a/net")});
   attach("a/net", old_sa);
