@@ -1,8 +1,7 @@
 /**
- * The keys of an IKE SA and of its Child SAs (RFC 7296 §2.14, §2.17).
+ * The keys of an IKE SA, of one that is rekeyed, and of Child SAs (RFC 7296 §2.14, §2.17, §2.18).
  *
- * Left out: the SKEYSEED of a rekeyed IKE SA (§2.18), the g^ir of a Child SA with its own key
- * exchange, and the additional key exchanges of RFC 9370.
+ * Left out: the additional key exchanges of RFC 9370.
  */
 import { type IkeSpi, ikeSpiBytes } from '../wire/index.js';
 import type { SkKeys, SkSuite } from './encrypt.js';
@@ -27,6 +26,20 @@ export function skeyseed(
   sharedSecret: Secret,
 ): Secret {
   return toSecret(prf(algorithm, concat(ni, nr), sharedSecret.bytes));
+}
+
+/**
+ * SKEYSEED of an IKE SA that replaces another = prf(SK_d (old), g^ir (new) | Ni | Nr), with the
+ * PRF of the old one (§2.18).
+ */
+export function rekeyedSkeyseed(
+  oldAlgorithm: Prf,
+  oldSkD: Secret,
+  sharedSecret: Secret,
+  ni: Uint8Array,
+  nr: Uint8Array,
+): Secret {
+  return toSecret(prf(oldAlgorithm, oldSkD.bytes, sharedSecret.bytes, ni, nr));
 }
 
 /** {SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr). */
@@ -78,9 +91,10 @@ export interface ChildKeys {
 }
 
 /**
- * KEYMAT = prf+(SK_d, Ni | Nr), in the order of §2.17: the SA from initiator to responder first,
- * for each the encryption key before the integrity key.
- * @param keyLength  octets of encryption key, salt and integrity key together
+ * KEYMAT = prf+(SK_d, g^ir (new) | Ni | Nr), in the order of §2.17: the SA from initiator to
+ * responder first, for each the encryption key before the integrity key.
+ * @param keyLength     octets of encryption key, salt and integrity key together
+ * @param sharedSecret  g^ir of the Child SA's own key exchange, where it has one
  */
 export function deriveChildKeys(
   algorithm: Prf,
@@ -88,8 +102,12 @@ export function deriveChildKeys(
   ni: Uint8Array,
   nr: Uint8Array,
   keyLength: number,
+  sharedSecret?: Secret,
 ): ChildKeys {
-  const keymat = prfPlus(algorithm, skD.bytes, concat(ni, nr), 2 * keyLength);
+  const own = sharedSecret === undefined ? [] : [sharedSecret.bytes];
+  const seed = concat(...own, ni, nr);
+  const keymat = prfPlus(algorithm, skD.bytes, seed, 2 * keyLength);
+  seed.fill(0);
   const [initiator, responder] = cut(keymat, [keyLength, keyLength]) as [Secret, Secret];
   return { initiator, responder };
 }

@@ -19,14 +19,31 @@ export interface Connection {
   readonly psk: Secret;
   /** In order of preference. */
   readonly ikeProposals: readonly Proposal[];
-  /** start: at once, and kept up. trap: a matching packet raises it. wait: the peer does. */
-  readonly start: 'start' | 'trap' | 'wait';
+  /** always: at once, and kept up. trap: a matching packet raises it. wait: the peer does. */
+  readonly start: Start;
   /** Seconds of silence before a liveness check (RFC 7296 §2.4); 0: never. */
   readonly livenessSeconds: number;
   /** Pretend a NAT, so that ESP travels in UDP. */
   readonly forceUdpEncapsulation: boolean;
+  /** Of the IKE SA's keys. */
+  readonly lifetime: Lifetime;
+  /** Seconds until the peers prove themselves again on a new IKE SA (§2.8.3); 0: never. */
+  readonly reauthSeconds: number;
   readonly children: readonly ChildPolicy[];
 }
+
+export type Start = 'always' | 'trap' | 'wait';
+
+/** How long keys are used (RFC 7296 §2.8). Each side has its own; none is negotiated. */
+export interface Lifetime {
+  /** Seconds until we rekey, of which chance takes a part away; 0: never. */
+  readonly rekeySeconds: number;
+  /** Seconds until it ends, rekeyed or not; 0: never. */
+  readonly endSeconds: number;
+}
+
+/** Never rekeyed, never ended by us. */
+export const NO_LIFETIME: Lifetime = { rekeySeconds: 0, endSeconds: 0 };
 
 /** Whether both are between the same two identities, as INITIAL_CONTACT has it (RFC 7296 §2.4). */
 export function hasSameIdentities(a: Connection, b: Connection): boolean {
@@ -45,4 +62,5 @@ export interface ChildPolicy {
   readonly espProposals: readonly Proposal[];
   /** Replay window in packets. */
   readonly replayWindow: number;
+  readonly lifetime: Lifetime;
 }

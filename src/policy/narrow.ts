@@ -1,8 +1,6 @@
 /**
- * Narrowing of traffic selectors (RFC 7296 §2.9): what both sides' policies have in common.
- *
- * Left out: SINGLE_PAIR_REQUIRED and ADDITIONAL_TS_POSSIBLE. With one policy all that both have
- * in common goes into one Child SA, so there is nothing more to ask for.
+ * Narrowing of traffic selectors (RFC 7296 §2.9): what both sides' policies have in common, and
+ * what is left of a policy for further Child SAs where a peer takes one pair in each.
  */
 import { contains, equalSelectors, intersect, type TrafficSelector } from '../wire/index.js';
 
@@ -56,4 +54,32 @@ export function isNarrowed(answer: SelectorPair, offered: SelectorPair): boolean
   const within = (inner: readonly TrafficSelector[], outer: readonly TrafficSelector[]) =>
     inner.length > 0 && inner.every((one) => outer.some((other) => contains(other, one)));
   return within(answer.tsi, offered.tsi) && within(answer.tsr, offered.tsr);
+}
+
+/** Whether each packet that fits `inner` fits `outer`. */
+export function isCovered(inner: SelectorPair, outer: SelectorPair): boolean {
+  return isNarrowed(inner, outer);
+}
+
+export function sameSelectors(a: SelectorPair, b: SelectorPair): boolean {
+  return isNarrowed(a, b) && isNarrowed(b, a);
+}
+
+/** More Child SAs than that are not made of one policy. */
+const MAX_PAIRS = 64;
+
+/**
+ * Each selector of one side with each of the other, for a peer that takes one pair in a Child SA
+ * (§2.9, SINGLE_PAIR_REQUIRED), without those that are covered already.
+ */
+export function remainingPairs(policy: SelectorPair, covered: readonly SelectorPair[]) {
+  const pairs: SelectorPair[] = [];
+  for (const one of policy.tsi) {
+    for (const other of policy.tsr) {
+      if (one.family !== other.family || pairs.length >= MAX_PAIRS) continue;
+      const pair = { tsi: [one], tsr: [other] };
+      if (!covered.some((outer) => isCovered(pair, outer))) pairs.push(pair);
+    }
+  }
+  return pairs;
 }

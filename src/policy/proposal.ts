@@ -29,7 +29,11 @@ export const DEFAULT_IKE: readonly string[] = [
   'aes256gcm16-aes128gcm16-prfsha384-prfsha256-x25519-ecp256-ecp384-modp3072-modp2048',
   'aes256-aes128-sha384-sha256-x25519-ecp256-ecp384-modp3072-modp2048',
 ];
-export const DEFAULT_ESP: readonly string[] = ['aes256gcm16-aes128gcm16'];
+/** ESP with a key exchange of its own when it is rekeyed, where the peer has that too. */
+export const DEFAULT_ESP: readonly string[] = [
+  'aes256gcm16-aes128gcm16-x25519-ecp256-ecp384-modp3072-modp2048',
+  'aes256gcm16-aes128gcm16',
+];
 
 /**
  * Reads a proposal.

@@ -44,6 +44,8 @@ export interface Purpose {
   readonly protocol: 'ike' | 'esp';
   /** False in IKE_AUTH: the Child SA has no key exchange of its own (RFC 7296 §1.2). */
   readonly keyExchange: boolean;
+  /** The IKE SA replaces another: its proposals hold its new SPI, of 8 octets (§3.3.1). */
+  readonly rekeying?: true;
   /** Method of the KE payload that came with the proposals. */
   readonly guessed?: number;
 }
@@ -72,6 +74,17 @@ export function algorithmsOf(
         id: esn ? SEQUENCE_NUMBERS.ESN : SEQUENCE_NUMBERS.NO_ESN,
       }));
   }
+}
+
+/**
+ * The proposals that differ for the purpose: without a key exchange of its own, two that differ
+ * in that alone are one (RFC 7296 §1.2).
+ */
+export function proposalsFor(proposals: readonly Proposal[], purpose: Purpose): Proposal[] {
+  const texts = proposals.map((proposal) =>
+    JSON.stringify(TYPES.map((type) => algorithmsOf(proposal, type, purpose))),
+  );
+  return proposals.filter((_, i) => texts.indexOf(texts[i]!) === i);
 }
 
 /** The proposals of an SA payload, numbered from 1 in order of preference (§3.3.1). */
@@ -122,6 +135,12 @@ export function selectSuite(
   return undefined;
 }
 
+/** Octets of the SPI in a proposal (§3.3.1). */
+function spiLength({ protocol, rekeying }: Purpose): number {
+  if (protocol === 'ike') return rekeying ? 8 : 0;
+  return 4;
+}
+
 /**
  * The initiator's check of an answer: one proposal, under its number, that takes one transform of
  * each type that was offered and nothing else (§2.7, §3.3.6). Undefined where it is no such thing.
@@ -146,7 +165,7 @@ export function acceptAnswer(
 
 function match(own: Proposal, other: WireProposal, purpose: Purpose): Suite | undefined {
   if (other.protocolId !== PROTOCOL[purpose.protocol === 'ike' ? 'IKE' : 'ESP']) return undefined;
-  if (other.spi.length !== (purpose.protocol === 'ike' ? 0 : 4)) return undefined;
+  if (other.spi.length !== spiLength(purpose)) return undefined;
   // §3.3.6: a proposal with a transform type that we do not know is no choice.
   if (other.transforms.some(({ type }) => !(TYPES as readonly number[]).includes(type))) {
     return undefined;

@@ -63,10 +63,11 @@ describe('parseProposal', () => {
 
   it('reads the defaults', () => {
     for (const text of DEFAULT_IKE) expect(parseProposal('ike', text).encryption).toHaveLength(2);
-    for (const text of DEFAULT_ESP) {
-      expect(formatProposal(parseProposal('esp', text))).toBe(
-        'AES_GCM_16_256 or AES_GCM_16_128 / ESN or NO_ESN',
-      );
-    }
+    // With a key exchange of its own for a rekeyed Child SA, and without one.
+    expect(DEFAULT_ESP.map((text) => formatProposal(parseProposal('esp', text)))).toEqual([
+      'AES_GCM_16_256 or AES_GCM_16_128 / ' +
+        'CURVE25519 or ECP_256 or ECP_384 or MODP_3072 or MODP_2048 / ESN or NO_ESN',
+      'AES_GCM_16_256 or AES_GCM_16_128 / ESN or NO_ESN',
+    ]);
   });
 });
