@@ -252,7 +252,7 @@ function handleEvent(
       log.debug(`ESP with an unknown SPI from ${event.remote}`, { spi: event.spi });
       break;
     case 'sequence-near-end':
-      log.warn('the sequence numbers of an ESP SA are near their end', { spi: event.inboundSpi });
+      workers.expire(event.inboundSpi, false, 'its sequence numbers are near their end');
       break;
     case 'nat-mapping-changed':
       log.info(`a peer behind a NAT moved to ${event.address} port ${event.port}`);

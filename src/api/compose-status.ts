@@ -96,9 +96,11 @@ function natOf({ natLocal, natRemote }: IkeSaView): IkeSaStatus['nat'] {
 
 function childSaStatus(child: ChildSaView, { dataplane, now }: StatusSources): ChildSaStatus {
   const counters = dataplane.counters(child.inboundSpi);
-  const { name, proposal, mode, udpEncapsulation, esn, localSelectors, remoteSelectors } = child;
+  const { name, state, proposal, mode, udpEncapsulation, esn } = child;
+  const { localSelectors, remoteSelectors } = child;
   return {
     name,
+    state,
     inboundSpi: formatSpi(child.inboundSpi),
     outboundSpi: formatSpi(child.outboundSpi),
     proposal,

@@ -40,7 +40,7 @@ export interface IkeSaStatus {
   readonly initiatorSpi: string;
   readonly responderSpi: string;
   readonly role: 'initiator' | 'responder';
-  readonly state: 'connecting' | 'established' | 'deleting';
+  readonly state: 'connecting' | 'established' | 'replaced' | 'deleting';
   readonly local: string;
   readonly remote: string;
   readonly localId: string;
@@ -53,6 +53,7 @@ export interface IkeSaStatus {
 
 export interface ChildSaStatus {
   readonly name: string;
+  readonly state: 'installed' | 'rekeying' | 'replaced' | 'deleting';
   /** Eight hexadecimal digits. */
   readonly inboundSpi: string;
   readonly outboundSpi: string;

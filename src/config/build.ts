@@ -4,7 +4,7 @@
  */
 import type { Secret } from '../crypto/secret.js';
 import type { PortOptions, SpdEntry } from '../dataplane/dataplane.js';
-import type { Connection } from '../policy/connection.js';
+import type { Connection, Lifetime } from '../policy/connection.js';
 import { type Identity, parseIdentity } from '../policy/identity.js';
 import type { Proposal } from '../policy/proposal.js';
 import { DEFAULT_ESP, DEFAULT_IKE, parseProposal } from '../policy/proposal.js';
@@ -123,6 +123,8 @@ function buildConnection(
     start: entry.start,
     livenessSeconds: entry.liveness_seconds,
     forceUdpEncapsulation: entry.udp_encapsulation === 'always',
+    lifetime: lifetimeOf(entry.ike_rekey_seconds, entry.ike_lifetime_seconds),
+    reauthSeconds: entry.reauth_seconds,
     children: [
       {
         name: CHILD_NAME,
@@ -131,9 +133,15 @@ function buildConnection(
         remoteSelectors: remote.networks.map(parseSelector),
         espProposals,
         replayWindow: entry.replay_window,
+        lifetime: lifetimeOf(entry.child_rekey_seconds, entry.child_lifetime_seconds),
       },
     ],
   };
+}
+
+/** Where no end is said, a rekeying that comes to nothing has a tenth of the time for more tries. */
+function lifetimeOf(rekeySeconds: number, endSeconds = Math.ceil(rekeySeconds * 1.1)): Lifetime {
+  return { rekeySeconds, endSeconds };
 }
 
 /** What `[[policy]]` says comes first, in its order; then what the connections protect. */

@@ -12,7 +12,7 @@ export interface ConfigProblem {
   readonly allowed: string;
 }
 
-/** `gateway.toml:7:1: connection.office.start: found "now", allowed: "start", "trap", "wait"`. */
+/** `gateway.toml:7:1: connection.office.start: found "now", allowed: "always", "trap", "wait"`. */
 export function renderProblem(problem: ConfigProblem): string {
   const { file, line, column, key, found, allowed } = problem;
   const where = `${file}:${line}:${column}: ${key === '' ? '' : `${key}: `}`;

@@ -48,6 +48,9 @@ function integer(minimum: number, maximum: number) {
   return z.int({ error }).min(minimum, { error }).max(maximum, { error });
 }
 
+/** Up to 30 days. */
+const seconds = integer(0, 2_592_000);
+
 export const gatewaySchema = z.strictObject({
   name: z
     .string()
@@ -130,14 +133,29 @@ export const connectionSchema = z.strictObject({
   ike: algorithms.optional().describe('IKE proposals, preferred first'),
   esp: algorithms.optional().describe('ESP proposals, preferred first'),
   start: z
-    .enum(['start', 'trap', 'wait'])
+    .enum(['always', 'trap', 'wait'])
     .default('trap')
-    .describe('start: at once, and kept up; trap: when a packet needs it; wait: the peer begins'),
+    .describe('always: at once, and kept up; trap: when a packet needs it; wait: the peer begins'),
   replay_window: integer(0, 131_072).default(4096).describe('Packets of the replay window; 0: off'),
   udp_encapsulation: z
     .enum(['auto', 'always'])
     .default('auto')
     .describe('ESP in UDP where there is a NAT, or always (RFC 3948)'),
+  ike_rekey_seconds: seconds
+    .default(14_400)
+    .describe('Age at which the IKE SA is rekeyed, sooner by up to a tenth; 0: never'),
+  ike_lifetime_seconds: seconds
+    .optional()
+    .describe('Age at which the IKE SA ends, rekeyed or not; default: a tenth after its rekeying'),
+  reauth_seconds: seconds
+    .default(0)
+    .describe('Age at which the peers prove themselves anew, on a new IKE SA; 0: never'),
+  child_rekey_seconds: seconds
+    .default(3_600)
+    .describe('Age at which Child SAs are rekeyed, sooner by up to a tenth; 0: never'),
+  child_lifetime_seconds: seconds
+    .optional()
+    .describe('Age at which a Child SA ends, rekeyed or not; default: a tenth after its rekeying'),
   liveness_seconds: integer(0, 86_400)
     .default(30)
     .describe('Silence before the peer is asked whether it lives; 0: never (RFC 7296 §2.4)'),

@@ -33,6 +33,13 @@ export function checkConnection(name: string, entry: ConnectionFile, complain: C
   if (remote.address === local.address) {
     complain(at('remote', 'address'), `found our own address ${local.address}`, "the peer's");
   }
+  for (const what of ['ike', 'child'] as const) {
+    const rekey = entry[`${what}_rekey_seconds`];
+    const end = entry[`${what}_lifetime_seconds`];
+    if (end === undefined || end === 0 || (rekey > 0 && rekey < end)) continue;
+    const found = `found ${end} with ${what}_rekey_seconds = ${rekey}`;
+    complain(at(`${what}_lifetime_seconds`), found, 'more than until the rekeying, or 0: never');
+  }
   const here = local.networks.map(parseSelector);
   const there = remote.networks.map(parseSelector);
   there.forEach((selector, i) => {

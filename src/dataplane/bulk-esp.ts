@@ -11,7 +11,8 @@ import { addon, type NativeBulkEsp } from './addon.js';
 import { asSadFull } from './native.js';
 import type { PacketBatch } from './packet-batch.js';
 
-export class BulkEsp implements Sad {
+/** A Sad whose caller chooses the pair that sends, so that there is none to prefer or to retire. */
+export class BulkEsp implements Omit<Sad, 'prefer' | 'retire'> {
   readonly #native: NativeBulkEsp;
 
   private constructor(native: NativeBulkEsp) {

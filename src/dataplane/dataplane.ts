@@ -134,7 +134,9 @@ export interface Dataplane {
 
   allocateSpi(): EspSpi;
   releaseSpi(spi: EspSpi): void;
-  install(sa: ChildSa): void;
+  install(sa: ChildSa, standby: boolean): void;
+  prefer(inboundSpi: EspSpi): void;
+  retire(inboundSpi: EspSpi): void;
   remove(inboundSpi: EspSpi): void;
   counters(inboundSpi: EspSpi): ChildSaCounters | undefined;
 

@@ -1,4 +1,4 @@
-/** Child SAs of an IKE SA (RFC 7296 §1.2, §2.17): making them, and how status shows them. */
+/** A Child SA (RFC 7296 §1.2, §2.17): how it is made of what was agreed, and how status shows it. */
 import { integrityKeyLength, saltLength } from '../crypto/encrypt.js';
 import { deriveChildKeys } from '../crypto/keymat.js';
 import type { Prf } from '../crypto/prf.js';
@@ -9,7 +9,7 @@ import { formatSuite, type Suite } from '../policy/suite.js';
 import type { ChildSa, Endpoint, EspSpi } from '../sad/sad.js';
 import { formatSelector, type PayloadOf, PROTOCOL } from '../wire/index.js';
 import type { ChildSaView, Milliseconds } from './event.js';
-import type { Role } from './state.js';
+import type { ChildState, Role } from './state.js';
 
 /** A Child SA that is installed. */
 export interface InstalledChild {
@@ -17,7 +17,24 @@ export interface InstalledChild {
   readonly sa: Omit<ChildSa, 'inboundKey' | 'outboundKey'>;
   readonly suite: Suite;
   readonly installedAt: Milliseconds;
+  /** Our role in the exchange that made it, and the lower of its two nonces (§2.8.1). */
+  readonly role: Role;
+  readonly lowestNonce: string;
+  /** Changed by `Children.move` only. */
+  readonly state: ChildState;
+  /** Its outbound SA waits for a sign that the peer is ready to receive on it (§2.8). */
+  readonly standby: boolean;
+  /** What the peer has made of it while our rekeying was under way. */
+  readonly rival: InstalledChild | undefined;
+  /** How often in a row the peer has put its rekeying off. */
+  readonly postponed: number;
 }
+
+/** What is known of a Child SA beside its keys and parameters when it is installed. */
+export type ChildOrigin = Pick<
+  InstalledChild,
+  'policy' | 'suite' | 'role' | 'lowestNonce' | 'standby'
+>;
 
 /** What two peers have agreed upon for a Child SA. */
 export interface ChildAgreement {
@@ -40,6 +57,8 @@ export interface ChildSeed {
   readonly skD: Secret;
   readonly ni: Uint8Array;
   readonly nr: Uint8Array;
+  /** g^ir of its own key exchange, if it has one. */
+  readonly sharedSecret?: Secret;
 }
 
 /** The pair of ESP SAs, with keys that whoever installs it wipes. */
@@ -49,7 +68,8 @@ export function makeChildSa(agreement: ChildAgreement, seed: ChildSeed): ChildSa
   const integrity = suite.integrity?.id ?? 0;
   const keyLength =
     keyBits / 8 + saltLength(suite.encryption.id) + (integrityKeyLength(integrity) ?? 0);
-  const keys = deriveChildKeys(seed.prf, seed.skD, seed.ni, seed.nr, keyLength);
+  const { prf, skD, ni, nr, sharedSecret } = seed;
+  const keys = deriveChildKeys(prf, skD, ni, nr, keyLength, sharedSecret);
   const initiator = role === 'initiator';
   return {
     policy: `${agreement.connection}/${policy.name}`,
@@ -71,9 +91,10 @@ export function makeChildSa(agreement: ChildAgreement, seed: ChildSeed): ChildSa
   };
 }
 
-export function viewChild({ policy, sa, suite, installedAt }: InstalledChild): ChildSaView {
+export function viewChild({ policy, sa, suite, state, installedAt }: InstalledChild): ChildSaView {
   return {
     name: policy.name,
+    state,
     inboundSpi: sa.inboundSpi,
     outboundSpi: sa.outboundSpi,
     proposal: formatSuite(suite),

@@ -18,6 +18,13 @@ export class Contest {
     });
   }
 
+  /** The same IKE SA under new keys stands where the old one stood. */
+  inherit(old: IkeSa, by: IkeSa): void {
+    const contender = this.#contenders.get(old);
+    if (contender !== undefined) this.#contenders.set(by, contender);
+    this.#contenders.delete(old);
+  }
+
   leave(sa: IkeSa): void {
     this.#contenders.delete(sa);
   }

@@ -1,6 +1,8 @@
 /** What an IKE SA and its tasks see of the core around them. */
 import type { Job, JobResult } from '../crypto/job.js';
 import type { Connection } from '../policy/connection.js';
+import type { EspSpi } from '../sad/sad.js';
+import type { Children } from './children.js';
 import type { Effect, Environment, Milliseconds } from './event.js';
 import type { IkeSa } from './ike-sa.js';
 import type { IkeOptions } from './options.js';
@@ -21,7 +23,21 @@ export interface Core {
   isEstablished(connection: Connection, except: IkeSa): boolean;
   /** The peer has proved its identity, and the Child SA is installed. */
   settled(sa: IkeSa): void;
-  /** The peer has deleted a Child SA; the IKE SA stays. */
+  /** A Child SA is gone, or could not be had; the IKE SA stays. */
   childGone(sa: IkeSa): void;
+  /** A Child SA that was asked for on this IKE SA is there, or refused. */
+  childSettled(sa: IkeSa): void;
+  /** Whether a Child SA of the connection's policy is in use, on another IKE SA than `except`. */
+  hasChild(connection: string, policy: string, except?: IkeSa): boolean;
+  /** Where the Child SA with this inbound SPI is found from now on; undefined: nowhere. */
+  childIsOf(inboundSpi: EspSpi, children: Children | undefined): void;
+  /** Removes a pair of ESP SAs when nothing on its way can arrive any more. */
+  drain(inboundSpi: EspSpi, reason: string): void;
+  /** An IKE SA that rekeying has made; messages find it from now on. */
+  added(sa: IkeSa): void;
+  /** `by` has taken the place of `sa`, with its Child SAs. */
+  replaced(sa: IkeSa, by: IkeSa): void;
+  /** Sets the connection up anew, and then drops this IKE SA (§2.8.3). */
+  reauthenticate(sa: IkeSa, reason: string): void;
   closed(sa: IkeSa): void;
 }

@@ -56,6 +56,24 @@ export type Event =
       readonly connection: string;
       readonly ikeSpi?: IkeSpi;
     }
+  /** Rekey the SAs of a connection now, or set it up anew beside them and then drop them. */
+  | {
+      readonly type: 'rekey';
+      readonly at: Milliseconds;
+      readonly connection: string;
+      readonly what: RekeyWhat;
+    }
+  /**
+   * The dataplane has used up a part (soft), or all, of what a Child SA may be used for: sequence
+   * numbers, bytes, packets. `cause` is for the log.
+   */
+  | {
+      readonly type: 'expire';
+      readonly at: Milliseconds;
+      readonly inboundSpi: EspSpi;
+      readonly hard: boolean;
+      readonly cause: string;
+    }
   /** Another worker has a newer IKE SA with the same peer: drop this one without a Delete. */
   | {
       readonly type: 'superseded';
@@ -64,6 +82,9 @@ export type Event =
     }
   /** Delete everything; afterwards the core only answers retransmissions. */
   | { readonly type: 'stop'; readonly at: Milliseconds };
+
+/** child: each Child SA; ike: the IKE SA; reauth: a new IKE SA with all its Child SAs (§2.8.3). */
+export type RekeyWhat = 'child' | 'ike' | 'reauth';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -81,8 +102,15 @@ export type Effect =
   | { readonly type: 'cancel-timer'; readonly timer: string }
   /** Do the job and answer with a `computed` event of the same id. Owns the job's secrets. */
   | { readonly type: 'compute'; readonly id: string; readonly job: Job }
-  /** Install a pair of ESP SAs. Whoever applies it wipes the keys afterwards. */
-  | { readonly type: 'install-child'; readonly sa: ChildSa }
+  /**
+   * Install a pair of ESP SAs. Whoever applies it wipes the keys afterwards. `standby`: the
+   * outbound SA is used only where no other one of its policy serves a packet.
+   */
+  | { readonly type: 'install-child'; readonly sa: ChildSa; readonly standby: boolean }
+  /** The outbound SA of this pair goes before all others of its policy from now on. */
+  | { readonly type: 'prefer-child'; readonly inboundSpi: EspSpi }
+  /** The outbound SA of this pair is used no more; what still arrives is received. */
+  | { readonly type: 'retire-child'; readonly inboundSpi: EspSpi }
   | { readonly type: 'remove-child'; readonly inboundSpi: EspSpi; readonly reason: string }
   /** An IKE SA has authenticated its peer; the index across workers looks for older ones. */
   | {
@@ -91,6 +119,8 @@ export type Effect =
       readonly ikeSpi: IkeSpi;
       readonly peerIdentity: string;
       readonly initialContact: boolean;
+      /** It is the same IKE SA under new keys (RFC 7296 §2.18). */
+      readonly replaces?: IkeSpi;
     }
   | {
       readonly type: 'ike-closed';
@@ -119,7 +149,8 @@ export type Effect =
 /** A live IKE SA as status shows it. */
 export interface IkeSaView {
   readonly connection: string;
-  readonly state: 'connecting' | 'established' | 'deleting';
+  /** replaced: rekeyed by the peer, which has yet to delete it. */
+  readonly state: 'connecting' | 'established' | 'replaced' | 'deleting';
   readonly role: 'initiator' | 'responder';
   readonly initiatorSpi: IkeSpi;
   readonly responderSpi: IkeSpi;
@@ -138,6 +169,7 @@ export interface IkeSaView {
 /** A live Child SA as status shows it. */
 export interface ChildSaView {
   readonly name: string;
+  readonly state: 'installed' | 'rekeying' | 'replaced' | 'deleting';
   readonly inboundSpi: EspSpi;
   readonly outboundSpi: EspSpi;
   readonly proposal: string;

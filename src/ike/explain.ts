@@ -69,6 +69,23 @@ export function explainSelectorsRefused({ tsi, tsr }: SelectorPair): string {
   ].join('\n');
 }
 
+/** The peer has refused a Child SA; what was offered is what it has refused. */
+export function explainChildError(
+  notify: string,
+  proposals: readonly Proposal[],
+  selectors: SelectorPair,
+): string {
+  switch (notify) {
+    case 'NO_PROPOSAL_CHOSEN':
+    case 'INVALID_KE_PAYLOAD':
+      return explainRefusal(proposals, notify);
+    case 'TS_UNACCEPTABLE':
+      return explainSelectorsRefused(selectors);
+    default:
+      return `the peer answers ${notify} to the request for a Child SA`;
+  }
+}
+
 function list(selectors: readonly TrafficSelector[]): string {
   return selectors.map(formatSelector).join(', ') || 'none';
 }

@@ -2,14 +2,15 @@
  * One IKE SA (RFC 7296 §1.2, §2): its state, its two message windows, its timers and keys. What
  * is said in an exchange is for the tasks (our requests) and the answers (the peer's requests).
  *
- * Left out: rekeying (§2.18), fragmentation (RFC 7383), MOBIKE (RFC 4555).
+ * Left out: fragmentation (RFC 7383), MOBIKE (RFC 4555).
  */
+import { assertNever } from '../crypto/assert-never.js';
 import type { Job, JobResult } from '../crypto/job.js';
 import type { Prf } from '../crypto/prf.js';
 import type { ChildPolicy, Connection } from '../policy/connection.js';
 import { formatIdentity, type Identity } from '../policy/identity.js';
 import { formatSuite, type Suite } from '../policy/suite.js';
-import type { ChildSa, Endpoint, EspSpi } from '../sad/sad.js';
+import type { Endpoint } from '../sad/sad.js';
 import {
   decodeMessage,
   EXCHANGE,
@@ -22,23 +23,42 @@ import {
 } from '../wire/index.js';
 import { answerRequest } from './answers/answer.js';
 import type { PendingKeyExchange } from './answers/ike-init.js';
-import { espSpiText, type InstalledChild } from './child-sa.js';
+import { Children } from './children.js';
 import type { Core } from './core.js';
 import type { Event, IkeSpi, LogLevel, Milliseconds } from './event.js';
 import { explainSilence, type Failure, formatEndpoint, NO_ANSWER } from './explain.js';
+import { postponedDelay, rekeyDelay } from './lifetime.js';
 import { type NatSituation, NO_NAT, type SpiPair } from './nat.js';
 import { describeHeader, describeMessage, describePayloads } from './payloads.js';
 import type { Protection } from './protection.js';
 import { Requests } from './requests.js';
 import { type IkeSaState, type Role, transition } from './state.js';
+import { type ChildPlan, CreateChild } from './tasks/create-child.js';
 import { DeleteIke } from './tasks/delete.js';
 import { Liveness } from './tasks/liveness.js';
+import { RekeyIke } from './tasks/rekey-ike.js';
 import type { Task } from './tasks/task.js';
 import { MessageWindow } from './window.js';
 
 export type Datagram = Extract<Event, { type: 'datagram' }>;
 
-export type TimerKind = 'retransmit' | 'half-open' | 'hint' | 'liveness' | 'keepalive';
+export type TimerKind =
+  | 'retransmit'
+  | 'half-open'
+  | 'hint'
+  | 'liveness'
+  | 'keepalive'
+  /** It is to be rekeyed; it ends; the peers are to prove themselves anew. */
+  | 'ike-rekey'
+  | 'ike-end'
+  | 'reauth'
+  /** The peer should have deleted it by now. */
+  | 'replaced'
+  /** What the peer has put off is asked for again. */
+  | 'postponed';
+
+/** The timers that an IKE SA has no use for once another has taken its place. */
+const OF_USE: readonly TimerKind[] = ['liveness', 'keepalive', 'ike-rekey', 'ike-end', 'reauth'];
 
 /** Liveness checks that anybody can cause by an error in clear are no closer than that. */
 const HINT_INTERVAL: Milliseconds = 10_000;
@@ -72,31 +92,69 @@ export class IkeSa {
   pending: PendingKeyExchange | undefined;
   /** IKE_AUTH that waits until there are keys. */
   readonly waiting: Datagram[] = [];
-  readonly children: InstalledChild[] = [];
+  /** Its Child SAs; of a rival those of the IKE SA that both would replace. */
+  children: Children;
   readonly window = new MessageWindow();
   /** Its initiator has sent INITIAL_CONTACT. */
   initialContact = false;
   /** Take it down as soon as that can be done in order. */
   unwanted = false;
+  /** Initiator: the Child SAs that it is set up for; the first comes with IKE_AUTH. */
+  wanted: readonly ChildPolicy[] = [];
+  /** The IKE SA that goes when this one has taken its place with new authentication (§2.8.3). */
+  reauthenticates: IkeSa | undefined;
+  /** When the peers have proved themselves; rekeying does not change it. */
+  authenticatedAt: Milliseconds | undefined;
+  /** The IKE SA that it was made to replace, and the lower nonce of the exchange that made it. */
+  predecessor: IkeSa | undefined;
+  lowestNonce = '';
+  /** What the peer has made to replace it while our rekeying is under way (§2.8.2). */
+  rival: IkeSa | undefined;
+  /** How often in a row the peer has put off what we ask for. */
+  postponed = 0;
 
   readonly #core: Core;
   readonly #requests: Requests;
   readonly #timers = new Set<TimerKind>();
   #state: IkeSaState;
+  #successor: IkeSa | undefined;
   #lastHeard: Milliseconds;
   #probedAt: Milliseconds;
+  /** Child SAs that the peer has put off, and what was asked for once. */
+  #postponedPlans: ChildPlan[] = [];
+  readonly #tried = new Set<string>();
 
-  constructor(core: Core, role: Role, local: Endpoint, remote: Endpoint) {
+  constructor(core: Core, role: Role, local: Endpoint, remote: Endpoint, localSpi?: IkeSpi) {
     this.#core = core;
     this.#requests = new Requests(this, core);
     this.role = role;
-    this.localSpi = core.environment.allocateIkeSpi();
+    this.children = new Children(core, this);
+    this.localSpi = localSpi ?? core.environment.allocateIkeSpi();
     this.local = local;
     this.remote = remote;
     this.startedAt = core.now;
     this.#lastHeard = core.now;
     this.#probedAt = Number.NEGATIVE_INFINITY;
     this.#state = { name: role === 'initiator' ? 'initiating' : 'half-open' };
+  }
+
+  /** What rekeying has made to replace `old`; as long as that is open, a rival of what else may. */
+  static successor(
+    old: IkeSa,
+    core: Core,
+    { role, localSpi, peerSpi }: { role: Role; localSpi: IkeSpi; peerSpi: IkeSpi },
+  ): IkeSa {
+    const made = new IkeSa(core, role, old.local, old.remote, localSpi);
+    made.#state = { name: 'rival' };
+    made.peerSpi = peerSpi;
+    made.connection = old.connection;
+    made.remoteIdentity = old.remoteIdentity;
+    made.nat = old.nat;
+    made.authenticatedAt = old.authenticatedAt;
+    made.predecessor = old;
+    // The peer may use at once what it has made.
+    if (role === 'responder') made.children = old.children;
+    return made;
   }
 
   get state(): IkeSaState {
@@ -134,35 +192,89 @@ export class IkeSa {
       peerIdentity: peer,
       initialContact,
     });
-    if (connection.livenessSeconds > 0) {
-      this.startTimer('liveness', connection.livenessSeconds * 1000);
-    }
+    this.authenticatedAt = this.#core.now;
+    this.#startTimers();
+  }
+
+  #startTimers(): void {
+    const { livenessSeconds, lifetime, reauthSeconds } = this.connection!;
+    if (livenessSeconds > 0) this.startTimer('liveness', livenessSeconds * 1000);
     if (this.nat.local) this.startTimer('keepalive', this.#core.options.keepaliveInterval);
+    const { rekeySeconds, endSeconds } = lifetime;
+    if (rekeySeconds > 0) this.startTimer('ike-rekey', rekeyDelay(this.#core, rekeySeconds));
+    if (endSeconds > 0) this.startTimer('ike-end', endSeconds * 1000);
+    if (reauthSeconds > 0) {
+      const age = this.#core.now - this.authenticatedAt!;
+      this.startTimer('reauth', Math.max(0, rekeyDelay(this.#core, reauthSeconds) - age));
+    }
   }
 
-  install(sa: ChildSa, policy: ChildPolicy, suite: Suite): void {
-    const { inboundKey: _in, outboundKey: _out, ...withoutKeys } = sa;
-    this.children.push({ policy, sa: withoutKeys, suite, installedAt: this.#core.now });
-    const spis = `${espSpiText(sa.inboundSpi)} in, ${espSpiText(sa.outboundSpi)} out`;
-    this.log('info', `Child SA ${sa.policy} installed: SPI ${spis}, ${formatSuite(suite)}`);
-    this.#core.emit({ type: 'install-child', sa });
+  // --- rekeying ----------------------------------------------------------------------------
+
+  /** Gives all that this IKE SA has, and what it was asked to do, to the one that replaces it. */
+  handOver(to: IkeSa): void {
+    const { children } = this;
+    children.handTo(to);
+    to.children = children;
+    this.children = new Children(this.#core, this);
+    this.rival = undefined;
+    this.#successor = to;
+    for (const kind of OF_USE) this.stopTimer(kind);
+    to.move({ name: 'established', at: this.#core.now });
+    to.establishedAt = this.#core.now;
+    to.log('info', `IKE SA ${this.localSpi} is rekeyed, ${formatSuite(to.negotiated!.suite)}`);
+    this.#core.replaced(this, to);
+    to.#startTimers();
+    to.#postponedPlans = this.#postponedPlans.splice(0);
+    if (to.#postponedPlans.length > 0) to.startTimer('postponed', 0);
+    for (const task of this.#requests.takeUnsent()) {
+      const again = task.onSuccessor?.(to);
+      if (again === undefined) task.abandon();
+      else to.request(again);
+    }
   }
 
-  removeChild(inboundSpi: EspSpi, reason: string): void {
-    const index = this.children.findIndex((child) => child.sa.inboundSpi === inboundSpi);
-    if (index < 0) return;
-    this.children.splice(index, 1);
-    this.log('info', `Child SA ${espSpiText(inboundSpi)} removed: ${reason}`);
-    this.#core.emit({ type: 'remove-child', inboundSpi, reason });
+  /** The peer's rekeying has made `other`, and the peer deletes this one (§2.8). */
+  replaceBy(other: IkeSa): void {
+    // Bounds what a peer can pile up that rekeys and never deletes.
+    this.predecessor?.close('replaced, and not deleted by the peer');
+    this.handOver(other);
+    this.move({ name: 'replaced' });
+    this.startTimer('replaced', this.#core.options.replacedTimeout);
+  }
+
+  /** Of two rekeyings at once this one goes, and the peer deletes it (§2.8.2). */
+  lose(): void {
+    this.children = new Children(this.#core, this);
+    this.move({ name: 'replaced' });
+    this.startTimer('replaced', this.#core.options.replacedTimeout);
+  }
+
+  /** Rekeys it, unless that is under way. */
+  rekey(): void {
+    if (this.#state.name !== 'established') return;
+    if (this.isAbout(({ kind }) => kind === 'rekey-ike')) return;
+    this.request(new RekeyIke(this, this.#core));
+  }
+
+  /** The peer has deleted it. */
+  deletedByPeer(): void {
+    // §2.25.2: our own rekeying is forgotten; the peer's is what it deletes this one for.
+    if (this.#state.name === 'established' && this.rival !== undefined) {
+      this.replaceBy(this.rival);
+    }
+    this.close('deleted by the peer', true);
   }
 
   /** Takes the IKE SA down in order, as far as its state allows. */
   terminate(reason: string): void {
     switch (this.#state.name) {
       case 'established':
+      case 'replaced':
+      case 'rival':
         this.log('info', `taken down: ${reason}`);
         this.move({ name: 'deleting' });
-        this.#removeChildren(reason);
+        this.#removeChildren(reason, true);
         // With a window of 1 (§2.3) a request that is outstanding has to be answered first.
         this.#requests.dropQueued();
         this.request(new DeleteIke(this, this.#core));
@@ -181,12 +293,19 @@ export class IkeSa {
     }
   }
 
-  /** Ends at once, without a word to the peer. */
-  close(reason: string): void {
+  /**
+   * Ends at once, without a word to the peer.
+   * @param inOrder  both sides know: where others serve, what is on its way is still received
+   */
+  close(reason: string, inOrder = false): void {
     if (this.#state.name === 'closed') return;
     this.move({ name: 'closed' });
     this.log(this.connection === undefined ? 'debug' : 'info', `IKE SA closed: ${reason}`);
-    this.#removeChildren(reason);
+    this.#removeChildren(reason, inOrder);
+    this.rival?.close(reason);
+    if (this.predecessor?.rival === this) this.predecessor.rival = undefined;
+    this.predecessor = undefined;
+    if (this.#successor !== undefined) this.#successor.predecessor = undefined;
     this.#requests.dropAll();
     for (const kind of [...this.#timers]) this.stopTimer(kind);
     this.protection?.wipe();
@@ -215,13 +334,27 @@ export class IkeSa {
 
   /** The peer has not answered a request as often as it was sent: all SAs with it are dead. */
   lost(): void {
+    if (this.#state.name === 'replaced') {
+      this.close('replaced, and the peer answers on it no more');
+      return;
+    }
     const { task, messageId, sent } = this.window.outstanding!;
     const message = describeMessage(task.exchange, false, messageId);
     this.fail({ notify: NO_ANSWER, explanation: explainSilence(this.remote, message, sent) });
   }
 
-  #removeChildren(reason: string): void {
-    for (const child of [...this.children]) this.removeChild(child.sa.inboundSpi, reason);
+  #removeChildren(reason: string, inOrder: boolean): void {
+    if (this.children.owner !== this) {
+      this.children = new Children(this.#core, this);
+      return;
+    }
+    const connection = this.connection?.name ?? '';
+    for (const child of this.children) {
+      // As after a reauthentication (§2.8.3).
+      const served = inOrder && this.#core.hasChild(connection, child.policy.name, this);
+      if (served) this.children.drain(child, reason);
+      else this.children.remove(child, reason);
+    }
   }
 
   // --- our requests ------------------------------------------------------------------------
@@ -229,6 +362,38 @@ export class IkeSa {
   /** Sends the task's request, after those that are before it. */
   request(task: Task): void {
     this.#requests.add(task);
+  }
+
+  /** Sends it as the very next one, such as an attempt that the peer has asked to be changed. */
+  requestFirst(task: Task): void {
+    this.#requests.addFirst(task);
+  }
+
+  /** Whether a task of which this holds waits or is under way. */
+  isAbout(test: (task: Task) => boolean): boolean {
+    return this.#requests.has(test);
+  }
+
+  /** A computation has ended a task: goes on with the next one. */
+  proceed(): void {
+    this.#requests.proceed();
+  }
+
+  /** Asks for the Child SA again when some time has gone by (§2.25). */
+  retryLater(plan: ChildPlan): void {
+    if (++this.postponed > this.#core.options.maxPostponed) {
+      this.terminate('the peer has answered TEMPORARY_FAILURE for minutes');
+      return;
+    }
+    this.#postponedPlans.push(plan);
+    this.startTimer('postponed', postponedDelay(this.#core, this.postponed));
+  }
+
+  /** Whether this was not tried before on this IKE SA; from now on it was. */
+  isFirstTry(what: string): boolean {
+    const first = !this.#tried.has(what);
+    this.#tried.add(what);
+    return first;
   }
 
   /** Sends the outstanding IKE_SA_INIT request anew, changed (§2.6, §2.7). */
@@ -270,9 +435,10 @@ export class IkeSa {
     if (standing === 'duplicate') {
       this.log('debug', `${describeHeader(header)} came again, its response is sent again`);
       this.send(this.window.lastResponse!, datagram.local, datagram.remote);
+      this.children.peerIsNotReady();
       return;
     }
-    if (standing === 'stray' || !this.#takesRequests(header)) {
+    if (standing === 'pending' || standing === 'stray' || !this.#takesRequests(header)) {
       this.log('debug', `${describeHeader(header)} is outside the window, ignored`);
       return;
     }
@@ -284,7 +450,9 @@ export class IkeSa {
     switch (this.#state.name) {
       case 'half-open':
         return exchangeType === EXCHANGE.IKE_AUTH;
+      case 'rival':
       case 'established':
+      case 'replaced':
       case 'deleting':
         return exchangeType !== EXCHANGE.IKE_SA_INIT && exchangeType !== EXCHANGE.IKE_AUTH;
       case 'initiating':
@@ -401,6 +569,25 @@ export class IkeSa {
         });
         this.startTimer('keepalive', this.#core.options.keepaliveInterval);
         break;
+      case 'ike-rekey':
+        this.rekey();
+        break;
+      case 'ike-end':
+        this.terminate('its lifetime is over');
+        break;
+      case 'reauth':
+        this.#core.reauthenticate(this, 'it is time for that');
+        break;
+      case 'replaced':
+        this.terminate('the peer has not deleted what it has replaced');
+        break;
+      case 'postponed':
+        for (const plan of this.#postponedPlans.splice(0)) {
+          this.request(new CreateChild(this, this.#core, plan));
+        }
+        break;
+      default:
+        assertNever(kind);
     }
   }
 

@@ -9,6 +9,8 @@
 import { assertNever } from '../crypto/assert-never.js';
 import type { Job, JobResult } from '../crypto/job.js';
 import { type ChildPolicy, type Connection, hasSameIdentities } from '../policy/connection.js';
+import { formatIdentity } from '../policy/identity.js';
+import type { EspSpi } from '../sad/sad.js';
 import {
   decodeMessage,
   EXCHANGE,
@@ -21,6 +23,8 @@ import {
   ZERO_IKE_SPI,
 } from '../wire/index.js';
 import { answerIkeInit, type Gate } from './answers/ike-init.js';
+import { childTimer, endChild, rekeyChild, requestChild } from './child-procedures.js';
+import type { Children, ChildTimerKind } from './children.js';
 import { Contest } from './contest.js';
 import { CookieJar } from './cookie.js';
 import type { Core } from './core.js';
@@ -32,11 +36,13 @@ import type {
   IkeSpi,
   LogLevel,
   Milliseconds,
+  RekeyWhat,
 } from './event.js';
 import { HalfOpen } from './half-open.js';
 import { type Datagram, IkeSa, type TimerKind } from './ike-sa.js';
 import { Keeper } from './keeper.js';
 import { DEFAULT_OPTIONS, type IkeOptions } from './options.js';
+import { isUnderWay } from './state.js';
 import { Strangers } from './strangers.js';
 import { InitiateIkeInit } from './tasks/ike-init.js';
 import { viewIkeSa } from './view.js';
@@ -51,6 +57,10 @@ export class Ike {
   readonly #sas = new Map<IkeSpi, IkeSa>();
   readonly #strangers: Strangers;
   readonly #contest = new Contest();
+  /** Which IKE SA each Child SA belongs to, by inbound SPI. */
+  readonly #childIndex = new Map<EspSpi, Children>();
+  /** ESP SAs that are gone for the peer and receive what was on its way. */
+  readonly #draining = new Map<EspSpi, string>();
   readonly #jobs = new Map<string, { sa: IkeSa; resume: (result: JobResult) => void }>();
   #connections: readonly Connection[] = [];
   #effects: Effect[] = [];
@@ -111,6 +121,12 @@ export class Ike {
         break;
       case 'terminate':
         this.#terminate(event.connection, event.ikeSpi);
+        break;
+      case 'rekey':
+        this.#rekey(event.connection, event.what);
+        break;
+      case 'expire':
+        this.#expire(event.inboundSpi, event.hard, event.cause);
         break;
       case 'superseded':
         this.#sas.get(event.ikeSpi)?.close('the peer has a newer IKE SA with us');
@@ -186,33 +202,94 @@ export class Ike {
   #initiate(name: string, childName: string | undefined): void {
     if (this.#stopping) return;
     const connection = this.#connections.find((candidate) => candidate.name === name);
-    const child =
-      connection?.children.find((candidate) => candidate.name === childName) ??
-      (childName === undefined ? connection?.children[0] : undefined);
-    if (connection === undefined || child === undefined) {
+    const children =
+      connection?.children.filter((child) => childName === undefined || child.name === childName) ??
+      [];
+    if (connection === undefined || children.length === 0) {
       const missing = childName === undefined ? name : `${name}/${childName}`;
       this.#failed(name, 'no connection', `no connection of that name is configured: ${missing}`);
       return;
     }
-    if (connection.remote.address === '%any') {
+    if (connection.remote.address === '%any' && !this.#isThere(name)) {
       this.#failed(name, 'no address', 'the peer may have any address, so it has to initiate');
       return;
     }
     this.#keeper.want(connection, childName);
-    if (this.#isUnderWay(name) || this.#hasChild(name, childName)) return;
-    // Another Child SA would take CREATE_CHILD_SA; until then a new IKE SA brings it.
-    for (const sa of this.#of(name)) if (sa.children.length === 0) sa.terminate('has no Child SA');
-    this.#start(connection, child);
+    const missing = children.filter((child) => !this.#hasChild(name, child.name));
+    if (missing.length > 0) this.#bringUp(connection, missing);
   }
 
-  #start(connection: Connection, child: ChildPolicy): void {
+  /** On the connection's IKE SA, or with a new one. */
+  #bringUp(connection: Connection, children: readonly ChildPolicy[]): void {
+    const all = this.#of(connection.name);
+    const established = all.findLast(({ state }) => state.name === 'established');
+    const underWay = all.find(({ state }) => isUnderWay(state));
+    if (established !== undefined) {
+      for (const child of children) requestChild(established, this.#core, child);
+    } else if (underWay !== undefined) {
+      underWay.wanted = [...new Set([...underWay.wanted, ...children])];
+    } else {
+      this.#start(connection, children);
+    }
+  }
+
+  /** @param replaces  an IKE SA that goes when the new one has all its Child SAs (§2.8.3) */
+  #start(connection: Connection, children: readonly ChildPolicy[], replaces?: IkeSa): void {
     const { ikePort: port } = this.#options;
     const local = { address: connection.local.address, port };
-    const remote = { address: connection.remote.address, port };
+    // A peer that may be anywhere is where it was seen last.
+    const remote = { address: replaces?.remote.address ?? connection.remote.address, port };
     const sa = new IkeSa(this.#core, 'initiator', local, remote);
     sa.connection = connection;
+    sa.wanted = children;
+    sa.reauthenticates = replaces;
     this.#sas.set(sa.localSpi, sa);
-    new InitiateIkeInit(sa, this.#core, connection, child).start();
+    new InitiateIkeInit(sa, this.#core, connection, children[0]!).start();
+  }
+
+  // --- lifetimes ---------------------------------------------------------------------------
+
+  #rekey(name: string, what: RekeyWhat): void {
+    for (const sa of this.#of(name)) {
+      if (sa.state.name !== 'established') continue;
+      switch (what) {
+        case 'child':
+          for (const child of sa.children) rekeyChild(sa, this.#core, child);
+          break;
+        case 'ike':
+          sa.rekey();
+          break;
+        case 'reauth':
+          this.#reauthenticate(sa, 'asked for');
+          break;
+        default:
+          assertNever(what);
+      }
+    }
+  }
+
+  #expire(inboundSpi: EspSpi, hard: boolean, cause: string): void {
+    const children = this.#childIndex.get(inboundSpi);
+    const child = children?.byInbound(inboundSpi);
+    if (children === undefined || child === undefined) return;
+    const { owner } = children;
+    owner.log(
+      'info',
+      `Child SA ${child.policy.name} is ${hard ? 'used up' : 'to be rekeyed'}: ${cause}`,
+    );
+    if (hard) endChild(owner, this.#core, child, cause);
+    else rekeyChild(owner, this.#core, child);
+  }
+
+  /** §2.8.3: a new IKE SA with the same Child SAs; the old one goes when all are there. */
+  #reauthenticate(old: IkeSa, reason: string): void {
+    const connection = this.#connections.find(({ name }) => name === old.connection!.name);
+    if (connection === undefined || this.#stopping || old.state.name !== 'established') return;
+    if (this.#of(connection.name).some((sa) => sa.reauthenticates === old)) return;
+    old.log('info', `the connection is set up anew: ${reason}`);
+    const names = new Set([...old.children].map(({ policy }) => policy.name));
+    const children = connection.children.filter(({ name }) => names.has(name));
+    this.#start(connection, children.length > 0 ? children : connection.children, old);
   }
 
   #of(connection: string): IkeSa[] {
@@ -220,17 +297,31 @@ export class Ike {
   }
 
   #isUnderWay(connection: string): boolean {
+    return this.#of(connection).some(({ state }) => isUnderWay(state));
+  }
+
+  #isThere(connection: string): boolean {
+    return this.#of(connection).some(({ state }) => state.name === 'established');
+  }
+
+  #hasChild(connection: string, child: string, except?: IkeSa): boolean {
     return this.#of(connection).some(
-      ({ state }) => state.name === 'initiating' || state.name === 'authenticating',
+      (sa) =>
+        sa !== except &&
+        sa.state.name === 'established' &&
+        [...sa.children].some(({ policy, state }) => policy.name === child && state !== 'deleting'),
     );
   }
 
-  #hasChild(connection: string, child: string | undefined): boolean {
-    return this.#of(connection).some(
-      (sa) =>
-        sa.state.name === 'established' &&
-        sa.children.some(({ policy }) => child === undefined || policy.name === child),
-    );
+  /** Whether the connection has all Child SAs that it is to be kept up with. */
+  #isComplete(connection: string): boolean {
+    const wanted = this.#keeper.wants(connection)?.child;
+    const children =
+      this.#connections.find(({ name }) => name === connection)?.children.map(({ name }) => name) ??
+      [];
+    return children
+      .filter((child) => wanted === undefined || child === wanted)
+      .every((child) => this.#hasChild(connection, child));
   }
 
   #terminate(connection: string, ikeSpi: IkeSpi | undefined): void {
@@ -249,6 +340,10 @@ export class Ike {
       this.#emit({ type: 'cancel-timer', timer: `reconnect/${name}` });
     }
     for (const sa of [...this.#sas.values()]) sa.terminate('shutting down');
+    for (const spi of [...this.#draining.keys()]) {
+      this.#emit({ type: 'cancel-timer', timer: `drain/${spi}` });
+      this.#drained(spi);
+    }
   }
 
   // --- timers and jobs ---------------------------------------------------------------------
@@ -258,7 +353,31 @@ export class Ike {
     const [kind, subject] = [name.slice(0, slash), name.slice(slash + 1)];
     if (kind === 'reconnect') this.#reconnect(subject);
     else if (kind === 'linger') this.#strangers.forget(subject as IkeSpi);
-    else this.#sas.get(subject as IkeSpi)?.timer(kind as TimerKind);
+    else if (kind === 'drain') this.#drained(Number(subject) as EspSpi);
+    else if (kind.startsWith('child-')) {
+      this.#childTimer(kind as ChildTimerKind, Number(subject) as EspSpi);
+    } else this.#sas.get(subject as IkeSpi)?.timer(kind as TimerKind);
+  }
+
+  #childTimer(kind: ChildTimerKind, inboundSpi: EspSpi): void {
+    const children = this.#childIndex.get(inboundSpi);
+    const child = children?.timer(kind, inboundSpi);
+    if (children !== undefined && child !== undefined) {
+      childTimer(children.owner, this.#core, child, kind);
+    }
+  }
+
+  #drain(inboundSpi: EspSpi, reason: string): void {
+    this.#draining.set(inboundSpi, reason);
+    const { drainTime: delay } = this.#options;
+    if (this.#stopping) this.#drained(inboundSpi);
+    else this.#emit({ type: 'start-timer', timer: `drain/${inboundSpi}`, delay });
+  }
+
+  #drained(inboundSpi: EspSpi): void {
+    const reason = this.#draining.get(inboundSpi);
+    if (!this.#draining.delete(inboundSpi)) return;
+    this.#emit({ type: 'remove-child', inboundSpi, reason: reason! });
   }
 
   #reconnect(name: string): void {
@@ -303,6 +422,16 @@ export class Ike {
         ),
       settled: (sa) => this.#settled(sa),
       childGone: (sa) => this.#scheduleReconnect(sa.connection!.name),
+      childSettled: (sa) => this.#childSettled(sa),
+      hasChild: (connection, policy, except) => this.#hasChild(connection, policy, except),
+      childIsOf: (inboundSpi, children) => {
+        if (children === undefined) this.#childIndex.delete(inboundSpi);
+        else this.#childIndex.set(inboundSpi, children);
+      },
+      drain: (inboundSpi, reason) => this.#drain(inboundSpi, reason),
+      added: (sa) => this.#sas.set(sa.localSpi, sa),
+      replaced: (sa, by) => this.#replaced(sa, by),
+      reauthenticate: (sa, reason) => this.#reauthenticate(sa, reason),
       closed: (sa) => this.#closed(sa),
     };
   }
@@ -319,10 +448,6 @@ export class Ike {
   #settled(sa: IkeSa): void {
     const { name } = sa.connection!;
     this.#halfOpen.established(sa);
-    if (sa.children.length > 0) {
-      this.#keeper.succeeded(name);
-      this.#emit({ type: 'cancel-timer', timer: `reconnect/${name}` });
-    }
     this.#contest.enter(sa);
     if (sa.unwanted) {
       sa.terminate('asked for');
@@ -330,7 +455,39 @@ export class Ike {
     }
     this.#contest.decide(sa, this.#of(name));
     this.#bound(name);
-    if (sa.children.length === 0) this.#scheduleReconnect(name);
+    for (const child of sa.wanted.slice(1)) {
+      if (sa.state.name === 'established') requestChild(sa, this.#core, child);
+    }
+    this.#childSettled(sa);
+  }
+
+  /** What was asked for on this IKE SA is there, or refused, but for what is still under way. */
+  #childSettled(sa: IkeSa): void {
+    if (sa.state.name !== 'established' || sa.isAbout(({ kind }) => kind === 'create-child'))
+      return;
+    const { name } = sa.connection!;
+    const old = sa.reauthenticates;
+    sa.reauthenticates = undefined;
+    if (old !== undefined && sa.children.size > 0) old.terminate('set up anew');
+    if (this.#isComplete(name)) {
+      this.#keeper.succeeded(name);
+      this.#emit({ type: 'cancel-timer', timer: `reconnect/${name}` });
+    } else {
+      this.#scheduleReconnect(name);
+    }
+  }
+
+  /** The same IKE SA under new keys: nobody but the index has to know. */
+  #replaced(sa: IkeSa, by: IkeSa): void {
+    this.#contest.inherit(sa, by);
+    this.#emit({
+      type: 'ike-established',
+      connection: by.connection!.name,
+      ikeSpi: by.localSpi,
+      peerIdentity: formatIdentity(by.remoteIdentity!),
+      initialContact: false,
+      replaces: sa.localSpi,
+    });
   }
 
   #bound(connection: string): void {
@@ -353,7 +510,7 @@ export class Ike {
 
   #scheduleReconnect(connection: string): void {
     if (this.#stopping || this.#isUnderWay(connection)) return;
-    if (this.#hasChild(connection, this.#keeper.wants(connection)?.child)) return;
+    if (this.#keeper.wants(connection) === undefined || this.#isComplete(connection)) return;
     const delay = this.#keeper.nextDelay(connection);
     if (delay === undefined) return;
     this.#emit({ type: 'start-timer', timer: `reconnect/${connection}`, delay });

@@ -1,6 +1,6 @@
 /**
  * Which connections are to be up, and when the next attempt is due: a connection with
- * `start: 'start'` is tried again after it failed or was lost, ever more slowly.
+ * `start: 'always'` is tried again after it failed or was lost, ever more slowly.
  */
 import type { Connection } from '../policy/connection.js';
 import type { Environment, Milliseconds } from './event.js';
@@ -24,7 +24,7 @@ export class Keeper {
 
   /** The connection has been asked for; only one that is to be kept up is remembered. */
   want({ name, start }: Connection, child: string | undefined): void {
-    if (start !== 'start') return;
+    if (start !== 'always') return;
     const failures = this.#kept.get(name)?.failures ?? 0;
     this.#kept.set(name, { child, failures });
   }

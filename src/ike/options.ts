@@ -24,6 +24,21 @@ export interface IkeOptions {
   readonly maxIkeSasPerConnection: number;
   /** For how long retransmissions of a last request are answered after the IKE SA is gone. */
   readonly lingerTime: Milliseconds;
+  /** Child SAs that one IKE SA may have. */
+  readonly maxChildSasPerIkeSa: number;
+  /** Part of the time until a rekeying that chance takes away. */
+  readonly rekeyJitter: number;
+  /** Until what the peer has refused for now is tried again; doubles up to the maximum (§2.25). */
+  readonly postponedFirst: Milliseconds;
+  readonly postponedMaximum: Milliseconds;
+  /** Refusals for now in a row after which the two are out of step, and the IKE SA ends (§2.25). */
+  readonly maxPostponed: number;
+  /** A responder sends on a new Child SA after that at the latest, sign of the peer or not (§2.8). */
+  readonly switchDelay: Milliseconds;
+  /** For how long a Child SA that was replaced and deleted still receives. */
+  readonly drainTime: Milliseconds;
+  /** Until we delete ourselves what the peer has replaced and has to delete. */
+  readonly replacedTimeout: Milliseconds;
   /** Between attempts of a connection that is kept up; doubles up to the maximum. */
   readonly reconnectFirst: Milliseconds;
   readonly reconnectMaximum: Milliseconds;
@@ -48,6 +63,14 @@ export const DEFAULT_OPTIONS: IkeOptions = {
   maxHalfOpenPerAddress: 8,
   maxIkeSasPerConnection: 8,
   lingerTime: 30_000,
+  maxChildSasPerIkeSa: 256,
+  rekeyJitter: 0.1,
+  postponedFirst: 2_000,
+  postponedMaximum: 60_000,
+  maxPostponed: 10, // about five minutes
+  switchDelay: 5_000,
+  drainTime: 3_000,
+  replacedTimeout: 60_000,
   reconnectFirst: 1_000,
   reconnectMaximum: 60_000,
   keepaliveInterval: 20_000,

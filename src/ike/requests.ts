@@ -22,6 +22,8 @@ export class Requests {
   readonly #sa: IkeSa;
   readonly #core: Core;
   readonly #queue: Task[] = [];
+  /** Its request is being made; nothing was sent. */
+  #preparing: Task | undefined;
 
   constructor(sa: IkeSa, core: Core) {
     this.#sa = sa;
@@ -31,14 +33,34 @@ export class Requests {
   /** Sends the task's request, after those that are before it. */
   add(task: Task): void {
     this.#queue.push(task);
-    this.#sendNext();
+    this.proceed();
+  }
+
+  /** Sends the task's request as soon as the outstanding one has its answer. */
+  addFirst(task: Task): void {
+    this.#queue.unshift(task);
+    this.proceed();
+  }
+
+  /** Whether a task that this holds for waits, or is under way. */
+  has(test: (task: Task) => boolean): boolean {
+    const { outstanding } = this.#sa.window;
+    const current = outstanding === undefined ? this.#preparing : outstanding.task;
+    return (current !== undefined && test(current)) || this.#queue.some(test);
+  }
+
+  /** The tasks of which nothing was sent, taken off. */
+  takeUnsent(): Task[] {
+    const preparing = this.#preparing === undefined ? [] : [this.#preparing];
+    this.#preparing = undefined;
+    return [...preparing, ...this.#queue.splice(0)];
   }
 
   /** Sends the outstanding request anew, changed, under the same message ID. */
   again(): void {
     const { window } = this.#sa;
     const { task, messageId } = window.outstanding!;
-    window.replace(this.#encode(task, messageId));
+    window.replace(this.#encode(task, messageId, task.build()!));
     this.#transmit();
   }
 
@@ -49,7 +71,7 @@ export class Requests {
   }
 
   dropQueued(): void {
-    for (const task of this.#queue.splice(0)) task.abandon();
+    for (const task of this.takeUnsent()) task.abandon();
   }
 
   dropAll(): void {
@@ -58,17 +80,37 @@ export class Requests {
     this.dropQueued();
   }
 
-  #sendNext(): void {
-    const { window } = this.#sa;
-    if (window.outstanding !== undefined) return;
+  /** Goes on with the next task, unless there is one under way. */
+  proceed(): void {
+    if (this.#sa.window.outstanding !== undefined || this.#preparing !== undefined) return;
+    if (this.#sa.state.name === 'closed') return;
     const task = this.#queue.shift();
     if (task === undefined) return;
-    window.open(task, (messageId) => this.#encode(task, messageId));
+    if (task.prepare === undefined) {
+      this.#start(task);
+      return;
+    }
+    this.#preparing = task;
+    task.prepare(() => {
+      if (this.#preparing !== task) return;
+      this.#preparing = undefined;
+      this.#start(task);
+    });
+  }
+
+  #start(task: Task): void {
+    const payloads = task.build();
+    if (payloads === undefined) {
+      task.abandon();
+      this.proceed();
+      return;
+    }
+    this.#sa.window.open(task, (messageId) => this.#encode(task, messageId, payloads));
     this.#transmit();
   }
 
-  #encode(task: Task, messageId: number): Uint8Array {
-    return this.#sa.encode(task.exchange, false, messageId, task.build());
+  #encode(task: Task, messageId: number, payloads: readonly Payload[]): Uint8Array {
+    return this.#sa.encode(task.exchange, false, messageId, payloads);
   }
 
   /** Sends the outstanding request, for the first time or again. */
@@ -122,7 +164,7 @@ export class Requests {
       return;
     }
     task.process({ story, payloads: payloads!, header, message: datagram.data });
-    if (this.#sa.state.name !== 'closed') this.#sendNext();
+    this.proceed();
   }
 
   #storyOf(task: Task, header: PeekedHeader, payloads: readonly Payload[]): Story | undefined {

@@ -1,6 +1,7 @@
 /**
- * The states of an IKE SA and the rows by which it goes from one to the next. A row that is not
- * here does not happen: `transition` throws, which would be a mistake of ours, never of a peer.
+ * The states of an IKE SA and of a Child SA, and the rows by which they go from one to the next. A
+ * row that is not here does not happen: `transition` throws, which would be a mistake of ours,
+ * never of a peer.
  */
 import type { Milliseconds } from './event.js';
 
@@ -13,10 +14,19 @@ export type IkeSaState =
   | { readonly name: 'half-open' }
   /** Initiator: there are keys, IKE_AUTH is under way. */
   | { readonly name: 'authenticating' }
+  /** Made by the peer's rekeying while ours is under way: which of the two stays is open (§2.8.2). */
+  | { readonly name: 'rival' }
   | { readonly name: 'established'; readonly at: Milliseconds }
+  /** The peer has rekeyed it, or it has lost against another rekeying: the peer deletes it. */
+  | { readonly name: 'replaced' }
   /** Our Delete, or our refusal of the peer's AUTH, is under way. */
   | { readonly name: 'deleting' }
   | { readonly name: 'closed' };
+
+/** Whether an attempt of ours is on its way to being established. */
+export function isUnderWay({ name }: IkeSaState): boolean {
+  return name === 'initiating' || name === 'authenticating';
+}
 
 export type StateName = IkeSaState['name'];
 
@@ -52,11 +62,28 @@ export const TRANSITIONS = [
     from: 'half-open',
     to: 'established',
   },
+  {
+    story: 'of two rekeyings it is the one that stays',
+    role: 'both',
+    from: 'rival',
+    to: 'established',
+  },
+  {
+    story: 'of two rekeyings it is the one that goes',
+    role: 'both',
+    from: 'rival',
+    to: 'replaced',
+  },
+  { story: 'the peer has rekeyed it', role: 'both', from: 'established', to: 'replaced' },
   { story: 'Delete is sent', role: 'both', from: 'established', to: 'deleting' },
+  { story: 'Delete is sent', role: 'both', from: 'replaced', to: 'deleting' },
+  { story: 'Delete is sent', role: 'both', from: 'rival', to: 'deleting' },
   { story: 'the attempt ends', role: 'initiator', from: 'initiating', to: 'closed' },
   { story: 'the attempt ends', role: 'initiator', from: 'authenticating', to: 'closed' },
   { story: 'the attempt ends', role: 'responder', from: 'half-open', to: 'closed' },
   { story: 'the IKE SA ends at once', role: 'both', from: 'established', to: 'closed' },
+  { story: 'the IKE SA ends at once', role: 'both', from: 'replaced', to: 'closed' },
+  { story: 'the IKE SA ends at once', role: 'both', from: 'rival', to: 'closed' },
   { story: 'Delete is over', role: 'both', from: 'deleting', to: 'closed' },
 ] as const satisfies readonly Transition[];
 
@@ -69,5 +96,37 @@ export function transition(role: Role, from: StateName, to: StateName): Transiti
       (candidate.role === 'both' || candidate.role === role),
   );
   if (row === undefined) throw new Error(`an IKE SA as ${role} does not go from ${from} to ${to}`);
+  return row;
+}
+
+export type ChildState =
+  | 'installed'
+  /** Our rekeying of it is under way. */
+  | 'rekeying'
+  /** Another has taken its place, and the peer is to delete it. */
+  | 'replaced'
+  /** We delete it. */
+  | 'deleting';
+
+interface ChildTransition {
+  readonly story: string;
+  readonly from: ChildState;
+  readonly to: ChildState;
+}
+
+export const CHILD_TRANSITIONS = [
+  { story: 'rekeying is asked for', from: 'installed', to: 'rekeying' },
+  { story: 'the peer does not rekey it now', from: 'rekeying', to: 'installed' },
+  { story: 'rekeyed by us', from: 'rekeying', to: 'deleting' },
+  { story: "of two rekeyings the peer's stays", from: 'rekeying', to: 'replaced' },
+  { story: 'rekeyed by the peer', from: 'installed', to: 'replaced' },
+  { story: 'Delete is asked for', from: 'installed', to: 'deleting' },
+  { story: 'the peer has not deleted it in time', from: 'replaced', to: 'deleting' },
+] as const satisfies readonly ChildTransition[];
+
+/** The row from one state of a Child SA to another. Throws where there is none. */
+export function childTransition(from: ChildState, to: ChildState): ChildTransition {
+  const row = CHILD_TRANSITIONS.find((candidate) => candidate.from === from && candidate.to === to);
+  if (row === undefined) throw new Error(`a Child SA does not go from ${from} to ${to}`);
   return row;
 }

@@ -12,7 +12,8 @@ export function viewIkeSa(sa: IkeSa): IkeSaView | undefined {
   const { name } = sa.state;
   return {
     connection: connection.name,
-    state: name === 'established' || name === 'deleting' ? name : 'connecting',
+    state:
+      name === 'established' || name === 'replaced' || name === 'deleting' ? name : 'connecting',
     role: sa.role,
     ...sa.spis,
     local,
@@ -23,6 +24,7 @@ export function viewIkeSa(sa: IkeSa): IkeSaView | undefined {
     natLocal: nat.local,
     natRemote: nat.remote,
     establishedAt: sa.establishedAt,
-    children: sa.children.map(viewChild),
+    // A rival's are still those of the IKE SA that it may replace.
+    children: sa.children.owner === sa ? [...sa.children].map(viewChild) : [],
   };
 }

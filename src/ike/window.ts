@@ -13,14 +13,15 @@ export interface OutstandingRequest {
   sent: number;
 }
 
-/** Where a request of the peer stands. */
-export type Incoming = 'new' | 'duplicate' | 'stray';
+/** Where a request of the peer stands; pending: it is here, and its answer is not made yet. */
+export type Incoming = 'new' | 'pending' | 'duplicate' | 'stray';
 
 export class MessageWindow {
   #nextOwn = 0;
   #nextPeer = 0;
   #lastRequest: Uint8Array | undefined;
   #lastResponse: Uint8Array | undefined;
+  #pending = false;
   outstanding: OutstandingRequest | undefined;
 
   /** Makes a request outstanding; `message` is encoded for the message ID that it gets. */
@@ -46,9 +47,14 @@ export class MessageWindow {
 
   /** A retransmission is bitwise identical (§2.1), so the last request is known without keys. */
   classify(messageId: number, message: Uint8Array): Incoming {
-    if (messageId === this.#nextPeer) return 'new';
+    if (messageId === this.#nextPeer) return this.#pending ? 'pending' : 'new';
     if (messageId !== this.#nextPeer - 1 || this.#lastRequest === undefined) return 'stray';
     return sameOctets(message, this.#lastRequest) ? 'duplicate' : 'stray';
+  }
+
+  /** The request with the next message ID is authentic; its answer may take a while. */
+  accept(): void {
+    this.#pending = true;
   }
 
   /** The response to the last request, for its duplicates. */
@@ -58,6 +64,7 @@ export class MessageWindow {
 
   /** The new request was processed. */
   answered(request: Uint8Array, response: Uint8Array): void {
+    this.#pending = false;
     this.#nextPeer++;
     this.#lastRequest = request;
     this.#lastResponse = response;

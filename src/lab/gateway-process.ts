@@ -13,7 +13,7 @@ export interface GatewaySettings {
   readonly local: EndSettings;
   readonly remote: EndSettings;
   readonly psk: string;
-  readonly start: 'start' | 'trap' | 'wait';
+  readonly start: 'always' | 'trap' | 'wait';
   readonly ike?: readonly string[];
   readonly esp?: readonly string[];
   readonly udpEncapsulation?: 'auto' | 'always';

@@ -32,7 +32,7 @@ export function labSettings(
     local: end(site),
     remote: end(peer),
     psk,
-    start: site.name === 'a' && !plain ? 'start' : 'wait',
+    start: site.name === 'a' && !plain ? 'always' : 'wait',
     plain,
   });
 }

@@ -21,6 +21,8 @@ export class FakeSad implements Sad {
   readonly #capacity: number;
   readonly #reserved = new Set<EspSpi>();
   readonly #installed = new Map<EspSpi, FakeChildSa>();
+  /** The inbound SPIs of each policy's pairs, in the order in which they send. */
+  readonly #order = new Map<string, readonly EspSpi[]>();
   #next: number;
 
   /** @param firstSpi SPIs are handed out in sequence from here, so that a session replays */
@@ -52,7 +54,7 @@ export class FakeSad implements Sad {
     this.#reserved.delete(spi);
   }
 
-  install(sa: ChildSa): void {
+  install(sa: ChildSa, standby = false): void {
     if (!this.#reserved.delete(sa.inboundSpi)) {
       throw new TypeError(`inboundSpi: ${sa.inboundSpi} was not allocated, or is installed`);
     }
@@ -61,9 +63,34 @@ export class FakeSad implements Sad {
       inboundKeyBytes: new Uint8Array(sa.inboundKey.bytes),
       outboundKeyBytes: new Uint8Array(sa.outboundKey.bytes),
     });
+    const { inboundSpi, policy } = sa;
+    const before = this.#order.get(policy) ?? [];
+    this.#order.set(policy, standby ? [...before, inboundSpi] : [inboundSpi, ...before]);
+  }
+
+  prefer(inboundSpi: EspSpi): void {
+    const policy = this.#installed.get(inboundSpi)?.policy;
+    const before = (policy !== undefined && this.#order.get(policy)) || [];
+    if (policy === undefined || !before.includes(inboundSpi)) return;
+    this.#order.set(policy, [inboundSpi, ...before.filter((spi) => spi !== inboundSpi)]);
+  }
+
+  retire(inboundSpi: EspSpi): void {
+    for (const [policy, spis] of this.#order) {
+      this.#order.set(
+        policy,
+        spis.filter((spi) => spi !== inboundSpi),
+      );
+    }
+  }
+
+  /** The pairs of a policy that may be sent on, the one that goes first at the front. */
+  outbound(policy: string): readonly EspSpi[] {
+    return this.#order.get(policy) ?? [];
   }
 
   remove(inboundSpi: EspSpi): void {
+    this.retire(inboundSpi);
     this.#installed.delete(inboundSpi);
   }
 

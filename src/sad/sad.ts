@@ -63,8 +63,15 @@ export interface Sad {
   allocateSpi(): EspSpi;
   /** Gives back a reserved SPI under which nothing was installed. */
   releaseSpi(spi: EspSpi): void;
-  /** Installs both SAs. The keys are copied into the dataplane; the caller wipes its own. */
-  install(sa: ChildSa): void;
+  /**
+   * Installs both SAs. The keys are copied into the dataplane; the caller wipes its own. With
+   * `standby`, other outbound SAs of the policy go before it; else it goes before them.
+   */
+  install(sa: ChildSa, standby: boolean): void;
+  /** Makes the outbound SA of the pair go before all others of its policy. */
+  prefer(inboundSpi: EspSpi): void;
+  /** Sends on the outbound SA of the pair no more; the inbound one receives until `remove`. */
+  retire(inboundSpi: EspSpi): void;
   /** Removes the pair with this inbound SPI; its keys are wiped when no worker can hold them. */
   remove(inboundSpi: EspSpi): void;
   /** Undefined where no such pair is installed. */

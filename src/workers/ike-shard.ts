@@ -8,7 +8,7 @@ import { belongsInPool, runJob } from '../crypto/jobs.js';
 import type { Effect, Environment, Event, IkeSaView, Job, Milliseconds } from '../ike/event.js';
 import { Timers } from '../net/timers.js';
 import type { Connection } from '../policy/connection.js';
-import type { Sad } from '../sad/sad.js';
+import type { ChildSa, Sad } from '../sad/sad.js';
 import type { PostToMain, ToWorker } from './messages.js';
 import { packJob, transferOf, unpackConnection, unpackResult } from './portable.js';
 import { makeIkeSpi } from './shard-map.js';
@@ -125,7 +125,13 @@ export class IkeShard {
         this.#compute(effect.id, effect.job);
         break;
       case 'install-child':
-        this.#install(effect.sa);
+        this.#install(effect.sa, effect.standby);
+        break;
+      case 'prefer-child':
+        this.#sad.prefer(effect.inboundSpi);
+        break;
+      case 'retire-child':
+        this.#sad.retire(effect.inboundSpi);
         break;
       case 'remove-child':
         this.#sad.remove(effect.inboundSpi);
@@ -152,10 +158,10 @@ export class IkeShard {
     setImmediate(() => this.#handle({ type: 'computed', job: id, result: runJob(job) }));
   }
 
-  #install(sa: Extract<Effect, { type: 'install-child' }>['sa']): void {
+  #install(sa: ChildSa, standby: boolean): void {
     const { inboundSpi: spi, policy } = sa;
     try {
-      this.#sad.install(sa);
+      this.#sad.install(sa, standby);
       this.#post({ type: 'spi', spi, state: 'installed', policy });
     } catch (error) {
       const explanation = `cannot install the ESP SAs: ${error instanceof Error ? error.message : error}`;

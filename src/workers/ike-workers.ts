@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { assertNever } from '../crypto/assert-never.js';
-import type { IkeSaView, Milliseconds } from '../ike/event.js';
+import type { IkeSaView, Milliseconds, RekeyWhat } from '../ike/event.js';
 import { type Log, rateLimited } from '../log.js';
 import type { Datagram, Transport } from '../net/transport.js';
 import { type Connection, hasSameIdentities } from '../policy/connection.js';
@@ -88,6 +88,17 @@ export class IkeWorkers {
   async ikeSas(): Promise<IkeSaView[]> {
     const views = await Promise.all(this.#slots.map((slot) => this.#view(slot)));
     return views.flat();
+  }
+
+  /** Rekeys the SAs of a connection, or sets it up anew, in whichever workers they are. */
+  rekey(connection: string, what: RekeyWhat): void {
+    this.#postAll({ type: 'rekey', connection, what });
+  }
+
+  /** What a Child SA may be used for is used up in part (soft), or altogether (hard). */
+  expire(inboundSpi: EspSpi, hard: boolean, cause: string): void {
+    const slot = this.#slots.find(({ spis }) => spis.has(inboundSpi));
+    slot?.link.post({ type: 'expire', inboundSpi, hard, cause });
   }
 
   /** Deletes all SAs and waits for the peers' answers, but not for long. */
@@ -288,7 +299,8 @@ export class IkeWorkers {
   }
 
   #established(shard: number, message: Extract<FromWorker, { type: 'ike-established' }>): void {
-    const { ikeSpi, connection, peerIdentity, initialContact } = message;
+    const { ikeSpi, connection, peerIdentity, initialContact, replaces } = message;
+    if (replaces !== undefined && this.#index.rekey(replaces, ikeSpi)) return;
     const establishedAt = this.#options.now();
     const begunAt = this.#halfOpen.settle(ikeSpi) ?? establishedAt;
     const sa = { ikeSpi, shard, connection, peerIdentity, begunAt, establishedAt };

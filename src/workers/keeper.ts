@@ -51,7 +51,7 @@ export class ConnectionKeeper {
   constructor(options: KeeperOptions) {
     this.#options = options;
     const entries = options.connections.map(({ name, start }): [string, Kept] => {
-      const wanted = start === 'start' ? 'up' : 'on-demand';
+      const wanted = start === 'always' ? 'up' : 'on-demand';
       const none = { lastError: undefined, attemptSince: undefined, retry: undefined };
       return [name, { name, wanted, ...none, failures: 0, waiting: [] }];
     });

@@ -1,5 +1,5 @@
 /** What the main thread and an IKE worker say to each other. Each worker serves one shard. */
-import type { Effect, IkeSaView, IkeSpi } from '../ike/event.js';
+import type { Effect, IkeSaView, IkeSpi, RekeyWhat } from '../ike/event.js';
 import type { Endpoint, EspSpi } from '../sad/sad.js';
 import type { PortableConnection, PortableJob, PortableJobResult } from './portable.js';
 
@@ -14,6 +14,13 @@ export type ToWorker =
     }
   | { readonly type: 'initiate'; readonly connection: string; readonly child?: string }
   | { readonly type: 'terminate'; readonly connection: string }
+  | { readonly type: 'rekey'; readonly connection: string; readonly what: RekeyWhat }
+  | {
+      readonly type: 'expire';
+      readonly inboundSpi: EspSpi;
+      readonly hard: boolean;
+      readonly cause: string;
+    }
   | { readonly type: 'superseded'; readonly ikeSpi: IkeSpi }
   | { readonly type: 'computed'; readonly job: string; readonly result: PortableJobResult }
   /** Answered with `view`. */

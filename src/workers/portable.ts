@@ -55,7 +55,7 @@ export function unpackResult(result: PortableJobResult): JobResult {
 
 /**
  * The connection with a copy of its key: each worker has one of its own. A core would keep up what
- * has `start: 'start'`; but it sees its own IKE SAs only, so the keeper of all workers does that.
+ * has `start: 'always'`; but it sees its own IKE SAs only, so the keeper of all workers does that.
  */
 export function packConnection(connection: Connection): PortableConnection {
   return { ...connection, start: 'wait', psk: new Secret(connection.psk.bytes).release() };

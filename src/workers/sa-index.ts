@@ -39,6 +39,13 @@ export class SaIndex {
     return superseded;
   }
 
+  /** The same IKE SA under new keys and another SPI (RFC 7296 §2.18); false: it is not known. */
+  rekey(before: IkeSpi, ikeSpi: IkeSpi): boolean {
+    const sa = this.remove(before);
+    if (sa !== undefined) this.#sas.set(ikeSpi, { ...sa, ikeSpi });
+    return sa !== undefined;
+  }
+
   remove(ikeSpi: IkeSpi): IndexedSa | undefined {
     const sa = this.#sas.get(ikeSpi);
     this.#sas.delete(ikeSpi);

@@ -3,6 +3,7 @@
  * the other and looks at both sides in between.
  */
 import { expect } from 'vitest';
+import type { RekeyWhat } from '../../src/ike/event.js';
 import type { IkeOptions } from '../../src/ike/options.js';
 import { EXCHANGE, nameOf, peekHeader } from '../../src/wire/index.js';
 import {
@@ -14,6 +15,7 @@ import {
   Peer,
 } from './peer.js';
 import { SeededRandom } from './random.js';
+import { standIn } from './stand-in.js';
 
 export interface DialogueOptions {
   readonly a?: ConnectionOptions;
@@ -21,6 +23,8 @@ export interface DialogueOptions {
   readonly optionsA?: Partial<IkeOptions>;
   readonly optionsB?: Partial<IkeOptions>;
   readonly seed?: number;
+  /** With a stand-in for key exchange, where a test plays many. */
+  readonly fast?: boolean;
 }
 
 export class Dialogue {
@@ -32,6 +36,7 @@ export class Dialogue {
     const random = new SeededRandom(options.seed ?? 1);
     this.a = new Peer('a', new SeededRandom(random.next()), options.optionsA);
     this.b = new Peer('b', new SeededRandom(random.next()), options.optionsB);
+    if (options.fast === true) for (const peer of [this.a, this.b]) peer.runJob = standIn;
     this.a.ike.setConnections([connectionOf('a', options.a)]);
     this.b.ike.setConnections([connectionOf('b', options.b)]);
   }
@@ -84,6 +89,12 @@ export class Dialogue {
     this.#advance(end);
   }
 
+  /** When the next timer ends; undefined where none runs. */
+  get nextTimer(): number | undefined {
+    const times = [this.a, this.b].flatMap((peer) => peer.nextTimer()?.at ?? []);
+    return times.length === 0 ? undefined : Math.min(...times);
+  }
+
   #advance(to: number): void {
     this.now = to;
     this.a.now = to;
@@ -101,22 +112,60 @@ export class Dialogue {
     this.expectTunnel();
   }
 
+  /** Asks a gateway to rekey, by a person. */
+  rekey(peer: Peer, what: RekeyWhat): void {
+    peer.handle({ type: 'rekey', connection: 'site', what });
+  }
+
+  /** Lets everything that crosses cross: both send before either receives, so many times. */
+  cross(rounds: number): void {
+    for (let round = 0; round < rounds; round++) {
+      const [fromA, fromB] = [this.a.outbox.splice(0), this.b.outbox.splice(0)];
+      for (const datagram of [...fromA, ...fromB]) this.give(datagram);
+    }
+  }
+
   /** Both have one IKE SA and one Child SA, with the same keys crosswise. */
   expectTunnel(): void {
     expect(this.a.states).toEqual(['established']);
     expect(this.b.states).toEqual(['established']);
-    const [childA, ...moreA] = this.a.installed.values();
-    const [childB, ...moreB] = this.b.installed.values();
-    expect([moreA, moreB]).toEqual([[], []]);
-    expect(childA!.inboundKey).toBe(childB!.outboundKey);
-    expect(childA!.outboundKey).toBe(childB!.inboundKey);
-    expect(childA!.inboundKey).not.toBe(childA!.outboundKey);
-    expect(childA!.inboundSpi).toBe(childB!.outboundSpi);
-    expect(childA!.outboundSpi).toBe(childB!.inboundSpi);
-    expect(childA!.localSelectors).toEqual(childB!.remoteSelectors);
-    expect(childA!.remoteSelectors).toEqual(childB!.localSelectors);
-    for (const property of ['esn', 'encryption', 'keyBits', 'udpEncapsulation'] as const) {
-      expect(childA![property]).toBe(childB![property]);
+    const [ikeA] = this.a.ike.ikeSas();
+    const [ikeB] = this.b.ike.ikeSas();
+    expect(ikeA!.initiatorSpi).toBe(ikeB!.initiatorSpi);
+    expect(ikeA!.responderSpi).toBe(ikeB!.responderSpi);
+    this.expectChildren(1);
+  }
+
+  /** Both have so many Child SAs, and those of one are those of the other. */
+  expectChildren(count: number): void {
+    expect([this.a.installed.size, this.b.installed.size]).toEqual([count, count]);
+    for (const childA of this.a.installed.values()) {
+      const childB = this.b.installed.get(childA.outboundSpi);
+      if (childB === undefined) throw new Error('b has not what a sends on');
+      expect(childA.inboundKey).toBe(childB.outboundKey);
+      expect(childA.outboundKey).toBe(childB.inboundKey);
+      expect(childA.inboundKey).not.toBe(childA.outboundKey);
+      expect(childA.inboundSpi).toBe(childB.outboundSpi);
+      expect(childA.localSelectors).toEqual(childB.remoteSelectors);
+      expect(childA.remoteSelectors).toEqual(childB.localSelectors);
+      for (const property of ['esn', 'encryption', 'keyBits', 'udpEncapsulation'] as const) {
+        expect(childA[property]).toBe(childB[property]);
+      }
+    }
+  }
+
+  /** What each side would send on arrives at the other: no packet of the policy is lost. */
+  expectFlow(policy = 'site/net'): void {
+    for (const [from, to] of [
+      [this.a, this.b],
+      [this.b, this.a],
+    ] as const) {
+      const sending = from.sending(policy);
+      if (sending === undefined) throw new Error(`${from.name} has nothing to send on`);
+      const receiving = to.installed.get(sending.outboundSpi);
+      expect(receiving?.inboundKey, `${from.name} sends what the other reads`).toBe(
+        sending.outboundKey,
+      );
     }
   }
 }

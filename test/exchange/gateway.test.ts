@@ -11,7 +11,7 @@ import { Ike } from '../../src/ike/ike.js';
 import { type Log, silentLog } from '../../src/log.js';
 import { type Gateway, type GatewayParts, memoryParts, runGateway } from '../../src/main.js';
 import { MemoryNetwork } from '../../src/net/memory.js';
-import type { Connection } from '../../src/policy/connection.js';
+import { type Connection, NO_LIFETIME } from '../../src/policy/connection.js';
 import { parseIdentity } from '../../src/policy/identity.js';
 import { parseProposal } from '../../src/policy/proposal.js';
 import { parseSelector } from '../../src/wire/index.js';
@@ -134,6 +134,8 @@ function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): G
         start: wanted.start,
         livenessSeconds: 0,
         forceUdpEncapsulation: false,
+        lifetime: NO_LIFETIME,
+        reauthSeconds: 0,
         children: [
           {
             name: 'net',
@@ -141,6 +143,7 @@ function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): G
             ...selectors,
             espProposals: [parseProposal('esp', 'aes128gcm16-esn')],
             replayWindow: 4096,
+            lifetime: NO_LIFETIME,
           },
         ],
       },
@@ -283,7 +286,7 @@ describe('two gateways', () => {
     };
     const errors: string[] = [];
     const log = { ...silentLog, error: (message: string) => errors.push(message) };
-    const a = await pair.gateway(1, { start: 'start', ikeWorkers: 1, openLink, log });
+    const a = await pair.gateway(1, { start: 'always', ikeWorkers: 1, openLink, log });
     const b = await pair.gateway(2);
     const spis = async () =>
       (await office(a.gateway)).ikeSas.flatMap((sa) => sa.childSas).map((sa) => sa.inboundSpi);

@@ -146,15 +146,20 @@ describe('an established IKE SA', () => {
     return { b: both.b, peer };
   };
 
-  it('answers CREATE_CHILD_SA by NO_ADDITIONAL_SAS and stays (§1.3, §4)', () => {
-    const { b, peer } = established();
+  it('answers CREATE_CHILD_SA by NO_ADDITIONAL_SAS where there are enough (§1.3, §4)', () => {
+    const both = new Dialogue({ optionsB: { maxChildSasPerIkeSa: 2 } });
+    const peer = new ScriptedPeer(both.b);
+    peer.establish();
     const [, , sa, tsi, tsr] = peer.authPayloads();
     const payloads: Payload[] = [sa!, { kind: 'Nonce', data: new Uint8Array(32) }, tsi!, tsr!];
     expect(peer.request(CREATE_CHILD_SA, 2, payloads).map(kinds)).toEqual([
+      ['SA', 'Nonce', 'TSi', 'TSr'],
+    ]);
+    expect(peer.request(CREATE_CHILD_SA, 3, payloads).map(kinds)).toEqual([
       [NOTIFY.NO_ADDITIONAL_SAS],
     ]);
-    expect(b.states).toEqual(['established']);
-    expect(b.installed.size).toBe(1);
+    expect(both.b.states).toEqual(['established']);
+    expect(both.b.installed.size).toBe(2);
   });
 
   it('answers an unknown critical payload and stays (§2.5)', () => {

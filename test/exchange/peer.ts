@@ -2,12 +2,14 @@
  * One gateway of a simulation: an IKE core with a SAD, timers and jobs around it. The SAD fails
  * loudly where the core breaks its rules.
  */
+import type { Job, JobResult } from '../../src/crypto/job.js';
 import { runJob } from '../../src/crypto/jobs.js';
+import type { RandomBytes } from '../../src/crypto/key-exchange.js';
 import { Secret } from '../../src/crypto/secret.js';
 import type { Effect, Environment, Event, IkeSpi } from '../../src/ike/event.js';
 import { Ike } from '../../src/ike/ike.js';
 import type { IkeOptions } from '../../src/ike/options.js';
-import type { Connection } from '../../src/policy/connection.js';
+import { type Connection, type Lifetime, NO_LIFETIME } from '../../src/policy/connection.js';
 import { parseIdentity } from '../../src/policy/identity.js';
 import { DEFAULT_ESP, DEFAULT_IKE, parseProposal } from '../../src/policy/proposal.js';
 import { type ChildSa, type EspSpi, SadFullError } from '../../src/sad/sad.js';
@@ -32,6 +34,8 @@ export class Peer {
   readonly random: SeededRandom;
   /** By inbound SPI. */
   readonly installed = new Map<EspSpi, Installed>();
+  /** The inbound SPIs of each policy's pairs, in the order in which the dataplane would send. */
+  readonly outbound = new Map<string, readonly EspSpi[]>();
   readonly reserved = new Set<EspSpi>();
   /** When each running timer ends. */
   readonly timers = new Map<string, number>();
@@ -42,6 +46,8 @@ export class Peer {
   readonly established: Of<'ike-established'>[] = [];
   readonly closed: Of<'ike-closed'>[] = [];
   readonly log: string[] = [];
+  /** How key exchange is done: as it is, or by a stand-in. */
+  runJob: (job: Job, random: RandomBytes) => JobResult = runJob;
   /** Whether jobs wait for `finishJob`. */
   manualJobs = false;
   sadIsFull = false;
@@ -102,9 +108,16 @@ export class Peer {
         if (!this.manualJobs) this.finishJob();
         break;
       case 'install-child':
-        this.#install(effect.sa);
+        this.#install(effect.sa, effect.standby);
+        break;
+      case 'prefer-child':
+        this.#prefer(effect.inboundSpi);
+        break;
+      case 'retire-child':
+        this.#retire(effect.inboundSpi);
         break;
       case 'remove-child':
+        this.#retire(effect.inboundSpi);
         if (!this.installed.delete(effect.inboundSpi)) throw new Error('no such Child SA');
         break;
       case 'ike-established':
@@ -122,7 +135,26 @@ export class Peer {
     }
   }
 
-  #install(sa: ChildSa): void {
+  #prefer(spi: EspSpi): void {
+    const { policy } = this.installed.get(spi)!;
+    const before = this.outbound.get(policy) ?? [];
+    if (!before.includes(spi)) throw new Error('a Child SA that is retired is preferred');
+    this.outbound.set(policy, [spi, ...before.filter((other) => other !== spi)]);
+  }
+
+  #retire(spi: EspSpi): void {
+    const { policy } = this.installed.get(spi)!;
+    const left = (this.outbound.get(policy) ?? []).filter((other) => other !== spi);
+    this.outbound.set(policy, left);
+  }
+
+  /** The pair that a policy's packets are sent on. */
+  sending(policy: string): Installed | undefined {
+    const [first] = this.outbound.get(policy) ?? [];
+    return first === undefined ? undefined : this.installed.get(first);
+  }
+
+  #install(sa: ChildSa, standby: boolean): void {
     if (!this.reserved.delete(sa.inboundSpi)) throw new Error('the SPI was not reserved');
     const { inboundKey, outboundKey, ...rest } = sa;
     this.installed.set(sa.inboundSpi, {
@@ -130,12 +162,15 @@ export class Peer {
       inboundKey: take(inboundKey),
       outboundKey: take(outboundKey),
     });
+    const before = this.outbound.get(sa.policy) ?? [];
+    const { inboundSpi: spi } = sa;
+    this.outbound.set(sa.policy, standby ? [...before, spi] : [spi, ...before]);
   }
 
   /** Does the oldest job. */
   finishJob(): void {
     const { id, job } = this.jobs.shift()!;
-    const result = runJob(job, (count) => this.random.bytes(count));
+    const result = this.runJob(job, (count) => this.random.bytes(count));
     this.handle({ type: 'computed', job: id, result });
   }
 
@@ -194,6 +229,11 @@ export interface ConnectionOptions {
   readonly start?: Connection['start'];
   readonly livenessSeconds?: number;
   readonly forceUdpEncapsulation?: boolean;
+  readonly lifetime?: Lifetime;
+  readonly reauthSeconds?: number;
+  readonly childLifetime?: Lifetime;
+  /** In place of the one Child SA `net`: name and selectors of each, ours first. */
+  readonly children?: Readonly<Record<string, readonly [readonly string[], readonly string[]]>>;
 }
 
 /** The connection of gateway a or b to the other one. */
@@ -202,6 +242,8 @@ export function connectionOf(side: 'a' | 'b', options: ConnectionOptions = {}): 
   const b = { address: ADDRESS_B, id: 'b.example.org', net: ['10.2.0.0/16'] };
   const [own, other] = side === 'a' ? [a, b] : [b, a];
   const { localSelectors = own.net, remoteSelectors = other.net } = options;
+  const net: readonly [readonly string[], readonly string[]] = [localSelectors, remoteSelectors];
+  const { children = { net } } = options;
   return {
     name: options.name ?? 'site',
     local: { address: own.address, identity: parseIdentity(options.localId ?? own.id) },
@@ -214,15 +256,16 @@ export function connectionOf(side: 'a' | 'b', options: ConnectionOptions = {}): 
     start: options.start ?? 'wait',
     livenessSeconds: options.livenessSeconds ?? 0,
     forceUdpEncapsulation: options.forceUdpEncapsulation ?? false,
-    children: [
-      {
-        name: 'net',
-        mode: 'tunnel',
-        localSelectors: localSelectors.map(parseSelector),
-        remoteSelectors: remoteSelectors.map(parseSelector),
-        espProposals: (options.esp ?? DEFAULT_ESP).map((text) => parseProposal('esp', text)),
-        replayWindow: 64,
-      },
-    ],
+    lifetime: options.lifetime ?? NO_LIFETIME,
+    reauthSeconds: options.reauthSeconds ?? 0,
+    children: Object.entries(children).map(([name, [local, remote]]) => ({
+      name,
+      mode: 'tunnel',
+      localSelectors: local.map(parseSelector),
+      remoteSelectors: remote.map(parseSelector),
+      espProposals: (options.esp ?? DEFAULT_ESP).map((text) => parseProposal('esp', text)),
+      replayWindow: 64,
+      lifetime: options.childLifetime ?? NO_LIFETIME,
+    })),
   };
 }

@@ -110,7 +110,7 @@ describe('the IKE SAs of one connection', () => {
 
 describe('a connection that is kept up', () => {
   it('is tried again ever more slowly, and comes up when the peer is there', () => {
-    const both = new Dialogue({ a: { start: 'start' } });
+    const both = new Dialogue({ a: { start: 'always' } });
     both.initiate();
     both.wait(500_000);
     const attempts = both.a.failures.length;
@@ -125,7 +125,7 @@ describe('a connection that is kept up', () => {
   });
 
   it('comes back after the peer has deleted it, or its Child SA', () => {
-    const both = new Dialogue({ a: { start: 'start' } });
+    const both = new Dialogue({ a: { start: 'always' } });
     both.establish();
     both.b.handle({ type: 'terminate', connection: 'site' });
     both.settle();
@@ -136,7 +136,7 @@ describe('a connection that is kept up', () => {
   });
 
   it('stays down when it was taken down by its own side', () => {
-    const both = new Dialogue({ a: { start: 'start' } });
+    const both = new Dialogue({ a: { start: 'always' } });
     both.establish();
     both.a.handle({ type: 'terminate', connection: 'site' });
     both.settle();
@@ -146,7 +146,7 @@ describe('a connection that is kept up', () => {
   });
 
   it('is tried again where the Child SA was refused, once a while', () => {
-    const both = new Dialogue({ a: { start: 'start', localSelectors: ['172.16.0.0/12'] } });
+    const both = new Dialogue({ a: { start: 'always', localSelectors: ['172.16.0.0/12'] } });
     both.initiate();
     for (let i = 0; i < 100; i++) {
       both.settle();
@@ -165,7 +165,7 @@ describe('a connection that is kept up', () => {
 
 describe('stop', () => {
   it('deletes what is established, abandons what is not, and answers retransmissions only', () => {
-    const both = new Dialogue({ a: { start: 'start' } });
+    const both = new Dialogue({ a: { start: 'always' } });
     both.establish();
     both.a.handle({ type: 'stop' });
     expect(both.a.states).toEqual(['deleting']);

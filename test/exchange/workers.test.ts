@@ -7,7 +7,7 @@ import { Secret } from '../../src/crypto/secret.js';
 import { Ike } from '../../src/ike/ike.js';
 import { silentLog } from '../../src/log.js';
 import { MemoryNetwork } from '../../src/net/memory.js';
-import type { Connection } from '../../src/policy/connection.js';
+import { type Connection, NO_LIFETIME } from '../../src/policy/connection.js';
 import { parseIdentity } from '../../src/policy/identity.js';
 import { parseProposal } from '../../src/policy/proposal.js';
 import type { ChildSa, EspSpi, Sad } from '../../src/sad/sad.js';
@@ -40,6 +40,8 @@ class KeySad implements Sad {
     const keys = { inboundKey: hex(inboundKey), outboundKey: hex(outboundKey) };
     this.sas.set(inboundSpi, { outboundSpi, ...keys });
   }
+  prefer(): void {}
+  retire(): void {}
   remove(inboundSpi: EspSpi): void {
     this.sas.delete(inboundSpi);
   }
@@ -63,6 +65,8 @@ function connection(here: 1 | 2, name: string, start: Connection['start']): Conn
     start,
     livenessSeconds: 0,
     forceUdpEncapsulation: false,
+    lifetime: NO_LIFETIME,
+    reauthSeconds: 0,
     children: [
       {
         name: 'net',
@@ -71,6 +75,7 @@ function connection(here: 1 | 2, name: string, start: Connection['start']): Conn
         remoteSelectors: [parseSelector(`10.${there}.0.0/16`)],
         espProposals: [parseProposal('esp', 'aes128gcm16')],
         replayWindow: 4096,
+        lifetime: NO_LIFETIME,
       },
     ],
   };
@@ -157,7 +162,7 @@ describe('the IKE workers of two gateways', () => {
 
   it('bring back what is to be up after the peer took it down', async () => {
     const network = new MemoryNetwork();
-    const a = await side(network, 1, { start: 'start' });
+    const a = await side(network, 1, { start: 'always' });
     const b = await side(network, 2);
     await expect.poll(() => b.sad.sas.size).toBe(1);
     const [spi] = b.sad.sas.keys();

@@ -28,7 +28,7 @@ describe.skipIf(reason !== undefined)('the daemon on its host', () => {
     rmSync(folder, { recursive: true });
   });
 
-  function run(site: Site, start: 'start' | 'wait', log = 'log') {
+  function run(site: Site, start: 'always' | 'wait', log = 'log') {
     const other = site === lab.a ? lab.b : lab.a;
     const place = join(folder, site.name);
     mkdirSync(place, { recursive: true });
@@ -82,7 +82,7 @@ describe.skipIf(reason !== undefined)('the daemon on its host', () => {
           .map((route) => `route replace ${route.trim()} via ${b.wan.ipv4}`),
       ]);
     ipBatch(a.gatewayNamespace, [`addr del ${address}`]);
-    const [here, there] = [run(a, 'start'), run(b, 'wait')];
+    const [here, there] = [run(a, 'always'), run(b, 'wait')];
     await Promise.all([answering(here.api), answering(there.api)]);
     expect(here.daemon.log()).toContain(`${a.wan.ipv4} is not on this host (yet)`);
     addAddress();
@@ -101,7 +101,7 @@ describe.skipIf(reason !== undefined)('the daemon on its host', () => {
   });
 
   it('ends at once on a second signal, and the next one starts', async () => {
-    const [here, there] = [run(lab.a, 'start'), run(lab.b, 'wait')];
+    const [here, there] = [run(lab.a, 'always'), run(lab.b, 'wait')];
     await answering(there.api);
     await waitFor('the tunnel', 20, async () =>
       (await childSas(there.api)).length > 0 ? true : undefined,
@@ -121,7 +121,7 @@ describe.skipIf(reason !== undefined)('the daemon on its host', () => {
   });
 
   it('waits no more than two seconds for a peer that does not answer its Delete', async () => {
-    const [here, there] = [run(lab.a, 'start'), run(lab.b, 'wait')];
+    const [here, there] = [run(lab.a, 'always'), run(lab.b, 'wait')];
     await answering(there.api);
     await waitFor('the tunnel', 20, async () =>
       (await childSas(there.api)).length > 0 ? true : undefined,

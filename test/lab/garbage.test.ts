@@ -58,7 +58,7 @@ describe.skipIf(reason !== undefined)('garbage from the wire', () => {
         local: end(site),
         remote: end(other),
         psk: 'a key for the two of them',
-        start: site.name === 'a' ? 'start' : 'wait',
+        start: site.name === 'a' ? 'always' : 'wait',
       },
     );
     gateways.push(gateway);

@@ -48,6 +48,7 @@ export const busyStatus: Status = {
           childSas: [
             {
               name: 'net',
+              state: 'installed',
               inboundSpi: '01000001',
               outboundSpi: '02000002',
               proposal: 'AES_GCM_16_128',

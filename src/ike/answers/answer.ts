@@ -1,6 +1,7 @@
 /** The peer's requests within an IKE SA: what each exchange is answered. */
 import {
   EXCHANGE,
+  invalidSyntax,
   NOTIFY,
   type Payload,
   type PeekedHeader,
@@ -11,6 +12,7 @@ import {
 import type { Core } from '../core.js';
 import type { Datagram, IkeSa } from '../ike-sa.js';
 import { notify, notifyName } from '../payloads.js';
+import { answerCreateChild } from './create-child.js';
 import { answerIkeAuth } from './ike-auth.js';
 import { deriveKeys } from './ike-init.js';
 import { answerInformational } from './informational.js';
@@ -20,6 +22,9 @@ export interface Answer {
   readonly payloads: readonly Payload[];
   readonly afterwards?: () => void;
 }
+
+/** Takes the answer, at once or after a computation; where the IKE SA is closed by then, never. */
+export type Reply = (answer: Answer) => void;
 
 /** Handles a request that has the message ID that is next. */
 export function answerRequest(
@@ -32,14 +37,18 @@ export function answerRequest(
     deriveKeys(sa, core, datagram);
     return;
   }
-  let answer: Answer | undefined;
+  const reply: Reply = ({ payloads, afterwards }) => {
+    sa.respond(datagram, header, payloads);
+    afterwards?.();
+  };
   const payloads = sa.decodeSealed(datagram, header, (error) => {
-    answer = answerMalformed(sa, error);
+    reply(answerMalformed(sa, error));
   });
-  if (payloads !== undefined) answer = answerPayloads(sa, core, header, payloads);
-  if (answer === undefined) return;
-  sa.respond(datagram, header, answer.payloads);
-  answer.afterwards?.();
+  if (payloads === undefined) return;
+  sa.window.accept();
+  // With a window of 1 (§2.3) a new request says that all our responses have arrived.
+  sa.children.peerIsReady();
+  answerPayloads(sa, core, header, payloads, reply);
 }
 
 function answerPayloads(
@@ -47,22 +56,29 @@ function answerPayloads(
   core: Core,
   { exchangeType }: PeekedHeader,
   payloads: readonly Payload[],
-): Answer {
+  reply: Reply,
+): void {
   let story: Story;
   try {
     ({ story } = validate({ exchangeType, response: false, encrypted: true }, payloads));
   } catch (error) {
-    if (error instanceof WireError) return answerMalformed(sa, error);
-    throw error;
+    if (!(error instanceof WireError)) throw error;
+    reply(answerMalformed(sa, error));
+    return;
   }
   switch (exchangeType) {
     case EXCHANGE.IKE_AUTH:
-      return answerIkeAuth(sa, core, story, payloads);
+      reply(answerIkeAuth(sa, core, story, payloads));
+      break;
     case EXCHANGE.INFORMATIONAL:
-      return answerInformational(sa, core, payloads);
+      reply(answerInformational(sa, core, payloads));
+      break;
+    case EXCHANGE.CREATE_CHILD_SA:
+      answerCreateChild(sa, core, story, payloads, reply);
+      break;
     default:
-      // §1.3, §4: an implementation may refuse to make further SAs; those that are there stay.
-      return { payloads: [notify(NOTIFY.NO_ADDITIONAL_SAS)] };
+      // The exchanges of RFC 9242 and RFC 9370 have their place before this, or were not negotiated.
+      reply(answerMalformed(sa, invalidSyntax('not expected', `exchange ${exchangeType}`)));
   }
 }
 

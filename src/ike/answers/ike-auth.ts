@@ -7,29 +7,19 @@
  */
 
 import { type Algorithm, sameAlgorithm } from '../../policy/algorithm.js';
-import { explainNoProposal } from '../../policy/compare.js';
-import type { ChildPolicy, Connection } from '../../policy/connection.js';
+import type { Connection } from '../../policy/connection.js';
 import { formatIdentity, sameIdentity } from '../../policy/identity.js';
-import { hasFirstChoices, narrow, type SelectorPair } from '../../policy/narrow.js';
 import type { Proposal } from '../../policy/proposal.js';
-import { type Selection, type Suite, selectSuite } from '../../policy/suite.js';
-import { SadFullError } from '../../sad/sad.js';
-import {
-  fromWireSelector,
-  NOTIFY,
-  type Payload,
-  type PayloadOf,
-  type Story,
-  toWireSelector,
-} from '../../wire/index.js';
+import type { Suite } from '../../policy/suite.js';
+import { NOTIFY, type Payload, type PayloadOf, type Story } from '../../wire/index.js';
 import { authPayload, identityOf, idPayload, refused, refusePeer } from '../authentication.js';
-import { espSpiBytes, espSpiOf, makeChildSa } from '../child-sa.js';
 import type { Core } from '../core.js';
-import { explainSelectors, type Failure } from '../explain.js';
+import type { Failure } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
-import { find, need, notifiesOf, notify, notifyName } from '../payloads.js';
+import { find, notifiesOf, notify } from '../payloads.js';
 import { CHILD_IN_AUTH } from '../tasks/ike-auth.js';
 import type { Answer } from './answer.js';
+import { chooseChild, installChild, refuseChild } from './child.js';
 
 export function answerIkeAuth(
   sa: IkeSa,
@@ -98,86 +88,11 @@ function allows(proposal: Proposal, suite: Suite): boolean {
   );
 }
 
-// --- the Child SA -----------------------------------------------------------------------------
-
 /** The payloads that answer SA, TSi and TSr: those of the Child SA, or why there is none. */
 function answerChild(sa: IkeSa, core: Core, payloads: readonly Payload[]): Payload[] {
-  const offered = offeredSelectors(payloads);
-  const policies = sa.connection!.children.map((policy) => ({
-    policy,
-    // From the initiator's side, as the payloads are.
-    own: { tsi: policy.remoteSelectors, tsr: policy.localSelectors },
-  }));
-  const possible = policies.flatMap(({ policy, own }) => {
-    const selectors = narrow(own, offered);
-    return selectors === undefined ? [] : [{ policy, selectors }];
-  });
-  // §2.9: a policy that has the initiator's first choices goes before one that has others only.
-  const chosen =
-    possible.find(({ selectors }) => hasFirstChoices(selectors, offered)) ?? possible[0];
-  if (chosen !== undefined) {
-    return makeChild(sa, core, payloads, chosen.policy, chosen.selectors);
-  }
-  const nearest = policies[0]?.own ?? { tsi: [], tsr: [] };
-  return refuseChild(sa, NOTIFY.TS_UNACCEPTABLE, explainSelectors(nearest, offered));
-}
-
-function makeChild(
-  sa: IkeSa,
-  core: Core,
-  payloads: readonly Payload[],
-  policy: ChildPolicy,
-  selectors: SelectorPair,
-): Payload[] {
-  const { proposals } = need(payloads, 'SA');
-  const selection = (spi: Uint8Array): Selection | undefined =>
-    selectSuite(policy.espProposals, proposals, spi, CHILD_IN_AUTH);
-  const outboundSpi = espSpiOf(selection(new Uint8Array(4))?.spi ?? new Uint8Array(0));
-  if (outboundSpi === undefined) {
-    const explanation = explainNoProposal(policy.espProposals, proposals, CHILD_IN_AUTH);
-    return refuseChild(sa, NOTIFY.NO_PROPOSAL_CHOSEN, explanation);
-  }
-  let inboundSpi: ReturnType<Core['environment']['allocateSpi']>;
-  try {
-    inboundSpi = core.environment.allocateSpi();
-  } catch (error) {
-    if (!(error instanceof SadFullError)) throw error;
-    return refuseChild(sa, NOTIFY.NO_ADDITIONAL_SAS, 'the SAD is full');
-  }
-  const { suite, answer } = selection(espSpiBytes(inboundSpi))!;
-  const { prf, ni, nr } = sa.negotiated!;
-  const { local, remote, nat } = sa;
-  const child = makeChildSa(
-    {
-      connection: sa.connection!.name,
-      policy,
-      role: 'responder',
-      suite,
-      inboundSpi,
-      outboundSpi,
-      selectors,
-      local,
-      remote,
-      udpEncapsulation: nat.local || nat.remote,
-    },
-    { prf, skD: sa.protection!.keys.skD, ni, nr },
-  );
-  sa.install(child, policy, suite);
-  return [
-    { kind: 'SA', proposals: [answer] },
-    { kind: 'TSi', selectors: selectors.tsi.map(toWireSelector) },
-    { kind: 'TSr', selectors: selectors.tsr.map(toWireSelector) },
-  ];
-}
-
-function refuseChild(sa: IkeSa, notifyType: number, explanation: string): Payload[] {
-  sa.report({ notify: notifyName(notifyType), explanation });
-  return [notify(notifyType)];
-}
-
-/** §2.9: selectors of a type that we do not know cannot be in what both have in common. */
-function offeredSelectors(payloads: readonly Payload[]): SelectorPair {
-  const known = (kind: 'TSi' | 'TSr') =>
-    need(payloads, kind).selectors.flatMap((selector) => fromWireSelector(selector) ?? []);
-  return { tsi: known('TSi'), tsr: known('TSr') };
+  const choice = chooseChild(sa, core, payloads, CHILD_IN_AUTH);
+  if ('refusal' in choice) return refuseChild(sa, choice);
+  const { ni, nr } = sa.negotiated!;
+  const made = installChild(sa, core, choice, { ni, nr, sharedSecret: undefined });
+  return 'refusal' in made ? refuseChild(sa, made) : made.payloads;
 }

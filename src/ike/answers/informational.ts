@@ -4,17 +4,18 @@
  */
 import type { EspSpi } from '../../sad/sad.js';
 import { NOTIFY, type Payload, PROTOCOL } from '../../wire/index.js';
-import { deleteEsp, espSpiOf } from '../child-sa.js';
+import { deleteEsp, espSpiOf, type InstalledChild } from '../child-sa.js';
 import type { Core } from '../core.js';
 import type { IkeSa } from '../ike-sa.js';
 import { errorOf, notifyName } from '../payloads.js';
+import { DeleteChild } from '../tasks/delete.js';
 import type { Answer } from './answer.js';
 
 export function answerInformational(sa: IkeSa, core: Core, payloads: readonly Payload[]): Answer {
   const deletes = payloads.flatMap((payload) => (payload.kind === 'D' ? [payload] : []));
   if (deletes.some(({ protocolId }) => protocolId === PROTOCOL.IKE)) {
     // §1.4.1: the response is empty; all Child SAs go with it.
-    return { payloads: [], afterwards: () => sa.close('deleted by the peer') };
+    return { payloads: [], afterwards: () => sa.deletedByPeer() };
   }
   const error = errorOf(payloads);
   if (error !== undefined && isFatal(error.notifyType)) {
@@ -35,15 +36,26 @@ function isFatal(notifyType: number): boolean {
 }
 
 /**
- * §1.4.1: the peer names its inbound SAs, we remove the pairs and answer with ours. Those that are
- * not there any more, because our own Delete is on its way, are left out.
+ * §1.4.1: the peer names its inbound SAs, we remove the pairs and answer with ours. §2.25.1: those
+ * that our own Delete, which is on its way, names are left out, and those that we do not know.
  */
 function removeChildren(sa: IkeSa, spis: readonly Uint8Array[]): EspSpi[] {
   return spis.flatMap((octets) => {
-    const spi = espSpiOf(octets);
-    const child = sa.children.find((one) => one.sa.outboundSpi === spi);
-    if (child === undefined) return [];
-    sa.removeChild(child.sa.inboundSpi, 'deleted by the peer');
+    const child = sa.children.byOutbound(espSpiOf(octets));
+    if (child === undefined || isBeingDeleted(sa, child)) return [];
+    if (isServedByAnother(sa, child)) sa.children.drain(child, 'deleted by the peer');
+    else sa.children.remove(child, 'deleted by the peer');
     return [child.sa.inboundSpi];
   });
+}
+
+function isBeingDeleted(sa: IkeSa, child: InstalledChild): boolean {
+  const task = sa.window.outstanding?.task;
+  return task instanceof DeleteChild && task.isOf(child);
+}
+
+function isServedByAnother(sa: IkeSa, child: InstalledChild): boolean {
+  return [...sa.children].some(
+    (other) => other !== child && other.policy.name === child.policy.name,
+  );
 }

@@ -1,7 +1,7 @@
 /** Our Deletes (RFC 7296 §1.4.1), and the refusal of a peer that has not proved itself. */
 import type { EspSpi } from '../../sad/sad.js';
 import { EXCHANGE, NOTIFY, type Payload, PROTOCOL } from '../../wire/index.js';
-import { deleteEsp } from '../child-sa.js';
+import { deleteEsp, type InstalledChild } from '../child-sa.js';
 import type { Core } from '../core.js';
 import type { IkeSa } from '../ike-sa.js';
 import { notify } from '../payloads.js';
@@ -9,6 +9,7 @@ import type { Task } from './task.js';
 
 /** Deletes the IKE SA with all its Child SAs. However it ends, the IKE SA is gone afterwards. */
 export class DeleteIke implements Task {
+  readonly kind = 'delete-ike';
   readonly exchange = EXCHANGE.INFORMATIONAL;
   readonly tries: number;
   protected readonly sa: IkeSa;
@@ -48,25 +49,43 @@ export class RefusePeer extends DeleteIke {
   }
 }
 
-/** Deletes one Child SA; it is no longer installed. */
+/**
+ * Deletes one Child SA: one that is in state `deleting`, or one that the peer has installed and we
+ * have not (§1.4.1).
+ */
 export class DeleteChild implements Task {
+  readonly kind = 'delete-child';
   readonly exchange = EXCHANGE.INFORMATIONAL;
   readonly tries: number;
   readonly #sa: IkeSa;
+  readonly #core: Core;
   readonly #inboundSpi: EspSpi;
+  readonly #child: InstalledChild | undefined;
 
-  constructor(sa: IkeSa, core: Core, inboundSpi: EspSpi) {
+  constructor(sa: IkeSa, core: Core, inboundSpi: EspSpi, child?: InstalledChild) {
     this.#sa = sa;
+    this.#core = core;
     this.tries = core.options.requestTries;
     this.#inboundSpi = inboundSpi;
+    this.#child = child;
   }
 
-  build(): readonly Payload[] {
-    return [deleteEsp([this.#inboundSpi])];
+  isOf(child: InstalledChild): boolean {
+    return this.#child === child;
   }
 
+  build(): readonly Payload[] | undefined {
+    const isGone = this.#child !== undefined && !this.#sa.children.has(this.#child);
+    return isGone ? undefined : [deleteEsp([this.#inboundSpi])];
+  }
+
+  /** §2.25.1: whether the peer names its half or, deleting it itself, does not: it is gone. */
   process(): void {
     this.#sa.finishRequest();
+    const child = this.#child;
+    if (child !== undefined && this.#sa.children.has(child)) {
+      this.#sa.children.drain(child, 'deleted by us');
+    }
   }
 
   malformed(problem: string): void {
@@ -78,4 +97,8 @@ export class DeleteChild implements Task {
   }
 
   abandon(): void {}
+
+  onSuccessor(successor: IkeSa): Task {
+    return new DeleteChild(successor, this.#core, this.#inboundSpi, this.#child);
+  }
 }

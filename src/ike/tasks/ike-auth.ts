@@ -6,42 +6,37 @@
  * EAP, configuration payloads.
  */
 
-import { explainNoProposal } from '../../policy/compare.js';
 import type { ChildPolicy, Connection } from '../../policy/connection.js';
-import { isNarrowed, type SelectorPair } from '../../policy/narrow.js';
-import { acceptAnswer, toWireProposals } from '../../policy/suite.js';
 import { type EspSpi, SadFullError } from '../../sad/sad.js';
-import {
-  EXCHANGE,
-  fromWireSelector,
-  NOTIFY,
-  type Payload,
-  type PayloadOf,
-  toWireSelector,
-} from '../../wire/index.js';
+import { EXCHANGE, NOTIFY, type Payload, type PayloadOf } from '../../wire/index.js';
 import { authPayload, idPayload, refused, refusePeer } from '../authentication.js';
-import { espSpiBytes, espSpiOf, makeChildSa } from '../child-sa.js';
+import { requestPairs } from '../child-procedures.js';
+import { makeChildSa } from '../child-sa.js';
 import type { Core } from '../core.js';
-import {
-  explainAuthenticationFailed,
-  explainRefusal,
-  explainSelectorsRefused,
-  type Failure,
-} from '../explain.js';
+import { explainAuthenticationFailed, explainChildError, type Failure } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
-import { errorOf, find, need, notify, notifyName } from '../payloads.js';
+import { errorOf, find, notifiesOf, notify, notifyName } from '../payloads.js';
+import { lowestNonce } from '../uniqueness.js';
+import {
+  acceptChild,
+  type ChildOffer,
+  policySelectors,
+  saPayload,
+  selectorPayloads,
+} from './child-offer.js';
 import { DeleteChild, RefusePeer } from './delete.js';
 import type { Response, Task } from './task.js';
 
 export const CHILD_IN_AUTH = { protocol: 'esp', keyExchange: false } as const;
 
 export class InitiateIkeAuth implements Task {
+  readonly kind = 'auth';
   readonly exchange = EXCHANGE.IKE_AUTH;
   readonly tries: number;
   readonly #sa: IkeSa;
   readonly #core: Core;
   readonly #connection: Connection;
-  readonly #child: ChildPolicy;
+  readonly #offer: ChildOffer;
   /** Reserved until it is installed, or given back. */
   #inboundSpi: EspSpi | undefined;
 
@@ -49,7 +44,7 @@ export class InitiateIkeAuth implements Task {
     this.#sa = sa;
     this.#core = core;
     this.#connection = connection;
-    this.#child = child;
+    this.#offer = { policy: child, selectors: policySelectors(child), purpose: CHILD_IN_AUTH };
     this.tries = core.options.requestTries;
   }
 
@@ -72,8 +67,6 @@ export class InitiateIkeAuth implements Task {
   build(): readonly Payload[] {
     const { local, remote } = this.#connection;
     const idi = idPayload('IDi', local.identity);
-    const spi = espSpiBytes(this.#inboundSpi!);
-    const { tsi, tsr } = this.#selectors;
     const first = !this.#core.isEstablished(this.#connection, this.#sa);
     return [
       idi,
@@ -81,19 +74,14 @@ export class InitiateIkeAuth implements Task {
       ...(first ? [notify(NOTIFY.INITIAL_CONTACT)] : []),
       idPayload('IDr', remote.identity),
       authPayload(this.#sa, this.#configured, idi),
-      { kind: 'SA', proposals: toWireProposals(this.#child.espProposals, spi, CHILD_IN_AUTH) },
-      { kind: 'TSi', selectors: tsi.map(toWireSelector) },
-      { kind: 'TSr', selectors: tsr.map(toWireSelector) },
+      saPayload(this.#offer, this.#inboundSpi!),
+      ...selectorPayloads(this.#offer),
     ];
   }
 
   /** As it is configured now, for its key: the one that the attempt began with may be wiped. */
   get #configured(): Connection {
     return this.#core.connection(this.#connection.name) ?? this.#connection;
-  }
-
-  get #selectors(): SelectorPair {
-    return { tsi: this.#child.localSelectors, tsr: this.#child.remoteSelectors };
   }
 
   process({ story, payloads }: Response): void {
@@ -131,11 +119,18 @@ export class InitiateIkeAuth implements Task {
     sa.remoteIdentity = this.#connection.remote.identity;
     sa.establish(!this.#core.isEstablished(this.#connection, sa));
     const failure = this.#makeChild(payloads);
-    if (failure !== undefined) {
-      this.#releaseSpi();
-      sa.report(failure);
-    }
+    this.#releaseSpi();
+    if (!this.#askForPairs(payloads) && failure !== undefined) sa.report(failure);
     this.#core.settled(sa);
+  }
+
+  /** §2.9: the peer takes one pair of selectors in a Child SA, or would take others in others. */
+  #askForPairs(payloads: readonly Payload[]): boolean {
+    const { SINGLE_PAIR_REQUIRED, ADDITIONAL_TS_POSSIBLE } = NOTIFY;
+    const told = [SINGLE_PAIR_REQUIRED, ADDITIONAL_TS_POSSIBLE].some(
+      (type) => notifiesOf(payloads, type).length > 0,
+    );
+    return told && requestPairs(this.#sa, this.#core, this.#offer.policy);
   }
 
   // --- the Child SA ------------------------------------------------------------------------
@@ -149,28 +144,18 @@ export class InitiateIkeAuth implements Task {
     }
     // §3.10.1: an error, and be it one that we do not know, beside what looks like success.
     if (error !== undefined) return this.#undo(this.#explainError(error));
-    const { proposals } = need(payloads, 'SA');
-    const accepted = acceptAnswer(this.#child.espProposals, proposals, CHILD_IN_AUTH);
-    const outboundSpi = accepted && espSpiOf(accepted.spi);
-    if (accepted === undefined || outboundSpi === undefined) {
-      const { espProposals } = this.#child;
-      const explanation = explainNoProposal(espProposals, proposals, CHILD_IN_AUTH);
-      return this.#undo({ notify: 'NO_PROPOSAL_CHOSEN', explanation });
-    }
-    const selectors = answeredSelectors(payloads);
-    if (selectors === undefined || !isNarrowed(selectors, this.#selectors)) {
-      const explanation = 'the peer answers traffic selectors beyond those that we offer';
-      return this.#undo({ notify: 'TS_UNACCEPTABLE', explanation });
-    }
+    const accepted = acceptChild(this.#offer, payloads);
+    if ('explanation' in accepted) return this.#undo(accepted);
+    const { suite, outboundSpi, selectors } = accepted;
     const { prf, ni, nr } = this.#sa.negotiated!;
     const { skD } = this.#sa.protection!.keys;
     const { local, remote, nat } = this.#sa;
     const child = makeChildSa(
       {
         connection: this.#connection.name,
-        policy: this.#child,
+        policy: this.#offer.policy,
         role: 'initiator',
-        suite: accepted.suite,
+        suite,
         inboundSpi: this.#inboundSpi!,
         outboundSpi,
         selectors,
@@ -181,7 +166,13 @@ export class InitiateIkeAuth implements Task {
       { prf, skD, ni, nr },
     );
     this.#inboundSpi = undefined;
-    this.#sa.install(child, this.#child, accepted.suite);
+    this.#sa.children.install(child, {
+      policy: this.#offer.policy,
+      suite,
+      role: 'initiator',
+      lowestNonce: lowestNonce(ni, nr),
+      standby: false,
+    });
     return undefined;
   }
 
@@ -194,17 +185,17 @@ export class InitiateIkeAuth implements Task {
   #explainError({ notifyType }: PayloadOf<'N'>): Failure {
     const name = notifyName(notifyType);
     const { local, remote } = this.#connection;
+    const { policy, selectors } = this.#offer;
     switch (notifyType) {
       case NOTIFY.AUTHENTICATION_FAILED: {
         const explanation = explainAuthenticationFailed(local.identity, remote.identity);
         return { notify: name, explanation };
       }
-      case NOTIFY.NO_PROPOSAL_CHOSEN:
-        return { notify: name, explanation: explainRefusal(this.#child.espProposals, name) };
-      case NOTIFY.TS_UNACCEPTABLE:
-        return { notify: name, explanation: explainSelectorsRefused(this.#selectors) };
       default:
-        return { notify: name, explanation: `the peer answers ${name} to IKE_AUTH` };
+        return {
+          notify: name,
+          explanation: explainChildError(name, policy.espProposals, selectors),
+        };
     }
   }
 
@@ -227,12 +218,4 @@ export class InitiateIkeAuth implements Task {
     this.#core.environment.releaseSpi(this.#inboundSpi);
     this.#inboundSpi = undefined;
   }
-}
-
-/** TSi and TSr of a message; undefined with one that we do not know. */
-export function answeredSelectors(payloads: readonly Payload[]): SelectorPair | undefined {
-  const tsi = need(payloads, 'TSi').selectors.map(fromWireSelector);
-  const tsr = need(payloads, 'TSr').selectors.map(fromWireSelector);
-  if (tsi.includes(undefined) || tsr.includes(undefined)) return undefined;
-  return { tsi: tsi.flatMap((one) => one ?? []), tsr: tsr.flatMap((one) => one ?? []) };
 }

@@ -31,6 +31,7 @@ const MAX_COOKIE_OCTETS = 64;
 const MAX_CHANGES = 8;
 
 export class InitiateIkeInit implements Task {
+  readonly kind = 'init';
   readonly exchange = EXCHANGE.IKE_SA_INIT;
   readonly tries: number;
   readonly #sa: IkeSa;

@@ -5,6 +5,7 @@ import type { IkeSa } from '../ike-sa.js';
 import type { Task } from './task.js';
 
 export class Liveness implements Task {
+  readonly kind = 'liveness';
   readonly exchange = EXCHANGE.INFORMATIONAL;
   readonly tries: number;
   readonly #sa: IkeSa;

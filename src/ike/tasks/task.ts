@@ -3,22 +3,39 @@
  * tasks, each of which starts the next one.
  */
 import type { Payload, PeekedHeader, Story } from '../../wire/index.js';
+import type { IkeSa } from '../ike-sa.js';
+
+/** What a task is about; requests of the peer that cross it are answered by that (§2.25). */
+export type TaskKind =
+  | 'init'
+  | 'auth'
+  | 'liveness'
+  | 'create-child'
+  | 'rekey-child'
+  | 'delete-child'
+  | 'rekey-ike'
+  | 'delete-ike';
 
 export interface Task {
+  readonly kind: TaskKind;
   /** Exchange type of the request. */
   readonly exchange: number;
   /** How many times the request is sent before the peer counts as gone. */
   readonly tries: number;
-  /** The payloads of the request. */
-  build(): readonly Payload[];
+  /** What has to be computed before the request can be made; `ready` is called when that is done. */
+  prepare?(ready: () => void): void;
+  /** The payloads of the request; undefined: it has become pointless while it waited. */
+  build(): readonly Payload[] | undefined;
   /** Handles a response; what it is and that it is complete was found by `validate`. */
   process(response: Response): void;
   /** The peer's response is authentic, and no such response. */
   malformed(problem: string): void;
   /** The request was sent as often as it may be, and there is no response. */
   timedOut(): void;
-  /** The IKE SA is closed: gives back what was reserved, wipes secrets. */
+  /** It comes to no end: gives back what was reserved, wipes secrets. */
   abandon(): void;
+  /** The IKE SA is replaced before the request was sent: what to do on the new one in its place. */
+  onSuccessor?(successor: IkeSa): Task | undefined;
 }
 
 export interface Response {

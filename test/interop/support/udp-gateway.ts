@@ -11,6 +11,7 @@ import { Secret } from '../../../src/crypto/secret.js';
 import type { Effect, Event, IkeSaView, IkeSpi } from '../../../src/ike/event.js';
 import { Ike } from '../../../src/ike/ike.js';
 import type { IkeOptions } from '../../../src/ike/options.js';
+import { NO_LIFETIME } from '../../../src/policy/connection.js';
 import { parseIdentity } from '../../../src/policy/identity.js';
 import { parseProposal } from '../../../src/policy/proposal.js';
 import type { EspSpi } from '../../../src/sad/sad.js';
@@ -100,6 +101,9 @@ function apply(effect: Effect): void {
       report({ type: 'installed', spiIn: spi(inboundSpi), spiOut: spi(outboundSpi) });
       break;
     }
+    case 'prefer-child':
+    case 'retire-child':
+      break;
     case 'remove-child':
       report({ type: 'removed', spiIn: spi(effect.inboundSpi) });
       break;
@@ -123,6 +127,8 @@ function configure(config: GatewayConfig): void {
       start: 'wait',
       livenessSeconds: config.livenessSeconds ?? 0,
       forceUdpEncapsulation: config.forceUdp ?? false,
+      lifetime: NO_LIFETIME,
+      reauthSeconds: 0,
       children: [
         {
           name: 'net',
@@ -131,6 +137,7 @@ function configure(config: GatewayConfig): void {
           remoteSelectors: remote.networks.map(parseSelector),
           espProposals: config.esp.map((text) => parseProposal('esp', text)),
           replayWindow: 64,
+          lifetime: NO_LIFETIME,
         },
       ],
     },

@@ -114,7 +114,7 @@ describe('a mistake is told with file, line, key, what was found and what is all
 
   it('a value that is none of the allowed', () => {
     expect(add('start = "now"')).toEqual([
-      'gateway.toml:9:1: connection.office.start: found "now", allowed: "start", "trap", "wait"',
+      'gateway.toml:9:1: connection.office.start: found "now", allowed: "always", "trap", "wait"',
     ]);
   });
 

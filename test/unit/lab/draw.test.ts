@@ -5,6 +5,7 @@ import { draw, drawLine, type LabView } from '../../../src/lab/draw.js';
 function childSa(inboundSpi: string, outboundSpi: string, out: number, inward: number) {
   return {
     name: 'net',
+    state: 'installed',
     inboundSpi,
     outboundSpi,
     proposal: 'AES_GCM_16_128/ESN',

@@ -45,7 +45,7 @@ describe('a shard whose SAD refuses a Child SA', () => {
         ikeSas: () => [],
         handle: (event): Effect[] => {
           events.push(event);
-          return event.type === 'initiate' ? [{ type: 'install-child', sa }] : [];
+          return event.type === 'initiate' ? [{ type: 'install-child', sa, standby: false }] : [];
         },
       }),
       sad,

@@ -63,6 +63,12 @@ class RecordingSad implements Sad {
   install(sa: ChildSa): void {
     this.calls.push(`install ${sa.inboundSpi.toString(16)}`);
   }
+  prefer(spi: EspSpi): void {
+    this.calls.push(`prefer ${spi.toString(16)}`);
+  }
+  retire(spi: EspSpi): void {
+    this.calls.push(`retire ${spi.toString(16)}`);
+  }
   remove(spi: EspSpi): void {
     this.calls.push(`remove ${spi.toString(16)}`);
   }
@@ -254,7 +260,8 @@ describe('the IKE workers', () => {
   it('install ESP SAs, wipe their keys, and tell who waits for the connection', async () => {
     const { cores, workers, sad } = await setup(1);
     const sa = childSa(0x1000 as EspSpi);
-    cores[0]!.answer = ({ type }) => (type === 'initiate' ? [{ type: 'install-child', sa }] : []);
+    cores[0]!.answer = ({ type }) =>
+      type === 'initiate' ? [{ type: 'install-child', sa, standby: false }] : [];
     expect(await workers.keeper.up('office')).toEqual({ result: 'established' });
     expect(sad.calls).toEqual(['install 1000']);
     expect([sa.inboundKey.byteLength, sa.outboundKey.byteLength]).toEqual([0, 0]);
@@ -266,7 +273,7 @@ describe('the IKE workers', () => {
     cores[0]!.answer = ({ type }) =>
       type === 'initiate'
         ? [
-            { type: 'install-child', sa },
+            { type: 'install-child', sa, standby: false },
             { type: 'start-timer', timer: 'delete', delay: 1 },
           ]
         : [{ type: 'remove-child', inboundSpi: sa.inboundSpi, reason: 'deleted by the peer' }];
@@ -281,7 +288,8 @@ describe('the IKE workers', () => {
     sad.install = () => {
       throw new Error('gateway.max_child_sas is reached');
     };
-    cores[0]!.answer = ({ type }) => (type === 'initiate' ? [{ type: 'install-child', sa }] : []);
+    cores[0]!.answer = ({ type }) =>
+      type === 'initiate' ? [{ type: 'install-child', sa, standby: false }] : [];
     expect(await workers.keeper.up('office')).toEqual({
       result: 'failed',
       explanation: 'cannot install the ESP SAs: gateway.max_child_sas is reached',
@@ -360,7 +368,8 @@ describe('the IKE workers', () => {
     const { environment } = cores[0]!;
     const sa = childSa(environment.allocateSpi());
     environment.allocateSpi();
-    cores[0]!.answer = ({ type }) => (type === 'initiate' ? [{ type: 'install-child', sa }] : []);
+    cores[0]!.answer = ({ type }) =>
+      type === 'initiate' ? [{ type: 'install-child', sa, standby: false }] : [];
     await workers.keeper.up('office');
     handlers[0]!.died('out of memory');
     expect(sad.calls).toEqual(['install 1000', 'remove 1000', 'release 1001']);

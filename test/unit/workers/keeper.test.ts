@@ -34,7 +34,7 @@ function setup(start: Connection['start']) {
 describe('the keeper of connections', () => {
   it('initiates at the start what is to be up, and nothing else', () => {
     for (const [start, calls] of [
-      ['start', ['initiate office']],
+      ['always', ['initiate office']],
       ['trap', []],
       ['wait', []],
     ] as const) {
@@ -45,7 +45,7 @@ describe('the keeper of connections', () => {
   });
 
   it('tries again after a failure, at most once in a minute in the end', () => {
-    const { keeper, log } = setup('start');
+    const { keeper, log } = setup('always');
     keeper.start();
     for (let i = 0; i < 10; i++) {
       keeper.failed('office', 'no answer');
@@ -58,7 +58,7 @@ describe('the keeper of connections', () => {
   });
 
   it('waits longer after each failure', () => {
-    const { keeper, log } = setup('start');
+    const { keeper, log } = setup('always');
     keeper.start();
     for (let i = 0; i < 4; i++) {
       keeper.failed('office', 'no answer');
@@ -73,7 +73,7 @@ describe('the keeper of connections', () => {
   });
 
   it('brings back what the peer closed', () => {
-    const { keeper, log, install, lose } = setup('start');
+    const { keeper, log, install, lose } = setup('always');
     keeper.start();
     install();
     lose();
@@ -126,7 +126,7 @@ describe('the keeper of connections', () => {
   });
 
   it('keeps down what was taken down, also when packets ask for it', () => {
-    const { keeper, log, lose } = setup('start');
+    const { keeper, log, lose } = setup('always');
     keeper.start();
     keeper.down('office');
     lose();
@@ -137,7 +137,7 @@ describe('the keeper of connections', () => {
   });
 
   it('initiates nothing once it is stopped', () => {
-    const { keeper, log } = setup('start');
+    const { keeper, log } = setup('always');
     keeper.start();
     keeper.failed('office', 'no answer');
     keeper.stop();

@@ -1,0 +1,163 @@
+/**
+ * CREATE_CHILD_SA as the responder (RFC 7296 §1.3, §2.8, §2.17, §2.25): a new Child SA, one in the
+ * place of another, or a new IKE SA in the place of this one (`rekey-ike.ts`).
+ *
+ * What the peer asks for may cross what we ask for: each crossing has its answer in §2.25.1 and
+ * §2.25.2. A new Child SA is installed before the response goes out; but we send on it only when
+ * the peer has shown that it has got the response (§2.8). Left out: configuration payloads, IPComp,
+ * transport mode, which a responder may all pass over.
+ */
+import { publicValueLength } from '../../crypto/key-exchange.js';
+import type { Secret } from '../../crypto/secret.js';
+import { NOTIFY, type Payload, type PayloadOf, type Story } from '../../wire/index.js';
+import { espSpiOf, type InstalledChild } from '../child-sa.js';
+import type { Core } from '../core.js';
+import type { IkeSa } from '../ike-sa.js';
+import { find, need, notifiesOf, notify } from '../payloads.js';
+import { NONCE_OCTETS } from '../tasks/ike-init.js';
+import type { Reply } from './answer.js';
+import { type ChildChoice, chooseChild, installChild, refuseChild } from './child.js';
+import { answerRekeyIke } from './rekey-ike.js';
+
+export function answerCreateChild(
+  sa: IkeSa,
+  core: Core,
+  story: Story,
+  payloads: readonly Payload[],
+  reply: Reply,
+): void {
+  if (story === 'rekeying of the IKE SA') {
+    answerRekeyIke(sa, core, payloads, reply);
+    return;
+  }
+  const refusal = crossing(sa, core, payloads);
+  if (refusal !== undefined) {
+    reply({ payloads: refusal });
+    return;
+  }
+  const rekeyed = rekeyedChild(sa, payloads);
+  const purpose = { protocol: 'esp', keyExchange: true } as const;
+  const guessed = find(payloads, 'KE')?.method;
+  const asked = guessed === undefined ? purpose : { ...purpose, guessed };
+  const choice = chooseChild(sa, core, payloads, asked, rekeyed);
+  if ('refusal' in choice) {
+    reply({ payloads: refuseChild(sa, choice) });
+    return;
+  }
+  const { keyExchange } = choice.suite;
+  if (keyExchange === undefined) {
+    reply({ payloads: makeChild(sa, core, payloads, choice, undefined) });
+    return;
+  }
+  const ke = find(payloads, 'KE');
+  if (ke === undefined || ke.method !== keyExchange.id) {
+    const data = Uint8Array.of(keyExchange.id >> 8, keyExchange.id & 0xff);
+    reply({ payloads: [notify(NOTIFY.INVALID_KE_PAYLOAD, data)] });
+    return;
+  }
+  exchangeKeys(sa, ke, reply, (own) => {
+    // Our own requests may have been answered meanwhile.
+    const late = crossing(sa, core, payloads);
+    const answer = late ?? makeChild(sa, core, payloads, choice, own);
+    own.sharedSecret.wipe();
+    reply({ payloads: answer });
+  });
+}
+
+/** What keeps a request for a Child SA from being granted as things stand; undefined: nothing. */
+function crossing(sa: IkeSa, core: Core, payloads: readonly Payload[]): Payload[] | undefined {
+  const notNow = [notify(NOTIFY.TEMPORARY_FAILURE)];
+  // §2.25.2: not on an IKE SA that is being closed or rekeyed, nor on one that may not stay.
+  if (sa.state.name !== 'established') return notNow;
+  if (sa.window.outstanding?.task.kind === 'rekey-ike') return notNow;
+  const [rekey] = notifiesOf(payloads, NOTIFY.REKEY_SA);
+  if (rekey !== undefined) {
+    const child = sa.children.byOutbound(espSpiOf(rekey.spi));
+    if (child === undefined) return [notFound(rekey)];
+    // §2.25.1: not what is being deleted; and what was rekeyed is as good as deleted.
+    if (child.state === 'deleting' || child.state === 'replaced') return notNow;
+    if (child.rival !== undefined && sa.children.has(child.rival)) return notNow;
+  }
+  if (sa.children.size < core.options.maxChildSasPerIkeSa) return undefined;
+  const explanation = `the peer has ${sa.children.size} Child SAs on this IKE SA already`;
+  return refuseChild(sa, { refusal: NOTIFY.NO_ADDITIONAL_SAS, explanation });
+}
+
+function rekeyedChild(sa: IkeSa, payloads: readonly Payload[]): InstalledChild | undefined {
+  const [rekey] = notifiesOf(payloads, NOTIFY.REKEY_SA);
+  return rekey && sa.children.byOutbound(espSpiOf(rekey.spi));
+}
+
+/** It names the SA as the request did (§2.25). */
+function notFound({ protocolId, spi }: PayloadOf<'N'>): Payload {
+  return { ...notify(NOTIFY.CHILD_SA_NOT_FOUND), protocolId, spi };
+}
+
+// --- the Child SA -----------------------------------------------------------------------------
+
+function makeChild(
+  sa: IkeSa,
+  core: Core,
+  payloads: readonly Payload[],
+  choice: ChildChoice,
+  own: OwnKeys | undefined,
+): Payload[] {
+  const rekeyed = rekeyedChild(sa, payloads);
+  const nr = core.environment.random(NONCE_OCTETS);
+  const nonces = { ni: need(payloads, 'Nonce').data, nr };
+  const made = installChild(sa, core, choice, { ...nonces, sharedSecret: own?.sharedSecret });
+  if ('refusal' in made) return refuseChild(sa, made);
+  if (rekeyed !== undefined) succeed(sa, rekeyed, made.child);
+  const [proposal, ...rest] = made.payloads;
+  const ke: Payload[] = own === undefined ? [] : [own.payload];
+  return [proposal!, { kind: 'Nonce', data: nr }, ...ke, ...rest];
+}
+
+/** §2.8.1: which of two stays is decided when our own request is answered. */
+function succeed(sa: IkeSa, old: InstalledChild, made: InstalledChild): void {
+  if (old.state === 'rekeying') sa.children.setRival(old, made);
+  else sa.children.move(old, 'replaced');
+}
+
+// --- the key exchange -------------------------------------------------------------------------
+
+/** Our half, and what came of both. */
+export interface OwnKeys {
+  readonly payload: PayloadOf<'KE'>;
+  readonly sharedSecret: Secret;
+}
+
+/** Makes our half for the peer's and goes on, or refuses what is no public value of the group. */
+export function exchangeKeys(
+  sa: IkeSa,
+  { method, data }: PayloadOf<'KE'>,
+  reply: Reply,
+  then: (own: OwnKeys) => void,
+): void {
+  // §3.4: the length has to be that of the group. §2.21.3: who sends nonsense closes with us.
+  const refuse = (reason: string) =>
+    reply({
+      payloads: [notify(NOTIFY.INVALID_SYNTAX)],
+      afterwards: () => sa.fail({ notify: 'INVALID_SYNTAX', explanation: reason }),
+    });
+  if (data.length !== publicValueLength(method)) {
+    refuse("the peer's public value has not the length of its group");
+    return;
+  }
+  sa.compute({ type: 'generate', group: method }, (generated) => {
+    if (generated.type !== 'generated') {
+      reply({ payloads: [notify(NOTIFY.TEMPORARY_FAILURE)] });
+      return;
+    }
+    const { privateKey, publicValue } = generated;
+    const job = { type: 'derive', group: method, privateKey, peerPublic: data } as const;
+    sa.compute(job, (derived) => {
+      if (derived.type !== 'derived') {
+        refuse(derived.type === 'failed' ? derived.reason : 'an unexpected result');
+        return;
+      }
+      const payload = { kind: 'KE', method, data: publicValue } as const;
+      then({ payload, sharedSecret: derived.sharedSecret });
+    });
+  });
+}

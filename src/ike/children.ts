@@ -1,0 +1,190 @@
+/**
+ * The Child SAs of an IKE SA: which there are, in which state, and what of them the dataplane is
+ * told (RFC 7296 §1.4.1, §2.8). When an IKE SA is rekeyed, they go to the new one as a whole.
+ *
+ * A Child SA that another has replaced is not dropped with its last Delete: packets that were on
+ * their way are received for a little longer, so that a rekeying loses none.
+ */
+import { formatSuite } from '../policy/suite.js';
+import type { ChildSa, EspSpi } from '../sad/sad.js';
+import { type ChildOrigin, espSpiText, type InstalledChild } from './child-sa.js';
+import type { Core } from './core.js';
+import type { IkeSa } from './ike-sa.js';
+import { rekeyDelay } from './lifetime.js';
+import { type ChildState, childTransition } from './state.js';
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+type Entry = Mutable<InstalledChild> & { readonly timers: Set<ChildTimerKind> };
+
+/**
+ * Of a Child SA: it is to be rekeyed, it ends, it is used although the peer has given no sign, and
+ * the peer should have deleted it by now.
+ */
+export type ChildTimerKind = 'child-rekey' | 'child-end' | 'child-switch' | 'child-replaced';
+
+export class Children implements Iterable<InstalledChild> {
+  readonly #core: Core;
+  readonly #entries = new Map<EspSpi, Entry>();
+  #owner: IkeSa;
+
+  constructor(core: Core, owner: IkeSa) {
+    this.#core = core;
+    this.#owner = owner;
+  }
+
+  /** The IKE SA that they belong to. */
+  get owner(): IkeSa {
+    return this.#owner;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  [Symbol.iterator](): Iterator<InstalledChild> {
+    return [...this.#entries.values()][Symbol.iterator]();
+  }
+
+  /** Whether it is still there. */
+  has(child: InstalledChild): boolean {
+    return this.#entries.get(child.sa.inboundSpi) === child;
+  }
+
+  byInbound(spi: EspSpi): InstalledChild | undefined {
+    return this.#entries.get(spi);
+  }
+
+  /** The one that the peer calls by this SPI, its inbound one. */
+  byOutbound(spi: EspSpi | undefined): InstalledChild | undefined {
+    for (const entry of this.#entries.values()) if (entry.sa.outboundSpi === spi) return entry;
+    return undefined;
+  }
+
+  install(sa: ChildSa, origin: ChildOrigin): InstalledChild {
+    const { inboundKey: _in, outboundKey: _out, ...withoutKeys } = sa;
+    const entry: Entry = {
+      ...origin,
+      sa: withoutKeys,
+      installedAt: this.#core.now,
+      state: 'installed',
+      postponed: 0,
+      rival: undefined,
+      timers: new Set(),
+    };
+    this.#entries.set(sa.inboundSpi, entry);
+    this.#core.childIsOf(sa.inboundSpi, this);
+    const spis = `${espSpiText(sa.inboundSpi)} in, ${espSpiText(sa.outboundSpi)} out`;
+    const { suite, standby } = origin;
+    this.#owner.log('info', `Child SA ${sa.policy} installed: SPI ${spis}, ${formatSuite(suite)}`);
+    this.#core.emit({ type: 'install-child', sa, standby });
+    if (standby) this.startTimer(entry, 'child-switch', this.#core.options.switchDelay);
+    const { rekeySeconds, endSeconds } = origin.policy.lifetime;
+    if (rekeySeconds > 0) {
+      this.startTimer(entry, 'child-rekey', rekeyDelay(this.#core, rekeySeconds));
+    }
+    if (endSeconds > 0) this.startTimer(entry, 'child-end', endSeconds * 1000);
+    return entry;
+  }
+
+  move(child: InstalledChild, to: ChildState): void {
+    const { story } = childTransition(child.state, to);
+    const spi = espSpiText(child.sa.inboundSpi);
+    this.#owner.log('debug', `Child SA ${spi}, ${child.state} -> ${to}: ${story}`);
+    const entry = this.#entry(child);
+    entry.state = to;
+    if (to === 'replaced') {
+      this.stopTimer(entry, 'child-switch');
+      this.stopTimer(entry, 'child-rekey');
+      this.startTimer(entry, 'child-replaced', this.#core.options.replacedTimeout);
+    }
+  }
+
+  /** The peer has rekeyed it while our rekeying of it is under way (§2.8.1). */
+  setRival(child: InstalledChild, rival: InstalledChild): void {
+    this.#entry(child).rival = rival;
+  }
+
+  /** The peer has put the rekeying off; how often it has in a row. */
+  postpone(child: InstalledChild): number {
+    return ++this.#entry(child).postponed;
+  }
+
+  /** The peer is ready to receive on what we have made as responder, whatever that is (§2.8). */
+  peerIsReady(): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.state === 'installed' || entry.state === 'rekeying') this.prefer(entry);
+    }
+  }
+
+  prefer(child: InstalledChild): void {
+    if (!child.standby) return;
+    const entry = this.#entry(child);
+    entry.standby = false;
+    this.stopTimer(entry, 'child-switch');
+    this.#core.emit({ type: 'prefer-child', inboundSpi: child.sa.inboundSpi });
+  }
+
+  /** The peer asks again for the response that tells it of new SAs: it does not have them yet. */
+  peerIsNotReady(): void {
+    const { switchDelay } = this.#core.options;
+    for (const entry of this.#entries.values()) {
+      if (entry.standby) this.startTimer(entry, 'child-switch', switchDelay);
+    }
+  }
+
+  /** Another serves in its place: nothing is sent on it any more. */
+  retire(child: InstalledChild): void {
+    const entry = this.#entry(child);
+    entry.standby = false;
+    this.stopTimer(entry, 'child-switch');
+    this.#core.emit({ type: 'retire-child', inboundSpi: child.sa.inboundSpi });
+  }
+
+  /** It is gone for the peer; what was on its way is received until the drain time is over. */
+  drain(child: InstalledChild, reason: string): void {
+    this.retire(child);
+    this.#forget(child, reason);
+    this.#core.drain(child.sa.inboundSpi, reason);
+  }
+
+  remove(child: InstalledChild, reason: string): void {
+    this.#forget(child, reason);
+    this.#core.emit({ type: 'remove-child', inboundSpi: child.sa.inboundSpi, reason });
+  }
+
+  /** The IKE SA is rekeyed (§2.8): all of them belong to the new one. */
+  handTo(owner: IkeSa): void {
+    this.#owner = owner;
+  }
+
+  startTimer(child: InstalledChild, kind: ChildTimerKind, delay: number): void {
+    this.#entry(child).timers.add(kind);
+    this.#core.emit({ type: 'start-timer', timer: `${kind}/${child.sa.inboundSpi}`, delay });
+  }
+
+  stopTimer(child: InstalledChild, kind: ChildTimerKind): void {
+    if (!this.#entry(child).timers.delete(kind)) return;
+    this.#core.emit({ type: 'cancel-timer', timer: `${kind}/${child.sa.inboundSpi}` });
+  }
+
+  /** The Child SA whose timer has run out; undefined where it was stopped on the way. */
+  timer(kind: ChildTimerKind, inboundSpi: EspSpi): InstalledChild | undefined {
+    const entry = this.#entries.get(inboundSpi);
+    return entry?.timers.delete(kind) ? entry : undefined;
+  }
+
+  #forget(child: InstalledChild, reason: string): void {
+    const entry = this.#entry(child);
+    const { inboundSpi } = child.sa;
+    for (const kind of [...entry.timers]) this.stopTimer(entry, kind);
+    this.#entries.delete(inboundSpi);
+    this.#core.childIsOf(inboundSpi, undefined);
+    this.#owner.log('info', `Child SA ${espSpiText(inboundSpi)} removed: ${reason}`);
+  }
+
+  #entry(child: InstalledChild): Entry {
+    const entry = this.#entries.get(child.sa.inboundSpi);
+    if (entry === undefined) throw new Error('the Child SA is not of this IKE SA');
+    return entry;
+  }
+}

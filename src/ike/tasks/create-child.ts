@@ -1,0 +1,399 @@
+/**
+ * CREATE_CHILD_SA for a Child SA as the initiator: a new one (RFC 7296 §1.3.1), or one in the place
+ * of another (§1.3.3, §2.8), with a key exchange of its own where the policy has one.
+ *
+ * A rekeying makes before it breaks: the new Child SA is in use before the old one is deleted,
+ * which is the initiator's part. Where the peer has rekeyed the same Child SA meanwhile, the one
+ * with the lowest of the four nonces goes, deleted by who made it (§2.8.1). Left out: configuration
+ * payloads, IPComp, transport mode.
+ */
+import type { Secret } from '../../crypto/secret.js';
+import type { ChildPolicy } from '../../policy/connection.js';
+import { remainingPairs, type SelectorPair, sameSelectors } from '../../policy/narrow.js';
+import { type EspSpi, SadFullError } from '../../sad/sad.js';
+import { EXCHANGE, NOTIFY, type Payload, type PayloadOf } from '../../wire/index.js';
+import { deleteChild, pairOf, requestPairs, selectorsOf } from '../child-procedures.js';
+import { espSpiBytes, type InstalledChild, makeChildSa } from '../child-sa.js';
+import type { Core } from '../core.js';
+import { explainChildError, type Failure } from '../explain.js';
+import type { IkeSa } from '../ike-sa.js';
+import { postponedDelay } from '../lifetime.js';
+import { errorOf, find, need, notifiesOf, notify, notifyName, protocolOf } from '../payloads.js';
+import { lowestNonce } from '../uniqueness.js';
+import {
+  type AcceptedChild,
+  acceptChild,
+  type ChildOffer,
+  policySelectors,
+  saPayload,
+  selectorPayloads,
+} from './child-offer.js';
+import { DeleteChild } from './delete.js';
+import { NONCE_OCTETS } from './ike-init.js';
+import { guessedGroup, KeyPair, requestedGroup } from './key-pair.js';
+import type { Response, Task, TaskKind } from './task.js';
+
+/** What is asked for. */
+export interface ChildPlan {
+  readonly policy: ChildPolicy;
+  /** A part of the policy; all of it where none is named. */
+  readonly selectors?: SelectorPair;
+  /** The Child SA in whose place it comes. */
+  readonly rekeys?: InstalledChild;
+  /** Key exchange methods that were tried, the last of them named by the peer. */
+  readonly groups?: readonly number[];
+}
+
+export class CreateChild implements Task {
+  readonly kind: TaskKind;
+  readonly exchange = EXCHANGE.CREATE_CHILD_SA;
+  readonly tries: number;
+  readonly plan: ChildPlan;
+  readonly #sa: IkeSa;
+  readonly #core: Core;
+  readonly #offer: ChildOffer;
+  readonly #ni: Uint8Array;
+  readonly #pair: KeyPair | undefined;
+  /** Reserved until it is installed, or given back. */
+  #inboundSpi: EspSpi | undefined;
+  #sentAt = 0;
+  /** The response is here; what comes after it is its duplicate. */
+  #busy = false;
+
+  constructor(sa: IkeSa, core: Core, plan: ChildPlan) {
+    this.kind = plan.rekeys === undefined ? 'create-child' : 'rekey-child';
+    this.tries = core.options.requestTries;
+    this.plan = plan;
+    this.#sa = sa;
+    this.#core = core;
+    const { policy, selectors = policySelectors(policy), groups } = plan;
+    const group = groups?.at(-1) ?? guessedGroup(policy.espProposals);
+    const purpose = { protocol: 'esp', keyExchange: true } as const;
+    this.#offer = { policy, selectors, purpose };
+    this.#ni = core.environment.random(NONCE_OCTETS);
+    this.#pair = group === undefined ? undefined : new KeyPair(sa, group);
+  }
+
+  prepare(ready: () => void): void {
+    if (this.#pair === undefined || this.#isPointless()) ready();
+    else this.#pair.generate(ready);
+  }
+
+  build(): readonly Payload[] | undefined {
+    const { rekeys } = this.plan;
+    const ke = this.#pair?.payload;
+    if (this.#isPointless() || !this.#reserveSpi()) return undefined;
+    if (this.#pair !== undefined && ke === undefined) return undefined;
+    if (rekeys !== undefined) this.#sa.children.move(rekeys, 'rekeying');
+    this.#sentAt = this.#core.now;
+    return [
+      ...(rekeys === undefined ? [] : [rekeySa(rekeys)]),
+      saPayload(this.#offer, this.#inboundSpi!),
+      { kind: 'Nonce', data: this.#ni },
+      ...(ke === undefined ? [] : [ke]),
+      ...selectorPayloads(this.#offer),
+    ];
+  }
+
+  /** What the task was to change has changed already while it waited. */
+  #isPointless(): boolean {
+    if (this.#sa.state.name !== 'established') return true;
+    const { rekeys, policy } = this.plan;
+    const { children } = this.#sa;
+    if (rekeys !== undefined) {
+      return !children.has(rekeys) || rekeys.state !== 'installed';
+    }
+    return remainingPairs(this.#offer.selectors, selectorsOf(this.#sa, policy)).length === 0;
+  }
+
+  #reserveSpi(): boolean {
+    try {
+      this.#inboundSpi = this.#core.environment.allocateSpi();
+      return true;
+    } catch (error) {
+      if (!(error instanceof SadFullError)) throw error;
+      this.#sa.report({ notify: 'NO_ADDITIONAL_SAS', explanation: 'the SAD is full' });
+      return false;
+    }
+  }
+
+  // --- the response ------------------------------------------------------------------------
+
+  process(response: Response): void {
+    if (this.#busy) return;
+    this.#busy = true;
+    if (response.story === 'error') this.#refused(errorOf(response.payloads)!);
+    else if (response.story === 'Child SA') this.#accept(response.payloads);
+    else this.malformed('it is no answer to the request for a Child SA');
+  }
+
+  #accept(payloads: readonly Payload[]): void {
+    const accepted = acceptChild(this.#offer, payloads);
+    if ('explanation' in accepted) {
+      this.#undo(accepted);
+      return;
+    }
+    const error = errorOf(payloads);
+    if (error !== undefined) {
+      this.#undo(this.#explain(error));
+      return;
+    }
+    const { keyExchange } = accepted.suite;
+    if (keyExchange === undefined) {
+      this.#conclude(accepted, payloads, undefined);
+      return;
+    }
+    const ke = find(payloads, 'KE');
+    const pair = this.#pair;
+    if (ke === undefined || pair?.group !== keyExchange.id || ke.method !== keyExchange.id) {
+      const explanation = 'the peer answers another key exchange than the one that was sent';
+      this.#undo({ notify: 'INVALID_KE_PAYLOAD', explanation });
+      return;
+    }
+    this.#sa.stopTimer('retransmit');
+    pair.derive(ke.data, (secret) => {
+      if (typeof secret === 'string') {
+        this.#undo({ notify: 'INVALID_KE_PAYLOAD', explanation: secret });
+      } else {
+        this.#conclude(accepted, payloads, secret);
+        secret.wipe();
+      }
+      this.#sa.proceed();
+    });
+  }
+
+  #conclude(
+    accepted: AcceptedChild,
+    payloads: readonly Payload[],
+    sharedSecret: Secret | undefined,
+  ): void {
+    const sa = this.#sa;
+    sa.finishRequest();
+    // Whoever wants the IKE SA gone wants no Child SA either; its Delete takes this one along.
+    if (sa.state.name !== 'established') {
+      this.abandon();
+      return;
+    }
+    const nr = need(payloads, 'Nonce').data;
+    const { policy, rekeys } = this.plan;
+    const nonce = lowestNonce(this.#ni, nr);
+    const rival = this.#rival;
+    const loses = rival !== undefined && nonce < rival.lowestNonce;
+    const made = sa.children.install(this.#makeSa(accepted, nr, sharedSecret), {
+      policy,
+      suite: accepted.suite,
+      role: 'initiator',
+      lowestNonce: nonce,
+      standby: loses,
+    });
+    this.#inboundSpi = undefined;
+    if (loses) this.#giveWay(made);
+    else if (rekeys !== undefined) this.#takeOver(rekeys, rival);
+    else this.#resolveTwin(made);
+    this.#askForTheRest(payloads);
+    this.#core.childSettled(sa);
+  }
+
+  /** What the peer has made of the old one while our request was under way, if that is there. */
+  get #rival(): InstalledChild | undefined {
+    const rival = this.plan.rekeys?.rival;
+    return rival && this.#sa.children.has(rival) ? rival : undefined;
+  }
+
+  #makeSa(
+    { suite, outboundSpi, selectors }: AcceptedChild,
+    nr: Uint8Array,
+    sharedSecret: Secret | undefined,
+  ) {
+    const sa = this.#sa;
+    const { local, remote, nat } = sa;
+    const agreement = {
+      connection: sa.connection!.name,
+      policy: this.plan.policy,
+      role: 'initiator',
+      suite,
+      inboundSpi: this.#inboundSpi!,
+      outboundSpi,
+      selectors,
+      local,
+      remote,
+      udpEncapsulation: nat.local || nat.remote,
+    } as const;
+    const { prf } = sa.negotiated!;
+    const { skD } = sa.protection!.keys;
+    const own = sharedSecret === undefined ? {} : { sharedSecret };
+    return makeChildSa(agreement, { prf, skD, ni: this.#ni, nr, ...own });
+  }
+
+  /** §2.8.1: ours has the lowest nonce. The peer's stays, and the peer deletes the old one. */
+  #giveWay(made: InstalledChild): void {
+    deleteChild(this.#sa, this.#core, made, 'both sides have rekeyed at once');
+    this.#release('replaced');
+  }
+
+  /** §2.8: the new one is in use; who has made it deletes the old one. */
+  #takeOver(old: InstalledChild, rival: InstalledChild | undefined): void {
+    const { children } = this.#sa;
+    if (rival !== undefined) children.move(rival, 'replaced');
+    if (children.has(old)) deleteChild(this.#sa, this.#core, old, 'rekeyed by us');
+  }
+
+  /** Both sides have asked for the same new Child SA at once: as with rekeying, one is enough. */
+  #resolveTwin(made: InstalledChild): void {
+    const pair = pairOf(made);
+    for (const other of this.#sa.children) {
+      const crossing = other.role === 'responder' && other.installedAt >= this.#sentAt;
+      if (
+        !crossing ||
+        other.policy.name !== made.policy.name ||
+        !sameSelectors(pair, pairOf(other))
+      )
+        continue;
+      if (made.lowestNonce < other.lowestNonce) {
+        deleteChild(this.#sa, this.#core, made, 'both sides have asked for it at once');
+        return;
+      }
+    }
+  }
+
+  /** §2.9: the peer takes no more in one Child SA, but would in others. */
+  #askForTheRest(payloads: readonly Payload[]): void {
+    const more = notifiesOf(payloads, NOTIFY.ADDITIONAL_TS_POSSIBLE).length > 0;
+    if (more && this.plan.rekeys === undefined)
+      requestPairs(this.#sa, this.#core, this.plan.policy);
+  }
+
+  // --- the refusal -------------------------------------------------------------------------
+
+  #refused(error: PayloadOf<'N'>): void {
+    const sa = this.#sa;
+    const { plan } = this;
+    sa.finishRequest();
+    this.abandon();
+    if (sa.state.name !== 'established') return;
+    const { espProposals } = plan.policy;
+    const tried = plan.groups ?? (this.#pair === undefined ? [] : [this.#pair.group]);
+    switch (error.notifyType) {
+      case NOTIFY.INVALID_KE_PAYLOAD: {
+        const group = requestedGroup(error.data, espProposals);
+        if (group === undefined || tried.includes(group)) break;
+        this.#release('installed');
+        sa.requestFirst(new CreateChild(sa, this.#core, { ...plan, groups: [...tried, group] }));
+        return;
+      }
+      case NOTIFY.TEMPORARY_FAILURE:
+        this.#postpone();
+        return;
+      case NOTIFY.CHILD_SA_NOT_FOUND:
+        this.#notFound();
+        return;
+      case NOTIFY.SINGLE_PAIR_REQUIRED:
+        if (requestPairs(sa, this.#core, plan.policy)) return;
+        break;
+      case NOTIFY.NO_ADDITIONAL_SAS:
+        // §4: a peer may know no rekeying; then the whole IKE SA is made anew.
+        this.#release('installed');
+        this.#core.reauthenticate(sa, 'the peer makes no Child SAs beside the first');
+        return;
+    }
+    this.#failed(this.#explain(error));
+  }
+
+  /** It is not in use: what it was to replace stays, or is what the peer has made of it. */
+  #release(otherwise: 'installed' | 'replaced'): void {
+    const { rekeys } = this.plan;
+    const { children } = this.#sa;
+    if (rekeys === undefined || !children.has(rekeys) || rekeys.state !== 'rekeying') return;
+    children.move(rekeys, this.#rival === undefined ? otherwise : 'replaced');
+  }
+
+  /** §2.25: not now. After several minutes of that the two are out of step. */
+  #postpone(): void {
+    const { rekeys } = this.plan;
+    const sa = this.#sa;
+    this.#release('installed');
+    if (rekeys === undefined) {
+      sa.retryLater(this.plan);
+      return;
+    }
+    if (!sa.children.has(rekeys) || rekeys.state !== 'installed') return;
+    const times = sa.children.postpone(rekeys);
+    if (times > this.#core.options.maxPostponed) {
+      sa.terminate('the peer has answered TEMPORARY_FAILURE for minutes');
+      return;
+    }
+    sa.children.startTimer(rekeys, 'child-rekey', postponedDelay(this.#core, times));
+  }
+
+  /** §2.25: the peer does not know the Child SA (any more): another is made from scratch. */
+  #notFound(): void {
+    const { rekeys, policy } = this.plan;
+    const { children } = this.#sa;
+    if (rekeys === undefined || !children.has(rekeys)) return;
+    children.remove(rekeys, 'the peer does not know it');
+    const plan = { policy, selectors: pairOf(rekeys) };
+    this.#sa.request(new CreateChild(this.#sa, this.#core, plan));
+  }
+
+  #failed(failure: Failure): void {
+    const sa = this.#sa;
+    const { rekeys } = this.plan;
+    sa.report(failure);
+    this.#release('installed');
+    if (rekeys === undefined) {
+      this.#core.childSettled(sa);
+      this.#core.childGone(sa);
+    } else if (sa.children.has(rekeys) && rekeys.state === 'installed') {
+      const delay = postponedDelay(this.#core, sa.children.postpone(rekeys));
+      sa.children.startTimer(rekeys, 'child-rekey', delay);
+    }
+  }
+
+  /** The responder has installed what we refuse: it is deleted there. */
+  #undo(failure: Failure): void {
+    const sa = this.#sa;
+    sa.finishRequest();
+    const spi = this.#inboundSpi!;
+    this.abandon();
+    if (sa.state.name !== 'established') return;
+    sa.request(new DeleteChild(sa, this.#core, spi));
+    this.#failed(failure);
+  }
+
+  #explain({ notifyType }: PayloadOf<'N'>): Failure {
+    const notify = notifyName(notifyType);
+    const { policy, selectors } = this.#offer;
+    return { notify, explanation: explainChildError(notify, policy.espProposals, selectors) };
+  }
+
+  // --- the ends ----------------------------------------------------------------------------
+
+  malformed(problem: string): void {
+    this.#sa.fail({ notify: 'INVALID_SYNTAX', explanation: `the peer's response: ${problem}` });
+  }
+
+  timedOut(): void {
+    this.#sa.lost();
+  }
+
+  abandon(): void {
+    this.#pair?.wipe();
+    if (this.#inboundSpi === undefined) return;
+    this.#core.environment.releaseSpi(this.#inboundSpi);
+    this.#inboundSpi = undefined;
+  }
+
+  onSuccessor(successor: IkeSa): Task {
+    this.abandon();
+    return new CreateChild(successor, this.#core, this.plan);
+  }
+}
+
+/** N(REKEY_SA) names the old Child SA by the SPI that its sender receives on (§1.3.3). */
+function rekeySa({ sa }: InstalledChild): Payload {
+  return {
+    ...notify(NOTIFY.REKEY_SA),
+    protocolId: protocolOf(sa),
+    spi: espSpiBytes(sa.inboundSpi),
+  };
+}

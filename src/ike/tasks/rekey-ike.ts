@@ -1,0 +1,245 @@
+/**
+ * CREATE_CHILD_SA that rekeys the IKE SA, as the initiator (RFC 7296 §1.3.2, §2.8, §2.18): a new
+ * IKE SA with keys from the old one's SK_d, to which all Child SAs go; then the old one is deleted.
+ *
+ * Where the peer has rekeyed it as well, meanwhile, the new IKE SA with the lowest of the four
+ * nonces goes, deleted by who made it, and the Child SAs belong to the other (§2.8.2).
+ */
+import { skSuite } from '../../crypto/encrypt.js';
+import { deriveIkeKeys, rekeyedSkeyseed } from '../../crypto/keymat.js';
+import { prfById } from '../../crypto/prf.js';
+import type { Secret } from '../../crypto/secret.js';
+import { explainNoProposal } from '../../policy/compare.js';
+import { acceptAnswer, type Purpose, type Suite, toWireProposals } from '../../policy/suite.js';
+import {
+  EXCHANGE,
+  type IkeSpi,
+  ikeSpiAt,
+  ikeSpiBytes,
+  NOTIFY,
+  type Payload,
+  type PayloadOf,
+  ZERO_IKE_SPI,
+} from '../../wire/index.js';
+import type { Core } from '../core.js';
+import { explainRefusal, type Failure } from '../explain.js';
+import { IkeSa } from '../ike-sa.js';
+import { postponedDelay } from '../lifetime.js';
+import { errorOf, need, notifyName } from '../payloads.js';
+import { Protection } from '../protection.js';
+import type { Role } from '../state.js';
+import { lowestNonce } from '../uniqueness.js';
+import { NONCE_OCTETS } from './ike-init.js';
+import { guessedGroup, KeyPair, requestedGroup } from './key-pair.js';
+import type { Response, Task } from './task.js';
+
+export const REKEYED_IKE: Purpose = { protocol: 'ike', keyExchange: true, rekeying: true };
+
+export class RekeyIke implements Task {
+  readonly kind = 'rekey-ike';
+  readonly exchange = EXCHANGE.CREATE_CHILD_SA;
+  readonly tries: number;
+  readonly #sa: IkeSa;
+  readonly #core: Core;
+  readonly #spi: IkeSpi;
+  readonly #ni: Uint8Array;
+  readonly #pair: KeyPair;
+  readonly #groups: readonly number[];
+  #busy = false;
+
+  /** @param groups  key exchange methods that were tried, the last of them named by the peer */
+  constructor(sa: IkeSa, core: Core, groups: readonly number[] = []) {
+    this.tries = core.options.requestTries;
+    this.#sa = sa;
+    this.#core = core;
+    this.#spi = core.environment.allocateIkeSpi();
+    this.#ni = core.environment.random(NONCE_OCTETS);
+    const group = groups.at(-1) ?? guessedGroup(sa.connection!.ikeProposals)!;
+    this.#groups = groups.length === 0 ? [group] : groups;
+    this.#pair = new KeyPair(sa, group);
+  }
+
+  prepare(ready: () => void): void {
+    this.#pair.generate(ready);
+  }
+
+  build(): readonly Payload[] | undefined {
+    const ke = this.#pair.payload;
+    if (this.#sa.state.name !== 'established' || ke === undefined) return undefined;
+    const { ikeProposals } = this.#sa.connection!;
+    const proposals = toWireProposals(ikeProposals, ikeSpiBytes(this.#spi), REKEYED_IKE);
+    return [{ kind: 'SA', proposals }, { kind: 'Nonce', data: this.#ni }, ke];
+  }
+
+  // --- the response ------------------------------------------------------------------------
+
+  process(response: Response): void {
+    if (this.#busy) return;
+    this.#busy = true;
+    if (response.story === 'error') this.#refused(errorOf(response.payloads)!);
+    else if (response.story === 'rekeying of the IKE SA') this.#accept(response.payloads);
+    else this.malformed('it is no answer to the rekeying of the IKE SA');
+  }
+
+  #accept(payloads: readonly Payload[]): void {
+    const { ikeProposals } = this.#sa.connection!;
+    const { proposals } = need(payloads, 'SA');
+    const accepted = acceptAnswer(ikeProposals, proposals, REKEYED_IKE);
+    const peerSpi = accepted === undefined ? ZERO_IKE_SPI : ikeSpiAt(accepted.spi);
+    const ke = need(payloads, 'KE');
+    const error = errorOf(payloads);
+    const group = accepted?.suite.keyExchange?.id;
+    if (error !== undefined || group !== this.#pair.group || ke.method !== this.#pair.group) {
+      const explanation = explainNoProposal(ikeProposals, proposals, REKEYED_IKE);
+      this.#givenUp({ notify: 'NO_PROPOSAL_CHOSEN', explanation });
+      return;
+    }
+    if (accepted === undefined || peerSpi === ZERO_IKE_SPI) {
+      this.#givenUp({ notify: 'INVALID_SYNTAX', explanation: 'the peer answers no IKE SPI' });
+      return;
+    }
+    this.#sa.stopTimer('retransmit');
+    this.#pair.derive(ke.data, (secret) => {
+      if (typeof secret === 'string') {
+        this.#givenUp({ notify: 'INVALID_KE_PAYLOAD', explanation: secret });
+      } else {
+        const nonces = { ni: this.#ni, nr: need(payloads, 'Nonce').data };
+        const spis = { localSpi: this.#spi, peerSpi };
+        this.#sa.finishRequest();
+        this.#conclude(
+          makeSuccessor(this.#sa, this.#core, {
+            role: 'initiator',
+            suite: accepted.suite,
+            sharedSecret: secret,
+            ...nonces,
+            ...spis,
+          }),
+        );
+      }
+      this.#sa.proceed();
+    });
+  }
+
+  #conclude(made: IkeSa): void {
+    const sa = this.#sa;
+    this.#core.added(made);
+    const { rival } = sa;
+    if (sa.state.name !== 'established') {
+      // Whoever wants the old one gone wants this one gone as well.
+      made.terminate('asked for while it was made');
+    } else if (rival !== undefined && made.lowestNonce < rival.lowestNonce) {
+      made.terminate('both sides have rekeyed at once');
+      sa.replaceBy(rival);
+    } else {
+      rival?.lose();
+      sa.handOver(made);
+      sa.terminate('rekeyed by us');
+    }
+  }
+
+  // --- the refusal -------------------------------------------------------------------------
+
+  #refused(error: PayloadOf<'N'>): void {
+    const sa = this.#sa;
+    const { ikeProposals } = sa.connection!;
+    const notify = notifyName(error.notifyType);
+    const explanation = explainRefusal(ikeProposals, notify);
+    const group = requestedGroup(error.data, ikeProposals);
+    if (sa.rival !== undefined || sa.state.name !== 'established') {
+      this.#givenUp({ notify, explanation });
+      return;
+    }
+    switch (error.notifyType) {
+      case NOTIFY.INVALID_KE_PAYLOAD:
+        if (group === undefined || this.#groups.includes(group)) break;
+        sa.finishRequest();
+        this.abandon();
+        sa.requestFirst(new RekeyIke(sa, this.#core, [...this.#groups, group]));
+        return;
+      case NOTIFY.TEMPORARY_FAILURE:
+        sa.finishRequest();
+        this.abandon();
+        this.#postpone();
+        return;
+      case NOTIFY.NO_ADDITIONAL_SAS:
+        sa.finishRequest();
+        this.abandon();
+        this.#core.reauthenticate(sa, 'the peer rekeys no IKE SA');
+        return;
+    }
+    this.#givenUp({ notify, explanation });
+  }
+
+  /** There is no new IKE SA of ours. The peer's takes over, where it has made one. */
+  #givenUp(failure: Failure): void {
+    const sa = this.#sa;
+    sa.finishRequest();
+    this.abandon();
+    if (sa.state.name !== 'established') return;
+    if (sa.rival !== undefined) {
+      sa.replaceBy(sa.rival);
+      return;
+    }
+    sa.report(failure);
+    this.#postpone();
+  }
+
+  /** §2.25: not now. After several minutes of that the two are out of step. */
+  #postpone(): void {
+    const times = ++this.#sa.postponed;
+    if (times > this.#core.options.maxPostponed) {
+      this.#sa.terminate('the peer has refused to rekey the IKE SA for minutes');
+      return;
+    }
+    this.#sa.startTimer('ike-rekey', postponedDelay(this.#core, times));
+  }
+
+  // --- the ends ----------------------------------------------------------------------------
+
+  malformed(problem: string): void {
+    this.#sa.fail({ notify: 'INVALID_SYNTAX', explanation: `the peer's response: ${problem}` });
+  }
+
+  timedOut(): void {
+    this.#sa.lost();
+  }
+
+  abandon(): void {
+    this.#pair.wipe();
+  }
+}
+
+/** What the two have agreed upon for an IKE SA that replaces another. */
+export interface Succession {
+  readonly role: Role;
+  readonly localSpi: IkeSpi;
+  readonly peerSpi: IkeSpi;
+  readonly suite: Suite;
+  /** Wiped. */
+  readonly sharedSecret: Secret;
+  readonly ni: Uint8Array;
+  readonly nr: Uint8Array;
+}
+
+/** The IKE SA with its keys (§2.18), as a rival of whatever else comes of the old one. */
+export function makeSuccessor(old: IkeSa, core: Core, agreed: Succession): IkeSa {
+  const { suite, sharedSecret, ni, nr, role, localSpi, peerSpi } = agreed;
+  const prf = prfById(suite.prf!.id)!;
+  const { id, keyBits } = suite.encryption;
+  const sk = skSuite(id, keyBits!, suite.integrity?.id ?? 0)!;
+  const { prf: oldPrf } = old.negotiated!;
+  const seed = rekeyedSkeyseed(oldPrf, old.protection!.keys.skD, sharedSecret, ni, nr);
+  const spis =
+    role === 'initiator'
+      ? { initiatorSpi: localSpi, responderSpi: peerSpi }
+      : { initiatorSpi: peerSpi, responderSpi: localSpi };
+  const keys = deriveIkeKeys(prf, sk, { skeyseed: seed, ni, nr, ...spis });
+  seed.wipe();
+  sharedSecret.wipe();
+  const made = IkeSa.successor(old, core, { role, localSpi, peerSpi });
+  const none = new Uint8Array(0);
+  made.negotiated = { prf, suite, ni, nr, initRequest: none, initResponse: none };
+  made.protection = new Protection(sk, keys, role, core.environment);
+  made.lowestNonce = lowestNonce(ni, nr);
+  return made;
+}

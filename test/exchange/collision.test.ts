@@ -1,0 +1,346 @@
+/**
+ * Rekeyings and Deletes that cross (RFC 7296 §2.8.1, §2.8.2, §2.25): every pair of them, in every
+ * order in which their four messages can arrive. Whatever crosses, each side can always send what
+ * the other can read, and nothing is left behind.
+ */
+import { describe, expect, it } from 'vitest';
+import { DEFAULT_OPTIONS } from '../../src/ike/options.js';
+import { need } from '../../src/ike/payloads.js';
+import {
+  EXCHANGE,
+  formatSelector,
+  fromWireSelector,
+  NOTIFY,
+  type Payload,
+  PROTOCOL,
+} from '../../src/wire/index.js';
+import { Dialogue, type DialogueOptions } from './dialogue.js';
+import type { ConnectionOptions, Datagram, Peer } from './peer.js';
+import { kinds, notify, ScriptedPeer } from './scripted-peer.js';
+import { ScriptedResponder } from './scripted-responder.js';
+
+const { drainTime, replacedTimeout } = DEFAULT_OPTIONS;
+
+function established(options: DialogueOptions = {}): Dialogue {
+  const both = new Dialogue({ fast: true, ...options });
+  both.establish();
+  return both;
+}
+
+/**
+ * Delivers what both have sent, in the order that `order` chooses: each of its digits says which of
+ * the datagrams under way comes next. What is sent in between joins the end.
+ */
+function shuffle(both: Dialogue, order: readonly number[], each: () => void): void {
+  const flying: Datagram[] = [];
+  const collect = () => flying.push(...both.a.outbox.splice(0), ...both.b.outbox.splice(0));
+  collect();
+  for (let i = 0; flying.length > 0; i++) {
+    if (i > 200) throw new Error('they do not come to an end');
+    const [next] = flying.splice((order[i] ?? 0) % flying.length, 1);
+    both.give(next!);
+    each();
+    collect();
+  }
+}
+
+/** Timers run and everything is delivered in order, until all that was begun is over. */
+function finish(both: Dialogue, each: () => void): void {
+  const end = both.now + replacedTimeout + 60_000;
+  for (let next = both.nextTimer; next !== undefined && next < end; next = both.nextTimer) {
+    both.wait(next - both.now);
+    while (both.a.outbox.length + both.b.outbox.length > 0) {
+      both.deliver(both.a.outbox.length > 0 ? both.a : both.b);
+      each();
+    }
+  }
+}
+
+/** All sequences of so many digits below `base`. */
+function sequences(length: number, base: number): number[][] {
+  if (length === 0) return [[]];
+  return sequences(length - 1, base).flatMap((rest) =>
+    Array.from({ length: base }, (_, digit) => [digit, ...rest]),
+  );
+}
+
+const ORDERS = sequences(6, 2);
+
+type What = 'child' | 'ike';
+
+describe.each([
+  ['child', 'child'],
+  ['ike', 'ike'],
+  ['child', 'ike'],
+  ['ike', 'child'],
+] as readonly [What, What][])('a rekeys %s while b rekeys %s', (first, second) => {
+  it('ends with one of each, in every order of arrival', () => {
+    for (const [i, order] of ORDERS.entries()) {
+      const both = established({ seed: 100 + i });
+      const flows = () => both.expectFlow();
+      both.rekey(both.a, first);
+      both.rekey(both.b, second);
+      shuffle(both, order, flows);
+      finish(both, flows);
+      both.expectTunnel();
+      expect([both.a.failures, both.b.failures]).toEqual([[], []]);
+      expect([...both.a.timers.keys(), ...both.b.timers.keys()]).toEqual([]);
+      expect([both.a.reserved.size, both.b.reserved.size]).toEqual([0, 0]);
+    }
+  });
+
+  it('ends with one of each, where any one of the first messages is lost', () => {
+    for (const lost of [0, 1, 2, 3]) {
+      for (const [i, order] of sequences(4, 2).entries()) {
+        const both = established({ seed: 500 + i });
+        const flows = () => both.expectFlow();
+        both.rekey(both.a, first);
+        both.rekey(both.b, second);
+        let count = 0;
+        const lose = (peer: Peer) => {
+          const { outbox } = peer;
+          for (let j = outbox.length - 1; j >= 0; j--) {
+            if (count++ === lost) outbox.splice(j, 1);
+          }
+        };
+        lose(both.a);
+        lose(both.b);
+        shuffle(both, order, flows);
+        finish(both, flows);
+        both.expectTunnel();
+        expect([...both.a.timers.keys(), ...both.b.timers.keys()]).toEqual([]);
+      }
+    }
+  });
+});
+
+describe('of two Child SAs made by rekeying at once', () => {
+  it('the one with the lowest nonce goes, and its maker deletes it (§2.8.1)', () => {
+    const winners = new Set<string>();
+    for (let seed = 1; seed <= 12; seed++) {
+      const both = established({ seed });
+      both.rekey(both.a, 'child');
+      both.rekey(both.b, 'child');
+      both.cross(2);
+      // Both have three now; each knows which of the new ones stays.
+      expect([both.a.installed.size, both.b.installed.size]).toEqual([3, 3]);
+      const deletes = [both.a.outbox.length, both.b.outbox.length];
+      expect(deletes).toEqual([1, 1]);
+      both.settle();
+      both.wait(drainTime);
+      both.expectTunnel();
+      const role = both.a.log.some((line) => line.includes('both sides have rekeyed at once'));
+      winners.add(role ? 'b' : 'a');
+    }
+    expect([...winners].sort()).toEqual(['a', 'b']);
+  });
+});
+
+describe('of two IKE SAs made by rekeying at once', () => {
+  it('the one with the lowest nonce goes, and the Child SAs belong to the other (§2.8.2)', () => {
+    const winners = new Set<string>();
+    for (let seed = 1; seed <= 12; seed++) {
+      const both = established({ seed });
+      both.rekey(both.a, 'ike');
+      both.rekey(both.b, 'ike');
+      both.cross(2);
+      both.settle();
+      both.expectTunnel();
+      const [view] = both.a.ike.ikeSas();
+      winners.add(view!.role === 'initiator' ? 'a' : 'b');
+      both.wait(60_000);
+      expect([...both.a.timers.keys(), ...both.b.timers.keys()]).toEqual([]);
+    }
+    expect([...winners].sort()).toEqual(['a', 'b']);
+  });
+
+  it('the one that its maker never deletes is cleared after a while', () => {
+    // The peer's Delete of the old IKE SA arrives before its answer to our rekeying (§2.25.2).
+    for (let seed = 1; seed <= 12; seed++) {
+      const both = established({ seed });
+      both.rekey(both.a, 'ike');
+      both.rekey(both.b, 'ike');
+      const [fromA] = both.a.outbox.splice(0);
+      const [fromB] = both.b.outbox.splice(0);
+      both.give(fromA!);
+      both.give(fromB!);
+      both.take(both.b); // b's answer is lost
+      const flows = () => both.expectFlow();
+      finish(both, flows);
+      both.expectTunnel();
+    }
+  });
+});
+
+describe('a Delete that crosses a rekeying', () => {
+  const remove = (peer: Peer) => peer.handle({ type: 'terminate', connection: 'site' });
+
+  it.each(['child', 'ike'] as const)('of %s: the IKE SA goes, on both sides', (what) => {
+    for (const [i, order] of ORDERS.entries()) {
+      const both = established({ seed: 200 + i });
+      both.rekey(both.a, what);
+      remove(both.b);
+      shuffle(both, order, () => {});
+      finish(both, () => {});
+      expect([both.a.isClean, both.b.isClean], `order ${order}`).toEqual([true, true]);
+    }
+  });
+
+  it('of the same Child SA: it is gone, and nobody brings it back', () => {
+    for (const [i, order] of ORDERS.entries()) {
+      const both = established({ seed: 300 + i });
+      const [inboundSpi] = both.b.installed.keys();
+      both.rekey(both.a, 'child');
+      both.b.handle({ type: 'expire', inboundSpi: inboundSpi!, hard: true, cause: 'used up' });
+      shuffle(both, order, () => {});
+      finish(both, () => {});
+      expect([both.a.states, both.b.states]).toEqual([['established'], ['established']]);
+      expect(both.a.installed.size, `order ${order}`).toBe(both.b.installed.size);
+      both.expectChildren(both.a.installed.size);
+      expect(both.a.reserved.size + both.b.reserved.size).toBe(0);
+    }
+  });
+
+  it('from both sides of the same Child SA: each answers without a Delete payload (§2.25.1)', () => {
+    const both = established();
+    for (const peer of [both.a, both.b]) {
+      const [inboundSpi] = peer.installed.keys();
+      peer.handle({ type: 'expire', inboundSpi: inboundSpi!, hard: true, cause: 'used up' });
+    }
+    both.cross(2);
+    both.wait(drainTime);
+    expect([both.a.installed.size, both.b.installed.size]).toEqual([0, 0]);
+    expect([both.a.states, both.b.states]).toEqual([['established'], ['established']]);
+    expect(both.a.log.filter((line) => line.endsWith(': D')).length).toBe(2); // sent and received
+  });
+});
+
+describe('TEMPORARY_FAILURE', () => {
+  it('is answered to a Child SA while the IKE SA is rekeyed, and asked for again (§2.25.2)', () => {
+    const both = established();
+    both.rekey(both.a, 'ike');
+    const rekeying = both.take(both.a);
+    both.rekey(both.b, 'child');
+    expect(both.deliver(both.b)).toBe('CREATE_CHILD_SA request 0');
+    expect(both.deliver(both.a)).toBe('CREATE_CHILD_SA response 0');
+    expect(both.b.log.at(-2)).toContain('N(TEMPORARY_FAILURE)');
+    both.give(rekeying);
+    finish(both, () => both.expectFlow());
+    both.expectTunnel();
+    const requests = both.b.log.filter((line) => /-> .*N\(REKEY_SA\)/.test(line));
+    expect(requests).toHaveLength(2);
+  });
+
+  it('for minutes: the two are out of step, and the IKE SA ends (§2.25)', () => {
+    for (const what of ['child', 'ike'] as const) {
+      const { a, both, peer } = withScript();
+      both.rekey(a, what);
+      const refused = new Set<number>();
+      for (let t = 0; t < 1_000 && a.states[0] === 'established'; t++) {
+        while (a.outbox.length > 0) {
+          const request = peer.take();
+          if (request.exchangeType === EXCHANGE.CREATE_CHILD_SA) refused.add(request.messageId);
+          peer.answer(request, [notify(NOTIFY.TEMPORARY_FAILURE)]);
+        }
+        both.wait(1_000);
+      }
+      expect(refused.size).toBe(DEFAULT_OPTIONS.maxPostponed + 1);
+      expect(both.now).toBeGreaterThan(150_000);
+      expect(a.states).toEqual([]);
+    }
+  });
+
+  it('and then success: all is as before', () => {
+    const { a, both, peer } = withScript();
+    both.rekey(a, 'child');
+    peer.answer(peer.take(), [notify(NOTIFY.TEMPORARY_FAILURE)]);
+    expect(a.ike.ikeSas()[0]!.children).toMatchObject([{ state: 'installed' }]);
+    both.wait(5_000);
+    const again = peer.take();
+    expect(again.exchangeType).toBe(EXCHANGE.CREATE_CHILD_SA);
+    expect(a.ike.ikeSas()[0]!.children).toMatchObject([{ state: 'rekeying' }]);
+  });
+});
+
+describe('CHILD_SA_NOT_FOUND', () => {
+  it('removes the Child SA that the peer does not know, and asks for another (§2.25)', () => {
+    const { a, both, peer } = withScript();
+    both.rekey(a, 'child');
+    const rekeying = peer.take();
+    peer.answer(rekeying, [notify(NOTIFY.CHILD_SA_NOT_FOUND)]);
+    expect(a.installed.size).toBe(0);
+    const request = peer.take();
+    expect(kinds(request.payloads)).toEqual(['SA', 'Nonce', 'KE', 'TSi', 'TSr']);
+    peer.answer(request, [notify(NOTIFY.TS_UNACCEPTABLE)]);
+    expect(a.failures.at(-1)).toMatchObject({ notify: 'TS_UNACCEPTABLE' });
+    expect([a.states, a.reserved.size]).toEqual([['established'], 0]);
+  });
+
+  it('is answered to the rekeying of what is not there, and names it', () => {
+    const both = new Dialogue();
+    const peer = new ScriptedPeer(both.b);
+    peer.establish();
+    const [, , sa, tsi, tsr] = peer.authPayloads();
+    const spi = Uint8Array.of(1, 2, 3, 4);
+    const rekey = { ...notify(NOTIFY.REKEY_SA), protocolId: PROTOCOL.ESP, spi };
+    const nonce: Payload = { kind: 'Nonce', data: new Uint8Array(32) };
+    expect(peer.request(EXCHANGE.CREATE_CHILD_SA, 2, [rekey, sa!, nonce, tsi!, tsr!])).toEqual([
+      [{ ...notify(NOTIFY.CHILD_SA_NOT_FOUND), protocolId: PROTOCOL.ESP, spi }],
+    ]);
+    expect(both.b.installed.size).toBe(1);
+  });
+});
+
+describe('NO_ADDITIONAL_SAS', () => {
+  it('of a peer that rekeys nothing: the connection is set up anew (§4)', () => {
+    for (const what of ['child', 'ike'] as const) {
+      const { a, both, peer } = withScript();
+      both.rekey(a, what);
+      peer.answer(peer.take(), [notify(NOTIFY.NO_ADDITIONAL_SAS)]);
+      const request = peer.take();
+      expect(request.exchangeType).toBe(EXCHANGE.IKE_SA_INIT);
+      expect(a.installed.size).toBe(1);
+    }
+  });
+});
+
+describe('SINGLE_PAIR_REQUIRED', () => {
+  it('is obeyed: each pair of selectors has a Child SA of its own (§2.9)', () => {
+    const { a, peer } = withScript({
+      localSelectors: ['10.1.5.0/24', '10.1.6.0/24'],
+      remoteSelectors: ['10.2.5.0/24', '10.2.6.0/24'],
+      refuseFirst: true,
+    });
+    const pairs: string[] = [];
+    for (let i = 0; i < 4; i++) {
+      const request = peer.take();
+      const text = (kind: 'TSi' | 'TSr') =>
+        need(request.payloads, kind)
+          .selectors.map((one) => formatSelector(fromWireSelector(one)!))
+          .join();
+      pairs.push(`${text('TSi')} ${text('TSr')}`);
+      peer.answer(request, [notify(NOTIFY.TS_UNACCEPTABLE)]);
+    }
+    expect(pairs).toEqual([
+      '10.1.5.0/24 10.2.5.0/24',
+      '10.1.5.0/24 10.2.6.0/24',
+      '10.1.6.0/24 10.2.5.0/24',
+      '10.1.6.0/24 10.2.6.0/24',
+    ]);
+    expect(a.outbox).toEqual([]);
+    expect(a.states).toEqual(['established']);
+  });
+});
+
+/** Gateway a, whose peer answers what the test says. */
+function withScript(options: ConnectionOptions & { readonly refuseFirst?: boolean } = {}) {
+  const both = new Dialogue({ a: options });
+  const peer = new ScriptedResponder(both.a);
+  both.initiate();
+  peer.init();
+  const request = peer.take();
+  const payloads = peer.authPayloads(request);
+  const refusal = [...payloads.slice(0, 2), notify(NOTIFY.SINGLE_PAIR_REQUIRED)];
+  peer.answer(request, options.refuseFirst === true ? refusal : payloads);
+  return { both, a: both.a, peer };
+}

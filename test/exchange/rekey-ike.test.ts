@@ -1,0 +1,267 @@
+/**
+ * Rekeying of the IKE SA (RFC 7296 §1.3.2, §2.8, §2.18), and setting the connection up anew beside
+ * it (§2.8.3): the Child SAs stay what they are, or are there before the old ones go.
+ */
+import { describe, expect, it } from 'vitest';
+import { DEFAULT_OPTIONS } from '../../src/ike/options.js';
+import { Dialogue, type DialogueOptions } from './dialogue.js';
+
+const { drainTime, replacedTimeout } = DEFAULT_OPTIONS;
+
+function established(options: DialogueOptions = {}): Dialogue {
+  const both = new Dialogue(options);
+  both.establish();
+  return both;
+}
+
+function settleFlowing(both: Dialogue): string[] {
+  const story: string[] = [];
+  for (let i = 0; i < 40; i++) {
+    const from = [both.a, both.b].find(({ outbox }) => outbox.length > 0);
+    if (from === undefined) return story;
+    story.push(`${from.name} ${both.deliver(from)}`);
+    both.expectFlow();
+  }
+  throw new Error('they do not come to an end');
+}
+
+const spisOf = (both: Dialogue) => {
+  const [view] = both.a.ike.ikeSas();
+  return [view!.initiatorSpi, view!.responderSpi];
+};
+
+describe.each([
+  ['initiator', 'a'],
+  ['responder', 'b'],
+] as const)('rekeying by the %s', (_, side) => {
+  it('makes a new IKE SA with the Child SAs of the old one, which goes', () => {
+    const both = established();
+    const before = spisOf(both);
+    const children = [...both.a.installed.keys()];
+    const [own, other] = side === 'a' ? [both.a, both.b] : [both.b, both.a];
+    both.rekey(own, 'ike');
+    const first = side === 'a' ? 2 : 0;
+    //  own -> other  HDR, SK {SA, Ni, KEi}
+    expect(both.deliver(own)).toBe(`CREATE_CHILD_SA request ${first}`);
+    expect(other.states).toEqual(['replaced', 'established']);
+    //  own <- other  HDR, SK {SA, Nr, KEr}
+    expect(both.deliver(other)).toBe(`CREATE_CHILD_SA response ${first}`);
+    expect(own.states).toEqual(['deleting', 'established']);
+    //  own -> other  HDR, SK {D}, of the old one, under its keys
+    expect(both.deliver(own)).toBe(`INFORMATIONAL request ${first + 1}`);
+    //  own <- other  HDR, SK {}
+    expect(both.deliver(other)).toBe(`INFORMATIONAL response ${first + 1}`);
+    both.expectTunnel();
+    expect([...both.a.installed.keys()]).toEqual(children);
+    expect(spisOf(both).some((spi) => before.includes(spi))).toBe(false);
+    expect(own.ike.ikeSas()[0]!.role).toBe('initiator');
+  });
+
+  it('counts messages from zero on the new one, and uses its keys', () => {
+    const both = established();
+    const [own, other] = side === 'a' ? [both.a, both.b] : [both.b, both.a];
+    both.rekey(own, 'ike');
+    both.settle();
+    both.rekey(own, 'child');
+    expect(settleFlowing(both)).toEqual([
+      `${own.name} CREATE_CHILD_SA request 0`,
+      `${other.name} CREATE_CHILD_SA response 0`,
+      `${own.name} INFORMATIONAL request 1`,
+      `${other.name} INFORMATIONAL response 1`,
+    ]);
+    both.rekey(other, 'child');
+    expect(settleFlowing(both)[0]).toBe(`${other.name} CREATE_CHILD_SA request 0`);
+    both.wait(drainTime);
+    both.expectTunnel();
+  });
+
+  it('follows on itself, again and again', () => {
+    const both = established({ a: { livenessSeconds: 10 } });
+    for (let i = 0; i < 10; i++) {
+      both.rekey(i % 3 === 0 ? both.b : both.a, 'ike');
+      settleFlowing(both);
+      both.wait(1_000);
+    }
+    both.expectTunnel();
+    both.wait(60_000);
+    both.settle();
+    both.expectTunnel();
+    expect([...both.a.timers.keys()].map((timer) => timer.split('/')[0])).toEqual(['liveness']);
+    expect([...both.b.timers.keys()]).toEqual([]);
+  });
+});
+
+describe('an IKE SA that was rekeyed', () => {
+  it('is deleted by the responder, where the peer never does', () => {
+    const both = established();
+    both.rekey(both.a, 'ike');
+    both.deliver(both.a);
+    both.deliver(both.b);
+    both.a.outbox.length = 0; // the Delete, and a says no more
+    both.a.timers.clear();
+    both.wait(replacedTimeout);
+    expect(both.deliver(both.b)).toBe('INFORMATIONAL request 0');
+    both.settle();
+    both.expectTunnel();
+  });
+
+  it('takes nothing but its end: no Child SA any more', () => {
+    const both = established();
+    both.rekey(both.a, 'ike');
+    both.deliver(both.a);
+    both.take(both.b);
+    const [old] = both.b.ike.ikeSas();
+    expect(old).toMatchObject({ state: 'replaced', children: [] });
+    expect(both.b.ike.ikeSas()[1]!.children).toHaveLength(1);
+  });
+
+  it('hands over what waits to be asked for', () => {
+    const both = established();
+    both.rekey(both.a, 'ike');
+    both.rekey(both.a, 'child');
+    expect(settleFlowing(both)).toEqual([
+      'a CREATE_CHILD_SA request 2',
+      'b CREATE_CHILD_SA response 2',
+      'a INFORMATIONAL request 3',
+      'a CREATE_CHILD_SA request 0',
+      'b INFORMATIONAL response 3',
+      'b CREATE_CHILD_SA response 0',
+      'a INFORMATIONAL request 1',
+      'b INFORMATIONAL response 1',
+    ]);
+    both.wait(drainTime);
+    both.expectTunnel();
+  });
+
+  it('is known to those who look after several workers', () => {
+    const both = established();
+    const first = both.a.established[0]!.ikeSpi;
+    both.rekey(both.a, 'ike');
+    both.settle();
+    expect(both.a.established[1]).toMatchObject({ replaces: first, initialContact: false });
+    expect(both.a.closed).toMatchObject([{ ikeSpi: first }]);
+  });
+});
+
+describe('a key exchange that the peer does not have any more', () => {
+  it('is changed for the one that INVALID_KE_PAYLOAD names', () => {
+    const both = established({
+      a: { ike: ['aes128gcm16-prfsha256-ecp256-x25519'] },
+      b: { ike: ['aes128gcm16-prfsha256-x25519'] },
+    });
+    both.rekey(both.a, 'ike');
+    expect(settleFlowing(both)).toEqual([
+      'a CREATE_CHILD_SA request 2',
+      'b CREATE_CHILD_SA response 2',
+      'a CREATE_CHILD_SA request 3',
+      'b CREATE_CHILD_SA response 3',
+      'a INFORMATIONAL request 4',
+      'b INFORMATIONAL response 4',
+    ]);
+    both.expectTunnel();
+  });
+});
+
+describe('terminate while a rekeying is under way', () => {
+  it('takes the new IKE SA down as well', () => {
+    const both = established();
+    both.rekey(both.a, 'ike');
+    both.deliver(both.a);
+    both.a.handle({ type: 'terminate', connection: 'site' });
+    both.settle();
+    both.wait(60_000);
+    both.settle();
+    expect([both.a.isClean, both.b.isClean]).toEqual([true, true]);
+  });
+});
+
+describe('lifetimes of the IKE SA', () => {
+  it('rekey it, from either side, for ever', () => {
+    const lifetime = { rekeySeconds: 100, endSeconds: 120 };
+    const both = established({ a: { lifetime }, b: { lifetime } });
+    const before = spisOf(both);
+    for (let t = 0; t < 1_000; t++) {
+      both.wait(1_000);
+      both.settle();
+      both.expectTunnel();
+    }
+    expect(spisOf(both)).not.toEqual(before);
+  });
+
+  it('end it, where nobody rekeys it', () => {
+    const both = established({ a: { lifetime: { rekeySeconds: 0, endSeconds: 100 } } });
+    both.wait(100_000);
+    both.settle();
+    both.wait(60_000);
+    expect([both.a.isClean, both.b.isClean]).toEqual([true, true]);
+  });
+});
+
+describe('reauthentication (§2.8.3)', () => {
+  const children = {
+    five: [['10.1.5.0/24'], ['10.2.0.0/16']],
+    six: [['10.1.6.0/24'], ['10.2.0.0/16']],
+  } as const;
+  const mirrored = {
+    five: [['10.2.0.0/16'], ['10.1.5.0/24']],
+    six: [['10.2.0.0/16'], ['10.1.6.0/24']],
+  } as const;
+
+  it('sets up a new IKE SA with all Child SAs, then deletes the old one', () => {
+    const both = new Dialogue({ a: { children }, b: { children: mirrored } });
+    both.initiate();
+    both.settle();
+    both.expectChildren(2);
+    const before = spisOf(both);
+    both.rekey(both.a, 'reauth');
+    const story: string[] = [];
+    while (both.a.outbox.length + both.b.outbox.length > 0) {
+      const from = both.a.outbox.length > 0 ? both.a : both.b;
+      story.push(`${from.name} ${both.deliver(from)}`);
+      both.expectFlow('site/five');
+      both.expectFlow('site/six');
+    }
+    expect(story).toEqual([
+      'a IKE_SA_INIT request 0',
+      'b IKE_SA_INIT response 0',
+      'a IKE_AUTH request 1',
+      'b IKE_AUTH response 1',
+      'a CREATE_CHILD_SA request 2',
+      'b CREATE_CHILD_SA response 2',
+      'a INFORMATIONAL request 3',
+      'b INFORMATIONAL response 3',
+    ]);
+    both.wait(drainTime);
+    both.expectChildren(2);
+    expect([both.a.states, both.b.states]).toEqual([['established'], ['established']]);
+    expect(spisOf(both)).not.toEqual(before);
+  });
+
+  it('comes at its time, rekeyed or not', () => {
+    const both = established({
+      a: { reauthSeconds: 1_000, lifetime: { rekeySeconds: 300, endSeconds: 400 } },
+    });
+    let authentications = 0;
+    for (let t = 0; t < 3_000; t++) {
+      both.wait(1_000);
+      authentications += both.settle().filter((line) => line.startsWith('a IKE_AUTH')).length;
+      both.expectFlow();
+    }
+    expect(authentications).toBeGreaterThanOrEqual(2);
+    expect(authentications).toBeLessThanOrEqual(3);
+    both.wait(drainTime);
+    both.expectTunnel();
+  });
+
+  it('leaves the old IKE SA where the new one fails', () => {
+    const both = established();
+    const before = spisOf(both);
+    both.b.ike.setConnections([]);
+    both.rekey(both.a, 'reauth');
+    both.settle();
+    both.wait(120_000);
+    both.settle();
+    expect(spisOf(both)).toEqual(before);
+    both.expectTunnel();
+  });
+});
