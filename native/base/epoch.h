@@ -26,10 +26,17 @@ class Epoch {
     Reader(const Reader&) = delete;
     Reader& operator=(const Reader&) = delete;
 
-    /// Holds nothing right now. Two loads and a store, unless something waits to be freed.
-    void quiescent() {
-      seen_.store(epoch_.now_.load(std::memory_order_acquire), std::memory_order_release);
+    static constexpr uint64_t kHoldsNothing = ~uint64_t{0};
+
+    /// Holds nothing right now but what it looked up since a call that returned `held_since`: what
+    /// was retired before that call may go. Two loads and a store, unless something waits to be
+    /// freed.
+    /// @return the epoch in which look-ups from now on take place
+    uint64_t quiescent(uint64_t held_since = kHoldsNothing) {
+      const uint64_t now = epoch_.now_.load(std::memory_order_acquire);
+      seen_.store(now < held_since ? now : held_since, std::memory_order_release);
       if (epoch_.waiting_.load(std::memory_order_relaxed) != 0) epoch_.try_collect();
+      return now;
     }
     /// Holds nothing, and will not look anything up until resume().
     void idle();
