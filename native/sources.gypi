@@ -97,6 +97,7 @@
       "native/test/packet/selector_test.cc",
       "native/test/pipeline/dataplane_test.cc",
       "native/test/pipeline/handover_test.cc",
+      "native/test/pipeline/sharing_test.cc",
       "native/test/pipeline/stages_test.cc",
       "native/test/port/assembler_test.cc",
       "native/test/port/classifier_test.cc",

@@ -175,7 +175,7 @@ function logDataplane({ workers: wanted }: GatewayConfig, dataplane: Dataplane, 
     const reason = note === '' ? '' : ` (${note})`;
     log.info(`port ${device} (${role}): ${mode}${reason}, ${queues} queue(s)`);
   }
-  // With "auto" as many workers were asked for as could be of use, so fewer are no surprise.
+  // With "auto" nobody asked for as many queues as CPUs, so fewer are no surprise.
   for (const note of dataplane.notes()) log[wanted === 'auto' ? 'info' : 'warn'](note);
   const workers = dataplane.statistics().workers.length;
   log.info(`${workers} dataplane worker(s), AES-GCM on ${dataplane.kernels().inUse}`);

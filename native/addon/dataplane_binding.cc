@@ -195,6 +195,7 @@ Napi::Value DataplaneObject::statistics(const Napi::CallbackInfo& info) {
     icmp_errors += c.icmp_errors.read();
     auto worker = Napi::Object::New(env);
     worker.Set("packets", Napi::BigInt::New(env, c.rx_packets.read()));
+    worker.Set("helpedBursts", Napi::BigInt::New(env, c.helped_bursts.read()));
     worker.Set("busyCycles", Napi::BigInt::New(env, c.busy_cycles.read()));
     worker.Set("cycles", Napi::BigInt::New(env, c.cycles.read()));
     workers.Set(n++, worker);

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "base/epoch.h"
+#include "esp/inbound.h"
+#include "esp/outbound.h"
 #include "net/icmp_error.h"
 #include "net/next_hop_cache.h"
 #include "packet/batch.h"
@@ -55,12 +57,20 @@ struct Shared {
   uint32_t chunk_bytes = 2048;
 };
 
-/// Packets of one kind on their way through a stage.
+/// Packets of one kind on their way through the stages, with what one phase leaves for the next.
 struct Burst {
+  /// What the heavy part has to do.
+  enum class Work : uint8_t { kNone, kSeal, kOpen };
+
   packet::Batch batch;
   packet::IpHeader headers[packet::Batch::kCapacity];
   uint16_t port = 0;                    ///< where they came from
   Origin origin = Origin::kReceived;
+  Work work = Work::kNone;
+
+  net::NextHop path[packet::Batch::kCapacity];  ///< kSeal: of every pending packet
+  esp::Outbound sealing;
+  esp::Inbound opening;
 
   /// The frame of packet i now belongs to someone else.
   void gone(uint32_t i) {
@@ -82,9 +92,9 @@ class Core {
 
   /// Takes the Ethernet header off every packet and reads its IP headers; what is malformed is
   /// refused by name, link padding is cut off.
-  void read_headers(Burst& burst);
+  static void read_headers(Burst& burst);
   /// Reads the IP headers of packets that have been checked before.
-  void read_again(Burst& burst);
+  static void read_again(Burst& burst);
 
   /// The entry of a destination: usable where `answered`. Null: no room for one more.
   net::NextHopCache::Entry* next_hop(const net::IpAddress& destination) {

@@ -32,6 +32,7 @@ struct alignas(64) Counters {
   Counter esp_in_packets;   ///< ESP packets whose ICV held and that passed the replay check
   Counter esp_in_bytes;     ///< of their outer IP packets
   Counter icmp_errors;      ///< made by us; they are nobody's verdict
+  Counter helped_bursts;    ///< of other workers' queues, whose heavy part this one did
   Counter busy_cycles;      ///< ticks of the time stamp counter spent in loops that had work
   Counter cycles;           ///< ticks since the worker started, sleep included
 

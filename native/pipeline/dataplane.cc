@@ -1,6 +1,7 @@
 #include "pipeline/dataplane.h"
 
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <stdexcept>
 #include <utility>
@@ -27,6 +28,12 @@ struct Registry {
 Registry& registry() {
   static auto* instance = new Registry;
   return *instance;
+}
+
+/// Bursts that one worker may have in flight: they may hold a quarter of its frames, and more of
+/// them than this would only wait, and spill out of its cache.
+uint32_t slots_for(uint32_t frames) {
+  return std::bit_floor(std::clamp(frames / 4 / packet::Batch::kCapacity, 4u, 16u));
 }
 
 uint32_t take_id() {
@@ -115,17 +122,10 @@ void Dataplane::start() {
   for (const auto& p : ports_) shared_.roles.push_back(p.status.role);
   try {
     hops_ = make_next_hops();
-    const uint32_t count = worker_count();
-    for (uint32_t i = 0; i < count; i++) {
-      auto pool = std::make_unique<port::FramePool>(umem_, i * options_.frames_per_worker,
-                                                    options_.frames_per_worker);
-      const int cpu = i < options_.cpus.size() ? options_.cpus[i] : -1;
-      counters_.push_back(std::make_unique<Counters>());
-      workers_.push_back(std::make_unique<Worker>(i, cpu, shared_, *counters_.back(),
-                                                  std::move(pool), *hops_));
-    }
-    open_queues();
-    make_reinjectors();
+    const uint32_t owners = owner_count();
+    make_workers(owners, shared_.plain_forwarding ? owners : options_.workers);
+    open_queues(owners);
+    make_reinjectors(owners);
     hops_->start();
     for (auto& worker : workers_) worker->start();
   } catch (...) {
@@ -136,32 +136,57 @@ void Dataplane::start() {
   started_ = true;
 }
 
-uint32_t Dataplane::worker_count() {
+/// Workers that have queues: each needs one of every port, to send on.
+uint32_t Dataplane::owner_count() {
   uint32_t count = options_.workers;
   for (const auto& p : ports_) {
     if (p.status.queues >= count) continue;
     count = p.status.queues;
+    const std::string others = shared_.plain_forwarding
+                                   ? "were started"
+                                   : "have queues of their own, the others help them";
     notes_.push_back("only " + std::to_string(count) + " of " + std::to_string(options_.workers) +
-                     " workers started: port " + p.status.name + " has no more queues");
+                     " workers " + others + ": port " + p.status.name + " has no more queues");
   }
   return count;
 }
 
-void Dataplane::open_queues() {
+/// Helpers need no frames: theirs go to those with queues, who have more in flight with their help.
+void Dataplane::make_workers(uint32_t owners, uint32_t count) {
+  const uint32_t frames = umem_.frames() / owners;
+  const uint32_t slots = count > 1 && !shared_.plain_forwarding ? slots_for(frames) : 1;
+  for (uint32_t i = 0; i < count; i++) {
+    const bool owns = i < owners;
+    auto pool = std::make_unique<port::FramePool>(umem_, owns ? i * frames : 0, owns ? frames : 0);
+    const int cpu = i < options_.cpus.size() ? options_.cpus[i] : -1;
+    counters_.push_back(std::make_unique<Counters>());
+    workers_.push_back(std::make_unique<Worker>(i, cpu, owns ? slots : 1, shared_,
+                                                *counters_.back(), std::move(pool), *hops_));
+  }
+  // Everyone begins to look for work behind himself, so that helpers spread.
+  if (slots == 1) return;
+  for (uint32_t i = 0; i < count; i++) {
+    std::vector<Worker*> colleagues;
+    for (uint32_t n = 1; n < count; n++) colleagues.push_back(workers_[(i + n) % count].get());
+    workers_[i]->set_colleagues(std::move(colleagues));
+  }
+}
+
+void Dataplane::open_queues(uint32_t owners) {
   for (uint16_t p = 0; p < ports_.size(); p++) {
     for (uint32_t q = 0; q < ports_[p].status.queues; q++) {
-      auto& worker = *workers_[q % workers_.size()];
+      auto& worker = *workers_[q % owners];
       worker.add_queue(p, ports_[p].status.role, ports_[p].port->open_queue(q, worker.pool()));
     }
   }
 }
 
-void Dataplane::make_reinjectors() {
+void Dataplane::make_reinjectors(uint32_t owners) {
   if (!options_.reinject_link.empty()) {
     reinject_port_ = port::open_memory_port(
         options_.reinject_link,
         {.name = "reinject", .queues = static_cast<uint32_t>(workers_.size())});
-    for (uint32_t i = 0; i < workers_.size(); i++) {
+    for (uint32_t i = 0; i < owners; i++) {
       auto& pool = workers_[i]->pool();
       workers_[i]->set_reinjector(
           std::make_unique<QueueReinjector>(pool, reinject_port_->open_queue(i, pool)));

@@ -24,7 +24,7 @@ class Tun;
 namespace esplane::pipeline {
 
 struct DataplaneOptions {
-  uint32_t workers = 1;
+  uint32_t workers = 1;           ///< threads; more than queues help those that have one
   uint32_t max_child_sas = 1024;
   uint32_t frames_per_worker = 4096;
   uint32_t frame_bytes = 2048;
@@ -64,8 +64,10 @@ class Dataplane {
 
   /// Before start. @throws std::exception with what could not be had
   PortStatus add_port(const port::PortOptions& options, StaticPort known);
-  /// Opens the queues and starts the workers: as many as the options say, but no more than the
-  /// port with the fewest queues has. @throws std::exception; then the dataplane is stopped
+  /// Opens the queues and starts the workers. Those with an index below the number of queues of
+  /// the port with the fewest share all queues; the others have none and help (and are not started
+  /// with plain_forwarding, where there is nothing to help with).
+  /// @throws std::exception; then the dataplane is stopped
   void start();
   /// Joins all threads, detaches programs, unmaps rings, forgets all SAs. Idempotent, any thread.
   void stop();
@@ -107,11 +109,12 @@ class Dataplane {
   };
 
   void require_running() const;
-  uint32_t worker_count();
+  uint32_t owner_count();
+  void make_workers(uint32_t owners, uint32_t count);
   std::unique_ptr<net::NextHopSource> make_next_hops();
   std::unique_ptr<net::NextHopSource> make_static_next_hops() const;
-  void open_queues();
-  void make_reinjectors();
+  void open_queues(uint32_t owners);
+  void make_reinjectors(uint32_t owners);
   void tear_down();
   bool detach_and_remove(uint32_t inbound_spi);
   void forget_sas();

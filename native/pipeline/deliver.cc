@@ -26,21 +26,20 @@ bool is_forwardable(const net::IpAddress& destination) {
 }
 
 void Stages::deliver(Burst& burst) {
-  second_.batch.clear();
-  second_.batch.chunk_bytes = core_.shared.chunk_bytes;
-  second_.port = burst.port;
-  second_.origin = burst.origin;
+  turned_.batch.clear();
+  turned_.batch.chunk_bytes = core_.shared.chunk_bytes;
+  turned_.port = burst.port;
+  turned_.origin = burst.origin;
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     if (!burst.pending(i) || deliver_one(burst, i)) continue;
-    const uint32_t n = second_.batch.size++;
-    second_.batch.data[n] = burst.batch.data[i];
-    second_.batch.length[n] = burst.batch.length[i];
-    second_.batch.verdict[n] = Verdict::kPending;
-    second_.headers[n] = burst.headers[i];
+    const uint32_t n = turned_.batch.size++;
+    turned_.batch.data[n] = burst.batch.data[i];
+    turned_.batch.length[n] = burst.batch.length[i];
+    turned_.batch.verdict[n] = Verdict::kPending;
+    turned_.headers[n] = burst.headers[i];
     burst.gone(i);
   }
   core_.finish(burst);
-  if (second_.batch.size > 0) outbound(second_);
 }
 
 /// @return false if the packet would leave the protected side

@@ -67,6 +67,7 @@ class Handover {
   /// Frees the slot that oldest() returned.
   void release() { owner_.released++; }
 
+  uint32_t slots() const { return static_cast<uint32_t>(mask_ + 1); }
   bool empty() const { return owner_.released == owner_.published; }
   uint32_t in_flight() const { return static_cast<uint32_t>(owner_.published - owner_.released); }
   uint32_t unclaimed() const {

@@ -4,10 +4,12 @@
 //  2. the SA by its SPI; in UDP or not, a peer may do either at any time (RFC 7296 §2.23)
 //  3. clear text: only what the inbound SPD lets pass, or what concerns no tunnel, goes to the
 //     kernel
-//  4. ESP, one call for the burst
+//  4. ESP, one call for the burst; windows advance in order of arrival
 //  5. the inner packets to their next hops (deliver.cc)
+//
+// Nothing up to the decryption depends on order, so any worker does it; what is not for an SA
+// waits for the owner, who keeps the order between both.
 #include "base/bytes.h"
-#include "esp/inbound.h"
 #include "esp/locate.h"
 #include "pipeline/stages.h"
 
@@ -30,54 +32,53 @@ bool is_esp_fragment(const uint8_t* data, const packet::IpHeader& header) {
 
 }  // namespace
 
-void Stages::inbound_from_port(Burst& burst) {
-  uint16_t esp_offset[Batch::kCapacity];
-  core_.read_headers(burst);
-  find_sas(burst, esp_offset);
-  open(burst, esp_offset);
-  deliver(burst);
-}
-
-void Stages::find_sas(Burst& burst, uint16_t* esp_offset) {
+void Stages::work_inbound(const Shared& shared, Burst& burst) {
   auto& batch = burst.batch;
+  uint16_t esp_offset[Batch::kCapacity];
+  Core::read_headers(burst);
   for (uint32_t i = 0; i < batch.size; i++) {
     batch.inbound[i] = nullptr;
     if (!burst.pending(i)) continue;
-    const auto& header = burst.headers[i];
-    const auto at = esp::locate(batch.data[i], header);
-    if (at.content == esp::Content::kEsp) {
-      if (auto* sa = core_.shared.sad.find(at.spi)) {
-        batch.inbound[i] = sa;
-        esp_offset[i] = at.offset;
-        batch.length[i] = at.end;  // what IP carries behind a UDP datagram belongs to nobody
-        continue;
-      }
-    }
-    if (!core_.networks->is_local(header.destination)) {
-      accept_clear(burst, i);  // another host's ESP is clear text to us
-      continue;
-    }
-    switch (at.content) {
-      case esp::Content::kEsp:
-        raise_unknown_spi(at.spi, header.source);
-        burst.refuse(i, Verdict::kUnknownSpi);
-        break;
-      case esp::Content::kKeepalive:
-        burst.refuse(i, Verdict::kNatKeepalive);
-        break;
-      case esp::Content::kTooShort:
-        burst.refuse(i, Verdict::kEspTooShort);
-        break;
-      case esp::Content::kFragment:
-        if (is_esp_fragment(batch.data[i], header)) {
-          burst.refuse(i, Verdict::kEspFragment);
-          break;
-        }
-        [[fallthrough]];
-      case esp::Content::kIke:
-      case esp::Content::kOther:
-        accept_clear(burst, i);
-    }
+    const auto at = esp::locate(batch.data[i], burst.headers[i]);
+    if (at.content != esp::Content::kEsp) continue;
+    batch.inbound[i] = shared.sad.find(at.spi);
+    if (batch.inbound[i] == nullptr) continue;
+    esp_offset[i] = at.offset;
+    batch.length[i] = at.end;  // what IP carries behind a UDP datagram belongs to nobody
+  }
+  burst.opening.prepare(batch, esp_offset);
+  burst.opening.open();
+}
+
+void Stages::finish_inbound(Burst& burst) {
+  for (uint32_t i = 0; i < burst.batch.size; i++) {
+    if (burst.pending(i) && burst.batch.inbound[i] == nullptr) without_sa(burst, i);
+  }
+  finish_esp(burst);
+  deliver(burst);
+}
+
+/// Steps 1 and 3 for a packet that belongs to no SA of ours.
+void Stages::without_sa(Burst& burst, uint32_t i) {
+  const auto& header = burst.headers[i];
+  if (!core_.networks->is_local(header.destination))
+    return accept_clear(burst, i);  // another host's ESP is clear text to us
+  const auto at = esp::locate(burst.batch.data[i], header);
+  switch (at.content) {
+    case esp::Content::kEsp:
+      raise_unknown_spi(at.spi, header.source);
+      return burst.refuse(i, Verdict::kUnknownSpi);
+    case esp::Content::kKeepalive:
+      return burst.refuse(i, Verdict::kNatKeepalive);
+    case esp::Content::kTooShort:
+      return burst.refuse(i, Verdict::kEspTooShort);
+    case esp::Content::kFragment:
+      if (is_esp_fragment(burst.batch.data[i], header))
+        return burst.refuse(i, Verdict::kEspFragment);
+      [[fallthrough]];
+    case esp::Content::kIke:
+    case esp::Content::kOther:
+      accept_clear(burst, i);
   }
 }
 
@@ -99,7 +100,8 @@ void Stages::accept_clear(Burst& burst, uint32_t i) {
   hand_to_kernel(burst, i);
 }
 
-void Stages::open(Burst& burst, const uint16_t* esp_offset) {
+/// The end of step 4: what became of the packets of our SAs.
+void Stages::finish_esp(Burst& burst) {
   auto& batch = burst.batch;
   packet::IpHeader inner[Batch::kCapacity];
   sad::InboundSa* sas[Batch::kCapacity];
@@ -108,7 +110,7 @@ void Stages::open(Burst& burst, const uint16_t* esp_offset) {
     sas[i] = burst.pending(i) ? batch.inbound[i] : nullptr;
     outer_bytes[i] = batch.length[i];
   }
-  esp::inbound(batch, esp_offset, inner);
+  burst.opening.finish(batch, inner);
 
   uint64_t packets = 0, bytes = 0;
   for (uint32_t i = 0; i < batch.size; i++) {

@@ -4,11 +4,10 @@
 //  2. the path: next hop of the SA's peer; what has none yet waits, in clear
 //  3. size against the path MTU (RFC 4301 §8.2) and TTL, with ICMP errors to the sender
 //  4. L4 checksum that a local stack left to the hardware; TTL
-//  5. ESP, one call for the burst
+//  5. ESP, one call for the burst: sequence numbers and headers here, encryption by any worker
 //  6. out of the path's port
 #include <cstring>
 
-#include "esp/outbound.h"
 #include "packet/checksum.h"
 #include "pipeline/stages.h"
 
@@ -28,30 +27,36 @@ net::IpAddress peer_of(const sad::OutboundSa& sa) {
 
 }  // namespace
 
-void Stages::outbound_from_port(Burst& burst) {
-  core_.read_headers(burst);
+void Stages::refuse_unforwardable(Burst& burst) {
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     if (burst.pending(i) && !is_forwardable(burst.headers[i].destination))
       burst.refuse(i, Verdict::kNotForwardable);
   }
-  outbound(burst);
 }
 
 void Stages::outbound(Burst& burst) {
-  NextHop path[Batch::kCapacity];
-  sad::OutboundSa* sas[Batch::kCapacity];
+  begin_outbound(burst);
+  burst.sealing.seal();
+  finish_outbound(burst);
+}
+
+void Stages::begin_outbound(Burst& burst) {
+  burst.work = Burst::Work::kSeal;
   apply_policy(burst);
-  find_paths(burst, path);
-  check_size_and_ttl(burst, path);
+  find_paths(burst);
+  check_size_and_ttl(burst);
   for (uint32_t i = 0; i < burst.batch.size; i++) {
-    sas[i] = burst.batch.outbound[i];
     if (!burst.pending(i)) continue;
     packet::complete_checksum(burst.batch.data[i], burst.headers[i]);
     if (burst.origin == Origin::kReceived)
       packet::decrement_ttl(burst.batch.data[i], burst.headers[i].family);
   }
-  esp::outbound(burst.batch);
-  send_sealed(burst, path, sas);
+  burst.sealing.prepare(burst.batch);
+}
+
+void Stages::finish_outbound(Burst& burst) {
+  burst.sealing.finish();
+  send_sealed(burst);
   core_.finish(burst);
 }
 
@@ -72,7 +77,7 @@ void Stages::apply_policy(Burst& burst) {
   }
 }
 
-void Stages::find_paths(Burst& burst, NextHop* path) {
+void Stages::find_paths(Burst& burst) {
   const sad::OutboundSa* last = nullptr;
   net::IpAddress peer;
   for (uint32_t i = 0; i < burst.batch.size; i++) {
@@ -84,7 +89,7 @@ void Stages::find_paths(Burst& burst, NextHop* path) {
     if (entry == nullptr || !entry->answered) {
       core_.hold(burst, i, entry, Resume::kOutbound);
     } else if (entry->hop.kind == NextHop::Kind::kForward) {
-      path[i] = entry->hop;
+      burst.path[i] = entry->hop;
     } else {
       const bool silent = entry->hop.kind == NextHop::Kind::kUnresolved;
       burst.refuse(i, silent ? Verdict::kNeighbourUnresolved : Verdict::kNoRoute);
@@ -92,7 +97,7 @@ void Stages::find_paths(Burst& burst, NextHop* path) {
   }
 }
 
-void Stages::check_size_and_ttl(Burst& burst, const NextHop* path) {
+void Stages::check_size_and_ttl(Burst& burst) {
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     if (!burst.pending(i)) continue;
     const auto& header = burst.headers[i];
@@ -107,24 +112,26 @@ void Stages::check_size_and_ttl(Burst& burst, const NextHop* path) {
     // An IPv4 packet without DF may become an outer one that routers fragment; what the port
     // itself cannot send is refused for every packet (fragmenting is not there yet).
     const bool may_fragment = header.family == packet::Family::kV4 && !header.dont_fragment;
-    const uint32_t most = may_fragment ? path[i].port_mtu_bytes : path[i].mtu_bytes;
+    const auto& path = burst.path[i];
+    const uint32_t most = may_fragment ? path.port_mtu_bytes : path.mtu_bytes;
     if (outer <= most) continue;
     core_.refuse_with_error(burst, i, Verdict::kTooBig,
                             {.kind = net::IcmpError::Kind::kTooBig,
-                             .mtu_bytes = esp::largest_inner_bytes(sa, path[i].mtu_bytes)},
+                             .mtu_bytes = esp::largest_inner_bytes(sa, path.mtu_bytes)},
                             burst.port, Resume::kDeliver);
   }
 }
 
-void Stages::send_sealed(Burst& burst, const NextHop* path, sad::OutboundSa* const* sas) {
+void Stages::send_sealed(Burst& burst) {
   const sad::OutboundSa* last = nullptr;
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     if (!burst.pending(i)) continue;
-    core_.egress.forward(burst.batch.data[i], burst.batch.length[i], path[i],
+    const auto* sa = burst.batch.outbound[i];
+    core_.egress.forward(burst.batch.data[i], burst.batch.length[i], burst.path[i],
                          Egress::Content::kEsp, burst.origin);
     burst.gone(i);
-    if (sas[i] == last) continue;
-    last = sas[i];
+    if (sa == last) continue;
+    last = sa;
     if (last->near_end() && core_.near_end_limit.pass(last->inbound_spi, core_.now_ms))
       core_.shared.events.push({.kind = Event::Kind::kSequenceNearEnd, .spi = last->inbound_spi});
   }

@@ -19,18 +19,69 @@ void append(Burst& burst, uint8_t* data, uint32_t length) {
 
 }  // namespace
 
-void Stages::from_port(Burst& burst, port::Role role) {
+void Stages::begin(Burst& burst, port::Role role) {
   burst.origin = Origin::kReceived;
   core_.counters.rx_packets.add(burst.batch.size);
   if (core_.shared.plain_forwarding) {
-    core_.read_headers(burst);
-    deliver(burst);
+    burst.work = Burst::Work::kNone;
+    Core::read_headers(burst);
   } else if (role == port::Role::kLan) {
-    outbound_from_port(burst);
+    Core::read_headers(burst);
+    refuse_unforwardable(burst);
+    begin_outbound(burst);
   } else {
-    inbound_from_port(burst);
+    burst.work = Burst::Work::kOpen;  // all of it
   }
+}
+
+void Stages::work(const Shared& shared, Burst& burst) {
+  switch (burst.work) {
+    case Burst::Work::kNone:
+      break;
+    case Burst::Work::kSeal:
+      burst.sealing.seal();
+      break;
+    case Burst::Work::kOpen:
+      work_inbound(shared, burst);
+  }
+}
+
+void Stages::finish(Burst& burst) {
+  switch (burst.work) {
+    case Burst::Work::kNone:
+      deliver(burst);
+      break;
+    case Burst::Work::kSeal:
+      finish_outbound(burst);
+      break;
+    case Burst::Work::kOpen:
+      finish_inbound(burst);
+  }
+}
+
+void Stages::from_port(Burst& burst, port::Role role) {
+  begin(burst, role);
+  work(core_.shared, burst);
+  finish(burst);
+  finish_turned();
   send_own();
+}
+
+void Stages::begin_turned(Burst& into) {
+  into.batch.clear();
+  into.batch.chunk_bytes = core_.shared.chunk_bytes;
+  into.port = turned_.port;
+  into.origin = turned_.origin;
+  for (uint32_t i = 0; i < turned_.batch.size; i++) {
+    append(into, turned_.batch.data[i], turned_.batch.length[i]);
+    into.headers[i] = turned_.headers[i];
+  }
+  turned_.batch.clear();
+  begin_outbound(into);
+}
+
+void Stages::finish_turned() {
+  if (turned_any()) outbound(turned_);
 }
 
 void Stages::hand_to_kernel(Burst& burst, uint32_t i) {
@@ -52,6 +103,7 @@ void Stages::resume(net::NextHopCache::Entry& entry) {
       outbound(resumed_);
     } else {
       deliver(resumed_);
+      finish_turned();
     }
   }
   send_own();
@@ -70,6 +122,7 @@ void Stages::send_own() {
       outbound(resumed_);
     } else {
       deliver(resumed_);
+      finish_turned();
     }
   }
   core_.own.clear();

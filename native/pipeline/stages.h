@@ -1,4 +1,11 @@
-// The stages of a worker: what becomes of a burst between rx and tx.
+// The stages of a worker: what becomes of a burst between rx and tx, in three phases, so that
+// workers can share the work on one queue (handover.h).
+//
+//  begin   in order of arrival, by the worker that owns the queue: outbound policy, paths, sequence
+//          numbers and headers
+//  work    the heavy part, by any worker, in any order: encryption; for inbound packets all from
+//          reading their headers to the inner packets' selectors
+//  finish  in order of arrival, by the owner: replay windows, next hops, counters, sending
 //
 // Outbound (RFC 4301 §5.1): packets from a LAN port -> SPD -> SA -> ESP -> next hop of the peer.
 // Inbound (§5.2): packets from a WAN port -> SAD -> ESP -> next hop of the inner destination.
@@ -13,32 +20,55 @@ class Stages {
  public:
   explicit Stages(Core& core) : core_(core) {}
 
-  /// A burst as a port received it, Ethernet headers first. Every frame is taken over.
+  /// A burst as a port received it, Ethernet headers first. Every frame is taken over. It stays
+  /// where it is until finish().
+  void begin(Burst& burst, port::Role role);
+  /// @param shared  of the dataplane; what is looked up there stays alive as long as the owner is
+  ///                not quiescent since begin()
+  static void work(const Shared& shared, Burst& burst);
+  void finish(Burst& burst);
+
+  /// Packets that finish() turned around: from one tunnel they go into another. They have to be
+  /// taken before the next finish().
+  bool turned_any() const { return turned_.batch.size > 0; }
+  /// begin() for those.
+  void begin_turned(Burst& into);
+
+  /// All phases in a row, ICMP errors included.
   void from_port(Burst& burst, port::Role role);
+
+  // These send outbound packets at once: no burst that was begun before may be unfinished, since
+  // within an SA packets leave in the order of their sequence numbers.
+
   /// Goes on with what waited for an entry that now has an answer.
   void resume(net::NextHopCache::Entry& entry);
-  /// Sends the ICMP errors that the stages made meanwhile.
+  /// Whether there are ICMP errors that the stages made meanwhile; and sends them.
+  bool owes_errors() const { return !core_.own.empty(); }
   void send_own();
 
  private:
-  void outbound_from_port(Burst& burst);
-  void inbound_from_port(Burst& burst);
+  void finish_turned();
 
   /// To the kernel, its L4 checksum complete: the TUN does not say that it is not.
   void hand_to_kernel(Burst& burst, uint32_t i);
 
   // outbound.cc: IP packets with headers read.
   void outbound(Burst& burst);
+  void begin_outbound(Burst& burst);
+  void finish_outbound(Burst& burst);
+  void refuse_unforwardable(Burst& burst);
   void apply_policy(Burst& burst);
-  void find_paths(Burst& burst, net::NextHop* path);
-  void check_size_and_ttl(Burst& burst, const net::NextHop* path);
-  void send_sealed(Burst& burst, const net::NextHop* path, sad::OutboundSa* const* sas);
+  void find_paths(Burst& burst);
+  void check_size_and_ttl(Burst& burst);
+  void send_sealed(Burst& burst);
   void raise_acquire(const spd::Policy& policy);
 
   // inbound.cc
-  void find_sas(Burst& burst, uint16_t* esp_offset);
+  static void work_inbound(const Shared& shared, Burst& burst);
+  void finish_inbound(Burst& burst);
+  void finish_esp(Burst& burst);
+  void without_sa(Burst& burst, uint32_t i);
   void accept_clear(Burst& burst, uint32_t i);
-  void open(Burst& burst, const uint16_t* esp_offset);
   void watch_nat_mapping(const Burst& burst, uint32_t i, const sad::InboundSa& sa);
   void raise_unknown_spi(uint32_t spi, const net::IpAddress& source);
 
@@ -48,7 +78,7 @@ class Stages {
   void forward_clear(Burst& burst, uint32_t i, const net::NextHop& hop);
 
   Core& core_;
-  Burst second_;   ///< packets that turn from one direction to the other
+  Burst turned_;
   Burst resumed_;
 };
 

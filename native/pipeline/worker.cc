@@ -23,6 +23,14 @@ namespace {
 // doubles the time, one that lasts halves it.
 constexpr double kLeastSpinUs = 10, kMostSpinUs = 100, kSoonUs = 200;
 constexpr int kSleepMs = 1000, kHoldingSleepMs = 50, kBlindSleepMs = 1;
+// A colleague is woken again no sooner than this: it may still be on its way.
+constexpr double kWakeUs = 100;
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
 
 int make_eventfd() {
   const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -32,16 +40,17 @@ int make_eventfd() {
 
 }  // namespace
 
-Worker::Worker(uint32_t index, int cpu, const Shared& shared, Counters& counters,
+Worker::Worker(uint32_t index, int cpu, uint32_t slots, const Shared& shared, Counters& counters,
                std::unique_ptr<port::FramePool> pool, net::NextHopSource& hops)
     : index_(index),
       cpu_(cpu),
       wake_fd_(make_eventfd()),
       pool_(std::move(pool)),
       core_(shared, counters, *pool_, hops.connect(wake_fd_)),
-      stages_(core_) {
+      stages_(core_),
+      handover_(slots) {
   poll_fds_.push_back({wake_fd_, POLLIN, 0});
-  burst_.batch.chunk_bytes = shared.chunk_bytes;
+  wake_ticks_ = static_cast<uint64_t>(kWakeUs * base::ticks_per_microsecond());
 }
 
 Worker::~Worker() {
@@ -80,6 +89,10 @@ void Worker::start() {
 
 void Worker::request_stop() {
   stopping_.store(true);
+  wake();
+}
+
+void Worker::wake() const {
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof one);
 }
@@ -103,8 +116,9 @@ void Worker::run() {
   uint64_t last = base::ticks();
   uint64_t last_work = last;
   while (!stopping_.load(std::memory_order_relaxed)) {
-    reader.quiescent();
-    const bool worked = run_once();
+    epoch_now_ =
+        handover_.empty() ? reader.quiescent() : reader.quiescent(handover_.held_since());
+    const bool worked = turn();
     const uint64_t now = base::ticks();
     core_.counters.cycles.add(now - last);
     if (worked) core_.counters.busy_cycles.add(now - last);
@@ -112,7 +126,7 @@ void Worker::run() {
     last = now;
     if (now - last_work < spin_ticks_) continue;
 
-    reader.idle();
+    reader.idle();  // nothing is in flight: turn() would have worked
     sleep();
     reader.resume();
     last = last_work = base::ticks();
@@ -122,28 +136,144 @@ void Worker::run() {
     const auto most = static_cast<uint64_t>(kMostSpinUs * base::ticks_per_microsecond());
     spin_ticks_ = std::clamp(last_work - now < soon ? spin_ticks_ * 2 : spin_ticks_ / 2, least, most);
   }
+  drain();
   release_held();
 }
 
-/// @return true if there was anything to do
-bool Worker::run_once() {
+bool Worker::turn() {
   core_.now_ms = base::monotonic_ms();
   core_.networks = core_.shared.networks.load(std::memory_order_acquire);
   take_answers();
-  bool worked = false;
-  for (auto& served : queues_) {
-    burst_.batch.clear();
-    if (served.queue->rx(burst_.batch, packet::Batch::kCapacity) == 0) continue;
-    worked = true;
-    burst_.port = served.port;
-    stages_.from_port(burst_, served.role);
-    core_.egress.send();
+  backlog_ = false;
+  bool received = false;
+  for (auto& served : queues_) received |= receive(served);
+  const bool in_flight = !handover_.empty();
+  if (in_flight) share_work(received);
+  if (stages_.owes_errors()) {
+    drain();
+    stages_.send_own();
   }
   if (core_.held.size() > 0) give_up_overdue();
   core_.egress.send();
   for (auto& served : queues_) served.queue->flush();
-  return worked;
+  if (received || in_flight) {
+    show(backlog_ || in_flight ? State::kBusy : State::kIdle);
+    return true;
+  }
+  show(State::kIdle);
+  return help();
 }
+
+// --- the ways of a burst -------------------------------------------------------------------
+
+/// Takes a burst from a queue. One that is not full is all there was: it goes straight through.
+bool Worker::receive(Served& served) {
+  Burst* burst = handover_.next();
+  if (burst == nullptr) return false;  // all slots are in flight: first things first
+  burst->batch.clear();
+  burst->batch.chunk_bytes = core_.shared.chunk_bytes;
+  const uint32_t count = served.queue->rx(burst->batch, packet::Batch::kCapacity);
+  if (count == 0) return false;
+  burst->port = served.port;
+  stages_.begin(*burst, served.role);
+  const bool full = count == packet::Batch::kCapacity;
+  backlog_ |= full;
+  pass(*burst, full && find_helpers());
+  return true;
+}
+
+/// Sends the burst in the next slot, which begin() was called for, on its way. Behind others that
+/// are in flight it waits for its turn.
+void Worker::pass(Burst& burst, bool share) {
+  if (share || !handover_.empty()) return handover_.publish(epoch_now_);
+  Stages::work(core_.shared, burst);
+  stages_.finish(burst);
+  core_.egress.send();
+  pass_turned();
+}
+
+/// What goes from one tunnel into another is a burst like those that were received.
+void Worker::pass_turned() {
+  if (!stages_.turned_any()) return;
+  Burst* burst = handover_.next();  // at least the one just finished is free
+  stages_.begin_turned(*burst);
+  pass(*burst, false);
+}
+
+/// Finishes, in order of arrival, what is done.
+void Worker::finish_done() {
+  while (Burst* burst = handover_.oldest()) {
+    stages_.finish(*burst);
+    handover_.release();
+    core_.egress.send();
+    pass_turned();
+  }
+}
+
+/// The owner's part in what is in flight. It takes a heavy part only where its helpers have two
+/// each to go on with, so that they need not wait for it meanwhile, or where nothing else is to do.
+void Worker::share_work(bool received) {
+  finish_done();
+  const uint32_t enough = std::min(2 * helpers_, handover_.slots() / 2);
+  if (received && handover_.unclaimed() <= enough) return;
+  if (work_for(*this)) {
+    finish_done();
+  } else {
+    pause();
+  }
+}
+
+void Worker::drain() {
+  while (!handover_.empty()) share_work(false);
+}
+
+// --- helping -------------------------------------------------------------------------------
+
+bool Worker::help() {
+  for (Worker* colleague : colleagues_) {
+    if (!work_for(*colleague)) continue;
+    core_.counters.helped_bursts.add(1);
+    return true;
+  }
+  return false;
+}
+
+/// Does the heavy part of one burst, if one waits for somebody to do it.
+bool Worker::work_for(Worker& owner) {
+  const auto claim = owner.handover_.claim();
+  if (claim.work == nullptr) return false;
+  Stages::work(core_.shared, *claim.work);
+  owner.handover_.done(claim);
+  return true;
+}
+
+/// Looks who has time. Where nobody is about, or those who are do not keep up, a sleeper is woken.
+bool Worker::find_helpers() {
+  helpers_ = 0;
+  const Worker* sleeper = nullptr;
+  for (const Worker* colleague : colleagues_) {
+    const State state = colleague->state_.load(std::memory_order_relaxed);
+    if (state == State::kIdle) helpers_++;
+    if (state == State::kAsleep) sleeper = colleague;
+  }
+  if (sleeper != nullptr && (helpers_ == 0 || handover_.unclaimed() > 2 * helpers_)) {
+    const uint64_t now = base::ticks();
+    if (now - last_wake_ >= wake_ticks_) {
+      last_wake_ = now;
+      sleeper->wake();
+    }
+  }
+  return helpers_ > 0;
+}
+
+void Worker::show(State state) {
+  if (state == shown_) return;
+  shown_ = state;
+  state_.store(state, std::memory_order_relaxed);
+}
+
+// --- next hops and time --------------------------------------------------------------------
+
 
 void Worker::take_answers() {
   net::Answer answer;
@@ -151,6 +281,8 @@ void Worker::take_answers() {
     if (answer.kind == net::Answer::Kind::kPortAddress) {
       core_.port_addresses[answer.is_v4 ? 0 : 1][answer.hop.port] = answer.address;
     } else if (auto* entry = core_.hops.record(answer, core_.now_ms)) {
+      if (entry->held == 0) continue;
+      drain();
       stages_.resume(*entry);
     }
   }
@@ -167,7 +299,9 @@ void Worker::give_up_overdue() {
 /// Level-triggered descriptors: what came between the last look and poll() ends it at once.
 void Worker::sleep() {
   const int timeout_ms = must_poll_ ? kBlindSleepMs : core_.held.size() > 0 ? kHoldingSleepMs : kSleepMs;
+  show(State::kAsleep);
   poll(poll_fds_.data(), poll_fds_.size(), timeout_ms);
+  show(State::kIdle);
   uint64_t count;
   if ((poll_fds_[0].revents & POLLIN) != 0) {
     [[maybe_unused]] const ssize_t got = read(wake_fd_, &count, sizeof count);

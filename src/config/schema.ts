@@ -67,7 +67,7 @@ export const gatewaySchema = z.strictObject({
   workers: z
     .union([z.literal('auto'), integer(1, 64)])
     .default('auto')
-    .describe('Dataplane threads; "auto": one for each CPU, at most as many as there are queues'),
+    .describe('Dataplane threads; more than there are queues help with those; "auto": one a CPU'),
   cpus: z.array(integer(0, 1023)).optional().describe('CPUs that dataplane threads are pinned to'),
   frames: integer(512, 1_048_576).default(4096).describe('Packet buffers of each worker'),
   frame_bytes: z

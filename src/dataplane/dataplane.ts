@@ -6,7 +6,10 @@ import type { ChildSa, ChildSaCounters, EspSpi } from '../sad/sad.js';
 import type { TrafficSelector } from '../wire/traffic-selector.js';
 
 export interface DataplaneOptions {
-  /** Worker threads. Each port needs at least as many queues, or fewer workers are started. */
+  /**
+   * Worker threads. Those beyond the queues of the port with the fewest have none of their own:
+   * they help the others with their packets.
+   */
   readonly workers: number;
   /** Most Child SA pairs at once. */
   readonly maxChildSas: number;
@@ -105,7 +108,10 @@ export interface DataplaneStatistics {
   /** ICMP errors that we made; they are in no verdict. */
   readonly icmpErrors: bigint;
   readonly workers: readonly {
+    /** Received from its own queues. */
     readonly packets: bigint;
+    /** Groups of up to 64 packets of other workers' queues that it encrypted or decrypted. */
+    readonly helpedBursts: bigint;
     readonly busyCycles: bigint;
     readonly cycles: bigint;
   }[];
@@ -125,7 +131,7 @@ export interface Dataplane {
   setSpd(entries: readonly SpdEntry[]): void;
   onEvent(listener: (event: DataplaneEvent) => void): void;
   /**
-   * Opens the queues and starts the workers, as many as the port with the fewest queues allows.
+   * Opens the queues and starts the workers.
    * Throws with what could not be had; then the dataplane is stopped.
    */
   start(): void;
@@ -141,7 +147,7 @@ export interface Dataplane {
   counters(inboundSpi: EspSpi): ChildSaCounters | undefined;
 
   ports(): readonly PortStatus[];
-  /** What `start` could not do as asked, such as fewer workers, or one not pinned. */
+  /** What `start` could not do as asked, such as a worker without queues, or one not pinned. */
   notes(): readonly string[];
   statistics(): DataplaneStatistics;
   /** Names of the crypto kernel in use and those that the CPU offers. */

@@ -9,53 +9,17 @@
 #include <string>
 #include <thread>
 
-#include "packet/checksum.h"
-#include "pipeline/dataplane.h"
-#include "port/memory/memory_port.h"
-#include "test/pipeline/rig.h"
+#include "test/pipeline/gateways.h"
 
 namespace {
 
 using namespace esplane;
-using packet::Verdict;
 using pipeline::Dataplane;
+using test::ended;
+using test::gateway;
+using test::parameters;
+using test::policy;
 using test::Rig;
-
-/// The gateway of side 1 or 2 with a LAN 10.<side>.0.0/16.
-std::shared_ptr<Dataplane> gateway(uint8_t side, const std::string& name) {
-  const std::string own = "10." + std::to_string(side) + ".0.0/16";
-  const std::string other = "10." + std::to_string(3 - side) + ".0.0/16";
-  auto d = Dataplane::create({.workers = 1, .max_child_sas = 64, .frames_per_worker = 1024});
-  d->add_port({.name = "lan", .role = port::Role::kLan, .kind = port::Kind::kMemory,
-               .link = name + own},
-              {.networks = {*net::Prefix::parse(own)}});
-  d->add_port({.name = "wan", .role = port::Role::kWan, .kind = port::Kind::kMemory,
-               .link = name},
-              {.networks = {*net::Prefix::parse("192.0.2.0/24")}});
-  d->set_networks({port::Prefix::parse("192.0.2." + std::to_string(side))},
-                  {port::Prefix::parse(own)}, {port::Prefix::parse(other)});
-  return d;
-}
-
-std::vector<spd::Entry> policy(uint8_t side) {
-  auto e = Rig::entry(spd::Direction::kOutbound);
-  if (side == 2) std::swap(e.local, e.remote);
-  return {e};
-}
-
-sad::SaParameters parameters(uint8_t side, uint32_t inbound, uint32_t outbound) {
-  static constexpr uint8_t kKey[20] = {4, 3};
-  sad::SaParameters p;
-  p.inbound_spi = inbound;
-  p.outbound_spi = outbound;
-  p.local = test::address(side == 1 ? "192.0.2.1" : "192.0.2.2");
-  p.remote = test::address(side == 1 ? "192.0.2.2" : "192.0.2.1");
-  p.inbound_key = p.outbound_key = kKey;
-  const auto e = policy(side)[0];
-  p.local_selectors = e.local;
-  p.remote_selectors = e.remote;
-  return p;
-}
 
 /// A host that sends packets to the other LAN and takes what comes.
 struct Host {
@@ -97,16 +61,6 @@ struct Host {
     queue->flush();
   }
 };
-
-uint64_t ended(const Dataplane& d) {
-  uint64_t sum = 0;
-  d.each_worker([&](const pipeline::Counters& c) {
-    for (uint32_t v = 0; v < packet::kVerdictCount; v++) {
-      if (v != static_cast<uint32_t>(Verdict::kHeld)) sum += c.verdict[v].read();
-    }
-  });
-  return sum;
-}
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 
 #include "base/epoch.h"
 #include "base/bytes.h"
+#include "packet/checksum.h"
 #include "packet/ip.h"
 #include "pipeline/stages.h"
 #include "port/memory/memory_port.h"

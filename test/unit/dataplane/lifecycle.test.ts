@@ -200,8 +200,11 @@ describe('starting and stopping', () => {
     ]);
   });
 
-  it('starts as many workers as the port with the fewest queues has, and says so', () => {
-    const dataplane = NativeDataplane.create({ ...OPTIONS, workers: 3 });
+  it.each([
+    { plainForwarding: false, started: 3, others: 'have queues of their own, the others help them' },
+    { plainForwarding: true, started: 2, others: 'were started' },
+  ])('says what workers without queues do ($others)', ({ plainForwarding, started, others }) => {
+    const dataplane = NativeDataplane.create({ ...OPTIONS, workers: 3, plainForwarding });
     const port = (name: string, queues: number): PortOptions => ({
       name,
       role: 'lan',
@@ -213,9 +216,9 @@ describe('starting and stopping', () => {
     dataplane.addPort(port('wide', 3));
     dataplane.addPort(port('narrow', 2));
     dataplane.start();
-    expect(dataplane.statistics().workers).toHaveLength(2);
+    expect(dataplane.statistics().workers).toHaveLength(started);
     expect(dataplane.notes()).toEqual([
-      'only 2 of 3 workers started: port narrow has no more queues',
+      `only 2 of 3 workers ${others}: port narrow has no more queues`,
     ]);
     dataplane.stop();
   });
