@@ -33,13 +33,16 @@ async function native() {
     console.log(`skipped: ${missing.join(' ')} not installed`);
     return tally(0, 0, 1);
   }
-  const anywhere = await nativeTests();
-  if (process.getuid() !== 0) {
-    console.log('skipped: the suite "lab" of the native tests needs root');
-    return { ...anywhere, skipped: 1 };
-  }
-  const inNamespaces = await nativeTests('asan', ['--lab']);
-  return tally(anywhere.passed + inNamespaces.passed, anywhere.failed + inNamespaces.failed, 0);
+  const runs = [
+    await nativeTests(),
+    // What several threads do to one SA, where a missing order between two of them is a failure.
+    await nativeTests('tsan', ['-ts=concurrency']),
+  ];
+  const lab = process.getuid() === 0;
+  if (lab) runs.push(await nativeTests('asan', ['--lab']));
+  else console.log('skipped: the suite "lab" of the native tests needs root');
+  const sum = (key) => runs.reduce((total, counts) => total + counts[key], 0);
+  return tally(sum('passed'), sum('failed'), lab ? 0 : 1);
 }
 
 /** One vitest project; the counts are from its JSON report. */

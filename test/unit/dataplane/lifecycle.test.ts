@@ -201,7 +201,11 @@ describe('starting and stopping', () => {
   });
 
   it.each([
-    { plainForwarding: false, started: 3, others: 'have queues of their own, the others help them' },
+    {
+      plainForwarding: false,
+      started: 3,
+      others: 'have queues of their own, the others help them',
+    },
     { plainForwarding: true, started: 2, others: 'were started' },
   ])('says what workers without queues do ($others)', ({ plainForwarding, started, others }) => {
     const dataplane = NativeDataplane.create({ ...OPTIONS, workers: 3, plainForwarding });
