@@ -62,6 +62,9 @@
       "native/crypto/aesni.cc",
       "native/crypto/aesni_ecb.cc"
     ],
+    "esplane_vaes256_sources": [
+      "native/crypto/vaes256.cc"
+    ],
     "esplane_vaes512_sources": [
       "native/crypto/vaes512.cc"
     ],
@@ -85,6 +88,7 @@
       "native/test/crypto/iv_test.cc",
       "native/test/crypto/kernels_test.cc",
       "native/test/crypto/known_answer_test.cc",
+      "native/test/crypto/placement_test.cc",
       "native/test/crypto/suite_test.cc",
       "native/test/esp/inbound_test.cc",
       "native/test/esp/locate_test.cc",
@@ -118,6 +122,7 @@
     "esplane_warnings": ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wno-sign-conversion", "-Wno-missing-field-initializers"],
     "esplane_core_flags": ["-std=gnu++20", "-O3", "-fno-rtti", "-fvisibility=hidden", "-fno-strict-aliasing"],
     "esplane_aesni_flags": ["-maes", "-mpclmul", "-mssse3", "-msse4.1"],
+    "esplane_vaes256_flags": ["-maes", "-mpclmul", "-mvaes", "-mvpclmulqdq", "-mavx2"],
     "esplane_vaes512_flags": ["-maes", "-mpclmul", "-mvaes", "-mvpclmulqdq", "-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", "-mbmi2"]
   }
 }

@@ -14,6 +14,7 @@
 #include "crypto/reference.h"
 #if defined(__x86_64__)
 #include "crypto/aesni.h"
+#include "crypto/vaes256.h"
 #include "crypto/vaes512.h"
 #endif
 
@@ -35,6 +36,7 @@ Candidates candidates() {
 #if defined(__x86_64__)
   const base::CpuFeatures& cpu = base::cpu_features();
   c.add_if(cpu.avx512 && cpu.vaes && cpu.vpclmul, kVaes512Engine);
+  c.add_if(cpu.avx2 && cpu.vaes && cpu.vpclmul, kVaes256Engine);
   c.add_if(cpu.aesni && cpu.pclmul && cpu.sse41, kAesniEngine);
 #endif
   c.add_if(true, kOpensslEngine);

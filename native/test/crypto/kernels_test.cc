@@ -1,4 +1,5 @@
-// Every AES-GCM kernel against libcrypto's: lengths, alignments, batches, guard pages, refusals.
+// Every AES-GCM kernel against libcrypto's: long texts and AADs, batches, refusals. Every length
+// and alignment is placement_test.cc.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -7,7 +8,6 @@
 
 #include "crypto/engine.h"
 #include "test/crypto/operations.h"
-#include "test/guarded.h"
 #include "test/watched_memory.h"
 
 namespace esplane::test {
@@ -18,33 +18,6 @@ using crypto::Engine;
 using crypto::KeyTable;
 
 constexpr size_t kKeyBytes[] = {16, 24, 32};
-
-bool is_slow(const Engine& kernel) { return std::string(kernel.name) == "reference"; }
-
-/// Runs the check on every kernel but the oracle.
-template <typename Check>
-void for_each_kernel(Check check) {
-  for (const Engine* kernel : gcm_engines()) {
-    if (kernel == &crypto::kOpensslEngine) continue;
-    CAPTURE(kernel->name);
-    check(*kernel);
-  }
-}
-
-/// Lengths around the borders of blocks and tiles, where kernels go wrong.
-bool is_near_border(size_t length) { return (length + 2) % 64 < 5 || (length + 1) % 16 < 3; }
-
-TEST_CASE("kernels agree on every text length up to 4096 bytes") {
-  for_each_kernel([](const Engine& kernel) {
-    Random random(1);
-    for (size_t length = 0; length <= 4096; length++) {
-      const std::vector<Operation> one = {Operation(random, kKeyBytes[length % 3], 8, length)};
-      CAPTURE(length);
-      REQUIRE(Run(kernel, one).seals());
-      REQUIRE(Run(kernel, one).opens());
-    }
-  });
-}
 
 TEST_CASE("kernels agree on the longest texts with each key size") {
   for_each_kernel([](const Engine& kernel) {
@@ -71,70 +44,6 @@ TEST_CASE("kernels agree on every AAD length up to 1100 bytes, with and without 
       CAPTURE(length);
       REQUIRE(Run(kernel, two).seals());
       REQUIRE(Run(kernel, two).opens());
-    }
-  });
-}
-
-TEST_CASE("kernels do not care how text, AAD, nonce and ICV are aligned") {
-  for_each_kernel([](const Engine& kernel) {
-    Random random(4);
-    for (const size_t length : {0, 1, 15, 16, 17, 63, 64, 68, 127, 128, 129, 260, 513, 1424}) {
-      const Operation o(random, 16, 8, length);
-      const KeyTable key = expand_for(kernel, o.key);
-      for (size_t offset = 0; offset < 64; offset++) {
-        alignas(64) uint8_t text[1424 + 64], icv[16 + 64], nonce[12 + 64], aad[8 + 64];
-        std::copy(o.clear.begin(), o.clear.end(), text + offset);
-        std::copy(o.nonce.begin(), o.nonce.end(), nonce + 63 - offset);
-        std::copy(o.aad.begin(), o.aad.end(), aad + (offset * 7) % 64);
-        Batch batch;
-        o.append_to(batch, key, text + offset, icv + (offset * 5) % 64);
-        batch.nonce[0] = nonce + 63 - offset;
-        batch.aad[0] = aad + (offset * 7) % 64;
-        kernel.seal(batch);
-        CAPTURE(length);
-        CAPTURE(offset);
-        REQUIRE(std::equal(o.sealed.begin(), o.sealed.end(), text + offset));
-        REQUIRE(std::equal(o.icv.begin(), o.icv.end(), batch.icv[0]));
-        REQUIRE(kernel.open(batch) == 1);
-        REQUIRE(std::equal(o.clear.begin(), o.clear.end(), text + offset));
-      }
-    }
-  });
-}
-
-/// Everything an operation touches, each in memory of its own between two guard pages.
-struct GuardedOperation {
-  Guarded text{4096}, aad{4096}, nonce{4096}, icv{4096};
-
-  void check(const Engine& kernel, const Operation& o, bool behind) {
-    const auto place = [&](const Guarded& memory, const std::vector<uint8_t>& bytes) {
-      uint8_t* p = behind ? memory.at_end(bytes.size()) : memory.at_begin();
-      std::copy(bytes.begin(), bytes.end(), p);
-      return p;
-    };
-    const KeyTable key = expand_for(kernel, o.key);
-    Batch batch;
-    o.append_to(batch, key, place(text, o.clear), place(icv, std::vector<uint8_t>(16)));
-    batch.nonce[0] = place(nonce, o.nonce);
-    batch.aad[0] = place(aad, o.aad);
-    kernel.seal(batch);
-    REQUIRE(std::equal(o.sealed.begin(), o.sealed.end(), batch.text[0]));
-    REQUIRE(std::equal(o.icv.begin(), o.icv.end(), batch.icv[0]));
-    REQUIRE(kernel.open(batch) == 1);
-    REQUIRE(std::equal(o.clear.begin(), o.clear.end(), batch.text[0]));
-  }
-};
-
-TEST_CASE("kernels touch nothing outside of text, AAD, nonce and ICV") {
-  GuardedOperation memory;
-  for_each_kernel([&](const Engine& kernel) {
-    Random random(5);
-    for (size_t length = 0; length <= 700; length++) {
-      if (is_slow(kernel) && !is_near_border(length)) continue;
-      const Operation o(random, kKeyBytes[length % 3], length % 41, length);
-      CAPTURE(length);
-      memory.check(kernel, o, true);
-      memory.check(kernel, o, false);
     }
   });
 }

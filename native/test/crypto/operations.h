@@ -1,11 +1,14 @@
 // AES-GCM operations made up from a seed, and sealed by libcrypto, for comparing kernels.
 #pragma once
 
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cstring>
 #include <deque>
 #include <map>
 #include <random>
+#include <string_view>
 #include <vector>
 
 #include "crypto/engine.h"
@@ -35,6 +38,25 @@ inline std::span<const crypto::Engine* const> gcm_engines() {
 inline crypto::KeyTable expand_for(const crypto::Engine& engine,
                                    const std::vector<uint8_t>& key) {
   return crypto::KeyTable(engine, gcm_suite(key.size()), crypto::Keys{key});
+}
+
+inline bool is_slow(const crypto::Engine& kernel) {
+  return std::string_view(kernel.name) == "reference";
+}
+
+/// Runs the check on every kernel but the oracle.
+template <typename Check>
+void for_each_kernel(Check check) {
+  for (const crypto::Engine* kernel : gcm_engines()) {
+    if (kernel == &crypto::kOpensslEngine) continue;
+    CAPTURE(kernel->name);
+    check(*kernel);
+  }
+}
+
+/// Lengths around the borders of blocks and tiles, where kernels go wrong.
+inline bool is_near_border(size_t length) {
+  return (length + 2) % 64 < 5 || (length + 1) % 16 < 3;
 }
 
 /// One operation with what libcrypto makes of it.
