@@ -75,6 +75,7 @@
       "native/addon/dataplane_arguments.cc",
       "native/addon/dataplane_binding.cc",
       "native/addon/gcm_bench.cc",
+      "native/addon/gcm_peers.cc",
       "native/addon/memory_host_binding.cc",
       "native/addon/process_binding.cc",
       "native/addon/tap_binding.cc",

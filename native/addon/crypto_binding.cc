@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "addon/gcm_bench.h"
+#include "addon/gcm_peers.h"
 #include "addon/registry.h"
 #include "base/cpu.h"
 #include "crypto/engine.h"
@@ -88,14 +89,19 @@ struct SingleOperation {
   }
 };
 
-Napi::Value gcm_kernels(const Napi::CallbackInfo& info) {
-  auto available = Napi::Array::New(info.Env());
-  for (const Engine* kernel : gcm_engines()) {
-    available.Set(available.Length(), Napi::String::New(info.Env(), kernel->name));
+Napi::Array names_of(Napi::Env env, std::span<const Engine* const> engines) {
+  auto names = Napi::Array::New(env);
+  for (const Engine* engine : engines) {
+    names.Set(names.Length(), Napi::String::New(env, engine->name));
   }
+  return names;
+}
+
+Napi::Value gcm_kernels(const Napi::CallbackInfo& info) {
   auto result = Napi::Object::New(info.Env());
   result.Set("inUse", crypto::engine(gcm_suite(16)).name);
-  result.Set("available", available);
+  result.Set("available", names_of(info.Env(), gcm_engines()));
+  result.Set("peers", names_of(info.Env(), gcm_peers()));
   return result;
 }
 
@@ -118,8 +124,11 @@ Napi::Value gcm_open(const Napi::CallbackInfo& info) {
 }
 
 const Engine& bench_kernel_argument(Napi::Env env, const Napi::Value& value) {
-  const bool libcrypto = value.As<Napi::String>().Utf8Value() == kLibcrypto.name;
-  return libcrypto ? kLibcrypto : kernel_argument(env, value);
+  const std::string name = value.As<Napi::String>();
+  for (const Engine* peer : gcm_peers()) {
+    if (name == peer->name) return *peer;
+  }
+  return kernel_argument(env, value);
 }
 
 Napi::Value bench_gcm_binding(const Napi::CallbackInfo& info) {
@@ -130,6 +139,7 @@ Napi::Value bench_gcm_binding(const Napi::CallbackInfo& info) {
       .key_bits = number("keyBits"),
       .keys = object.Has("keys") ? number("keys").Uint32Value() : 1,
       .text_bytes = number("textBytes"),
+      .gmac = object.Get("gmac").ToBoolean(),
       .batch = number("batch"),
       .decrypt = object.Get("decrypt").ToBoolean(),
       .hot = object.Get("hot").ToBoolean(),

@@ -13,7 +13,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "crypto/openssl.h"
+#include "addon/gcm_peers.h"
 
 #if defined(__x86_64__)
 #include <x86intrin.h>
@@ -37,7 +37,7 @@ uint64_t ticks() {
 
 constexpr size_t kFrameBytes = 2048;
 constexpr size_t kNonceBytes = 12;
-constexpr size_t kAadBytes = 8;
+constexpr uint32_t kAadBytes = 8;
 /// Before the text in each frame: nonce and AAD, as headers precede it in a real one.
 constexpr size_t kHeaderBytes = 64;
 
@@ -71,7 +71,7 @@ class Frames {
       uint8_t* frame = &memory_[stride_ * cursor_];
       batch.key[i] = keys_[cursor_ % options_.keys].data();
       batch.nonce[i] = frame;
-      batch.aad[i] = frame + kNonceBytes;
+      batch.aad[i] = frame + (options_.gmac ? kHeaderBytes : kNonceBytes);
       batch.text[i] = frame + kHeaderBytes;
       batch.icv[i] = frame + kHeaderBytes + options_.text_bytes;
       if (++cursor_ == count_) cursor_ = 0;
@@ -81,8 +81,9 @@ class Frames {
   Batch batch() const {
     Batch batch;
     batch.size = options_.batch;
-    std::fill_n(batch.aad_bytes, options_.batch, uint32_t{kAadBytes});
-    std::fill_n(batch.text_bytes, options_.batch, options_.text_bytes);
+    const bool gmac = options_.gmac;
+    std::fill_n(batch.aad_bytes, options_.batch, gmac ? options_.text_bytes : kAadBytes);
+    std::fill_n(batch.text_bytes, options_.batch, gmac ? 0 : options_.text_bytes);
     std::fill_n(batch.icv_bytes, options_.batch, uint32_t{suite().icv_bytes});
     return batch;
   }
@@ -148,9 +149,6 @@ Sample run(Frames& frames, const GcmBenchOptions& options, Batch& batch, uint64_
   return {spent.count() / packets, spent_ticks / packets};
 }
 
-/// The context behind kLibcrypto while it is measured.
-thread_local std::unique_ptr<crypto::OpensslContext> kept;
-
 double median(std::vector<Sample>& samples, double Sample::* field) {
   const auto middle = samples.begin() + static_cast<ptrdiff_t>(samples.size() / 2);
   std::nth_element(samples.begin(), middle, samples.end(),
@@ -160,19 +158,7 @@ double median(std::vector<Sample>& samples, double Sample::* field) {
 
 }  // namespace
 
-const Engine kLibcrypto = {
-    "libcrypto", crypto::kOpensslEngine.table_bytes, crypto::kOpensslEngine.expand,
-    [](const Batch& batch) {
-      for (uint32_t i = 0; i < batch.size; i++) kept->seal(batch, i);
-    },
-    [](const Batch& batch) {
-      uint64_t authentic = 0;
-      for (uint32_t i = 0; i < batch.size; i++) authentic |= uint64_t{kept->open(batch, i)} << i;
-      return authentic;
-    }};
-
 GcmBenchResult bench_gcm(const GcmBenchOptions& options) {
-  kept = std::make_unique<crypto::OpensslContext>();
   Frames frames(options);
   if (options.decrypt) seal_all(frames);
   frames.use_keys_of(*options.kernel);
@@ -191,7 +177,7 @@ GcmBenchResult bench_gcm(const GcmBenchOptions& options) {
     samples.push_back(run(frames, options, batch, calls));
   } while (Clock::now() < end || samples.size() < 3);
 
-  kept.reset();
+  reset_gcm_peers();
   GcmBenchResult result;
   result.repetitions = static_cast<uint32_t>(samples.size());
   result.median_ticks = median(samples, &Sample::ticks);

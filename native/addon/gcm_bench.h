@@ -8,10 +8,11 @@
 namespace esplane::addon {
 
 struct GcmBenchOptions {
-  const crypto::Engine* kernel;
+  const crypto::Engine* kernel;  ///< or one of gcm_peers()
   uint32_t key_bits;    ///< 128, 192 or 256
   uint32_t keys;        ///< packets take turns with this many keys
   uint32_t text_bytes;  ///< up to 65535
+  bool gmac;            ///< they are AAD, and there is no text (RFC 4543)
   uint32_t batch;       ///< operations in one kernel call, 1 to Batch::kCapacity
   bool decrypt;
   bool hot;             ///< one batch of packed buffers; else walk through kColdBytes of frames
@@ -26,11 +27,6 @@ struct GcmBenchResult {
 
 /// What a UMEM of 4096 frames of 2048 bytes takes: beyond a core's L2 cache.
 inline constexpr uint64_t kColdBytes = uint64_t{8} << 20;
-
-/// libcrypto as a program with one key uses it: the context keeps its key from batch to batch,
-/// where the kernel "openssl" sets it anew for each. The fairest thing to compare with; one key
-/// only, and only within bench_gcm.
-extern const crypto::Engine kLibcrypto;
 
 GcmBenchResult bench_gcm(const GcmBenchOptions& options);
 

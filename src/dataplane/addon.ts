@@ -33,8 +33,15 @@ export interface CpuFeatures {
 /** native/addon/crypto_binding.cc: single AES-GCM operations for tests, and timing. */
 export interface CryptoBinding {
   cpuFeatures(): CpuFeatures;
-  /** Kernels that this CPU can run, fastest first, and the one that the dataplane uses. */
-  gcmKernels(): { readonly inUse: string; readonly available: readonly string[] };
+  /**
+   * Kernels that this CPU can run, fastest first, and the one that the dataplane uses. `peers` are
+   * what `benchGcm` can compare them with (native/addon/gcm_peers.h).
+   */
+  gcmKernels(): {
+    readonly inUse: string;
+    readonly available: readonly string[];
+    readonly peers: readonly string[];
+  };
   /** Key of 16, 24 or 32 bytes, nonce of 12, text of at most 65535. Throws TypeError otherwise. */
   gcmSeal(
     kernel: string,
@@ -56,12 +63,14 @@ export interface CryptoBinding {
 }
 
 export interface GcmBenchOptions {
-  /** A kernel's name, or `libcrypto`: OpenSSL with a context that keeps its key. */
+  /** The name of a kernel or of a peer. */
   readonly kernel: string;
   readonly keyBits: 128 | 192 | 256;
   /** Packets take turns with this many keys; 1 if left out. */
   readonly keys?: number;
   readonly textBytes: number;
+  /** The text is associated data and nothing is encrypted (RFC 4543); false if left out. */
+  readonly gmac?: boolean;
   /** Operations in one kernel call, 1 to 64. */
   readonly batch: number;
   readonly decrypt: boolean;

@@ -139,6 +139,23 @@ describe.each(addon.gcmKernels().available)('AES-GCM kernel %s', (kernel) => {
   });
 });
 
+describe.each(addon.gcmKernels().peers)('%s, which benchmarks compare with', (kernel) => {
+  const options = { kernel, batch: 8, decrypt: true, hot: true, seconds: 0 };
+
+  it.each([128, 192, 256] as const)('opens what the kernel in use sealed, %i bits', (keyBits) => {
+    for (const textBytes of [16, 68, 1420]) {
+      expect(addon.benchGcm({ ...options, keyBits, textBytes }).repetitions).toBeGreaterThan(0);
+    }
+  });
+
+  it.runIf(kernel !== 'ipsec-mb jobs')('agrees with it on GMAC', () => {
+    for (const keyBits of [128, 256] as const) {
+      const gmac = { ...options, keyBits, textBytes: 300, gmac: true };
+      expect(addon.benchGcm(gmac).repetitions).toBeGreaterThan(0);
+    }
+  });
+});
+
 describe('the AES-GCM binding', () => {
   const bytes = (n: number) => new Uint8Array(n);
 
