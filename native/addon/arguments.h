@@ -27,6 +27,14 @@ inline int64_t to_integer(const Napi::Value& v, const std::string& field, int64_
   return static_cast<int64_t>(d);
 }
 
+/// A BigInt from 0 to 2^64-1.
+inline uint64_t to_unsigned64(const Napi::Value& v, const std::string& field) {
+  bool lossless = false;
+  const uint64_t number = v.IsBigInt() ? v.As<Napi::BigInt>().Uint64Value(&lossless) : 0;
+  if (!lossless) throw_type(v.Env(), field, "a BigInt from 0 to 2^64-1");
+  return number;
+}
+
 inline std::string to_text(const Napi::Value& v, const std::string& field) {
   if (!v.IsString()) throw_type(v.Env(), field, "a string");
   return v.As<Napi::String>().Utf8Value();
@@ -68,6 +76,7 @@ class Fields {
   int64_t integer(const char* name, int64_t least, int64_t most) const {
     return to_integer(value(name), path(name), least, most);
   }
+  uint64_t unsigned64(const char* name) const { return to_unsigned64(value(name), path(name)); }
   std::string text(const char* name) const { return to_text(value(name), path(name)); }
   bool flag(const char* name) const { return to_flag(value(name), path(name)); }
   bool flag_or(const char* name, bool otherwise) const { return has(name) ? flag(name) : otherwise; }

@@ -169,6 +169,8 @@ sad::SaParameters to_sa_parameters(const Napi::Value& v) {
   p.outbound_key = f.bytes("outboundKey");
   p.esn = f.flag("esn");
   p.replay_window = static_cast<uint32_t>(f.integer("replayWindow", 0, replay::Window::kMostPackets));
+  if (f.has("outboundSequence")) p.outbound_sequence = f.unsigned64("outboundSequence");
+  if (f.has("inboundSequence")) p.inbound_sequence = f.unsigned64("inboundSequence");
   p.local_selectors = to_selectors(f, "localSelectors");
   p.remote_selectors = to_selectors(f, "remoteSelectors");
   return p;
@@ -198,6 +200,7 @@ Napi::Object from_counters(Napi::Env env, const sad::PairCounters& c) {
   o.Set("outBytes", Napi::BigInt::New(env, c.out_bytes));
   o.Set("outSequence", Napi::BigInt::New(env, c.out_sequence));
   o.Set("inSequence", Napi::BigInt::New(env, c.in_sequence));
+  o.Set("inLost", Napi::BigInt::New(env, c.in_lost));
   auto drops = Napi::Object::New(env);
   for (uint32_t v = 0; v < packet::kVerdictCount; v++) {
     if (packet::kVerdicts[v].is_drop && c.refused[v] != 0)

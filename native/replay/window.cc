@@ -28,10 +28,9 @@ Window::Window(uint32_t packets, bool esn, uint64_t highest)
   const uint32_t words = std::bit_ceil((packets + kWordBits - 1) / kWordBits + 1);
   word_mask_ = words - 1;
   words_ = std::make_unique<std::atomic<uint64_t>[]>(words);
-  const uint64_t remembered = highest == 0 ? 0 : ~uint64_t{0};
-  for (uint32_t i = 0; i < words; i++) words_[i].store(remembered, kRelaxed);
+  for (uint32_t i = 0; i < words; i++) words_[i].store(~uint64_t{0}, kRelaxed);
   // In the highest number's own word, what lies right of it has not come yet. Number 0 is never
-  // sent and counts as received.
+  // sent and counts as received, and so does what would be before it: nobody misses them.
   word(highest).store((bit(highest) << 1) - 1, kRelaxed);
 }
 
@@ -94,14 +93,35 @@ Outcome Window::advance_one(uint64_t sequence) {
   return outcome;
 }
 
-/// Clears the words that the window moves into; at most the whole ring.
+/// Clears the words that the window moves into, at most the whole ring, and counts the holes in
+/// what they held: all of it left of the window by now. Skipped words were never received at all.
 void Window::open_words_up_to(uint64_t sequence, uint64_t highest) {
-  const uint64_t from = highest / kWordBits;
-  const uint64_t moved = sequence / kWordBits - from;
-  const uint64_t count = std::min(moved, uint64_t{word_mask_} + 1);
+  const uint64_t moved = sequence / kWordBits - highest / kWordBits;
+  const uint64_t ring = uint64_t{word_mask_} + 1;
+  const uint64_t count = std::min(moved, ring);
+  lost_ += (moved - count) * kWordBits;
   for (uint64_t i = 0; i < count; i++) {
-    words_[(sequence / kWordBits - i) & word_mask_].store(0, kRelaxed);
+    auto& recycled = words_[(sequence / kWordBits - i) & word_mask_];
+    lost_ += std::popcount(~recycled.load(kRelaxed));
+    recycled.store(0, kRelaxed);
   }
+}
+
+uint64_t Window::lost() const {
+  const std::lock_guard lock(lock_);
+  const uint64_t highest = highest_.load(kRelaxed);
+  if (packets_ == 0 || highest < packets_) return 0;
+  // The ring still remembers some words that have left the window, and the rest of one.
+  const uint64_t top = highest / kWordBits;
+  const uint64_t oldest_word = top > word_mask_ ? top - word_mask_ : 0;
+  const uint64_t left_edge = highest - packets_ + 1;
+  uint64_t holes = lost_;
+  for (uint64_t w = oldest_word; w <= (left_edge - 1) / kWordBits; w++) {
+    const uint64_t behind = left_edge - w * kWordBits;
+    const uint64_t outside = behind >= kWordBits ? ~uint64_t{0} : (uint64_t{1} << behind) - 1;
+    holes += std::popcount(~word(w * kWordBits).load(kRelaxed) & outside);
+  }
+  return holes;
 }
 
 }  // namespace esplane::replay

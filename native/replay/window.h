@@ -48,6 +48,10 @@ class Window {
   /// @param outcomes   as many
   void advance(std::span<const uint64_t> sequences, Outcome* outcomes);
 
+  /// Sequence numbers that were never received and now lie left of the window, where they would be
+  /// refused: packets lost, or later than the window is wide. 0 with the check off. Any thread.
+  uint64_t lost() const;
+
   /// Highest sequence number received with a good ICV.
   uint64_t highest() const { return highest_.load(std::memory_order_relaxed); }
   uint32_t packets() const { return packets_; }
@@ -71,7 +75,9 @@ class Window {
   uint32_t word_mask_;
   uint32_t packets_;
   bool esn_;
-  base::Spinlock lock_;
+  mutable base::Spinlock lock_;
+  /// Of the words that the ring no longer holds; under the lock.
+  uint64_t lost_ = 0;
 };
 
 }  // namespace esplane::replay

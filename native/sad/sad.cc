@@ -87,6 +87,7 @@ std::optional<PairCounters> Sad::counters(uint32_t inbound_spi) const {
   c.in_packets = slot->inbound->packets.load(kRelaxed);
   c.in_bytes = slot->inbound->bytes.load(kRelaxed);
   c.in_sequence = slot->inbound->window.highest();
+  c.in_lost = slot->inbound->window.lost();
   c.out_packets = slot->outbound->packets.load(kRelaxed);
   c.out_bytes = slot->outbound->bytes.load(kRelaxed);
   c.out_sequence = slot->outbound->last_sequence() + 1;

@@ -29,6 +29,7 @@ struct PairCounters {
   uint64_t in_packets = 0, in_bytes = 0;    ///< bytes of inner packets
   uint64_t out_packets = 0, out_bytes = 0;
   uint64_t in_sequence = 0;                 ///< highest received
+  uint64_t in_lost = 0;                     ///< never received, and left of the window
   uint64_t out_sequence = 0;                ///< next to send
   uint64_t refused[packet::kVerdictCount] = {};
 };

@@ -15,6 +15,7 @@ const NO_TRAFFIC: ChildSaCounters = {
   inDrops: {},
   outSequence: 1n,
   inSequence: 0n,
+  inLost: 0n,
 };
 
 export class FakeSad implements Sad {

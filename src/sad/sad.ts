@@ -43,6 +43,12 @@ export interface ChildSa {
   /** Narrowed selectors of our side and the peer's. */
   readonly localSelectors: readonly TrafficSelector[];
   readonly remoteSelectors: readonly TrafficSelector[];
+  /**
+   * Where the numbers go on: the last one sent and the highest one received. For an SA that is
+   * taken over; under these keys, no number up to here may be sent again. 0 if left out.
+   */
+  readonly outboundSequence?: bigint;
+  readonly inboundSequence?: bigint;
 }
 
 /** Counters of one Child SA pair, read from the dataplane. */
@@ -56,6 +62,8 @@ export interface ChildSaCounters {
   /** Next sequence number to send and highest received. */
   readonly outSequence: bigint;
   readonly inSequence: bigint;
+  /** Sequence numbers never received that have left the replay window; 0 with the check off. */
+  readonly inLost: bigint;
 }
 
 export interface Sad {

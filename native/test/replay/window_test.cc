@@ -194,11 +194,59 @@ TEST_CASE("of size 0 lets everything pass, and still infers the high half") {
   CHECK(Window(0, true, ~uint64_t{0} - 10).check(5).outcome == Outcome::kOld);
 }
 
+TEST_CASE("a loss counts when its hole leaves the window, not before") {
+  Window w(64, false);
+  for (uint64_t s = 1; s <= 100; s++) {
+    if (s != 10 && s != 50) CHECK(receive(w, s) == Outcome::kNew);
+  }
+  // 10 is left of 37..100; 50 may still come.
+  CHECK(w.lost() == 1);
+  CHECK(receive(w, 113) == Outcome::kNew);
+  CHECK(w.lost() == 1);
+  CHECK(receive(w, 50) == Outcome::kNew);
+  CHECK(receive(w, 10) == Outcome::kOld);
+  CHECK(receive(w, 165) == Outcome::kNew);  // 102 to 165: 101 is lost
+  CHECK(w.lost() == 2);
+  CHECK(receive(w, 114) == Outcome::kNew);
+  CHECK(receive(w, 229) == Outcome::kNew);  // 166 to 229: of 102..165 came 113, 114 and 165
+  CHECK(w.lost() == 2 + 64 - 3);
+}
+
+TEST_CASE("losses are exact where the window jumps, by a packet or by 2^63") {
+  for (const uint32_t width : {32u, 64u, 100u, 131072u}) {
+    CAPTURE(width);
+    Window w(width, true);
+    CHECK(w.lost() == 0);
+    CHECK(advance(w, width) == Outcome::kNew);
+    CHECK(w.lost() == 0);
+    CHECK(advance(w, width + 1) == Outcome::kNew);
+    CHECK(w.lost() == 1);
+    CHECK(advance(w, 10 * uint64_t{width}) == Outcome::kNew);
+    CHECK(w.lost() == 9 * uint64_t{width} - 2);
+    CHECK(advance(w, uint64_t{1} << 63) == Outcome::kNew);
+    CHECK(w.lost() == (uint64_t{1} << 63) - width - 3);
+    CHECK(advance(w, ~uint64_t{0}) == Outcome::kNew);
+    CHECK(w.lost() == ~uint64_t{0} - width - 4);
+  }
+}
+
+TEST_CASE("what an SA takes over counts as received, and without a check nothing is lost") {
+  Window w(64, true, k2to32);
+  CHECK(advance(w, k2to32 + 64) == Outcome::kNew);
+  CHECK(w.lost() == 0);
+  CHECK(advance(w, k2to32 + 65) == Outcome::kNew);
+  CHECK(w.lost() == 1);
+  Window off(0, true);
+  CHECK(advance(off, 1000000) == Outcome::kNew);
+  CHECK(off.lost() == 0);
+}
+
 /// What RFC 4303 §3.4.3 asks for, as plainly as it can be said: a set of the numbers received, and
 /// a packet's number is the one within 2^32 from the window's left edge that has its low half.
 class Model {
  public:
-  Model(uint32_t width, bool esn, uint64_t highest) : width_(width), esn_(esn), highest_(highest) {
+  Model(uint32_t width, bool esn, uint64_t highest)
+      : width_(width), esn_(esn), start_(highest), highest_(highest) {
     for (uint64_t s = highest; s != 0 && highest - s < width; s--) received_.insert(s);
   }
 
@@ -216,13 +264,18 @@ class Model {
     if (outcome != Outcome::kNew) return outcome;
     received_.insert(s);
     highest_ = std::max(highest_, s);
-    while (highest_ - *received_.begin() >= width_) received_.erase(received_.begin());
+    for (; highest_ - *received_.begin() >= width_; left_++) received_.erase(received_.begin());
     return outcome;
   }
+
+  /// What has left the window since the start, without what of it was received.
+  uint64_t lost() const { return left_of_window(highest_) - left_of_window(start_) - left_; }
 
   uint64_t highest() const { return highest_; }
 
  private:
+  uint64_t left_of_window(uint64_t s) const { return s > width_ ? s - width_ : 0; }
+
   Outcome look_up(uint64_t s) const {
     if (s == 0 || (s <= highest_ && highest_ - s >= width_)) return Outcome::kOld;
     return received_.count(s) ? Outcome::kDuplicate : Outcome::kNew;
@@ -230,7 +283,9 @@ class Model {
 
   uint32_t width_;
   bool esn_;
+  uint64_t start_;
   uint64_t highest_;
+  uint64_t left_ = 0;  ///< received, and left of the window by now
   std::set<uint64_t> received_;
 };
 
@@ -277,6 +332,7 @@ void compare(uint32_t width, bool esn, uint64_t start, uint64_t seed, int steps)
     if (is_far && random() % 64 != 0) continue;
     REQUIRE(advance(window, expected.sequence) == model.advance(expected.sequence));
     REQUIRE(window.highest() == model.highest());
+    REQUIRE(window.lost() == model.lost());
   }
 }
 
