@@ -1,6 +1,7 @@
 /**
  * A real Linux kernel as the peer: User Mode Linux (Debian: user-mode-linux), whose network card
- * `vec0` is one end of a veth. Programs of this machine run in it, such as ip and charon.
+ * `vec0` is one end of a veth, or of a wire in this process. Programs of this machine run in it,
+ * such as ip and charon.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, mkdirSync, readFileSync } from 'node:fs';
@@ -8,17 +9,23 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { execute, inNamespace, ip } from '../../../src/lab/namespaces.js';
+import type { GuestWire } from './guest-wire.js';
 
 const init = fileURLToPath(new URL('./guest-init.sh', import.meta.url));
 const xstateShim = fileURLToPath(new URL('./xstate-shim.cc', import.meta.url));
 const BOOT_SECONDS = 60;
 
-export interface KernelOptions {
+/** The end of a veth; it gets no address of ours. */
+export interface VethCard {
   readonly namespace: string;
-  /** The guest's network card: it gets no address of ours. */
   readonly device: string;
-  readonly folder: string;
 }
+
+export interface WireCard {
+  readonly wire: GuestWire;
+}
+
+export type KernelOptions = (VethCard | WireCard) & { readonly folder: string };
 
 export interface Outcome {
   readonly code: number;
@@ -36,20 +43,21 @@ export class LinuxKernel {
     this.#console = console;
   }
 
-  static async boot({ namespace, device, folder }: KernelOptions): Promise<LinuxKernel> {
+  static async boot(options: KernelOptions): Promise<LinuxKernel> {
+    const { folder } = options;
     mkdirSync(folder, { recursive: true });
     const shim = join(folder, 'xstate-shim.so');
     execute(['g++', '-O1', '-shared', '-fPIC', '-o', shim, xstateShim]);
-    // The guest speaks for the device's address: this machine must not answer on it.
-    execute(inNamespace(namespace, ['sysctl', '-qw', `net.ipv6.conf.${device}.disable_ipv6=1`]));
-    ip(['-n', namespace, 'link', 'set', device, 'promisc', 'on', 'up']);
     const guest = [
       ...['linux.uml', 'mem=192M', 'umid=guest', `uml_dir=${folder}`, 'quiet', 'panic=1'],
       ...['root=/dev/root', 'rootfstype=hostfs', 'rootflags=/', 'ro', `init=${init}`],
       ...['con=null', 'con0=null,fd:2', 'ssl0=fd:0,fd:1'],
-      `vec0:transport=raw,ifname=${device},depth=128`,
     ];
-    const [file, ...args] = inNamespace(namespace, ['setpriv', '--pdeathsig', 'KILL', ...guest]);
+    const card = 'wire' in options ? options.wire.card : vethCard(options);
+    // A guest is several processes, which end with the first of a PID namespace.
+    const alone = ['unshare', '--pid', '--fork', '--kill-child'];
+    const bound = ['setpriv', '--pdeathsig', 'KILL', ...alone, ...guest, card];
+    const [file, ...args] = 'wire' in options ? bound : inNamespace(options.namespace, bound);
     const child = spawn(file!, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, TMPDIR: '/dev/shm', LD_PRELOAD: shim },
@@ -59,6 +67,11 @@ export class LinuxKernel {
     const kernel = new LinuxKernel(child, console);
     await kernel.#ready();
     return kernel;
+  }
+
+  /** Lets the guest see a folder of this machine; the guest's /tmp and /run are its own. */
+  async share(folder: string, guestFolder: string): Promise<void> {
+    await this.run(`mkdir -p ${guestFolder}; mount -t hostfs none ${guestFolder} -o ${folder}`);
   }
 
   /** Runs a shell script in the guest to its end. */
@@ -116,4 +129,11 @@ export class LinuxKernel {
     this.#waiting.delete(id);
     waiting?.({ code: Number(code), output: Buffer.from(output, 'base64').toString() });
   }
+}
+
+function vethCard({ namespace, device }: VethCard): string {
+  // The guest speaks for the device's address: this machine must not answer on it.
+  execute(inNamespace(namespace, ['sysctl', '-qw', `net.ipv6.conf.${device}.disable_ipv6=1`]));
+  ip(['-n', namespace, 'link', 'set', device, 'promisc', 'on', 'up']);
+  return `vec0:transport=raw,ifname=${device},depth=128`;
 }

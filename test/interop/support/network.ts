@@ -81,8 +81,17 @@ export function makeNetwork(configurePeer = true): Network {
   }
 }
 
-/** Undefined where a test with these programs can run; else the reason, said aloud. */
+/** Undefined where a test with these programs and namespaces can run; else the reason, said aloud. */
 export function whyNot(...programs: readonly string[]): string | undefined {
+  return said(missingPrograms(programs) ?? whyNoNamespaces());
+}
+
+/** The same for a test that needs no namespace. */
+export function whyNoPrograms(...programs: readonly string[]): string | undefined {
+  return said(missingPrograms(programs));
+}
+
+function missingPrograms(programs: readonly string[]): string | undefined {
   const path = `${process.env.PATH}:/usr/sbin:/sbin`;
   const missing = programs.filter((program) => {
     try {
@@ -92,7 +101,10 @@ export function whyNot(...programs: readonly string[]): string | undefined {
       return true;
     }
   });
-  const reason = missing.length > 0 ? `no ${missing.join(', ')} here` : whyNoNamespaces();
+  return missing.length > 0 ? `no ${missing.join(', ')} here` : undefined;
+}
+
+function said(reason: string | undefined): string | undefined {
   if (reason !== undefined) console.warn(`skipped: ${reason}`);
   return reason;
 }
