@@ -125,6 +125,7 @@ function buildConnection(
     forceUdpEncapsulation: entry.udp_encapsulation === 'always',
     lifetime: lifetimeOf(entry.ike_rekey_seconds, entry.ike_lifetime_seconds),
     reauthSeconds: entry.reauth_seconds,
+    childless: entry.childless,
     children: [
       {
         name: CHILD_NAME,

@@ -156,6 +156,10 @@ export const connectionSchema = z.strictObject({
   child_lifetime_seconds: seconds
     .optional()
     .describe('Age at which a Child SA ends, rekeyed or not; default: a tenth after its rekeying'),
+  childless: z
+    .boolean()
+    .default(false)
+    .describe('Prove identities first, then set up Child SAs, where the peer can (RFC 6023)'),
   liveness_seconds: integer(0, 86_400)
     .default(30)
     .describe('Silence before the peer is asked whether it lives; 0: never (RFC 7296 §2.4)'),

@@ -101,6 +101,8 @@ export class IkeSa {
   unwanted = false;
   /** Initiator: the Child SAs that it is set up for; the first comes with IKE_AUTH. */
   wanted: readonly ChildPolicy[] = [];
+  /** The responder has said that IKE_AUTH may come without a Child SA (RFC 6023). */
+  childlessSupported = false;
   /** The IKE SA that goes when this one has taken its place with new authentication (§2.8.3). */
   reauthenticates: IkeSa | undefined;
   /** When the peers have proved themselves; rekeying does not change it. */

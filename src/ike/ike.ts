@@ -455,7 +455,8 @@ export class Ike {
     }
     this.#contest.decide(sa, this.#of(name));
     this.#bound(name);
-    for (const child of sa.wanted.slice(1)) {
+    const asked = sa.connection!.childless && sa.childlessSupported ? 0 : 1;
+    for (const child of sa.wanted.slice(asked)) {
       if (sa.state.name === 'established') requestChild(sa, this.#core, child);
     }
     this.#childSettled(sa);

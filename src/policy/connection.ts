@@ -25,6 +25,11 @@ export interface Connection {
   readonly livenessSeconds: number;
   /** Pretend a NAT, so that ESP travels in UDP. */
   readonly forceUdpEncapsulation: boolean;
+  /**
+   * As the initiator, first prove identities, then ask for the Child SAs, each with a key exchange
+   * of its own (RFC 6023), where the peer can do that.
+   */
+  readonly childless: boolean;
   /** Of the IKE SA's keys. */
   readonly lifetime: Lifetime;
   /** Seconds until the peers prove themselves again on a new IKE SA (§2.8.3); 0: never. */

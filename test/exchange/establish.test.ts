@@ -64,7 +64,7 @@ describe('two gateways', () => {
     expect(log).toEqual([
       'info IKE_SA_INIT request 0 -> 192.0.2.2:500: SA, KE, Ni, ' +
         'N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP)',
-      'info IKE_SA_INIT response 0 <- 192.0.2.2:500: SA, KE, Nr, ' +
+      'info IKE_SA_INIT response 0 <- 192.0.2.2:500: SA, KE, Nr, N(CHILDLESS_IKEV2_SUPPORTED), ' +
         'N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP)',
       'debug initiating -> authenticating: IKE_SA_INIT is answered',
       'info IKE_AUTH request 1 -> 192.0.2.2:500: IDi, N(INITIAL_CONTACT), IDr, AUTH, SA, TSi, TSr',

@@ -136,6 +136,7 @@ function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): G
         forceUdpEncapsulation: false,
         lifetime: NO_LIFETIME,
         reauthSeconds: 0,
+        childless: false,
         children: [
           {
             name: 'net',

@@ -231,6 +231,7 @@ export interface ConnectionOptions {
   readonly forceUdpEncapsulation?: boolean;
   readonly lifetime?: Lifetime;
   readonly reauthSeconds?: number;
+  readonly childless?: boolean;
   readonly childLifetime?: Lifetime;
   /** In place of the one Child SA `net`: name and selectors of each, ours first. */
   readonly children?: Readonly<Record<string, readonly [readonly string[], readonly string[]]>>;
@@ -258,6 +259,7 @@ export function connectionOf(side: 'a' | 'b', options: ConnectionOptions = {}): 
     forceUdpEncapsulation: options.forceUdpEncapsulation ?? false,
     lifetime: options.lifetime ?? NO_LIFETIME,
     reauthSeconds: options.reauthSeconds ?? 0,
+    childless: options.childless ?? false,
     children: Object.entries(children).map(([name, [local, remote]]) => ({
       name,
       mode: 'tunnel',

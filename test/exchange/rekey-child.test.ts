@@ -7,6 +7,8 @@ import { DEFAULT_OPTIONS } from '../../src/ike/options.js';
 import { NOTIFY } from '../../src/wire/index.js';
 import { Dialogue, type DialogueOptions } from './dialogue.js';
 import type { Peer } from './peer.js';
+import { kinds } from './scripted-peer.js';
+import { ScriptedResponder } from './scripted-responder.js';
 
 const { drainTime, switchDelay, replacedTimeout } = DEFAULT_OPTIONS;
 
@@ -327,6 +329,32 @@ describe('several Child SAs of a connection', () => {
     both.settle();
     both.expectChildren(1);
     expect(both.a.failures).toMatchObject([{ notify: 'TS_UNACCEPTABLE' }]);
+  });
+});
+
+describe('a connection that is set up childless (RFC 6023)', () => {
+  it('proves identities first, then makes each Child SA with a key exchange of its own', () => {
+    const both = new Dialogue({ a: { childless: true } });
+    both.initiate();
+    expect(both.settle()).toEqual([
+      'a IKE_SA_INIT request 0',
+      'b IKE_SA_INIT response 0',
+      'a IKE_AUTH request 1',
+      'b IKE_AUTH response 1',
+      'a CREATE_CHILD_SA request 2',
+      'b CREATE_CHILD_SA response 2',
+    ]);
+    both.expectTunnel();
+    expect(both.a.log.find((line) => /IKE_AUTH request 1 ->/.test(line))).not.toContain('SA,');
+    expect(both.a.log.find((line) => /CREATE_CHILD_SA request 2 ->/.test(line))).toContain('KE');
+  });
+
+  it('does as others do with a peer that does not know it', () => {
+    const both = new Dialogue({ a: { childless: true } });
+    const peer = new ScriptedResponder(both.a);
+    both.initiate();
+    peer.init();
+    expect(kinds(peer.take().payloads)).toContain('SA');
   });
 });
 

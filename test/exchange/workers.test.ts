@@ -67,6 +67,7 @@ function connection(here: 1 | 2, name: string, start: Connection['start']): Conn
     forceUdpEncapsulation: false,
     lifetime: NO_LIFETIME,
     reauthSeconds: 0,
+    childless: false,
     children: [
       {
         name: 'net',

@@ -239,6 +239,7 @@ function respond(
     { kind: 'SA', proposals: [answer] },
     { kind: 'KE', method: group, data: own.publicValue },
     { kind: 'Nonce', data: nr },
+    notify(NOTIFY.CHILDLESS_IKEV2_SUPPORTED),
     ...(nat.supported ? natDetection(sa.spis, datagram.local, datagram.remote, fake) : []),
   ]);
   sa.pending = {

@@ -2,8 +2,8 @@
  * IKE_AUTH as the initiator with a pre-shared key (RFC 7296 §1.2, §2.15): the peer proves who it
  * is, and the first Child SA is made.
  *
- * A Child SA that is refused leaves the IKE SA as it is (§1.2, §2.21.2). Left out: certificates,
- * EAP, configuration payloads.
+ * A Child SA that is refused leaves the IKE SA as it is (§1.2, §2.21.2); none is asked for where it
+ * is to come by CREATE_CHILD_SA (RFC 6023). Left out: certificates, EAP, configuration payloads.
  */
 
 import type { ChildPolicy, Connection } from '../../policy/connection.js';
@@ -54,6 +54,10 @@ export class InitiateIkeAuth implements Task {
       this.#sa.close('the connection is not configured any more');
       return;
     }
+    if (this.#isChildless) {
+      this.#sa.request(this);
+      return;
+    }
     try {
       this.#inboundSpi = this.#core.environment.allocateSpi();
     } catch (error) {
@@ -74,9 +78,15 @@ export class InitiateIkeAuth implements Task {
       ...(first ? [notify(NOTIFY.INITIAL_CONTACT)] : []),
       idPayload('IDr', remote.identity),
       authPayload(this.#sa, this.#configured, idi),
-      saPayload(this.#offer, this.#inboundSpi!),
-      ...selectorPayloads(this.#offer),
+      ...(this.#inboundSpi === undefined
+        ? []
+        : [saPayload(this.#offer, this.#inboundSpi), ...selectorPayloads(this.#offer)]),
     ];
+  }
+
+  /** RFC 6023 §3. */
+  get #isChildless(): boolean {
+    return this.#connection.childless && this.#sa.childlessSupported;
   }
 
   /** As it is configured now, for its key: the one that the attempt began with may be wiped. */
@@ -118,7 +128,7 @@ export class InitiateIkeAuth implements Task {
     }
     sa.remoteIdentity = this.#connection.remote.identity;
     sa.establish(!this.#core.isEstablished(this.#connection, sa));
-    const failure = this.#makeChild(payloads);
+    const failure = this.#isChildless ? undefined : this.#makeChild(payloads);
     this.#releaseSpi();
     if (!this.#askForPairs(payloads) && failure !== undefined) sa.report(failure);
     this.#core.settled(sa);

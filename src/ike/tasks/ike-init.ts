@@ -176,6 +176,7 @@ export class InitiateIkeInit implements Task {
     this.#sa.stopTimer('hint');
     this.#busy = true;
     this.#sa.peerSpi = header.responderSpi;
+    this.#sa.childlessSupported = notifiesOf(payloads, NOTIFY.CHILDLESS_IKEV2_SUPPORTED).length > 0;
     this.#sa.nat = detectNat(payloads, this.#sa.spis, this.#sa.local, this.#sa.remote);
     if (this.#fakeNat !== undefined && this.#sa.nat.supported) {
       this.#sa.nat = { ...this.#sa.nat, local: true };

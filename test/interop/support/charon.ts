@@ -18,6 +18,11 @@ export interface CharonOptions {
   readonly espProposal: string;
   /** ESP in UDP even without a NAT. */
   readonly forceUdp?: boolean;
+  /** In place of the one Child SA `net`: the networks of each, its own first. */
+  readonly children?: Readonly<Record<string, readonly [readonly string[], readonly string[]]>>;
+  readonly childless?: 'allow' | 'prefer' | 'force' | 'never';
+  /** Half-open IKE SAs above which it asks for a COOKIE. */
+  readonly cookieThreshold?: number;
 }
 
 export interface Side {
@@ -49,16 +54,22 @@ export interface CharonChildSa {
 
 export class Charon {
   readonly #place: Place;
-  readonly #running: Running;
+  #running: Running;
 
   private constructor(place: Place, running: Running) {
     this.#place = place;
     this.#running = running;
   }
 
+  /** Another daemon in the place of this one, with other options. */
+  async restart(options: CharonOptions): Promise<void> {
+    await this.#running.stop();
+    this.#running = (await Charon.start(this.#place, options)).#running;
+  }
+
   /** Starts a daemon and loads its one connection, `gw` with the child `net`. */
   static async start(place: Place, options: CharonOptions): Promise<Charon> {
-    await place.write('strongswan.conf', daemonConfig(place.folder, options.esp));
+    await place.write('strongswan.conf', daemonConfig(place.folder, options));
     await place.write('swanctl.conf', connectionConfig(options));
     const command = ['env', ...environment(place), '/usr/sbin/charon-systemd'];
     const charon = new Charon(place, await place.start(command));
@@ -122,9 +133,10 @@ const PLUGINS =
   'constraints kernel-netlink socket-default vici updown';
 
 /** The daemon's own configuration. kernel-libipsec comes first: it takes ESP from the kernel. */
-function daemonConfig(folder: string, esp: CharonOptions['esp']): string {
+function daemonConfig(folder: string, { esp, cookieThreshold = 30 }: CharonOptions): string {
   return `charon {
   load = ${esp === 'userspace' ? 'kernel-libipsec ' : ''}${PLUGINS}
+  cookie_threshold = ${cookieThreshold}
   retransmit_timeout = 0.5
   retransmit_tries = 4
   plugins {
@@ -150,6 +162,18 @@ swanctl { load = pem pkcs1 pubkey x509 openssl random }
 /** The connection `gw` with the child `net`, by pre-shared key. */
 function connectionConfig(options: CharonOptions): string {
   const { local, remote, ikeProposal, espProposal, forceUdp = false } = options;
+  const { childless = 'allow', children = { net: [local.networks, remote.networks] as const } } =
+    options;
+  const child = (
+    name: string,
+    ours: readonly string[],
+    theirs: readonly string[],
+  ) => `      ${name} {
+        local_ts = ${ours.join(',')}
+        remote_ts = ${theirs.join(',')}
+        esp_proposals = ${espProposal}
+      }`;
+  const all = Object.entries(children).map(([name, [ours, theirs]]) => child(name, ours, theirs));
   return `connections {
   gw {
     version = 2
@@ -157,6 +181,7 @@ function connectionConfig(options: CharonOptions): string {
     remote_addrs = ${remote.address}
     proposals = ${ikeProposal}
     encap = ${forceUdp ? 'yes' : 'no'}
+    childless = ${childless}
     local {
       auth = psk
       id = ${local.id}
@@ -166,11 +191,7 @@ function connectionConfig(options: CharonOptions): string {
       id = ${remote.id}
     }
     children {
-      net {
-        local_ts = ${local.networks.join(',')}
-        remote_ts = ${remote.networks.join(',')}
-        esp_proposals = ${espProposal}
-      }
+${all.join('\n')}
     }
   }
 }
@@ -214,3 +235,15 @@ function algorithm(sa: Section): string {
 }
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+
+/** A key as charon logs it: the last one of this name, in hexadecimal digits. */
+export function loggedKey(log: string, name: string): string {
+  const lines = log.slice(log.lastIndexOf(`${name} =>`)).split('\n');
+  let digits = '';
+  for (const line of lines.slice(1)) {
+    const octets = /\] (?:<\S+> )? *\d+: ((?:[0-9A-F]{2} ){1,16})/.exec(line);
+    if (octets === null) break;
+    digits += octets[1]!.replaceAll(' ', '').toLowerCase();
+  }
+  return digits;
+}

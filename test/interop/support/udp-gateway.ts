@@ -8,10 +8,17 @@ import { createSocket, type Socket } from 'node:dgram';
 import { createInterface } from 'node:readline';
 import { runJob } from '../../../src/crypto/jobs.js';
 import { Secret } from '../../../src/crypto/secret.js';
-import type { Effect, Event, IkeSaView, IkeSpi } from '../../../src/ike/event.js';
+import type {
+  Effect,
+  Environment,
+  Event,
+  IkeSaView,
+  IkeSpi,
+  RekeyWhat,
+} from '../../../src/ike/event.js';
 import { Ike } from '../../../src/ike/ike.js';
 import type { IkeOptions } from '../../../src/ike/options.js';
-import { NO_LIFETIME } from '../../../src/policy/connection.js';
+import { type Connection, NO_LIFETIME } from '../../../src/policy/connection.js';
 import { parseIdentity } from '../../../src/policy/identity.js';
 import { parseProposal } from '../../../src/policy/proposal.js';
 import type { EspSpi } from '../../../src/sad/sad.js';
@@ -25,11 +32,20 @@ export interface GatewayConfig {
   readonly esp: readonly string[];
   readonly livenessSeconds?: number;
   readonly forceUdp?: boolean;
+  readonly childless?: boolean;
+  /** In place of the one Child SA `net`: the networks of each, ours first. */
+  readonly children?: Readonly<Record<string, readonly [readonly string[], readonly string[]]>>;
 }
 
 export type Command =
   | { readonly type: 'configure'; readonly config: GatewayConfig }
-  | { readonly type: 'initiate' | 'terminate' | 'stop' | 'view' };
+  | { readonly type: 'initiate'; readonly child?: string }
+  | { readonly type: 'rekey'; readonly what: RekeyWhat }
+  /** Deletes the Child SA with this inbound SPI. */
+  | { readonly type: 'delete-child'; readonly spiIn: string }
+  /** Begins an IKE SA with the peer that nobody ever finishes. */
+  | { readonly type: 'knock' }
+  | { readonly type: 'terminate' | 'stop' | 'view' };
 
 export type Report =
   | { readonly type: 'ready' }
@@ -49,15 +65,14 @@ const options = JSON.parse(process.argv[3] ?? '{}') as Partial<IkeOptions>;
 const timers = new Map<string, NodeJS.Timeout>();
 const random = (octets: number) => randomFillSync(new Uint8Array(octets));
 
-const ike = new Ike(
-  {
-    random,
-    allocateIkeSpi: () => Buffer.from(random(8)).toString('hex') as IkeSpi,
-    allocateSpi: () => (0x1000 + (Buffer.from(random(4)).readUInt32BE() >>> 2)) as EspSpi,
-    releaseSpi: () => {},
-  },
-  options,
-);
+const environment: Environment = {
+  random,
+  allocateIkeSpi: () => Buffer.from(random(8)).toString('hex') as IkeSpi,
+  allocateSpi: () => (0x1000 + (Buffer.from(random(4)).readUInt32BE() >>> 2)) as EspSpi,
+  releaseSpi: () => {},
+};
+const ike = new Ike(environment, options);
+let connections: readonly Connection[] = [];
 const sockets = new Map<number, Socket>();
 
 function report(line: Report): void {
@@ -117,7 +132,8 @@ const spi = (value: number) => value.toString(16).padStart(8, '0');
 
 function configure(config: GatewayConfig): void {
   const { local, remote } = config;
-  ike.setConnections([
+  const { children = { net: [local.networks, remote.networks] as const } } = config;
+  connections = [
     {
       name: 'site',
       local: { address: local.address, identity: parseIdentity(local.id) },
@@ -129,23 +145,40 @@ function configure(config: GatewayConfig): void {
       forceUdpEncapsulation: config.forceUdp ?? false,
       lifetime: NO_LIFETIME,
       reauthSeconds: 0,
-      children: [
-        {
-          name: 'net',
-          mode: 'tunnel',
-          localSelectors: local.networks.map(parseSelector),
-          remoteSelectors: remote.networks.map(parseSelector),
-          espProposals: config.esp.map((text) => parseProposal('esp', text)),
-          replayWindow: 64,
-          lifetime: NO_LIFETIME,
-        },
-      ],
+      childless: config.childless ?? false,
+      children: Object.entries(children).map(([name, [ours, theirs]]) => ({
+        name,
+        mode: 'tunnel',
+        localSelectors: ours.map(parseSelector),
+        remoteSelectors: theirs.map(parseSelector),
+        espProposals: config.esp.map((text) => parseProposal('esp', text)),
+        replayWindow: 64,
+        lifetime: NO_LIFETIME,
+      })),
     },
-  ]);
+  ];
+  ike.setConnections(connections);
+}
+
+/** An IKE_SA_INIT request of another core, whose answer finds nobody. */
+function knock(): void {
+  const other = new Ike(environment);
+  other.setConnections(connections);
+  const events: Event[] = [{ type: 'initiate', connection: 'site', at: 0 }];
+  for (let event = events.shift(); event !== undefined; event = events.shift()) {
+    for (const effect of other.handle(event)) {
+      if (effect.type === 'send') apply(effect);
+      if (effect.type !== 'compute') continue;
+      events.push({ type: 'computed', job: effect.id, result: runJob(effect.job), at: 0 });
+    }
+  }
 }
 
 function obey(command: Command): void {
   switch (command.type) {
+    case 'knock':
+      knock();
+      break;
     case 'configure':
       configure(command.config);
       break;
@@ -155,8 +188,16 @@ function obey(command: Command): void {
     case 'stop':
       handle({ type: 'stop' });
       break;
+    case 'delete-child': {
+      const inboundSpi = Number.parseInt(command.spiIn, 16) as EspSpi;
+      handle({ type: 'expire', inboundSpi, hard: true, cause: 'asked for' });
+      break;
+    }
+    case 'terminate':
+      handle({ type: 'terminate', connection: 'site' });
+      break;
     default:
-      handle({ type: command.type, connection: 'site' });
+      handle({ ...command, connection: 'site' });
   }
 }
 
