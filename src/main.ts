@@ -8,6 +8,7 @@ import { composeStatus } from './api/compose-status.js';
 import {
   type Control,
   type DownResult,
+  type RekeyResult,
   UnknownConnectionError,
   type UpResult,
 } from './api/routes.js';
@@ -295,6 +296,15 @@ function makeControl(
       const sas = (await workers.ikeSas()).filter((sa) => sa.connection === connection);
       workers.keeper.down(connection);
       return { connection, deletedIkeSas: sas.length };
+    },
+    async rekey(connection, what): Promise<RekeyResult> {
+      mustExist(connection);
+      const sas = (await workers.ikeSas()).filter(
+        (sa) => sa.connection === connection && sa.state === 'established',
+      );
+      workers.rekey(connection, what);
+      const children = sas.reduce((sum, sa) => sum + sa.children.length, 0);
+      return { connection, what, begun: what === 'child' ? children : sas.length };
     },
   };
 }

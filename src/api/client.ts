@@ -1,6 +1,7 @@
 /** A client of the API, for the command line and the lab. */
 import { request } from 'node:http';
-import type { ApiError, DownResult, Health, UpResult } from './routes.js';
+import type { RekeyWhat } from '../ike/event.js';
+import type { ApiError, DownResult, Health, RekeyResult, UpResult } from './routes.js';
 import type { Status } from './status.js';
 
 /** Longer than the daemon itself waits for a connection to come up. */
@@ -45,6 +46,11 @@ export class ApiClient {
 
   down(connection: string): Promise<DownResult> {
     return this.#ask('POST', `/v1/connections/${encodeURIComponent(connection)}/down`);
+  }
+
+  /** Resolves when it has begun. */
+  rekey(connection: string, what: RekeyWhat): Promise<RekeyResult> {
+    return this.#ask('POST', `/v1/connections/${encodeURIComponent(connection)}/rekey/${what}`);
   }
 
   async #ask<T>(method: string, path: string): Promise<T> {

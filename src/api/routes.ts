@@ -1,16 +1,20 @@
 /**
  * The API's routes and documents: HTTP/1.1 and JSON over a Unix socket.
  *
- * | method and path                | answer       |
- * |--------------------------------|--------------|
- * | GET  /v1/health                | `Health`     |
- * | GET  /v1/status                | `Status`     |
- * | POST /v1/connections/NAME/up   | `UpResult`   |
- * | POST /v1/connections/NAME/down | `DownResult` |
+ * | method and path                       | answer        |
+ * |---------------------------------------|---------------|
+ * | GET  /v1/health                       | `Health`      |
+ * | GET  /v1/status                       | `Status`      |
+ * | POST /v1/connections/NAME/up          | `UpResult`    |
+ * | POST /v1/connections/NAME/down        | `DownResult`  |
+ * | POST /v1/connections/NAME/rekey/child | `RekeyResult` |
+ * | POST /v1/connections/NAME/rekey/ike   | `RekeyResult` |
+ * | POST /v1/connections/NAME/rekey/reauth | `RekeyResult` |
  *
  * Requests have no body. A refusal is an `ApiError` with status 403 (peer not allowed), 404 (no
  * such path or connection), 405, 413 or 500.
  */
+import type { RekeyWhat } from '../ike/event.js';
 import type { Status } from './status.js';
 
 export interface Health {
@@ -33,6 +37,13 @@ export interface DownResult {
   readonly deletedIkeSas: number;
 }
 
+export interface RekeyResult {
+  readonly connection: string;
+  readonly what: RekeyWhat;
+  /** SAs of which a rekeying was begun; when it is over, status shows other SPIs. */
+  readonly begun: number;
+}
+
 export interface ApiError {
   readonly error: string;
 }
@@ -45,6 +56,8 @@ export interface Control {
   up(connection: string): Promise<UpResult>;
   /** Throws `UnknownConnectionError`. */
   down(connection: string): Promise<DownResult>;
+  /** Throws `UnknownConnectionError`. */
+  rekey(connection: string, what: RekeyWhat): Promise<RekeyResult>;
 }
 
 export class UnknownConnectionError extends Error {

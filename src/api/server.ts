@@ -7,6 +7,7 @@ import { chownSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { dirname } from 'node:path';
+import type { RekeyWhat } from '../ike/event.js';
 import { version } from '../version.js';
 import { belongs, findGroup, type Group } from './group.js';
 import { type Control, UnknownConnectionError } from './routes.js';
@@ -136,15 +137,13 @@ async function answer(
   if (!(await drain(request))) return refuse(response, 413, 'requests have no body');
   try {
     const path = new URL(request.url ?? '/', 'http://localhost').pathname;
-    const action = /^\/v1\/connections\/([^/]+)\/(up|down)$/.exec(path);
+    const action = ACTION.exec(path);
     const method = action === null ? 'GET' : 'POST';
     const known = action !== null || path === '/v1/health' || path === '/v1/status';
     if (!known) return refuse(response, 404, `no such path: ${path}`);
     if (request.method !== method) return refuse(response, 405, `use ${method}`);
     if (action !== null) {
-      const name = decodeURIComponent(action[1]!);
-      const result = await (action[2] === 'up' ? control.up(name) : control.down(name));
-      send(response, 200, result);
+      send(response, 200, await act(control, decodeURIComponent(action[1]!), action[2]!));
     } else if (path === '/v1/health') {
       send(response, 200, { ok: true, name: control.name, version, pid: process.pid });
     } else {
@@ -155,6 +154,14 @@ async function answer(
     const status = error instanceof UnknownConnectionError ? 404 : isBadUrl(error) ? 400 : 500;
     refuse(response, status, message);
   }
+}
+
+const ACTION = /^\/v1\/connections\/([^/]+)\/(up|down|rekey\/child|rekey\/ike|rekey\/reauth)$/;
+
+function act(control: Control, connection: string, action: string): Promise<unknown> {
+  if (action === 'up') return control.up(connection);
+  if (action === 'down') return control.down(connection);
+  return control.rekey(connection, action.slice('rekey/'.length) as RekeyWhat);
 }
 
 function isBadUrl(error: unknown): boolean {

@@ -55,12 +55,13 @@ export function summarize(config: GatewayConfig): string[] {
   const devices = (role: 'lan' | 'wan') =>
     config.ports.filter((port) => port.role === role).map((port) => port.device);
   const lines = [`  gateway ${config.name}: lan ${devices('lan')}, wan ${devices('wan')}`];
-  for (const { name, local, remote, start, children } of config.connections) {
-    lines.push(`  connection ${name} (${start}): ${local.address} <-> ${remote.address}`);
+  for (const { name, local, remote, children } of config.connections) {
+    lines.push(`  connection ${name}: ${local.address} <-> ${remote.address}`);
     for (const child of children) {
       const here = child.localSelectors.map(formatSelector).join(', ');
       lines.push(
-        `    protects ${here} <-> ${child.remoteSelectors.map(formatSelector).join(', ')}`,
+        `    ${child.name} (${child.start}) protects ` +
+          `${here} <-> ${child.remoteSelectors.map(formatSelector).join(', ')}`,
       );
     }
   }

@@ -1,7 +1,9 @@
-/** `esplane status`, `up` and `down`: what a running daemon is asked over its API. */
+/** `esplane status`, `up`, `down` and `rekey`: what a running daemon is asked over its API. */
 import { readdirSync } from 'node:fs';
 import type { Command } from 'commander';
 import { ApiClient, RefusedError, UnreachableError } from '../api/client.js';
+import type { RekeyResult } from '../api/routes.js';
+import type { RekeyWhat } from '../ike/event.js';
 import { EXIT_CODES, ExitError } from './exit.js';
 import { renderStatus } from './render-status.js';
 
@@ -35,6 +37,29 @@ export function addControl(program: Command): void {
         (result) => `${result.connection}: ${result.deletedIkeSas} IKE SA(s) deleted\n`,
       ),
   );
+  command('rekey <connection>', 'renew the keys of the Child SAs of a connection, losing no packet')
+    .option('--ike', 'those of the IKE SA instead')
+    .option('--reauth', 'set the connection up anew, with authentication, then drop the old SAs')
+    .action((name: string, options: ControlOptions & RekeyOptions) =>
+      ask(options, (client) => client.rekey(name, rekeyWhat(options)), renderRekey),
+    );
+}
+
+interface RekeyOptions {
+  readonly ike?: boolean;
+  readonly reauth?: boolean;
+}
+
+function rekeyWhat({ ike, reauth }: RekeyOptions): RekeyWhat {
+  if (reauth === true) return 'reauth';
+  return ike === true ? 'ike' : 'child';
+}
+
+function renderRekey({ connection, what, begun }: RekeyResult): string {
+  if (begun === 0)
+    throw new ExitError(EXIT_CODES.failed, `${connection}: there is nothing to rekey`);
+  const sas = what === 'child' ? 'Child SA(s)' : 'IKE SA(s)';
+  return `${connection}: ${begun} ${sas} ${what === 'reauth' ? 'set up anew' : 'rekeyed'}\n`;
 }
 
 async function ask<T extends object>(

@@ -12,7 +12,7 @@ import { parseSelector } from '../wire/index.js';
 import { defaultApiSocket, type GatewayConfig } from './gateway-config.js';
 import type { ParsedConfig } from './parse.js';
 import { ConfigError, type ConfigProblem } from './problem.js';
-import type { ConfigFile, ConnectionFile, PolicyFile } from './schema.js';
+import type { ChildFile, ConfigFile, ConnectionFile, PolicyFile } from './schema.js';
 import { type Complain, checkConnection, checkInterfaces } from './semantics.js';
 
 /** Reads the pre-shared key of a connection; complains and answers undefined where it cannot. */
@@ -22,8 +22,8 @@ export type ReadSecret = (
   complain: Complain,
 ) => Secret | undefined;
 
-/** A connection has one child so far. */
-const CHILD_NAME = 'net';
+/** Of a connection without tables of Child SAs. */
+const ONLY_CHILD = 'net';
 
 /** Throws `ConfigError` with every problem found; secrets already read are wiped then. */
 export function buildGateway(parsed: ParsedConfig, readSecret: ReadSecret): GatewayConfig {
@@ -36,8 +36,8 @@ export function buildGateway(parsed: ParsedConfig, readSecret: ReadSecret): Gate
   const connections = Object.entries(file.connection).flatMap(([name, entry]) => {
     checkConnection(name, entry, complain);
     const psk = readSecret(name, entry, complain);
-    const ike = readProposals(name, 'ike', entry.ike ?? DEFAULT_IKE, complain);
-    const esp = readProposals(name, 'esp', entry.esp ?? DEFAULT_ESP, complain);
+    const ike = readProposals([name, 'ike'], 'ike', entry.ike ?? DEFAULT_IKE, complain);
+    const esp = readProposals([name, 'esp'], 'esp', entry.esp ?? DEFAULT_ESP, complain);
     return psk === undefined ? [] : [buildConnection(name, entry, psk, ike, esp, complain)];
   });
   if (problems.length > 0) {
@@ -71,7 +71,7 @@ function buildSettings(file: ConfigFile): Omit<GatewayConfig, 'connections' | 's
 }
 
 function readProposals(
-  name: string,
+  path: readonly string[],
   protocol: 'ike' | 'esp',
   texts: readonly string[],
   complain: Complain,
@@ -81,7 +81,7 @@ function readProposals(
       return [parseProposal(protocol, text)];
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      complain(['connection', name, protocol, i], `found "${text}"`, reason);
+      complain(['connection', ...path, i], `found "${text}"`, reason);
       return [];
     }
   });
@@ -120,28 +120,45 @@ function buildConnection(
     remote: { address: remote.address, identity: identity('remote') },
     psk,
     ikeProposals,
-    start: entry.start,
     livenessSeconds: entry.liveness_seconds,
     forceUdpEncapsulation: entry.udp_encapsulation === 'always',
     lifetime: lifetimeOf(entry.ike_rekey_seconds, entry.ike_lifetime_seconds),
     reauthSeconds: entry.reauth_seconds,
     childless: entry.childless,
-    children: [
-      {
-        name: CHILD_NAME,
-        mode: 'tunnel',
-        localSelectors: local.networks.map(parseSelector),
-        remoteSelectors: remote.networks.map(parseSelector),
-        espProposals,
-        replayWindow: entry.replay_window,
-        lifetime: lifetimeOf(entry.child_rekey_seconds, entry.child_lifetime_seconds),
-      },
-    ],
+    children: childrenOf(entry).map(([childName, child]) => ({
+      name: childName,
+      start: child.start ?? entry.start,
+      mode: 'tunnel',
+      localSelectors: child.local.map(parseSelector),
+      remoteSelectors: child.remote.map(parseSelector),
+      espProposals:
+        child.esp === undefined
+          ? espProposals
+          : readProposals([name, 'child', childName, 'esp'], 'esp', child.esp, complain),
+      replayWindow: child.replay_window ?? entry.replay_window,
+      lifetime: childLifetime(entry, child),
+    })),
   };
 }
 
+/** The tables of Child SAs, or one for the networks of both sides. */
+function childrenOf({ local, remote, child }: ConnectionFile): [string, ChildFile][] {
+  if (child !== undefined) return Object.entries(child);
+  return [[ONLY_CHILD, { local: local.networks ?? [], remote: remote.networks ?? [] }]];
+}
+
+/** An end that is the connection's goes with its rekeying, not with another. */
+function childLifetime(entry: ConnectionFile, child: ChildFile): Lifetime {
+  const { rekey_seconds: rekey, lifetime_seconds: end } = child;
+  if (rekey !== undefined) return lifetimeOf(rekey, end);
+  return lifetimeOf(entry.child_rekey_seconds, end ?? entry.child_lifetime_seconds);
+}
+
 /** Where no end is said, a rekeying that comes to nothing has a tenth of the time for more tries. */
-function lifetimeOf(rekeySeconds: number, endSeconds = Math.ceil(rekeySeconds * 1.1)): Lifetime {
+function lifetimeOf(
+  rekeySeconds: number,
+  endSeconds = rekeySeconds + Math.ceil(rekeySeconds / 10),
+): Lifetime {
   return { rekeySeconds, endSeconds };
 }
 

@@ -8,6 +8,7 @@ import { KeyLocator, type KeyPath } from './key-locator.js';
 import { ConfigError, type ConfigProblem, didYouMean } from './problem.js';
 import {
   type ConfigFile,
+  childSchema,
   connectionSchema,
   fileSchema,
   gatewaySchema,
@@ -88,10 +89,11 @@ function suggest(key: string, known: readonly string[]): string {
 
 /** The keys that a table may have. */
 function knownKeys(path: KeyPath): string[] {
-  const [section, , end] = path;
+  const [section, , end, child] = path;
   if (section === undefined) return Object.keys(fileSchema.shape);
   if (section === 'gateway') return Object.keys(gatewaySchema.shape);
   if (section === 'policy') return Object.keys(policySchema.shape);
+  if (end === 'child' && child !== undefined) return Object.keys(childSchema.shape);
   if (end === 'local' || end === 'remote') {
     return Object.keys(connectionSchema.shape[end].shape);
   }

@@ -104,15 +104,33 @@ export const gatewaySchema = z.strictObject({
 const localSchema = z.strictObject({
   address: address.describe('Our address towards the peer'),
   id: z.string().min(1).optional().describe('Our identity; default: our address'),
-  networks: networks.describe(
-    'Protected on our side: networks, with protocol and ports in brackets',
-  ),
+  networks: networks
+    .optional()
+    .describe('Protected on our side: networks, with protocol and ports in brackets'),
 });
 
 const remoteSchema = z.strictObject({
   address: addressOrAny.describe('Address of the peer, or "%any"'),
   id: z.string().min(1).optional().describe("The peer's identity; default: its address"),
-  networks: networks.describe('Protected behind the peer, in the same way'),
+  networks: networks.optional().describe('Protected behind the peer, in the same way'),
+});
+
+const start = z.enum(['always', 'trap', 'wait']);
+
+const childName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'letters, digits, ".", "_" and "-", at most 63');
+
+export const childSchema = z.strictObject({
+  local: networks.describe('Protected on our side'),
+  remote: networks.describe('Protected behind the peer'),
+  esp: algorithms.optional().describe("ESP proposals; default: the connection's"),
+  start: start.optional().describe("When it is set up; default: the connection's"),
+  replay_window: integer(0, 131_072).optional().describe("Default: the connection's"),
+  rekey_seconds: seconds.optional().describe('Default: child_rekey_seconds of the connection'),
+  lifetime_seconds: seconds
+    .optional()
+    .describe('Default: child_lifetime_seconds of the connection, or a tenth after its rekeying'),
 });
 
 export const connectionSchema = z.strictObject({
@@ -132,8 +150,7 @@ export const connectionSchema = z.strictObject({
     .describe('systemd credential that holds the pre-shared key'),
   ike: algorithms.optional().describe('IKE proposals, preferred first'),
   esp: algorithms.optional().describe('ESP proposals, preferred first'),
-  start: z
-    .enum(['always', 'trap', 'wait'])
+  start: start
     .default('trap')
     .describe('always: at once, and kept up; trap: when a packet needs it; wait: the peer begins'),
   replay_window: integer(0, 131_072).default(4096).describe('Packets of the replay window; 0: off'),
@@ -160,6 +177,10 @@ export const connectionSchema = z.strictObject({
     .boolean()
     .default(false)
     .describe('Prove identities first, then set up Child SAs, where the peer can (RFC 6023)'),
+  child: z
+    .record(childName, childSchema)
+    .optional()
+    .describe('[connection.<name>.child.<name>] tables, in place of networks on both sides'),
   liveness_seconds: integer(0, 86_400)
     .default(30)
     .describe('Silence before the peer is asked whether it lives; 0: never (RFC 7296 §2.4)'),
@@ -193,6 +214,7 @@ export const fileSchema = z.strictObject({
 
 export type ConfigFile = z.infer<typeof fileSchema>;
 export type ConnectionFile = z.infer<typeof connectionSchema>;
+export type ChildFile = z.infer<typeof childSchema>;
 export type PolicyFile = z.infer<typeof policySchema>;
 
 /** The schema as JSON Schema, for editors and for the reference. */

@@ -132,6 +132,8 @@ export type Effect =
   | {
       readonly type: 'failed';
       readonly connection: string | undefined;
+      /** The Child SA that failed, where the IKE SA did not. */
+      readonly child?: string;
       readonly notify: string;
       readonly explanation: string;
       /** Somebody who may be anybody has brought it about: to be shown, but no attempt of ours. */

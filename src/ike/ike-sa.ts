@@ -322,10 +322,11 @@ export class IkeSa {
   }
 
   /** Tells a person why; the IKE SA itself goes its own way. */
-  report({ notify, explanation }: Failure): void {
+  report({ notify, explanation }: Failure, child?: string): void {
     this.log('warn', `${notify}: ${explanation}`);
     const connection = this.connection?.name;
-    this.#core.emit({ type: 'failed', connection, notify, explanation });
+    const which = child === undefined ? {} : { child };
+    this.#core.emit({ type: 'failed', connection, ...which, notify, explanation });
   }
 
   /** The attempt, or the established IKE SA, has come to nothing. */

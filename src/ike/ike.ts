@@ -214,7 +214,7 @@ export class Ike {
       this.#failed(name, 'no address', 'the peer may have any address, so it has to initiate');
       return;
     }
-    this.#keeper.want(connection, childName);
+    this.#keeper.want(name, children);
     const missing = children.filter((child) => !this.#hasChild(name, child.name));
     if (missing.length > 0) this.#bringUp(connection, missing);
   }
@@ -315,13 +315,7 @@ export class Ike {
 
   /** Whether the connection has all Child SAs that it is to be kept up with. */
   #isComplete(connection: string): boolean {
-    const wanted = this.#keeper.wants(connection)?.child;
-    const children =
-      this.#connections.find(({ name }) => name === connection)?.children.map(({ name }) => name) ??
-      [];
-    return children
-      .filter((child) => wanted === undefined || child === wanted)
-      .every((child) => this.#hasChild(connection, child));
+    return [...this.#keeper.wants(connection)].every((child) => this.#hasChild(connection, child));
   }
 
   #terminate(connection: string, ikeSpi: IkeSpi | undefined): void {
@@ -381,8 +375,7 @@ export class Ike {
   }
 
   #reconnect(name: string): void {
-    const wanted = this.#keeper.wants(name);
-    if (wanted !== undefined) this.#initiate(name, wanted.child);
+    for (const child of this.#keeper.wants(name)) this.#initiate(name, child);
   }
 
   #compute(sa: IkeSa, job: Job, resume: (result: JobResult) => void): void {
@@ -511,7 +504,7 @@ export class Ike {
 
   #scheduleReconnect(connection: string): void {
     if (this.#stopping || this.#isUnderWay(connection)) return;
-    if (this.#keeper.wants(connection) === undefined || this.#isComplete(connection)) return;
+    if (this.#isComplete(connection)) return;
     const delay = this.#keeper.nextDelay(connection);
     if (delay === undefined) return;
     this.#emit({ type: 'start-timer', timer: `reconnect/${connection}`, delay });

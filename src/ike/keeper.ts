@@ -1,14 +1,14 @@
 /**
- * Which connections are to be up, and when the next attempt is due: a connection with
- * `start: 'always'` is tried again after it failed or was lost, ever more slowly.
+ * Which Child SAs are to be up, and when the next attempt is due: what has `start: 'always'` is
+ * tried again after it failed or was lost, ever more slowly.
  */
-import type { Connection } from '../policy/connection.js';
+import type { ChildPolicy } from '../policy/connection.js';
 import type { Environment, Milliseconds } from './event.js';
 import type { IkeOptions } from './options.js';
 import { reconnectDelay } from './retransmit.js';
 
 interface Kept {
-  readonly child: string | undefined;
+  readonly children: Set<string>;
   failures: number;
 }
 
@@ -22,11 +22,13 @@ export class Keeper {
     this.#environment = environment;
   }
 
-  /** The connection has been asked for; only one that is to be kept up is remembered. */
-  want({ name, start }: Connection, child: string | undefined): void {
-    if (start !== 'always') return;
-    const failures = this.#kept.get(name)?.failures ?? 0;
-    this.#kept.set(name, { child, failures });
+  /** They have been asked for; only those that are to be kept up are remembered. */
+  want(connection: string, children: readonly ChildPolicy[]): void {
+    const always = children.filter(({ start }) => start === 'always');
+    if (always.length === 0) return;
+    const kept = this.#kept.get(connection) ?? { children: new Set<string>(), failures: 0 };
+    for (const { name } of always) kept.children.add(name);
+    this.#kept.set(connection, kept);
   }
 
   release(connection: string): void {
@@ -39,8 +41,9 @@ export class Keeper {
     return names;
   }
 
-  wants(connection: string): { readonly child: string | undefined } | undefined {
-    return this.#kept.get(connection);
+  /** The Child SAs that are to be kept up; none where the connection is not. */
+  wants(connection: string): ReadonlySet<string> {
+    return this.#kept.get(connection)?.children ?? NONE;
   }
 
   succeeded(connection: string): void {
@@ -55,3 +58,5 @@ export class Keeper {
     return reconnectDelay(this.#options, this.#environment, kept.failures++);
   }
 }
+
+const NONE: ReadonlySet<string> = new Set();

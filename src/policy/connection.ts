@@ -19,8 +19,6 @@ export interface Connection {
   readonly psk: Secret;
   /** In order of preference. */
   readonly ikeProposals: readonly Proposal[];
-  /** always: at once, and kept up. trap: a matching packet raises it. wait: the peer does. */
-  readonly start: Start;
   /** Seconds of silence before a liveness check (RFC 7296 §2.4); 0: never. */
   readonly livenessSeconds: number;
   /** Pretend a NAT, so that ESP travels in UDP. */
@@ -37,6 +35,7 @@ export interface Connection {
   readonly children: readonly ChildPolicy[];
 }
 
+/** always: at once, and kept up. trap: a matching packet raises it. wait: the peer does. */
 export type Start = 'always' | 'trap' | 'wait';
 
 /** How long keys are used (RFC 7296 §2.8). Each side has its own; none is negotiated. */
@@ -61,6 +60,7 @@ export function hasSameIdentities(a: Connection, b: Connection): boolean {
 export interface ChildPolicy {
   /** Unique within the connection. */
   readonly name: string;
+  readonly start: Start;
   readonly mode: 'tunnel';
   readonly localSelectors: readonly TrafficSelector[];
   readonly remoteSelectors: readonly TrafficSelector[];

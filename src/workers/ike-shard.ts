@@ -165,13 +165,13 @@ export class IkeShard {
       this.#post({ type: 'spi', spi, state: 'installed', policy });
     } catch (error) {
       const explanation = `cannot install the ESP SAs: ${error instanceof Error ? error.message : error}`;
-      const connection = policy.split('/')[0] ?? policy;
+      const [connection = policy, child = ''] = policy.split('/');
       this.#post({ type: 'log', level: 'error', message: explanation });
       this.#sad.releaseSpi(spi);
       this.#post({ type: 'spi', spi, state: 'free' });
       // The peer believes in these SAs, and would send into a hole: Deletes tell it.
       queueMicrotask(() => this.#handle({ type: 'terminate', connection }));
-      this.#post({ type: 'failed', connection, notify: 'TEMPORARY_FAILURE', explanation });
+      this.#post({ type: 'failed', connection, child, notify: 'TEMPORARY_FAILURE', explanation });
     } finally {
       sa.inboundKey.wipe();
       sa.outboundKey.wipe();

@@ -58,6 +58,8 @@ export class IkeWorkers {
   readonly #halfOpen: HalfOpenTable;
   readonly #index = new SaIndex();
   readonly #slots: Slot[];
+  /** Pairs of ESP SAs of each policy, in all workers. */
+  readonly #installed = new Map<string, number>();
   readonly #drops = new Map<IkeDrop, number>();
   readonly #views = new Map<number, (ikeSas: readonly IkeSaView[]) => void>();
   #nextView = 0;
@@ -74,7 +76,7 @@ export class IkeWorkers {
       connections: options.connections,
       initiate: (connection, child) => this.#initiate(connection, child),
       terminate: (connection) => this.#postAll({ type: 'terminate', connection }),
-      isUp: (connection) => this.#isUp(connection),
+      isUp: (policy) => this.#isUp(policy),
       log: options.log,
     });
     options.transport.onDatagram((datagram) => this.#deliver(datagram));
@@ -138,6 +140,7 @@ export class IkeWorkers {
     const slot = this.#slots[shard]!;
     log.error(`IKE worker ${shard} died, its SAs are removed: ${reason}`, { shard });
     for (const [spi, policy] of slot.spis) {
+      this.#count(policy, -1);
       if (policy === undefined) sad.releaseSpi(spi);
       else sad.remove(spi);
     }
@@ -182,11 +185,11 @@ export class IkeWorkers {
    * the same identities knows that INITIAL_CONTACT would be wrong (RFC 7296 §2.4). Else any one
    * will do that is the same for all connections between them.
    */
-  #initiate(connection: string, child: string | undefined): void {
+  #initiate(connection: string, child: string): void {
     const same = this.#betweenSameIdentities(connection);
     const [existing] = [connection, ...same].flatMap((name) => this.#index.ofConnection(name));
     const shard = existing?.shard ?? this.#map.ofConnection(same[0] ?? connection);
-    this.#post(shard, { type: 'initiate', connection, ...(child === undefined ? {} : { child }) });
+    this.#post(shard, { type: 'initiate', connection, child });
   }
 
   /** The connections between the same identities, always in the same order. */
@@ -198,12 +201,14 @@ export class IkeWorkers {
     );
   }
 
-  #isUp(connection: string): boolean {
-    return this.#slots.some(({ spis }) =>
-      [...spis.values()].some(
-        (policy) => policy !== undefined && connectionOf(policy) === connection,
-      ),
-    );
+  #isUp(policy: string): boolean {
+    return (this.#installed.get(policy) ?? 0) > 0;
+  }
+
+  #count(policy: string | undefined, change: 1 | -1): void {
+    if (policy !== undefined) {
+      this.#installed.set(policy, (this.#installed.get(policy) ?? 0) + change);
+    }
   }
 
   // Datagrams.
@@ -268,7 +273,7 @@ export class IkeWorkers {
         break;
       case 'failed':
         if (message.unproved) this.keeper.note(message.connection, message.explanation);
-        else this.keeper.failed(message.connection, message.explanation);
+        else this.keeper.failed(message.connection, message.explanation, message.child);
         break;
       case 'log':
         this.#logEntry(message);
@@ -291,11 +296,13 @@ export class IkeWorkers {
 
   #noteSpi(slot: Slot, { spi, state, policy }: Extract<FromWorker, { type: 'spi' }>): void {
     const before = slot.spis.get(spi);
+    this.#count(before, -1);
+    this.#count(policy, 1);
     if (state === 'free') slot.spis.delete(spi);
     else slot.spis.set(spi, policy);
-    if (policy !== undefined) this.keeper.childInstalled(connectionOf(policy));
+    if (policy !== undefined) this.keeper.childInstalled(policy);
     // The peer may delete the Child SA alone (RFC 7296 §1.4.1); the keeper may want it back.
-    else if (before !== undefined) this.keeper.closed(connectionOf(before));
+    else if (before !== undefined) this.keeper.childGone(before);
   }
 
   #established(shard: number, message: Extract<FromWorker, { type: 'ike-established' }>): void {
@@ -324,11 +331,6 @@ export class IkeWorkers {
     slot.stopped = true;
     if (this.#slots.every(({ stopped }) => stopped)) this.#allStopped();
   }
-}
-
-/** A policy is named `<connection>/<child>`. */
-function connectionOf(policy: string): string {
-  return policy.split('/')[0]!;
 }
 
 /** The first message of all: no responder SPI yet. */

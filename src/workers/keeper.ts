@@ -1,6 +1,8 @@
 /**
- * What is wanted of each connection, and the attempts to have it: initiates what is to be up,
- * tries again with back-off, and remembers why the last attempt failed.
+ * What is wanted of each connection's Child SAs, and the attempts to have them: initiates what is
+ * to be up, tries again with back-off, and remembers why the last attempt failed.
+ *
+ * A Child SA goes by the name of its policy, `<connection>/<child>`.
  */
 import type { Log } from '../log.js';
 import type { Connection } from '../policy/connection.js';
@@ -15,17 +17,19 @@ export interface Outcome {
 
 export interface KeeperOptions {
   readonly connections: readonly Connection[];
-  readonly initiate: (connection: string, child?: string) => void;
+  readonly initiate: (connection: string, child: string) => void;
   readonly terminate: (connection: string) => void;
-  /** Whether a Child SA of the connection is installed. */
-  readonly isUp: (connection: string) => boolean;
+  /** Whether a Child SA of the policy is installed. */
+  readonly isUp: (policy: string) => boolean;
   readonly log: Log;
   /** Longest that `up` waits. */
   readonly patienceMs?: number;
 }
 
 interface Kept {
-  readonly name: string;
+  readonly connection: string;
+  readonly child: string;
+  readonly policy: string;
   wanted: Wanted;
   lastError: string | undefined;
   /** An attempt is under way since then, by Date.now(). */
@@ -45,17 +49,19 @@ const STALE_ATTEMPT_MS = 240_000;
 
 export class ConnectionKeeper {
   readonly #options: KeeperOptions;
+  /** By policy. */
   readonly #kept: ReadonlyMap<string, Kept>;
+  /** By connection. */
+  readonly #children: ReadonlyMap<string, readonly Kept[]>;
   #stopped = false;
 
   constructor(options: KeeperOptions) {
     this.#options = options;
-    const entries = options.connections.map(({ name, start }): [string, Kept] => {
-      const wanted = start === 'always' ? 'up' : 'on-demand';
-      const none = { lastError: undefined, attemptSince: undefined, retry: undefined };
-      return [name, { name, wanted, ...none, failures: 0, waiting: [] }];
-    });
-    this.#kept = new Map(entries);
+    this.#children = new Map(
+      options.connections.map((connection) => [connection.name, keptOf(connection)]),
+    );
+    const all = [...this.#children.values()].flat();
+    this.#kept = new Map(all.map((kept) => [kept.policy, kept]));
   }
 
   start(): void {
@@ -71,16 +77,26 @@ export class ConnectionKeeper {
     }
   }
 
-  state(name: string): { wanted: Wanted; lastError: string | undefined } {
-    const { wanted, lastError } = this.#get(name);
-    return { wanted, lastError };
+  /** Of a connection: up as soon as one of its Child SAs is to be. */
+  state(connection: string): { wanted: Wanted; lastError: string | undefined } {
+    const all = this.#get(connection);
+    const some = (wanted: Wanted) => all.some((kept) => kept.wanted === wanted);
+    const wanted = some('up') ? 'up' : some('on-demand') ? 'on-demand' : 'down';
+    return { wanted, lastError: all.find(({ lastError }) => lastError !== undefined)?.lastError };
   }
 
-  /** Brings the connection up, keeps it up from now on, and waits for the outcome. */
-  up(name: string): Promise<Outcome> {
-    const kept = this.#get(name);
+  /** Brings all Child SAs up, keeps them up from now on, and waits for the outcome. */
+  async up(connection: string): Promise<Outcome> {
+    const outcomes = await Promise.all(this.#get(connection).map((kept) => this.#up(kept)));
+    return (
+      outcomes.find(({ result }) => result === 'failed') ??
+      outcomes.find(({ result }) => result === 'pending') ?? { result: 'established' }
+    );
+  }
+
+  #up(kept: Kept): Promise<Outcome> {
     kept.wanted = 'up';
-    if (this.#options.isUp(name)) return Promise.resolve({ result: 'established' });
+    if (this.#options.isUp(kept.policy)) return Promise.resolve({ result: 'established' });
     return new Promise((resolve) => {
       const timer = setTimeout(
         () => this.#tell(kept, { result: 'pending' }),
@@ -95,28 +111,28 @@ export class ConnectionKeeper {
   }
 
   /** Deletes the connection's SAs; it stays down until `up`, or until the peer begins. */
-  down(name: string): void {
-    const kept = this.#get(name);
-    kept.wanted = 'down';
-    kept.attemptSince = undefined;
-    clearTimeout(kept.retry);
-    kept.retry = undefined;
-    this.#tell(kept, { result: 'failed', explanation: 'taken down' });
-    this.#options.terminate(name);
+  down(connection: string): void {
+    for (const kept of this.#get(connection)) {
+      kept.wanted = 'down';
+      kept.attemptSince = undefined;
+      clearTimeout(kept.retry);
+      kept.retry = undefined;
+      this.#tell(kept, { result: 'failed', explanation: 'taken down' });
+    }
+    this.#options.terminate(connection);
   }
 
-  /** A packet needs an SA of the policy `<connection>/<child>`. */
+  /** A packet needs an SA of the policy. */
   acquire(policy: string): void {
-    const [name = '', child] = policy.split('/');
-    const kept = this.#kept.get(name);
+    const kept = this.#kept.get(policy);
     if (kept === undefined || kept.wanted === 'down' || this.#isAttempting(kept)) return;
     // A peer that keeps refusing is not asked for each packet.
     if (kept.retry !== undefined) return;
-    this.#attempt(kept, child);
+    this.#attempt(kept);
   }
 
-  childInstalled(name: string): void {
-    const kept = this.#kept.get(name);
+  childInstalled(policy: string): void {
+    const kept = this.#kept.get(policy);
     if (kept === undefined) return;
     kept.attemptSince = undefined;
     kept.failures = 0;
@@ -126,46 +142,63 @@ export class ConnectionKeeper {
     this.#tell(kept, { result: 'established' });
   }
 
-  failed(name: string | undefined, explanation: string): void {
-    const kept = name === undefined ? undefined : this.#kept.get(name);
-    if (kept === undefined) return;
-    kept.lastError = explanation;
-    kept.attemptSince = undefined;
-    kept.failures++;
-    this.#tell(kept, { result: 'failed', explanation });
-    this.#retryLater(kept);
+  /** A Child SA of the policy is gone, perhaps the last. */
+  childGone(policy: string): void {
+    const kept = this.#kept.get(policy);
+    if (kept !== undefined) this.#lost(kept);
+  }
+
+  /** @param child  what has failed; undefined: all that is not up */
+  failed(connection: string | undefined, explanation: string, child?: string): void {
+    for (const kept of this.#those(connection)) {
+      const concerned = child === undefined ? !this.#options.isUp(kept.policy) : true;
+      if (!concerned || (child !== undefined && kept.child !== child)) continue;
+      kept.lastError = explanation;
+      kept.attemptSince = undefined;
+      kept.failures++;
+      this.#tell(kept, { result: 'failed', explanation });
+      this.#retryLater(kept);
+    }
   }
 
   /** An error that may be a stranger's doing: shown where nothing better is known, no more. */
-  note(name: string | undefined, explanation: string): void {
-    const kept = name === undefined ? undefined : this.#kept.get(name);
-    if (kept === undefined || this.#options.isUp(kept.name)) return;
-    kept.lastError = explanation;
+  note(connection: string | undefined, explanation: string): void {
+    for (const kept of this.#those(connection)) {
+      if (!this.#options.isUp(kept.policy)) kept.lastError = explanation;
+    }
   }
 
-  closed(name: string): void {
-    const kept = this.#kept.get(name);
-    if (kept === undefined || this.#options.isUp(name)) return;
+  /** An IKE SA of the connection is gone, perhaps with Child SAs. */
+  closed(connection: string): void {
+    for (const kept of this.#those(connection)) this.#lost(kept);
+  }
+
+  #lost(kept: Kept): void {
+    if (this.#options.isUp(kept.policy)) return;
     kept.attemptSince = undefined;
     this.#retryLater(kept);
   }
 
-  #get(name: string): Kept {
-    const kept = this.#kept.get(name);
-    if (kept === undefined) throw new Error(`no connection "${name}"`);
-    return kept;
+  #those(connection: string | undefined): readonly Kept[] {
+    return (connection !== undefined && this.#children.get(connection)) || [];
+  }
+
+  #get(connection: string): readonly Kept[] {
+    const all = this.#children.get(connection);
+    if (all === undefined) throw new Error(`no connection "${connection}"`);
+    return all;
   }
 
   #isAttempting({ attemptSince }: Kept): boolean {
     return attemptSince !== undefined && Date.now() - attemptSince < STALE_ATTEMPT_MS;
   }
 
-  #attempt(kept: Kept, child?: string): void {
+  #attempt(kept: Kept): void {
     if (this.#stopped) return;
     clearTimeout(kept.retry);
     kept.retry = undefined;
     kept.attemptSince = Date.now();
-    this.#options.initiate(kept.name, child);
+    this.#options.initiate(kept.connection, kept.child);
   }
 
   /**
@@ -178,9 +211,9 @@ export class ConnectionKeeper {
     const wait = Math.min(LAST_RETRY_MS, doubled) * (0.75 + Math.random() / 4);
     kept.retry = setTimeout(() => {
       kept.retry = undefined;
-      const wanted = kept.wanted === 'up' && !this.#options.isUp(kept.name);
+      const wanted = kept.wanted === 'up' && !this.#options.isUp(kept.policy);
       if (!wanted || this.#isAttempting(kept)) return;
-      this.#options.log.info('trying again', { connection: kept.name });
+      this.#options.log.info('trying again', { connection: kept.connection });
       this.#attempt(kept);
     }, wait);
   }
@@ -190,4 +223,18 @@ export class ConnectionKeeper {
     kept.waiting = [];
     for (const resolve of waiting) resolve(outcome);
   }
+}
+
+function keptOf({ name: connection, children }: Connection): Kept[] {
+  return children.map(({ name: child, start }) => ({
+    connection,
+    child,
+    policy: `${connection}/${child}`,
+    wanted: start === 'always' ? 'up' : 'on-demand',
+    lastError: undefined,
+    attemptSince: undefined,
+    failures: 0,
+    retry: undefined,
+    waiting: [],
+  }));
 }

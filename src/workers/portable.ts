@@ -58,7 +58,8 @@ export function unpackResult(result: PortableJobResult): JobResult {
  * has `start: 'always'`; but it sees its own IKE SAs only, so the keeper of all workers does that.
  */
 export function packConnection(connection: Connection): PortableConnection {
-  return { ...connection, start: 'wait', psk: new Secret(connection.psk.bytes).release() };
+  const children = connection.children.map((child) => ({ ...child, start: 'wait' as const }));
+  return { ...connection, children, psk: new Secret(connection.psk.bytes).release() };
 }
 
 export function unpackConnection(connection: PortableConnection): Connection {

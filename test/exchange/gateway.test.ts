@@ -11,7 +11,7 @@ import { Ike } from '../../src/ike/ike.js';
 import { type Log, silentLog } from '../../src/log.js';
 import { type Gateway, type GatewayParts, memoryParts, runGateway } from '../../src/main.js';
 import { MemoryNetwork } from '../../src/net/memory.js';
-import { type Connection, NO_LIFETIME } from '../../src/policy/connection.js';
+import { NO_LIFETIME, type Start } from '../../src/policy/connection.js';
 import { parseIdentity } from '../../src/policy/identity.js';
 import { parseProposal } from '../../src/policy/proposal.js';
 import { parseSelector } from '../../src/wire/index.js';
@@ -28,7 +28,7 @@ afterEach(async () => {
 beforeAll(() => compileIfStale(), 60_000);
 
 interface Wanted {
-  readonly start: Connection['start'];
+  readonly start: Start;
   readonly ike: string;
   readonly ikeWorkers: number;
   readonly openLink?: GatewayParts['openLink'];
@@ -131,7 +131,6 @@ function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): G
         remote: end(there),
         psk: new Secret(Buffer.from('one key for both of them')),
         ikeProposals: [parseProposal('ike', wanted.ike)],
-        start: wanted.start,
         livenessSeconds: 0,
         forceUdpEncapsulation: false,
         lifetime: NO_LIFETIME,
@@ -140,6 +139,7 @@ function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): G
         children: [
           {
             name: 'net',
+            start: wanted.start,
             mode: 'tunnel',
             ...selectors,
             espProposals: [parseProposal('esp', 'aes128gcm16-esn')],

@@ -9,7 +9,12 @@ import { Secret } from '../../src/crypto/secret.js';
 import type { Effect, Environment, Event, IkeSpi } from '../../src/ike/event.js';
 import { Ike } from '../../src/ike/ike.js';
 import type { IkeOptions } from '../../src/ike/options.js';
-import { type Connection, type Lifetime, NO_LIFETIME } from '../../src/policy/connection.js';
+import {
+  type Connection,
+  type Lifetime,
+  NO_LIFETIME,
+  type Start,
+} from '../../src/policy/connection.js';
 import { parseIdentity } from '../../src/policy/identity.js';
 import { DEFAULT_ESP, DEFAULT_IKE, parseProposal } from '../../src/policy/proposal.js';
 import { type ChildSa, type EspSpi, SadFullError } from '../../src/sad/sad.js';
@@ -226,7 +231,7 @@ export interface ConnectionOptions {
   readonly esp?: readonly string[];
   readonly localSelectors?: readonly string[];
   readonly remoteSelectors?: readonly string[];
-  readonly start?: Connection['start'];
+  readonly start?: Start;
   readonly livenessSeconds?: number;
   readonly forceUdpEncapsulation?: boolean;
   readonly lifetime?: Lifetime;
@@ -254,7 +259,6 @@ export function connectionOf(side: 'a' | 'b', options: ConnectionOptions = {}): 
     },
     psk: new Secret(new TextEncoder().encode(options.psk ?? PSK)),
     ikeProposals: (options.ike ?? DEFAULT_IKE).map((text) => parseProposal('ike', text)),
-    start: options.start ?? 'wait',
     livenessSeconds: options.livenessSeconds ?? 0,
     forceUdpEncapsulation: options.forceUdpEncapsulation ?? false,
     lifetime: options.lifetime ?? NO_LIFETIME,
@@ -262,6 +266,7 @@ export function connectionOf(side: 'a' | 'b', options: ConnectionOptions = {}): 
     childless: options.childless ?? false,
     children: Object.entries(children).map(([name, [local, remote]]) => ({
       name,
+      start: options.start ?? 'wait',
       mode: 'tunnel',
       localSelectors: local.map(parseSelector),
       remoteSelectors: remote.map(parseSelector),

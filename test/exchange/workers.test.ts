@@ -7,7 +7,7 @@ import { Secret } from '../../src/crypto/secret.js';
 import { Ike } from '../../src/ike/ike.js';
 import { silentLog } from '../../src/log.js';
 import { MemoryNetwork } from '../../src/net/memory.js';
-import { type Connection, NO_LIFETIME } from '../../src/policy/connection.js';
+import { type Connection, NO_LIFETIME, type Start } from '../../src/policy/connection.js';
 import { parseIdentity } from '../../src/policy/identity.js';
 import { parseProposal } from '../../src/policy/proposal.js';
 import type { ChildSa, EspSpi, Sad } from '../../src/sad/sad.js';
@@ -50,7 +50,7 @@ class KeySad implements Sad {
   }
 }
 
-function connection(here: 1 | 2, name: string, start: Connection['start']): Connection {
+function connection(here: 1 | 2, name: string, start: Start): Connection {
   const there = 3 - here;
   const end = (n: number) => ({
     address: `192.0.2.${n}`,
@@ -62,7 +62,6 @@ function connection(here: 1 | 2, name: string, start: Connection['start']): Conn
     remote: end(there),
     psk: new Secret(Buffer.from('one key for both of them')),
     ikeProposals: [parseProposal('ike', 'aes128gcm16-prfsha256-x25519')],
-    start,
     livenessSeconds: 0,
     forceUdpEncapsulation: false,
     lifetime: NO_LIFETIME,
@@ -71,6 +70,7 @@ function connection(here: 1 | 2, name: string, start: Connection['start']): Conn
     children: [
       {
         name: 'net',
+        start,
         mode: 'tunnel',
         localSelectors: [parseSelector(`10.${here}.0.0/16`)],
         remoteSelectors: [parseSelector(`10.${there}.0.0/16`)],
@@ -83,7 +83,7 @@ function connection(here: 1 | 2, name: string, start: Connection['start']): Conn
 }
 
 interface SideOptions {
-  readonly start?: Connection['start'];
+  readonly start?: Start;
   readonly psk?: string;
   readonly shards?: number;
 }

@@ -112,7 +112,8 @@ export class CreateChild implements Task {
       return true;
     } catch (error) {
       if (!(error instanceof SadFullError)) throw error;
-      this.#sa.report({ notify: 'NO_ADDITIONAL_SAS', explanation: 'the SAD is full' });
+      const failure = { notify: 'NO_ADDITIONAL_SAS', explanation: 'the SAD is full' };
+      this.#sa.report(failure, this.plan.policy.name);
       return false;
     }
   }
@@ -338,7 +339,7 @@ export class CreateChild implements Task {
   #failed(failure: Failure): void {
     const sa = this.#sa;
     const { rekeys } = this.plan;
-    sa.report(failure);
+    sa.report(failure, this.plan.policy.name);
     this.#release('installed');
     if (rekeys === undefined) {
       this.#core.childSettled(sa);

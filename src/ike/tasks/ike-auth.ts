@@ -130,7 +130,8 @@ export class InitiateIkeAuth implements Task {
     sa.establish(!this.#core.isEstablished(this.#connection, sa));
     const failure = this.#isChildless ? undefined : this.#makeChild(payloads);
     this.#releaseSpi();
-    if (!this.#askForPairs(payloads) && failure !== undefined) sa.report(failure);
+    if (!this.#askForPairs(payloads) && failure !== undefined)
+      sa.report(failure, this.#offer.policy.name);
     this.#core.settled(sa);
   }
 

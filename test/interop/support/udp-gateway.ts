@@ -140,7 +140,6 @@ function configure(config: GatewayConfig): void {
       remote: { address: remote.address, identity: parseIdentity(remote.id) },
       psk: new Secret(new TextEncoder().encode(config.psk)),
       ikeProposals: config.ike.map((text) => parseProposal('ike', text)),
-      start: 'wait',
       livenessSeconds: config.livenessSeconds ?? 0,
       forceUdpEncapsulation: config.forceUdp ?? false,
       lifetime: NO_LIFETIME,
@@ -148,6 +147,7 @@ function configure(config: GatewayConfig): void {
       childless: config.childless ?? false,
       children: Object.entries(children).map(([name, [ours, theirs]]) => ({
         name,
+        start: 'wait',
         mode: 'tunnel',
         localSelectors: ours.map(parseSelector),
         remoteSelectors: theirs.map(parseSelector),

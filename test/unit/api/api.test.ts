@@ -31,6 +31,7 @@ const control: Control = {
     if (connection !== 'office') throw new UnknownConnectionError(connection, ['office']);
     return { connection, result: 'failed', explanation: 'AUTHENTICATION_FAILED' };
   },
+  rekey: async (connection, what) => ({ connection, what, begun: 2 }),
   down: async (connection) => {
     if (connection === 'broken') throw new Error('out of order');
     return { connection, deletedIkeSas: 2 };
@@ -64,7 +65,7 @@ function raw(method: string, path: string, body = ''): Promise<[number, unknown]
 }
 
 describe('the API over a real Unix socket', () => {
-  it('answers health, status, up and down', async () => {
+  it('answers health, status, up, down and rekey', async () => {
     const client = await serve();
     expect(await client.health()).toMatchObject({ ok: true, name: 'main', pid: process.pid });
     expect(await client.status()).toEqual(emptyStatus);
@@ -74,6 +75,10 @@ describe('the API over a real Unix socket', () => {
       explanation: 'AUTHENTICATION_FAILED',
     });
     expect(await client.down('office')).toEqual({ connection: 'office', deletedIkeSas: 2 });
+    for (const what of ['child', 'ike', 'reauth'] as const) {
+      expect(await client.rekey('office', what)).toEqual({ connection: 'office', what, begun: 2 });
+    }
+    expect((await raw('POST', '/v1/connections/office/rekey/all'))[0]).toBe(404);
   });
 
   it('is a socket of mode 0660 that goes away with the server', async () => {

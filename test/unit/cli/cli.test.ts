@@ -22,6 +22,7 @@ const control: Control = {
     if (connection !== 'home') throw new UnknownConnectionError(connection, ['office', 'home']);
     return { connection, result: 'failed', explanation: 'NO_PROPOSAL_CHOSEN' };
   },
+  rekey: async (connection, what) => ({ connection, what, begun: what === 'ike' ? 1 : 2 }),
   down: async (connection) => ({ connection, deletedIkeSas: 1 }),
 };
 
@@ -87,6 +88,14 @@ describe('esplane', () => {
     });
   });
 
+  it('rekey tells what was renewed', async () => {
+    const out = async (...options: string[]) =>
+      (await esplane('rekey', 'office', ...options, '--socket', socketPath)).out;
+    expect(await out()).toBe('office: 2 Child SA(s) rekeyed\n');
+    expect(await out('--ike')).toBe('office: 1 IKE SA(s) rekeyed\n');
+    expect(await out('--reauth')).toBe('office: 2 IKE SA(s) set up anew\n');
+  });
+
   it('down tells how many IKE SAs it deleted', async () => {
     expect(await esplane('down', 'office', '--socket', socketPath)).toEqual({
       code: 0,
@@ -125,8 +134,8 @@ psk_file = "psk"
     expect(out.split('\n').slice(0, 6)).toEqual([
       `${file}: ok`,
       '  gateway main: lan es-lan0, wan es-wan0',
-      '  connection office (trap): 192.0.2.1 <-> 192.0.2.2',
-      '    protects 10.1.0.0/16 <-> 10.2.0.0/16',
+      '  connection office: 192.0.2.1 <-> 192.0.2.2',
+      '    net (trap) protects 10.1.0.0/16 <-> 10.2.0.0/16',
       'hint: there is no interface "es-lan0" (lan) on this machine',
       'hint: there is no interface "es-wan0" (wan) on this machine',
     ]);

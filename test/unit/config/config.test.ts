@@ -57,11 +57,11 @@ describe('a configuration', () => {
       name: 'office',
       local: { address: '192.0.2.1', identity: { type: 2 } },
       remote: { address: '192.0.2.2', identity: { type: 2 } },
-      start: 'trap',
       livenessSeconds: 30,
       forceUdpEncapsulation: false,
     });
-    expect(office!.children[0]).toMatchObject({ name: 'net', replayWindow: 4096 });
+    const [net] = office!.children;
+    expect(net).toMatchObject({ name: 'net', start: 'trap', replayWindow: 4096 });
   });
 
   it('takes the key from the file without its line end', () => {
@@ -98,6 +98,61 @@ direction = "inbound"
       ['discard', 'inbound', undefined, '0.0.0.0/0,::/0', '0.0.0.0/0,::/0'],
       ['protect', 'outbound', 'office/net', '10.1.0.0/16', '10.2.0.0/16'],
       ['protect', 'inbound', 'office/net', '10.1.0.0/16', '10.2.0.0/16'],
+    ]);
+  });
+});
+
+describe('Child SAs', () => {
+  const bare = TEN_LINES.replaceAll(/, networks = \[[^\]]*\]/g, '');
+  const tables = `${bare}start = "always"
+child_rekey_seconds = 600
+[connection.office.child.voice]
+local = ["10.1.5.0/24"]
+remote = ["10.2.5.0/24"]
+esp = ["aes128gcm16-x25519"]
+rekey_seconds = 60
+[connection.office.child.data]
+local = ["10.1.6.0/24"]
+remote = ["10.2.6.0/24"]
+start = "trap"
+lifetime_seconds = 900
+`;
+
+  it('are one with the networks of both sides, or each a table of its own', () => {
+    const [only] = load(TEN_LINES).connections[0]!.children;
+    expect(only).toMatchObject({ name: 'net', start: 'trap' });
+    expect(only!.lifetime).toEqual({ rekeySeconds: 3600, endSeconds: 3960 });
+    const { connections, spd } = load(tables);
+    const [voice, data] = connections[0]!.children;
+    expect(voice).toMatchObject({ name: 'voice', start: 'always', replayWindow: 4096 });
+    expect(voice!.lifetime).toEqual({ rekeySeconds: 60, endSeconds: 66 });
+    expect(voice!.espProposals).toHaveLength(1);
+    expect(data).toMatchObject({ name: 'data', start: 'trap' });
+    expect(data!.lifetime).toEqual({ rekeySeconds: 600, endSeconds: 900 });
+    expect(data!.espProposals).toHaveLength(2);
+    expect(spd.map(({ policy }) => policy)).toEqual([
+      ...['office/voice', 'office/voice'],
+      ...['office/data', 'office/data'],
+    ]);
+  });
+
+  it('tell what is wrong with them', () => {
+    expect(problems(bare).map((line) => line.split(': ').slice(1).join(': '))).toEqual([
+      'connection.office.local.networks: missing, allowed: a list, or [connection.<name>.child.<name>] tables',
+      'connection.office.remote.networks: missing, allowed: a list, or [connection.<name>.child.<name>] tables',
+    ]);
+    expect(problems(tables.replace('esp = ["aes128gcm16-x25519"]', 'esp = ["rot13"]'))).toEqual([
+      expect.stringContaining('connection.office.child.voice.esp[0]: found "rot13"'),
+    ]);
+    expect(problems(tables.replace('rekey_seconds = 60\n', 'rekey_second = 60\n'))).toEqual([
+      expect.stringContaining('did you mean "rekey_seconds"?'),
+    ]);
+    expect(problems(tables.replace('= 900', '= 500'))).toEqual([
+      expect.stringContaining('found 500, with a rekeying after 600'),
+    ]);
+    expect(problems(`${TEN_LINES}${tables.slice(tables.indexOf('child_rekey'))}`)).toEqual([
+      expect.stringContaining('local.networks: found networks beside child tables'),
+      expect.stringContaining('remote.networks: found networks beside child tables'),
     ]);
   });
 });

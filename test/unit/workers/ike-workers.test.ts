@@ -79,7 +79,7 @@ class RecordingSad implements Sad {
 
 const connection = {
   name: 'office',
-  start: 'wait',
+  children: [{ name: 'net', start: 'wait' }],
   local: { address: '192.0.2.1', identity: parseIdentity('a.example') },
   remote: { address: '192.0.2.2', identity: parseIdentity('b.example') },
 } as unknown as Connection;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { silentLog } from '../../../src/log.js';
-import type { Connection } from '../../../src/policy/connection.js';
+import type { ChildPolicy, Connection, Start } from '../../../src/policy/connection.js';
 import { ConnectionKeeper } from '../../../src/workers/keeper.js';
 
 beforeEach(() => {
@@ -10,31 +10,36 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function setup(start: Connection['start']) {
+function setup(start: Start, names: readonly string[] = ['net']) {
   const log: string[] = [];
+  const children = names.map((name) => ({ name, start }) as ChildPolicy);
   const up = new Set<string>();
   const keeper = new ConnectionKeeper({
-    connections: [{ name: 'office', start } as Connection],
-    initiate: (name) => log.push(`initiate ${name}`),
+    connections: [{ name: 'office', children } as unknown as Connection],
+    initiate: (name, child) => log.push(`initiate ${name}/${child}`),
     terminate: (name) => log.push(`terminate ${name}`),
     isUp: (name) => up.has(name),
     log: silentLog,
   });
-  const install = () => {
-    up.add('office');
-    keeper.childInstalled('office');
+  const install = (child = 'net') => {
+    up.add(`office/${child}`);
+    keeper.childInstalled(`office/${child}`);
   };
   const lose = () => {
-    up.delete('office');
+    up.clear();
     keeper.closed('office');
   };
-  return { keeper, log, install, lose };
+  const loseChild = (child: string) => {
+    up.delete(`office/${child}`);
+    keeper.childGone(`office/${child}`);
+  };
+  return { keeper, log, install, lose, loseChild };
 }
 
 describe('the keeper of connections', () => {
   it('initiates at the start what is to be up, and nothing else', () => {
     for (const [start, calls] of [
-      ['always', ['initiate office']],
+      ['always', ['initiate office/net']],
       ['trap', []],
       ['wait', []],
     ] as const) {
@@ -78,18 +83,18 @@ describe('the keeper of connections', () => {
     install();
     lose();
     vi.advanceTimersByTime(1_000);
-    expect(log).toEqual(['initiate office', 'initiate office']);
+    expect(log).toEqual(['initiate office/net', 'initiate office/net']);
   });
 
   it('leaves what is on demand to the next packet', () => {
     const { keeper, log, install, lose } = setup('trap');
     keeper.acquire('office/net');
     keeper.acquire('office/net');
-    expect(log).toEqual(['initiate office']);
+    expect(log).toEqual(['initiate office/net']);
     install();
     lose();
     vi.advanceTimersByTime(120_000);
-    expect(log).toEqual(['initiate office']);
+    expect(log).toEqual(['initiate office/net']);
     keeper.acquire('office/net');
     expect(log.length).toBe(2);
   });
@@ -132,7 +137,7 @@ describe('the keeper of connections', () => {
     lose();
     keeper.acquire('office/net');
     vi.advanceTimersByTime(120_000);
-    expect(log).toEqual(['initiate office', 'terminate office']);
+    expect(log).toEqual(['initiate office/net', 'terminate office']);
     expect(keeper.state('office').wanted).toBe('down');
   });
 
@@ -143,7 +148,7 @@ describe('the keeper of connections', () => {
     keeper.stop();
     keeper.acquire('office/net');
     vi.advanceTimersByTime(120_000);
-    expect(log).toEqual(['initiate office']);
+    expect(log).toEqual(['initiate office/net']);
   });
 
   it('lets no stranger end somebody’s waiting, or put off what a packet asks for', async () => {
@@ -159,6 +164,46 @@ describe('the keeper of connections', () => {
     const other = setup('trap');
     for (let i = 0; i < 20; i++) other.keeper.note('office', 'proposes nothing that we accept');
     other.keeper.acquire('office/net');
-    expect([log, other.log]).toEqual([['initiate office'], ['initiate office']]);
+    expect([log, other.log]).toEqual([['initiate office/net'], ['initiate office/net']]);
+  });
+});
+
+describe('several Child SAs of a connection', () => {
+  it('are each kept up, and brought back alone', () => {
+    const { keeper, log, install, loseChild } = setup('always', ['voice', 'data']);
+    keeper.start();
+    install('voice');
+    install('data');
+    loseChild('data');
+    vi.advanceTimersByTime(1_000);
+    expect(log).toEqual(['initiate office/voice', 'initiate office/data', 'initiate office/data']);
+  });
+
+  it('are all waited for, and one that fails is the outcome', async () => {
+    const { keeper, install } = setup('wait', ['voice', 'data']);
+    const outcome = keeper.up('office');
+    install('voice');
+    keeper.failed('office', 'TS_UNACCEPTABLE', 'data');
+    expect(await outcome).toEqual({ result: 'failed', explanation: 'TS_UNACCEPTABLE' });
+    const both = keeper.up('office');
+    install('data');
+    expect(await both).toEqual({ result: 'established' });
+  });
+
+  it('fail together where the IKE SA does, but for those that are up', () => {
+    const { keeper, log, install } = setup('always', ['voice', 'data']);
+    keeper.start();
+    install('voice');
+    keeper.failed('office', 'no answer');
+    vi.advanceTimersByTime(2_000);
+    expect(log.slice(2)).toEqual(['initiate office/data']);
+  });
+
+  it('are asked for by the packets of each', () => {
+    const { keeper, log } = setup('trap', ['voice', 'data']);
+    keeper.acquire('office/data');
+    keeper.acquire('office/data');
+    keeper.acquire('office/fax');
+    expect(log).toEqual(['initiate office/data']);
   });
 });
