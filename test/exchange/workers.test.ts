@@ -96,7 +96,10 @@ async function side(network: MemoryNetwork, n: 1 | 2, options: SideOptions = {})
   const workers = new IkeWorkers({
     shards: options.shards ?? 4,
     connections: [{ ...made, psk }],
-    openLink: inlineLinks({ sad, makeCore: (environment) => new Ike(environment) }),
+    openLink: inlineLinks({
+      sad,
+      makeCore: (environment) => new Ike(environment, { drainTime: 10 }),
+    }),
     transport,
     jobs: { run: async () => ({ type: 'failed', reason: 'no pool here' }), close: async () => {} },
     sad,
