@@ -56,6 +56,9 @@
       "native/replay/window.cc",
       "native/sad/sa.cc",
       "native/sad/sad.cc",
+      "native/spd/classifier.cc",
+      "native/spd/policy.cc",
+      "native/spd/rule_sets.cc",
       "native/spd/spd.cc"
     ],
     "esplane_aesni_sources": [
@@ -101,6 +104,7 @@
       "native/test/packet/ip_test.cc",
       "native/test/packet/selector_test.cc",
       "native/test/pipeline/dataplane_test.cc",
+      "native/test/pipeline/flow_cache_test.cc",
       "native/test/pipeline/handover_test.cc",
       "native/test/pipeline/sharing_test.cc",
       "native/test/pipeline/stages_test.cc",
@@ -118,6 +122,8 @@
       "native/test/port/xdp_port_test.cc",
       "native/test/replay/window_test.cc",
       "native/test/sad/sad_test.cc",
+      "native/test/spd/classifier_test.cc",
+      "native/test/spd/policy_test.cc",
       "native/test/spd/spd_test.cc"
     ],
     "esplane_warnings": ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wno-sign-conversion", "-Wno-missing-field-initializers"],

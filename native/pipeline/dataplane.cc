@@ -52,7 +52,7 @@ Dataplane::Dataplane(DataplaneOptions options)
     : options_(std::move(options)),
       id_(take_id()),
       sad_(options_.max_child_sas, epoch_),
-      spd_(epoch_),
+      spd_(epoch_, options_.max_child_sas),
       networks_(new Networks),
       umem_(options_.workers * options_.frames_per_worker, options_.frame_bytes),
       resources_{.umem = umem_,

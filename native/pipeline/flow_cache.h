@@ -1,9 +1,10 @@
 // What the SPD said about the flows of late: one worker's, two entries to a set, one cache line a
 // flow.
 //
-// An answer holds as long as the SPD's generation stays what it was before the question: every
-// change of entries and every SA that comes or goes makes all of them stale, before anything that
-// they point at is retired.
+// An answer holds as long as two numbers stay what they were before the question: the SPD's
+// generation, which a change of entries moves, and that of the policy in the answer, which an SA
+// that comes or goes moves. Both move before anything that the answer points at is retired. So a
+// rekeyed SA makes the flows of its own policy stale and no others.
 #pragma once
 
 #include <cstdint>
@@ -29,22 +30,19 @@ class FlowCache {
     const Key key(header);
     Slot* set = &slots_[(key.hash(seed_) & mask_) * 2];
     for (Slot* slot = set; slot != set + 2; slot++) {
-      if (slot->generation == generation && slot->key == key)
-        return {slot->verdict, slot->action, slot->policy, slot->sa};
+      if (slot->key == key && slot->holds(generation)) return slot->answer();
     }
+    misses_++;
     const auto found = spd.lookup_outbound(header);
-    set[1] = set[0];  // the newer of the two stays
-    set[0] = {.key = key,
-              .generation = generation & kGenerationMask,
-              .verdict = found.verdict,
-              .action = found.action,
-              .policy = found.policy,
-              .sa = found.sa};
+    if (!(set[0].key == key)) set[1] = set[0];  // the newer of the two stays
+    set[0].record(key, generation, found);
     return found;
   }
 
+  /// How often the SPD had to be asked.
+  uint64_t misses() const { return misses_; }
+
  private:
-  static constexpr uint64_t kGenerationMask = (uint64_t{1} << 48) - 1;
 
   /// All that selectors look at.
   struct Key {
@@ -73,19 +71,58 @@ class FlowCache {
     }
   };
 
+  /// A generation has 40 bits: a policy whose SAs change ten thousand times a second comes back to
+  /// the same number in three years. A pointer has the 48 bits of a user's address.
   struct alignas(64) Slot {
+    static constexpr uint64_t kGenerationMask = (uint64_t{1} << 40) - 1;
+    static constexpr uint32_t kLowBits = 24;
+
     Key key;
-    uint64_t generation : 48 = 0;  // the SPD's begins at 1: an empty slot never matches
-    packet::Verdict verdict = packet::Verdict::kPolicyNoMatch;
-    spd::Action action = spd::Action::kDiscard;
-    const spd::Policy* policy = nullptr;
-    sad::OutboundSa* sa = nullptr;
+    uint64_t generation : 40 = 0;  // the SPD's begins at 1: an empty slot never holds
+    uint64_t policy_generation_low : kLowBits = 0;
+    uint64_t policy : 48 = 0;
+    uint64_t verdict : 8 = 0;
+    uint64_t action : 8 = 0;
+    uint64_t sa : 48 = 0;
+    uint64_t policy_generation_high : 16 = 0;
+
+    const spd::Policy* policy_pointer() const {
+      return reinterpret_cast<const spd::Policy*>(uintptr_t{policy});
+    }
+    uint64_t policy_generation() const {
+      return uint64_t{policy_generation_high} << kLowBits | uint64_t{policy_generation_low};
+    }
+
+    bool holds(uint64_t spd_generation) const {
+      if (generation != (spd_generation & kGenerationMask)) return false;
+      // The SPD is as it was, so the policy is alive.
+      return policy == 0 ||
+             policy_generation() == (policy_pointer()->generation() & kGenerationMask);
+    }
+    spd::OutboundLookup answer() const {
+      return {.verdict = static_cast<packet::Verdict>(verdict),
+              .action = static_cast<spd::Action>(action),
+              .policy = policy_pointer(),
+              .sa = reinterpret_cast<sad::OutboundSa*>(uintptr_t{sa}),
+              .policy_generation = policy_generation()};
+    }
+    void record(const Key& k, uint64_t spd_generation, const spd::OutboundLookup& found) {
+      key = k;
+      generation = spd_generation & kGenerationMask;
+      policy_generation_low = found.policy_generation & ((uint64_t{1} << kLowBits) - 1);
+      policy_generation_high = found.policy_generation >> kLowBits & 0xffff;
+      policy = reinterpret_cast<uintptr_t>(found.policy) & ((uint64_t{1} << 48) - 1);
+      verdict = static_cast<uint8_t>(found.verdict);
+      action = static_cast<uint8_t>(found.action);
+      sa = reinterpret_cast<uintptr_t>(found.sa) & ((uint64_t{1} << 48) - 1);
+    }
   };
   static_assert(sizeof(Slot) == 64, "a flow is one cache line");
 
   const uint64_t seed_;
   const uint32_t mask_;
   std::unique_ptr<Slot[]> slots_;
+  uint64_t misses_ = 0;
 };
 
 }  // namespace esplane::pipeline

@@ -1,6 +1,5 @@
 #include "spd/spd.h"
 
-#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -10,140 +9,185 @@ using packet::IpHeader;
 using packet::Match;
 using packet::Verdict;
 
-Policy::~Policy() { delete sas_.load(std::memory_order_relaxed); }
+// --- entries -------------------------------------------------------------------------------
 
-sad::OutboundSa* Policy::find(const IpHeader& packet) const {
-  const SaList* list = sas_.load(std::memory_order_acquire);
-  if (!list) return nullptr;
-  for (const auto& attached : *list) {
-    if (packet::match_pair(packet, attached->local, attached->remote) == Match::kYes) {
-      return attached->sa;
-    }
+Spd::Rules::Rules(const std::vector<Entry>& entries, Direction direction)
+    : classifier_({}) {
+  for (const Entry& entry : entries) {
+    if (entry.direction != direction) continue;
+    rules_.push_back({.action = entry.action,
+                      .first = static_cast<uint32_t>(selectors_.size()),
+                      .local_count = static_cast<uint32_t>(entry.local.size()),
+                      .remote_count = static_cast<uint32_t>(entry.remote.size())});
+    selectors_.insert(selectors_.end(), entry.local.begin(), entry.local.end());
+    selectors_.insert(selectors_.end(), entry.remote.begin(), entry.remote.end());
   }
-  return nullptr;
+  classifier_ = Classifier(for_classifier());
 }
 
-Spd::Spd(base::Epoch& epoch) : epoch_(epoch), snapshot_(new Snapshot) {}
+std::vector<Classifier::Rule> Spd::Rules::for_classifier() const {
+  std::vector<Classifier::Rule> all;
+  all.reserve(rules_.size());
+  for (const Rule& rule : rules_) all.push_back({local(rule), remote(rule)});
+  return all;
+}
+
+template <typename Visit>
+void Spd::Rules::each_match(const IpHeader& packet, LocalSide side, Visit visit) const {
+  classifier_.candidates(packet, side, [&](uint32_t index) {
+    const Rule& rule = rules_[index];
+    const Match match = side == LocalSide::kSource
+                            ? packet::match_pair(packet, local(rule), remote(rule))
+                            : packet::match_pair(packet, remote(rule), local(rule));
+    return match != Match::kNo && visit(rule, match);
+  });
+}
+
+Spd::Snapshot::Snapshot(const std::vector<Entry>& entries)
+    : outbound(entries, Direction::kOutbound), inbound(entries, Direction::kInbound) {}
+
+Spd::Spd(base::Epoch& epoch, uint32_t sas)
+    : epoch_(epoch), snapshot_(new Snapshot({})), table_(sas) {}
 
 Spd::~Spd() { delete snapshot_.load(std::memory_order_relaxed); }
 
 void Spd::set(const std::vector<Entry>& entries) {
-  const std::lock_guard lock(mutex_);
-  auto snapshot = std::make_unique<Snapshot>();
   for (const Entry& entry : entries) {
-    Rule rule{entry.action, nullptr, entry.local, entry.remote};
-    if (entry.action == Action::kProtect) {
-      if (entry.policy.empty()) throw std::invalid_argument("SPD: PROTECT without a policy");
-      snapshot->policies.push_back(policy_named(entry.policy));
-      rule.policy = snapshot->policies.back().get();
-    }
-    const bool outbound = entry.direction == Direction::kOutbound;
-    (outbound ? snapshot->outbound : snapshot->inbound).push_back(std::move(rule));
+    if (entry.action == Action::kProtect && entry.policy.empty())
+      throw std::invalid_argument("SPD: PROTECT without a policy");
   }
-  const Snapshot* current = snapshot.get();
+  // SAs come and go while this is built.
+  auto snapshot = std::make_unique<Snapshot>(entries);
+
+  const std::lock_guard lock(mutex_);
+  name_policies(entries, *snapshot);
   const Snapshot* before = snapshot_.exchange(snapshot.release(), std::memory_order_acq_rel);
-  epoch_.retire(std::unique_ptr<const Snapshot>(before));
-  forget_unused_policies(*current);
+  // First the generation: a worker that has not seen it still holds the old snapshot and with it
+  // the policies that its flow cache points at.
   generation_.fetch_add(1, std::memory_order_release);
+  epoch_.retire(std::unique_ptr<const Snapshot>(before));
+  forget_unused_policies();
+}
+
+void Spd::name_policies(const std::vector<Entry>& entries, Snapshot& snapshot) {
+  sets_++;
+  size_t next[2] = {0, 0};
+  for (const Entry& entry : entries) {
+    const bool outbound = entry.direction == Direction::kOutbound;
+    auto& rule = (outbound ? snapshot.outbound : snapshot.inbound)[next[outbound]++];
+    if (entry.action != Action::kProtect) continue;
+    const auto& policy = policy_named(entry.policy);
+    rule.policy = policy.get();
+    if (policy->named_by_ != sets_) snapshot.policies.push_back(policy);
+    policy->named_by_ = sets_;
+  }
 }
 
 /// Drops from the index the policies that neither an entry names nor an SA is attached to. Workers
 /// that still see one hold it through their snapshot.
-void Spd::forget_unused_policies(const Snapshot& current) {
-  std::erase_if(policies_, [&current](const auto& item) {
-    const auto& policy = item.second;
-    const bool named = std::find(current.policies.begin(), current.policies.end(), policy) !=
-                       current.policies.end();
-    return !named && !policy->sas_.load(std::memory_order_relaxed);
+void Spd::forget_unused_policies() {
+  std::erase_if(policies_, [this](const auto& item) {
+    return item.second->named_by_ != sets_ && !item.second->has_sas();
   });
 }
 
-std::shared_ptr<Policy> Spd::policy_named(std::string_view name) {
+const std::shared_ptr<Policy>& Spd::policy_named(std::string_view name) {
   std::shared_ptr<Policy>& policy = policies_[std::string(name)];
   if (!policy) policy = std::make_shared<Policy>(std::string(name));
   return policy;
 }
 
+// --- SAs -----------------------------------------------------------------------------------
+
 void Spd::attach(std::string_view policy, sad::OutboundSa* sa,
-                 std::vector<packet::Selector> local, std::vector<packet::Selector> remote,
-                 bool standby) {
+                 const std::vector<packet::Selector>& local,
+                 const std::vector<packet::Selector>& remote, bool standby) {
   const std::lock_guard lock(mutex_);
-  const std::shared_ptr<Policy> target = policy_named(policy);
-  auto list = std::make_unique<Policy::SaList>();
-  list->push_back(std::make_shared<const Policy::Attached>(
-      Policy::Attached{sa, std::move(local), std::move(remote)}));
-  const Policy::SaList* before = target->sas_.load(std::memory_order_relaxed);
-  if (before) list->insert(standby ? list->begin() : list->end(), before->begin(), before->end());
-  replace_sas(*target, std::move(list));
+  add(std::make_unique<Attachment>(sa, *policy_named(policy),
+                                   standby ? --last_rank_ : ++first_rank_, local, remote));
 }
 
 void Spd::prefer(sad::OutboundSa* sa) {
   const std::lock_guard lock(mutex_);
-  for (const auto& [name, policy] : policies_) {
-    const Policy::SaList* before = policy->sas_.load(std::memory_order_relaxed);
-    if (!before) continue;
-    auto list = std::make_unique<Policy::SaList>(*before);
-    const auto found =
-        std::find_if(list->begin(), list->end(), [sa](const auto& a) { return a->sa == sa; });
-    if (found == list->end()) continue;
-    std::rotate(list->begin(), found, found + 1);
-    replace_sas(*policy, std::move(list));
-    break;
-  }
+  const auto found = attachments_.find(sa);
+  if (found == attachments_.end()) return;
+  std::unique_ptr<Attachment> before = std::move(found->second);
+  add(std::make_unique<Attachment>(sa, before->policy(), ++first_rank_, before->local(),
+                                   before->remote()));
+  take_out(std::move(before));
 }
 
 void Spd::detach(sad::OutboundSa* sa) {
   const std::lock_guard lock(mutex_);
-  for (const auto& [name, policy] : policies_) {
-    const Policy::SaList* before = policy->sas_.load(std::memory_order_relaxed);
-    if (!before) continue;
-    auto list = std::make_unique<Policy::SaList>(*before);
-    const auto removed = std::erase_if(*list, [sa](const auto& a) { return a->sa == sa; });
-    if (removed == 0) continue;
-    replace_sas(*policy, list->empty() ? nullptr : std::move(list));
-    break;
-  }
+  const auto found = attachments_.find(sa);
+  if (found == attachments_.end()) return;
+  std::unique_ptr<Attachment> gone = std::move(found->second);
+  attachments_.erase(found);
+  take_out(std::move(gone));
 }
 
-void Spd::replace_sas(Policy& policy, std::unique_ptr<const Policy::SaList> list) {
-  const auto* before = policy.sas_.exchange(list.release(), std::memory_order_acq_rel);
-  epoch_.retire(std::unique_ptr<const Policy::SaList>(before));
-  generation_.fetch_add(1, std::memory_order_release);
+void Spd::add(std::unique_ptr<Attachment> attachment) {
+  Policy& policy = attachment->policy();
+  table_.add(*attachment, epoch_);
+  policy.add(*attachment);
+  policy.changed();
+  attachments_[attachment->sa()] = std::move(attachment);
 }
+
+void Spd::take_out(std::unique_ptr<Attachment> attachment) {
+  Policy& policy = attachment->policy();
+  policy.remove(*attachment);
+  table_.remove(*attachment, epoch_);
+  policy.changed();
+  epoch_.retire(std::move(attachment));
+}
+
+// --- packets -------------------------------------------------------------------------------
 
 OutboundLookup Spd::lookup_outbound(const IpHeader& packet) const {
   const Snapshot* snapshot = snapshot_.load(std::memory_order_acquire);
   // A later fragment shows no ports. Until fragments are tracked (RFC 4301 §7.3), it never leaves
   // in clear where an earlier entry with ports might have said otherwise.
   bool may_not_bypass = false;
-  for (const Rule& rule : snapshot->outbound) {
-    const Match match = packet::match_pair(packet, rule.local, rule.remote);
-    if (match == Match::kNo) continue;
-    if (match == Match::kUnknown) {
-      may_not_bypass |= rule.action != Action::kBypass;
-      continue;
-    }
-    switch (rule.action) {
-      case Action::kBypass:
-        return {may_not_bypass ? Verdict::kFragmentOpaque : Verdict::kPending, rule.action};
-      case Action::kDiscard:
-        return {Verdict::kPolicyDiscard, rule.action};
-      case Action::kProtect:
-        sad::OutboundSa* sa = rule.policy->find(packet);
-        return {sa ? Verdict::kPending : Verdict::kNoSa, rule.action, rule.policy, sa};
-    }
+  const Rules::Rule* first = nullptr;
+  snapshot->outbound.each_match(packet, LocalSide::kSource,
+                                [&](const Rules::Rule& rule, Match match) {
+                                  if (match == Match::kYes) {
+                                    first = &rule;
+                                    return true;
+                                  }
+                                  may_not_bypass |= rule.action != Action::kBypass;
+                                  return false;
+                                });
+  if (first == nullptr)
+    return {may_not_bypass ? Verdict::kFragmentOpaque : Verdict::kPolicyNoMatch, Action::kDiscard};
+  switch (first->action) {
+    case Action::kBypass:
+      return {may_not_bypass ? Verdict::kFragmentOpaque : Verdict::kPending, first->action};
+    case Action::kDiscard:
+      return {Verdict::kPolicyDiscard, first->action};
+    case Action::kProtect:
+      break;
   }
-  return {may_not_bypass ? Verdict::kFragmentOpaque : Verdict::kPolicyNoMatch, Action::kDiscard};
+  const uint64_t generation = first->policy->generation();  // before its SAs are asked
+  sad::OutboundSa* sa = first->policy->find(packet, table_);
+  return {sa ? Verdict::kPending : Verdict::kNoSa, first->action, first->policy, sa, generation};
 }
 
 ClearLookup Spd::lookup_inbound_clear(const IpHeader& packet) const {
   const Snapshot* snapshot = snapshot_.load(std::memory_order_acquire);
-  for (const Rule& rule : snapshot->inbound) {
-    const Match match = packet::match_pair(packet, rule.remote, rule.local);
-    // Unseen ports count for the entries that keep a packet out, not for those that let it in.
-    if (match == Match::kNo) continue;
-    if (match == Match::kUnknown && rule.action == Action::kBypass) continue;
-    switch (rule.action) {
+  const Rules::Rule* first = nullptr;
+  snapshot->inbound.each_match(packet, LocalSide::kDestination,
+                               [&](const Rules::Rule& rule, Match match) {
+                                 // Unseen ports count for the entries that keep a packet out, not
+                                 // for those that let it in.
+                                 if (match == Match::kUnknown && rule.action == Action::kBypass)
+                                   return false;
+                                 first = &rule;
+                                 return true;
+                               });
+  if (first != nullptr) {
+    switch (first->action) {
       case Action::kBypass:
         return ClearLookup::kBypass;
       case Action::kDiscard:
@@ -152,13 +196,12 @@ ClearLookup Spd::lookup_inbound_clear(const IpHeader& packet) const {
         return ClearLookup::kProtected;
     }
   }
-  for (const Rule& rule : snapshot->outbound) {
-    if (rule.action != Action::kProtect) continue;
-    if (packet::match_pair(packet, rule.remote, rule.local) != Match::kNo) {
-      return ClearLookup::kProtected;
-    }
-  }
-  return ClearLookup::kNoMatch;
+  bool is_protected = false;
+  snapshot->outbound.each_match(packet, LocalSide::kDestination,
+                                [&](const Rules::Rule& rule, Match) {
+                                  return is_protected = rule.action == Action::kProtect;
+                                });
+  return is_protected ? ClearLookup::kProtected : ClearLookup::kNoMatch;
 }
 
 }  // namespace esplane::spd

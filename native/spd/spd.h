@@ -1,10 +1,12 @@
 // The Security Policy Database of the packet path (RFC 4301 §4.4.1): ordered entries, the first
 // match decides; what matches none is discarded (§5.1).
 //
-// Workers read an immutable snapshot; set() swaps a whole new one in. A PROTECT entry names a
-// policy, which outlives the snapshot: outbound SAs are attached to it. Left out: name selectors
+// Workers read an immutable snapshot; set() swaps a whole new one in. Its entries are found through
+// a classifier (classifier.h), not one after the other. A PROTECT entry names a policy, which
+// outlives the snapshot: outbound SAs are attached to it (policy.h). Left out: name selectors
 // (§4.4.1.1), populate-from-packet flags (the control plane narrows). A flow cache belongs before
-// lookup_outbound(): it may keep an OutboundLookup as long as generation() stays the same.
+// lookup_outbound(): it may keep an OutboundLookup as long as generation() and, with a policy, that
+// policy's own generation stay the same.
 #pragma once
 
 #include <atomic>
@@ -19,10 +21,8 @@
 #include "base/epoch.h"
 #include "packet/ip.h"
 #include "packet/selector.h"
-
-namespace esplane::sad {
-struct OutboundSa;  // only its address is used here
-}
+#include "spd/classifier.h"
+#include "spd/policy.h"
 
 namespace esplane::spd {
 
@@ -40,29 +40,6 @@ struct Entry {
   std::vector<packet::Selector> remote;
 };
 
-/// A PROTECT policy and its outbound SAs. Stable by name while any snapshot or SA needs it.
-class Policy {
- public:
-  explicit Policy(std::string name) : name_(std::move(name)) {}
-  ~Policy();
-
-  const std::string& name() const { return name_; }
-  /// The first SA whose selectors this packet fits, or null.
-  sad::OutboundSa* find(const packet::IpHeader& packet) const;
-
- private:
-  friend class Spd;
-  struct Attached {
-    sad::OutboundSa* sa;
-    std::vector<packet::Selector> local;
-    std::vector<packet::Selector> remote;
-  };
-  using SaList = std::vector<std::shared_ptr<const Attached>>;  // what is preferred comes first
-
-  const std::string name_;
-  std::atomic<const SaList*> sas_{nullptr};
-};
-
 /// What an outbound packet's headers led to.
 struct OutboundLookup {
   /// kPending: go on. Or kPolicyDiscard, kPolicyNoMatch, kNoSa (PROTECT without an SA: raise an
@@ -71,6 +48,7 @@ struct OutboundLookup {
   Action action = Action::kDiscard;
   const Policy* policy = nullptr;      ///< with kProtect
   sad::OutboundSa* sa = nullptr;       ///< with kProtect, unless the verdict is kNoSa
+  uint64_t policy_generation = 0;      ///< with kProtect: as it was before its SAs were asked
 };
 
 /// What the inbound SPD says about a packet that arrived in clear (RFC 4301 §5.2).
@@ -83,22 +61,27 @@ enum class ClearLookup : uint8_t {
 
 class Spd {
  public:
-  explicit Spd(base::Epoch& epoch);
+  /// @param sas  about so many SAs are to be expected at most
+  explicit Spd(base::Epoch& epoch, uint32_t sas = 1024);
   ~Spd();
   Spd(const Spd&) = delete;
   Spd& operator=(const Spd&) = delete;
 
   /// Replaces all entries at once. Policies that are named again keep their SAs; an SA attached to
   /// a policy that is no longer named stays attached but is not found. Any thread.
+  /// @throws std::invalid_argument for a PROTECT entry without a policy; then nothing has changed
   void set(const std::vector<Entry>& entries);
 
-  /// Adds an SA to a policy, which need not be in an entry yet. Any thread.
+  // These touch one SA, however many there are. Any thread.
+
+  /// Adds an SA to a policy, which need not be in an entry yet.
   /// @param local, remote  the SA's own selectors, which may be narrower than the policy's
   /// @param standby        behind all others of the policy, not before them: a rekeyed SA that its
   ///                       peer cannot receive on yet (RFC 7296 §2.8)
-  void attach(std::string_view policy, sad::OutboundSa* sa, std::vector<packet::Selector> local,
-              std::vector<packet::Selector> remote, bool standby = false);
-  /// Puts an SA before all others of its policy; unknown SAs are ignored. Any thread.
+  void attach(std::string_view policy, sad::OutboundSa* sa,
+              const std::vector<packet::Selector>& local,
+              const std::vector<packet::Selector>& remote, bool standby = false);
+  /// Puts an SA before all others of its policy; unknown SAs are ignored.
   void prefer(sad::OutboundSa* sa);
   /// Takes an SA away from its policy; unknown SAs are ignored. Before Sad::remove.
   void detach(sad::OutboundSa* sa);
@@ -109,32 +92,67 @@ class Spd {
   /// too: forgetting the inbound entry must not open the network.
   ClearLookup lookup_inbound_clear(const packet::IpHeader& packet) const;
 
-  /// Grows with every set, attach and detach.
+  /// Grows with every set(), before what that replaced is retired. SAs that come and go are in
+  /// their policy's generation.
   uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
 
  private:
-  struct Rule {
-    Action action;
-    const Policy* policy;
-    std::vector<packet::Selector> local;
-    std::vector<packet::Selector> remote;
+  /// The entries of one direction, in order.
+  class Rules {
+   public:
+    struct Rule {
+      Action action;
+      const Policy* policy = nullptr;
+      uint32_t first = 0;  ///< in `selectors_`: local ones, then remote ones
+      uint32_t local_count = 0, remote_count = 0;
+    };
+
+    Rules(const std::vector<Entry>& entries, Direction direction);
+    /// Names the policy of a rule; before publication.
+    Rule& operator[](size_t i) { return rules_[i]; }
+
+    /// Calls `visit(rule, match)` for every rule that matches, or would but for unseen ports, in
+    /// order, until it returns true.
+    template <typename Visit>
+    void each_match(const packet::IpHeader& packet, LocalSide side, Visit visit) const;
+
+   private:
+    std::span<const packet::Selector> local(const Rule& rule) const {
+      return {selectors_.data() + rule.first, rule.local_count};
+    }
+    std::span<const packet::Selector> remote(const Rule& rule) const {
+      return {selectors_.data() + rule.first + rule.local_count, rule.remote_count};
+    }
+    std::vector<Classifier::Rule> for_classifier() const;
+
+    std::vector<Rule> rules_;
+    std::vector<packet::Selector> selectors_;
+    Classifier classifier_;
   };
   struct Snapshot {
-    std::vector<Rule> outbound;
-    std::vector<Rule> inbound;
+    explicit Snapshot(const std::vector<Entry>& entries);
+
+    Rules outbound;
+    Rules inbound;
     std::vector<std::shared_ptr<Policy>> policies;  // kept alive as long as a worker may see them
   };
 
-  std::shared_ptr<Policy> policy_named(std::string_view name);
-  void forget_unused_policies(const Snapshot& current);
-  void replace_sas(Policy& policy, std::unique_ptr<const Policy::SaList> list);
+  void add(std::unique_ptr<Attachment> attachment);
+  void take_out(std::unique_ptr<Attachment> attachment);
+  const std::shared_ptr<Policy>& policy_named(std::string_view name);
+  void name_policies(const std::vector<Entry>& entries, Snapshot& snapshot);
+  void forget_unused_policies();
 
   base::Epoch& epoch_;
   std::atomic<const Snapshot*> snapshot_;
   std::atomic<uint64_t> generation_{1};
+  AttachmentTable table_;
 
   std::mutex mutex_;
   std::unordered_map<std::string, std::shared_ptr<Policy>> policies_;
+  std::unordered_map<const sad::OutboundSa*, std::unique_ptr<Attachment>> attachments_;
+  uint64_t sets_ = 0;       ///< calls of set()
+  int64_t first_rank_ = 0, last_rank_ = 0;  ///< given to SAs so far
 };
 
 }  // namespace esplane::spd

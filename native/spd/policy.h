@@ -1,0 +1,157 @@
+// A PROTECT policy and the outbound SAs that serve it (RFC 4301 §4.4.1.2: one entry, many SAs).
+//
+// A gateway for a million road warriors has one policy with a million narrow SAs; one for sites has
+// thousands of policies with an SA or two each. Both are found in a handful of steps: a policy with
+// few SAs asks each of them; with more, a hash over the address prefixes of their selectors leads
+// to the few that can match, once for each shape (a pair of prefix lengths, and whether protocol
+// and ports are exact) that occurs among them.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/epoch.h"
+#include "packet/ip.h"
+#include "packet/selector.h"
+
+namespace esplane::sad {
+struct OutboundSa;  // only its address is used here
+}
+
+namespace esplane::spd {
+
+class AttachmentTable;
+class Policy;
+
+/// How far a pair of selectors is hashed.
+struct SelectorShape {
+  packet::Family family;
+  uint8_t local_bits;   ///< of the address prefix
+  uint8_t remote_bits;
+  bool protocol;        ///< one protocol
+  bool local_port;      ///< one port
+  bool remote_port;
+
+  bool operator==(const SelectorShape&) const = default;
+};
+
+/// An SA and its selectors in a policy. Immutable for readers but for the links.
+class Attachment {
+ public:
+  /// @param rank  of the SAs that fit a packet the one of the highest rank is used: above all there
+  ///              are, or on standby below them
+  Attachment(sad::OutboundSa* sa, Policy& policy, int64_t rank,
+             std::span<const packet::Selector> local, std::span<const packet::Selector> remote);
+
+  sad::OutboundSa* sa() const { return sa_; }
+  Policy& policy() const { return policy_; }
+  std::span<const packet::Selector> local() const { return {selectors_.get(), local_count_}; }
+  std::span<const packet::Selector> remote() const {
+    return {selectors_.get() + local_count_, remote_count_};
+  }
+  bool fits(const packet::IpHeader& packet) const {
+    return packet::match_pair(packet, local(), remote()) == packet::Match::kYes;
+  }
+
+ private:
+  friend class Policy;
+  friend class AttachmentTable;
+
+  /// In a chain of the table: one for each pair of a local and a remote selector.
+  struct Link {
+    std::atomic<Link*> next{nullptr};
+    std::atomic<Link*>* before = nullptr;  ///< what points here
+    const Attachment* owner = nullptr;
+    uint64_t hash = 0;
+  };
+
+  sad::OutboundSa* const sa_;
+  Policy& policy_;
+  const int64_t rank_;
+  std::atomic<Attachment*> next_{nullptr};  ///< in its policy, by falling rank
+  Attachment* before_ = nullptr;
+  const uint16_t local_count_, remote_count_;
+  std::unique_ptr<packet::Selector[]> selectors_;  ///< local ones, then remote ones
+  std::unique_ptr<Link[]> links_;
+};
+
+/// Stable by name while any snapshot of the SPD or SA needs it. Changed under the SPD's mutex;
+/// workers read without a lock.
+class Policy {
+ public:
+  explicit Policy(std::string name) : name_(std::move(name)) {}
+  ~Policy();
+  Policy(const Policy&) = delete;
+  Policy& operator=(const Policy&) = delete;
+
+  const std::string& name() const { return name_; }
+  /// The first SA whose selectors this packet fits, or null. Workers only, between two
+  /// Epoch::Reader::quiescent().
+  sad::OutboundSa* find(const packet::IpHeader& packet, const AttachmentTable& table) const;
+  /// Grows with every SA that comes, and when one goes before it is retired.
+  uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
+
+ private:
+  friend class Spd;
+  friend class AttachmentTable;
+
+  /// So many SAs are asked one by one.
+  static constexpr uint32_t kFew = 4;
+
+  struct ShapeUse {
+    SelectorShape shape;
+    uint32_t links;
+  };
+  using Shapes = std::vector<SelectorShape>;
+
+  void add(Attachment& attachment);
+  void remove(Attachment& attachment);
+  void use_shape(const SelectorShape& shape, int32_t change, base::Epoch& epoch);
+  void changed() { generation_.fetch_add(1, std::memory_order_release); }
+  bool has_sas() const { return first_.load(std::memory_order_relaxed) != nullptr; }
+
+  const std::string name_;
+  std::atomic<uint64_t> generation_{1};
+  std::atomic<Attachment*> first_{nullptr};
+  Attachment* last_ = nullptr;
+  std::atomic<uint32_t> count_{0};
+  std::atomic<const Shapes*> shapes_{nullptr};
+  std::vector<ShapeUse> shape_uses_;
+  uint64_t named_by_ = 0;  ///< the last Spd::set that named it
+};
+
+/// The SAs of all policies by a hash of their selectors.
+class AttachmentTable {
+ public:
+  /// @param sas  about so many are to be expected at most
+  explicit AttachmentTable(uint32_t sas);
+
+  /// Under the SPD's mutex.
+  void add(Attachment& attachment, base::Epoch& epoch);
+  void remove(Attachment& attachment, base::Epoch& epoch);
+
+  /// The first SA of `policy` that fits the packet among those of one shape, or null.
+  const Attachment* find(const Policy& policy, const SelectorShape& shape,
+                         const packet::IpHeader& packet) const;
+
+ private:
+  using Link = Attachment::Link;
+
+  std::atomic<Link*>& chain(uint64_t hash) const { return chains_[hash & mask_]; }
+  uint64_t hash(const Policy& policy, const SelectorShape& shape,
+                const packet::IpAddress& local, const packet::IpAddress& remote, uint8_t protocol,
+                uint16_t local_port, uint16_t remote_port) const;
+  template <typename Each>
+  void each_pair(Attachment& attachment, Each each) const;
+
+  const uint64_t seed_;  ///< peers choose selectors: none can aim many at one chain
+  const uint64_t mask_;
+  std::unique_ptr<std::atomic<Link*>[]> chains_;
+};
+
+}  // namespace esplane::spd
