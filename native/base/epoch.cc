@@ -15,14 +15,14 @@ Epoch::Reader::Reader(Epoch& epoch) : epoch_(epoch), seen_(kIdle) {
 Epoch::Reader::~Reader() {
   const std::lock_guard lock(epoch_.mutex_);
   std::erase(epoch_.readers_, this);
-  epoch_.free_unseen();
+  epoch_.free_all_unseen();
 }
 
 void Epoch::Reader::idle() {
   // As in resume(): either retire() sees that we are idle, or we see that something waits.
   seen_.store(kIdle, std::memory_order_release);
   epoch_.now_.fetch_add(0, std::memory_order_acq_rel);
-  if (epoch_.waiting_.load(std::memory_order_relaxed) != 0) epoch_.collect();
+  if (epoch_.waiting() != 0) epoch_.collect();
 }
 
 void Epoch::Reader::resume() {
@@ -34,15 +34,17 @@ void Epoch::Reader::resume() {
 }
 
 Epoch::~Epoch() {
-  for (const Retired& r : retired_) r.destroy(r.object);
+  for (const Queue* queue : {&small_, &large_}) {
+    for (const Retired& r : queue->retired) r.destroy(r.object);
+  }
 }
 
-void Epoch::retire(const void* object, void (*destroy)(const void*)) {
+void Epoch::retire(const void* object, void (*destroy)(const void*), Queue& queue) {
   const std::lock_guard lock(mutex_);
-  waiting_.store(retired_.size() + 1, std::memory_order_relaxed);
+  queue.waiting.store(queue.retired.size() + 1, std::memory_order_relaxed);
   const uint64_t since = now_.fetch_add(1, std::memory_order_acq_rel) + 1;
-  retired_.push_back({object, destroy, since});
-  free_unseen();
+  queue.retired.push_back({object, destroy, since});
+  free_all_unseen();
 }
 
 uint64_t Epoch::seen_by_all() const {
@@ -55,21 +57,27 @@ uint64_t Epoch::seen_by_all() const {
 
 void Epoch::collect() {
   const std::lock_guard lock(mutex_);
-  free_unseen();
+  free_all_unseen();
 }
 
 void Epoch::try_collect() {
   const std::unique_lock lock(mutex_, std::try_to_lock);
-  if (lock) free_unseen();
+  if (lock) free_unseen(small_, seen_by_all(), kFew);
 }
 
-void Epoch::free_unseen() {
+void Epoch::free_all_unseen() {
   const uint64_t seen = seen_by_all();
-  const auto unseen = std::partition(retired_.begin(), retired_.end(),
-                                     [seen](const Retired& r) { return r.since > seen; });
-  for (auto r = unseen; r != retired_.end(); ++r) r->destroy(r->object);
-  retired_.erase(unseen, retired_.end());
-  waiting_.store(retired_.size(), std::memory_order_relaxed);
+  free_unseen(small_, seen);
+  free_unseen(large_, seen);
+}
+
+void Epoch::free_unseen(Queue& queue, uint64_t seen, uint32_t most) {
+  auto& retired = queue.retired;
+  for (; most > 0 && !retired.empty() && retired.front().since <= seen; most--) {
+    retired.front().destroy(retired.front().object);
+    retired.pop_front();
+  }
+  queue.waiting.store(retired.size(), std::memory_order_relaxed);
 }
 
 }  // namespace esplane::base

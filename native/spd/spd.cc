@@ -65,7 +65,7 @@ void Spd::set(const std::vector<Entry>& entries) {
   // First the generation: a worker that has not seen it still holds the old snapshot and with it
   // the policies that its flow cache points at.
   generation_.fetch_add(1, std::memory_order_release);
-  epoch_.retire(std::unique_ptr<const Snapshot>(before));
+  epoch_.retire(std::unique_ptr<const Snapshot>(before), base::Epoch::Size::kLarge);
   forget_unused_policies();
 }
 

@@ -98,6 +98,24 @@ TEST_CASE("destroys what is left with the epoch itself, and ignores null") {
   CHECK(destroyed == 1);
 }
 
+TEST_CASE("a worker destroys a few at a time and leaves what is large to others") {
+  int small = 0, large = 0;
+  Epoch epoch;
+  Epoch::Reader worker(epoch);
+  for (int i = 0; i < 100; i++) epoch.retire(std::make_unique<Traced>(small));
+  epoch.retire(std::make_unique<Traced>(large), Epoch::Size::kLarge);
+  CHECK(epoch.waiting() == 101);
+  worker.quiescent();
+  CHECK(small == 32);
+  for (int i = 0; i < 3; i++) worker.quiescent();
+  CHECK(small == 100);
+  CHECK(large == 0);
+  SUBCASE("who retires something") { epoch.retire(std::make_unique<Traced>(small)); }
+  SUBCASE("who collects") { epoch.collect(); }
+  SUBCASE("the worker itself before it sleeps") { worker.idle(); }
+  CHECK(large == 1);
+}
+
 TEST_CASE("readers never see a destroyed object while a writer replaces it") {
   struct Value {
     explicit Value(uint64_t v) : a(v), b(~v) {}
