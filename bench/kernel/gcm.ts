@@ -125,7 +125,9 @@ function measure(contenders: Map<string, Contender>, workload: Workload): BenchR
 
 export async function benchGcmKernels(): Promise<BenchTable> {
   const { inUse, peers } = addon.gcmKernels();
-  const available = addon.gcmKernels().available.filter((name) => name !== 'reference');
+  const available = addon
+    .gcmKernels()
+    .available.filter((name) => name !== 'reference' && !peers.includes(name));
   const contenders = new Map<string, Contender>(
     [...available, ...peers].map((name) => [name, native(name)]),
   );

@@ -17,6 +17,9 @@ struct Keys {
   std::span<const uint8_t> integrity = {};  ///< Suite::integrity_key_bytes
 };
 
+struct CipherPart;
+struct MacPart;
+
 /// One implementation. All function pointers are set; seal and open neither allocate (but a
 /// thread's first call) nor throw, and may be called by several threads at once.
 struct Engine {
@@ -31,6 +34,11 @@ struct Engine {
   /// @return a bit per operation: 1 where the ICV holds. Where it does not, the text is garbage
   ///         that the caller must not use.
   uint64_t (*open)(const Batch& batch);
+
+  /// What a composite is made of (crypto/composite.h), which has no `expand`. The batch of a call
+  /// is of one composite.
+  const CipherPart* cipher = nullptr;
+  const MacPart* mac = nullptr;
 };
 
 /// Expanded keys, in the layout of one engine. Wiped on destruction.
@@ -49,12 +57,11 @@ class KeyTable {
   uint32_t bytes_;
 };
 
-/// The engines for this suite that this CPU can run, fastest first. The last is the reference.
+/// The engines for this suite that this CPU can run: the fastest first as a rule. The last is the
+/// reference.
 std::span<const Engine* const> engines(const Suite& suite);
 
-/// The engine in use: the fastest that passes the known-answer test at first use.
-/// Aborts the process if none passes (a broken build must not encrypt).
-/// @throws std::invalid_argument if there is none in this build
+/// The engine in use: the fastest on this machine (crypto/choice.h).
 const Engine& engine(const Suite& suite);
 
 }  // namespace esplane::crypto

@@ -1,6 +1,7 @@
 #include <new>
 
 #include "base/bytes.h"
+#include "crypto/composite.h"
 #include "crypto/engine.h"
 
 namespace esplane::crypto {
@@ -13,7 +14,11 @@ constexpr std::align_val_t kAlignment{64};
 KeyTable::KeyTable(const Engine& engine, const Suite& suite, const Keys& keys)
     : memory_(static_cast<uint8_t*>(::operator new(engine.table_bytes, kAlignment))),
       bytes_(engine.table_bytes) {
-  engine.expand(memory_, suite, keys);
+  if (engine.mac) {
+    expand_composite(engine, memory_, keys);
+  } else {
+    engine.expand(memory_, suite, keys);
+  }
 }
 
 KeyTable::~KeyTable() {

@@ -1,10 +1,20 @@
-// The plain AES-GCM that every fast kernel must agree with. Runs on any CPU.
+// Plain implementations that every fast one must agree with, each from its document. They run on
+// any CPU, in constant time, and are not fast.
 #pragma once
 
 #include "crypto/engine.h"
+#include "crypto/parts.h"
 
 namespace esplane::crypto {
 
-extern const Engine kReferenceEngine;
+extern const Engine kReferenceEngine;  ///< AES-GCM and GMAC
+extern const Engine kReferenceCcm;
+extern const Engine kReferenceChaCha20Poly1305;
+
+extern const CipherPart kReferenceCbc;
+extern const CipherPart kReferenceCtr;
+
+/// By the integrity algorithm's transform ID; null where there is none.
+const MacPart* reference_mac(uint16_t integrity);
 
 }  // namespace esplane::crypto

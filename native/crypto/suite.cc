@@ -1,5 +1,5 @@
-// The table of suites, put together by the compiler: AEADs by ICV and key size, and each cipher with
-// each integrity algorithm.
+// The table of suites, put together by the compiler: AEADs by ICV and key size, and each cipher
+// with each integrity algorithm.
 #include "crypto/suite.h"
 
 #include <algorithm>

@@ -2,8 +2,8 @@
 //
 // Each is one row of a table, by the numbers that IKE negotiates (RFC 7296 §3.3.2): an AEAD alone,
 // or a cipher with an integrity algorithm; AH has the integrity algorithm alone (encryption 0).
-// Left out, because nobody should use them any more (RFC 8221): DES, 3DES, Blowfish, CAST, HMAC-MD5.
-// NULL encryption without integrity does not exist (RFC 4303 §3.2).
+// Left out, because nobody should use them any more (RFC 8221): DES, 3DES, Blowfish, CAST and
+// HMAC-MD5. NULL encryption without integrity does not exist (RFC 4303 §3.2).
 //
 // What esp/ and ah/ put into a crypto::Batch:
 //
