@@ -95,7 +95,8 @@
       "native/addon/process_binding.cc",
       "native/addon/tap_binding.cc",
       "native/addon/tunnel_bench.cc",
-      "native/addon/tunnel_bench_binding.cc"
+      "native/addon/tunnel_bench_binding.cc",
+      "native/addon/workers_bench.cc"
     ],
     "esplane_test_sources": [
       "native/test/main.cc",

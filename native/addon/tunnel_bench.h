@@ -1,5 +1,5 @@
 // Times ESP on batches, and the whole pipeline of two gateways over memory ports, in one native
-// call and on one thread.
+// call: on one thread, and with several workers on one SA.
 #pragma once
 
 #include <cstdint>
@@ -31,5 +31,17 @@ TunnelBenchResult bench_esp(const TunnelBenchOptions& options);
 /// From rx of the one port to tx of the other: headers, policy or SAD, ESP, next hop, counters,
 /// and the copy that a memory port makes of each packet it receives.
 TunnelBenchResult bench_pipeline(const TunnelBenchOptions& options);
+
+/// The same with the pipeline's workers, turn by turn in one run: the cost is the time that passes
+/// for a packet, whoever works on it. Bursts are of Batch::kCapacity packets: `batch` does not
+/// matter.
+struct WorkersBenchResult {
+  TunnelBenchResult one;     ///< one worker, one queue
+  TunnelBenchResult shared;  ///< two workers, all packets on one queue
+  TunnelBenchResult split;   ///< two workers, packets on two queues in turn
+};
+
+/// @throws std::exception, also where there is one CPU only
+WorkersBenchResult bench_workers(const TunnelBenchOptions& options);
 
 }  // namespace esplane::addon

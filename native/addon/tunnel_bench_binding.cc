@@ -1,4 +1,4 @@
-// benchEsp and benchPipeline for bench/esp and bench/pipeline.
+// benchEsp, benchPipeline and benchWorkers for bench/esp and bench/pipeline.
 #include "addon/arguments.h"
 #include "addon/registry.h"
 #include "addon/tunnel_bench.h"
@@ -28,17 +28,28 @@ Napi::Object from_cost(Napi::Env env, const Cost& cost) {
   return o;
 }
 
-template <TunnelBenchResult (*bench)(const TunnelBenchOptions&)>
+Napi::Object from_result(Napi::Env env, const TunnelBenchResult& result) {
+  auto o = Napi::Object::New(env);
+  o.Set("outbound", from_cost(env, result.outbound));
+  o.Set("inbound", from_cost(env, result.inbound));
+  o.Set("repetitions", result.repetitions);
+  return o;
+}
+
+Napi::Object from_result(Napi::Env env, const WorkersBenchResult& result) {
+  auto o = Napi::Object::New(env);
+  o.Set("one", from_result(env, result.one));
+  o.Set("shared", from_result(env, result.shared));
+  o.Set("split", from_result(env, result.split));
+  return o;
+}
+
+template <auto bench>
 Napi::Value run(const Napi::CallbackInfo& info) {
   const auto env = info.Env();
   const auto options = to_options(info[0]);
   try {
-    const auto result = bench(options);
-    auto o = Napi::Object::New(env);
-    o.Set("outbound", from_cost(env, result.outbound));
-    o.Set("inbound", from_cost(env, result.inbound));
-    o.Set("repetitions", result.repetitions);
-    return o;
+    return from_result(env, bench(options));
   } catch (const std::exception& e) {
     throw Napi::Error::New(env, e.what());
   }
@@ -49,6 +60,7 @@ Napi::Value run(const Napi::CallbackInfo& info) {
 void export_tunnel_bench(Napi::Env env, Napi::Object exports) {
   exports.Set("benchEsp", Napi::Function::New(env, run<bench_esp>));
   exports.Set("benchPipeline", Napi::Function::New(env, run<bench_pipeline>));
+  exports.Set("benchWorkers", Napi::Function::New(env, run<bench_workers>));
 }
 
 }  // namespace esplane::addon

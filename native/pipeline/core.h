@@ -58,7 +58,7 @@ struct Shared {
 };
 
 /// Packets of one kind on their way through the stages, with what one phase leaves for the next.
-struct Burst {
+struct alignas(64) Burst {
   /// What the heavy part has to do.
   enum class Work : uint8_t { kNone, kSeal, kOpen };
 

@@ -210,17 +210,18 @@ void Worker::finish_done() {
   }
 }
 
-/// The owner's part in what is in flight. It takes a heavy part only where its helpers have two
-/// each to go on with, so that they need not wait for it meanwhile, or where nothing else is to do.
+/// The owner's part in what is in flight. It takes heavy parts only as long as its helpers have two
+/// each to go on with, so that they need not wait for it meanwhile, or where nothing arrives. Where
+/// nobody helps any more it does all that is left: then bursts go straight through again.
 void Worker::share_work(bool received) {
   finish_done();
-  const uint32_t enough = std::min(2 * helpers_, handover_.slots() / 2);
-  if (received && handover_.unclaimed() <= enough) return;
-  if (work_for(*this)) {
+  const uint32_t enough = received ? std::min(2 * helpers_, handover_.slots() / 2) : 0;
+  bool worked = false;
+  while (handover_.unclaimed() > enough && work_for(*this)) {
+    worked = true;
     finish_done();
-  } else {
-    pause();
   }
+  if (!worked && !received) pause();
 }
 
 void Worker::drain() {
@@ -247,7 +248,8 @@ bool Worker::work_for(Worker& owner) {
   return true;
 }
 
-/// Looks who has time. Where nobody is about, or those who are do not keep up, a sleeper is woken.
+/// Looks who has time. Where nobody is about, or those who are do not keep up, a sleeper is woken,
+/// and counted: it finds something to do when it comes, and if it does not, the owner takes that.
 bool Worker::find_helpers() {
   helpers_ = 0;
   const Worker* sleeper = nullptr;
@@ -262,6 +264,7 @@ bool Worker::find_helpers() {
       last_wake_ = now;
       sleeper->wake();
     }
+    helpers_++;
   }
   return helpers_ > 0;
 }

@@ -80,6 +80,15 @@ export interface GcmBenchOptions {
   readonly hot: boolean;
 }
 
+export interface WorkersBenchResult {
+  /** One worker. */
+  readonly one: TunnelBenchResult;
+  /** Two workers, all packets on one queue. */
+  readonly shared: TunnelBenchResult;
+  /** Two workers, packets on two queues in turn. */
+  readonly split: TunnelBenchResult;
+}
+
 /** Medians over the repetitions; `best` is the fastest repetition. */
 export interface GcmBenchResult {
   readonly nanosecondsPerPacket: number;
@@ -177,6 +186,8 @@ export interface TunnelBenchBinding {
   benchEsp(options: TunnelBenchOptions): TunnelBenchResult;
   /** From rx to tx of a gateway over memory ports, on one core. */
   benchPipeline(options: TunnelBenchOptions): TunnelBenchResult;
+  /** One and two workers, in turn: the time that passes for a packet. `batch` does not matter. */
+  benchWorkers(options: TunnelBenchOptions): WorkersBenchResult;
 }
 
 export interface TunnelBenchOptions {

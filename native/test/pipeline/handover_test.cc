@@ -43,7 +43,7 @@ struct ModelSa {
   std::vector<bool> accepted = std::vector<bool>(kMostSequence);  // by sequence number
 };
 
-struct ModelBurst {
+struct alignas(64) ModelBurst {
   uint32_t size = 0;
   uint64_t number = 0;                       // in order of arrival
   std::array<uint32_t, kPackets> frame;      // of the owner's pool

@@ -1,0 +1,64 @@
+/** One SA on two workers, as a ratio to one: what sharing the packets of a queue brings. */
+import { addon, type TunnelBenchCost, type WorkersBenchResult } from '../../src/dataplane/addon.js';
+import { type BenchRow, type BenchTable, describeMachine, median, printIfMain } from '../table.js';
+import { INNER_BYTES } from '../tunnel.js';
+
+const ROUNDS = 5;
+const MILLISECONDS = 100;
+
+export async function benchWorkers(): Promise<BenchTable> {
+  const results = INNER_BYTES.map(() => [] as WorkersBenchResult[]);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [i, innerBytes] of INNER_BYTES.entries()) {
+      const options = { keyBits: 128, innerBytes, batch: 64, tunnels: 1 } as const;
+      results[i]!.push(addon.benchWorkers({ ...options, milliseconds: MILLISECONDS }));
+    }
+  }
+  return {
+    name: 'workers',
+    title: 'One SA on two workers, over memory ports',
+    notes: [
+      `AES-128-GCM, IPv4 in IPv4, bursts of 64; medians of ${ROUNDS} rounds that alternate with one worker.`,
+      'The cost is the time that passes for a packet. On one queue its owner receives, keeps the order and sends.',
+    ],
+    machine: describeMachine(),
+    columns: [
+      { key: 'direction', title: 'direction' },
+      { key: 'queues', title: 'queues', digits: 0 },
+      { key: 'bytes', title: 'inner packet', unit: 'bytes', digits: 0 },
+      { key: 'one', title: 'one worker', unit: 'ns/packet', digits: 1 },
+      { key: 'two', title: 'two workers', unit: 'ns/packet', digits: 1 },
+      { key: 'ratio', title: 'ratio', digits: 2 },
+      { key: 'best', title: 'ratio of best', digits: 2 },
+    ],
+    rows: (['outbound', 'inbound'] as const).flatMap((direction) =>
+      (['split', 'shared'] as const).flatMap((way) =>
+        INNER_BYTES.map((bytes, i) => row(direction, way, bytes, results[i]!)),
+      ),
+    ),
+  };
+}
+
+function row(
+  direction: 'outbound' | 'inbound',
+  way: 'shared' | 'split',
+  bytes: number,
+  results: readonly WorkersBenchResult[],
+): BenchRow {
+  const [one, two] = [results.map((r) => r.one[direction]), results.map((r) => r[way][direction])];
+  const typical = (costs: readonly TunnelBenchCost[]) =>
+    median(costs.map((c) => c.nanosecondsPerPacket));
+  const best = (costs: readonly TunnelBenchCost[]) =>
+    Math.min(...costs.map((c) => c.bestNanosecondsPerPacket));
+  return {
+    direction,
+    queues: way === 'split' ? 2 : 1,
+    bytes,
+    one: typical(one),
+    two: typical(two),
+    ratio: typical(one) / typical(two),
+    best: best(one) / best(two),
+  };
+}
+
+await printIfMain(import.meta.url, benchWorkers);

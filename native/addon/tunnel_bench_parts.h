@@ -1,0 +1,206 @@
+// What the tunnel benchmarks have in common: a stopwatch, the databases of a gateway, hosts, wires.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "addon/tunnel_bench.h"
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/epoch.h"
+#include "net/static_next_hops.h"
+#include "packet/checksum.h"
+#include "port/memory/memory_port.h"
+#include "sad/sad.h"
+#include "spd/spd.h"
+
+namespace esplane::addon {
+
+using packet::Batch;
+using port::FramePool;
+
+inline constexpr uint16_t kLan = 0, kWan = 1;  ///< ports of a gateway
+inline constexpr uint32_t kChunkBytes = 2048;
+inline constexpr uint32_t kBenchFrames = 1024;  ///< two megabytes: beyond a core's L1 and most L2
+
+struct Sample {
+  double ns, ticks;
+};
+
+/// Per packet, of what runs between start() and stop().
+class Stopwatch {
+ public:
+  void start() {
+    from_ns_ = base::monotonic_ns();
+    from_ = base::ticks();
+  }
+  void stop() {
+    ticks_ += base::ticks() - from_;
+    ns_ += base::monotonic_ns() - from_ns_;
+  }
+  Sample take(uint32_t packets) {
+    const Sample s{static_cast<double>(ns_) / packets, static_cast<double>(ticks_) / packets};
+    ns_ = ticks_ = 0;
+    return s;
+  }
+
+ private:
+  uint64_t from_ns_ = 0, from_ = 0, ns_ = 0, ticks_ = 0;
+};
+
+inline Cost cost_of(std::vector<Sample>& samples) {
+  const auto median = [&](double Sample::* field) {
+    const auto middle = samples.begin() + static_cast<ptrdiff_t>(samples.size() / 2);
+    std::nth_element(samples.begin(), middle, samples.end(),
+                     [=](const Sample& a, const Sample& b) { return a.*field < b.*field; });
+    return *middle.*field;
+  };
+  double best = samples[0].ns;
+  for (const auto& s : samples) best = std::min(best, s.ns);
+  return {.ns = median(&Sample::ns), .ticks = median(&Sample::ticks), .best_ns = best};
+}
+
+inline packet::IpAddress v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d) {
+  const uint8_t raw[4] = {a, b, c, d};
+  return packet::IpAddress::v4(raw);
+}
+
+/// Tunnel t joins 10.1.t.0/24 and 10.2.t.0/24.
+inline packet::Selector network(uint8_t side, uint32_t t) {
+  const auto third = static_cast<uint8_t>(t);
+  return {.start = v4(10, side, third, 0), .end = v4(10, side, third, 255)};
+}
+
+/// SAD and SPD of one gateway: side 1 or 2.
+struct Gateway {
+  base::Epoch epoch;
+  sad::Sad sad;
+  spd::Spd spd{epoch};
+  std::vector<uint32_t> spis;
+
+  explicit Gateway(uint32_t tunnels) : sad(tunnels, epoch) {
+    for (uint32_t t = 0; t < tunnels; t++) spis.push_back(sad.allocate_spi());
+  }
+
+  void install(uint8_t side, const Gateway& peer, uint32_t key_bits) {
+    const auto other = static_cast<uint8_t>(3 - side);
+    std::vector<spd::Entry> entries;
+    for (uint32_t t = 0; t < spis.size(); t++) {
+      std::vector<uint8_t> keys[2];
+      for (uint32_t d = 0; d < 2; d++) {
+        for (uint32_t i = 0; i < key_bits / 8 + 4; i++)
+          keys[d].push_back(static_cast<uint8_t>(i * 7 + t * 3 + d));
+      }
+      sad::SaParameters p;
+      p.inbound_spi = spis[t];
+      p.outbound_spi = peer.spis[t];
+      p.local = v4(192, 0, 2, side);
+      p.remote = v4(192, 0, 2, other);
+      p.key_bits = static_cast<uint16_t>(key_bits);
+      p.inbound_key = keys[side - 1];
+      p.outbound_key = keys[other - 1];
+      p.local_selectors = {network(side, t)};
+      p.remote_selectors = {network(other, t)};
+      const std::string policy = std::to_string(t);
+      spd.attach(policy, sad.install(p), p.local_selectors, p.remote_selectors);
+      for (const auto direction : {spd::Direction::kOutbound, spd::Direction::kInbound}) {
+        entries.push_back({spd::Action::kProtect, direction, policy, p.local_selectors,
+                           p.remote_selectors});
+      }
+    }
+    spd.set(entries);
+  }
+};
+
+/// UDP from 10.1.t.5 to 10.2.t.9, its checksum zero.
+inline std::vector<uint8_t> inner_packet(uint32_t bytes, uint32_t t) {
+  std::vector<uint8_t> p(bytes, 0);
+  for (uint32_t i = 28; i < bytes; i++) p[i] = 0x5a;
+  p[0] = 0x45;
+  base::store_be16(&p[2], static_cast<uint16_t>(bytes));
+  p[8] = 64;
+  p[9] = packet::kUdp;
+  std::memcpy(&p[12], v4(10, 1, static_cast<uint8_t>(t), 5).bytes, 4);
+  std::memcpy(&p[16], v4(10, 2, static_cast<uint8_t>(t), 9).bytes, 4);
+  base::store_be16(&p[10], packet::internet_checksum(p.data(), 20));
+  base::store_be16(&p[20], 4000);
+  base::store_be16(&p[22], 5000);
+  base::store_be16(&p[24], static_cast<uint16_t>(bytes - 20));
+  return p;
+}
+
+/// A host behind a gateway.
+struct Host {
+  port::Umem umem;
+  FramePool pool;
+  std::unique_ptr<port::Port> port;
+  std::vector<std::unique_ptr<port::Queue>> queues;
+
+  explicit Host(std::unique_ptr<port::Port> p, uint32_t frames = 2 * kBenchFrames)
+      : umem(frames, kChunkBytes), pool(umem, 0, frames), port(std::move(p)) {
+    for (uint32_t q = 0; q < port->queues(); q++) queues.push_back(port->open_queue(q, pool));
+  }
+  ~Host() { queues.clear(); }
+
+  void send(const std::vector<uint8_t>& packet, uint32_t q = 0) {
+    uint8_t* data = pool.get();
+    if (data == nullptr) throw std::runtime_error("the benchmark's host has no frame left");
+    data += FramePool::kHeadroom;
+    std::memset(data, 0, 14);
+    data[12] = 8;
+    std::memcpy(data + 14, packet.data(), packet.size());
+    const auto length = static_cast<uint32_t>(14 + packet.size());
+    if (queues[q]->tx(&data, &length, 1) != 1) throw std::runtime_error("the host's wire is full");
+  }
+  void flush() {
+    for (auto& queue : queues) queue->flush();
+  }
+  uint32_t receive() {
+    Batch batch;
+    batch.chunk_bytes = kChunkBytes;
+    uint32_t count = 0;
+    for (auto& queue : queues) {
+      while (batch.clear(), queue->rx(batch, Batch::kCapacity) > 0) {
+        for (uint32_t i = 0; i < batch.size; i++) pool.put(batch.data[i]);
+        count += batch.size;
+      }
+      queue->flush();
+    }
+    return count;
+  }
+};
+
+inline std::pair<std::unique_ptr<port::Port>, std::unique_ptr<port::Port>> wire(
+    port::Role role, uint32_t queues = 1, uint32_t entries = kBenchFrames) {
+  const port::MemoryPortOptions end{
+      .name = "bench", .role = role, .queues = queues, .ring_entries = entries};
+  return port::make_memory_pair(end, end);
+}
+
+/// As a gateway knows them.
+inline std::vector<net::StaticRoute> routes(uint8_t side) {
+  net::NextHop lan{.kind = net::NextHop::Kind::kForward, .port = kLan};
+  lan.mtu_bytes = lan.port_mtu_bytes = 1500;
+  net::NextHop wan = lan;
+  wan.port = kWan;
+  return {{{v4(10, side, 0, 0), 16}, lan}, {{v4(192, 0, 2, 0), 24}, wan}};
+}
+
+template <typename Repeat>
+uint32_t repeat_for(double seconds, Repeat repeat) {
+  const uint64_t until = base::monotonic_ns() + static_cast<uint64_t>(seconds * 1e9);
+  uint32_t repetitions = 0;
+  repeat(false);  // caches, branch predictors, first use of kernels
+  do {
+    repeat(true);
+    repetitions++;
+  } while (base::monotonic_ns() < until);
+  return repetitions;
+}
+
+}  // namespace esplane::addon
