@@ -18,7 +18,7 @@ constexpr int32_t kWholeFrame = INT32_MAX;
 constexpr uint16_t kEthertypeIpv4 = 0x0800, kEthertypeIpv6 = 0x86dd;
 constexpr uint16_t kEthertypeVlan = 0x8100, kEthertypeServiceVlan = 0x88a8;
 constexpr uint16_t kIkePort = 500, kNatTraversalPort = 4500;
-constexpr int kUdpHeaderBytes = 8, kNonEspMarkerBytes = 4;
+constexpr int kUdpHeaderBytes = 8, kNonEspMarkerBytes = 4, kIcmpHeaderBytes = 8;
 
 /// Writes one program. Its methods are the program's sections, in order.
 ///
@@ -50,10 +50,14 @@ class Writer {
   void ipv6();
   void decide(const Map& remote_protected, int trie_key);
   void judge_foreign(Label foreign, const Map& local_protected, int trie_key);
+  void judge_unless_protected(Label ours, const Map& local_protected, int trie_key);
   void ours_v4();
   void ours_v6();
   void extension_headers(Label esp_or_udp, Label foreign);
-  void udp(Label foreign);
+  void udp(Label foreign, Label fragment);
+  void too_big_v4(Label foreign, Label ours);
+  void too_big_v6(Label foreign, Label ours);
+  void quoted_udp(Label foreign, Label ours);
   void verdicts();
 
   void need(int bytes, Label truncated);
@@ -218,19 +222,33 @@ void Writer::judge_foreign(Label foreign, const Map& local_protected, int trie_k
   a.jump(pass);
 }
 
+/// WAN, at `ours`: one for the pipeline that the kernel may have where no socket is, unless it goes
+/// to a network behind us.
+void Writer::judge_unless_protected(Label ours, const Map& local_protected, int trie_key) {
+  a.bind(ours);
+  lookup(local_protected, trie_key);
+  a.jne(r0, 0, take_or_drop);
+  a.jump(take_or_pass);
+}
+
 void Writer::ours_v4() {
-  const Label foreign = a.label();
+  const Label foreign = a.label(), ours = a.label(), datagram = a.label();
   lookup(maps_.local_addresses, kLocalKey);
   a.jeq(r0, 0, foreign);                   // not to an address of ours
   a.jeq(r9, IPPROTO_ESP, take_or_pass);
   a.jeq(r9, IPPROTO_AH, take_or_pass);
-  a.jne(r9, IPPROTO_UDP, foreign);
-  udp(foreign);
+  a.jeq(r9, IPPROTO_UDP, datagram);
+  a.jne(r9, IPPROTO_ICMP, foreign);
+  too_big_v4(foreign, ours);
+  a.bind(datagram);
+  udp(foreign, ours);
+  judge_unless_protected(ours, maps_.local_protected_v4, kTrieKeyV4);
   judge_foreign(foreign, maps_.local_protected_v4, kTrieKeyV4);
 }
 
 void Writer::ours_v6() {
   const Label foreign = a.label(), esp_or_udp = a.label(), datagram = a.label();
+  const Label ours = a.label(), no_discovery = a.label();
   a.store64(r10, kFragment, 0);
   lookup(maps_.local_addresses, kLocalKey);
   a.jeq(r0, 0, foreign);                   // not to an address of ours
@@ -243,11 +261,14 @@ void Writer::ours_v6() {
   a.jne(r9, IPPROTO_ICMPV6, foreign);
   need(1, foreign);
   header8(r3, 0);                          // ICMPv6 type
-  a.jlt(r3, 133, foreign);
+  a.jlt(r3, 133, no_discovery);
   a.jgt(r3, 137, foreign);
   a.jump(pass);                            // 133-137: Neighbour Discovery (RFC 4861 §4)
+  a.bind(no_discovery);
+  too_big_v6(foreign, ours);
   a.bind(datagram);
-  udp(foreign);
+  udp(foreign, ours);
+  judge_unless_protected(ours, maps_.local_protected_v6, kTrieKeyV6);
   judge_foreign(foreign, maps_.local_protected_v6, kTrieKeyV6);
 }
 
@@ -292,20 +313,23 @@ void Writer::extension_headers(Label esp_or_udp, Label foreign) {
   a.jne(r2, 0, next);
 }
 
-/// A UDP datagram, or a fragment of one, to an address of ours.
-void Writer::udp(Label foreign) {
+/// A UDP datagram to an address of ours, or a fragment of one: it may be ESP's, whatever its ports.
+void Writer::udp(Label foreign, Label fragment) {
   const Label whole = a.label();
   a.load32(r3, r10, kFragment);
+  a.jeq(r3, 0, whole);
   a.and_(r3, kFragmentOffset);
-  a.jne(r3, 0, pass);                      // no ports in it: follows what its first one did
+  a.jne(r3, 0, take_or_pass);              // no ports in it: put together with its first one
   need(kUdpHeaderBytes, foreign);
   header16(r3, 2);                         // r3 = destination port
+  a.jeq(r3, net16(kIkePort), take_or_pass);
+  a.jeq(r3, net16(kNatTraversalPort), take_or_pass);
+  a.jump(fragment);
+  a.bind(whole);
+  need(kUdpHeaderBytes, foreign);
+  header16(r3, 2);
   a.jeq(r3, net16(kIkePort), pass);
   a.jne(r3, net16(kNatTraversalPort), foreign);
-  a.load32(r3, r10, kFragment);
-  a.jeq(r3, 0, whole);
-  a.jump(pass);                            // the first fragment, presumably of an IKE message
-  a.bind(whole);
   header16(r3, 4);
   a.to_host16(r3);                         // r3 = UDP length
   a.jlt(r3, kUdpHeaderBytes + kNonEspMarkerBytes, pass);  // a NAT keepalive (RFC 3948 §2.3)
@@ -313,6 +337,48 @@ void Writer::udp(Label foreign) {
   header32(r3, kUdpHeaderBytes);
   a.jeq(r3, 0, pass);                      // the non-ESP marker: IKE (RFC 3948 §2.2)
   a.jump(take_or_pass);
+}
+
+/// ICMP "fragmentation needed" (RFC 1191 §4) about ESP, AH or UDP of ours: the path of an SA.
+void Writer::too_big_v4(Label foreign, Label ours) {
+  a.load32(r3, r10, kFragment);
+  a.jne(r3, 0, foreign);
+  need(kIcmpHeaderBytes + 20, foreign);
+  header16(r3, 0);
+  a.jne(r3, net16(0x0304), foreign);       // type 3, code 4
+  header8(r3, kIcmpHeaderBytes + 9);       // r3 = the quoted packet's protocol
+  a.jeq(r3, IPPROTO_ESP, ours);
+  a.jeq(r3, IPPROTO_AH, ours);
+  a.jne(r3, IPPROTO_UDP, foreign);
+  header8(r5, kIcmpHeaderBytes);           // we send no IP options
+  a.jne(r5, 0x45, foreign);
+  a.add(r7, kIcmpHeaderBytes + 20);
+  quoted_udp(foreign, ours);
+}
+
+/// ICMPv6 "packet too big" (RFC 4443 §3.2), likewise. Behind a Fragment header of ours the pipeline
+/// looks for itself.
+void Writer::too_big_v6(Label foreign, Label ours) {
+  a.load32(r3, r10, kFragment);
+  a.jne(r3, 0, foreign);
+  need(kIcmpHeaderBytes + 40, foreign);
+  header8(r3, 0);
+  a.jne(r3, 2, foreign);
+  header8(r3, kIcmpHeaderBytes + 6);       // r3 = the quoted packet's next header
+  a.jeq(r3, IPPROTO_ESP, ours);
+  a.jeq(r3, IPPROTO_AH, ours);
+  a.jeq(r3, IPPROTO_FRAGMENT, ours);
+  a.jne(r3, IPPROTO_UDP, foreign);
+  a.add(r7, kIcmpHeaderBytes + 40);
+  quoted_udp(foreign, ours);
+}
+
+/// We were the sender: our port is the source.
+void Writer::quoted_udp(Label foreign, Label ours) {
+  need(kUdpHeaderBytes, foreign);
+  header16(r3, 0);
+  a.jeq(r3, net16(kNatTraversalPort), ours);
+  a.jump(foreign);
 }
 
 void Writer::verdicts() {

@@ -1,17 +1,18 @@
 // The programs that decide in the kernel which frames a port takes.
 //
 // A WAN port takes, of the frames to its MAC address:
-//   - ESP and AH to an address of ours, fragments of them too (the pipeline names their drop);
+//   - ESP and AH to an address of ours, fragments of them too (the pipeline puts them together);
 //   - UDP port 4500 without the non-ESP marker (RFC 3948 §2.2) to an address of ours;
+//   - all fragments of UDP to an address of ours: later ones show no ports, and whoever puts a
+//     datagram together needs every fragment of it. Those that were not ESP come back whole;
+//   - ICMP "fragmentation needed" and "packet too big" to an address of ours that quote ESP, AH or
+//     UDP port 4500 (RFC 4301 §8.2);
 //   - everything to a network behind us, so that clear text with forged addresses is judged by
 //     the SPD (RFC 4301 §5.2) and never routed inside by the kernel.
 // A LAN port takes unicast IP packets to networks behind peers, unless to an address of ours.
 //
 // Everything else stays with the kernel: ARP, Neighbour Discovery, IKE, NAT keepalives, SSH,
-// groups and broadcasts. UDP fragments to an address of ours do as well, or IKE messages that IP
-// fragments would never arrive: only those of ports 500 and 4500 can be put together again, since
-// the first fragment of any other port to a network behind us is taken. (So ESP in UDP that was
-// fragmented on its way is lost in the kernel for now, as are ICMP errors that quote ESP.)
+// groups and broadcasts.
 //
 // A frame that must not leave in clear (it goes to a network behind us or behind peers) is
 // dropped where its queue has no socket; other frames then go to the kernel.

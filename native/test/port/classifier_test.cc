@@ -73,6 +73,15 @@ Bytes v6(uint8_t next, const char* to, const Bytes& payload) {
 constexpr Role kWan = Role::kWan, kLan = Role::kLan;
 const Bytes kIke = Bytes{0, 0, 0, 0} + Bytes(28, 0x11);
 
+/// What an ICMP error quotes of a packet of ours, and the errors that are ours to read.
+Bytes quote4(uint8_t protocol, const Bytes& payload) {
+  return ipv4(protocol, "192.0.2.9", payload, {.source = kUs4});
+}
+Bytes quote6(uint8_t next, const Bytes& payload) { return ipv6(next, "2001:db8::9", payload); }
+Bytes from_port(uint32_t port) { return be16(port) + be16(1024) + be16(40) + Bytes(34, 0); }
+Bytes needed(const Bytes& quote) { return Bytes{3, 4, 0, 0, 0, 0, 0x05, 0x78} + quote; }
+const Bytes kTooBig{2, 0, 0, 0, 0, 0, 0x05, 0x78};
+
 const Case kCases[] = {
     // Raw ESP and AH
     {"ESP to us", kWan, v4(kEsp, kUs4, esp()), Fate::kOurs},
@@ -107,11 +116,62 @@ const Case kCases[] = {
      v4(kUdp, kUs4, Bytes{0x11, 0x94, 0x11, 0x94, 0, 99, 0, 0, 1, 2}), Fate::kKernel},
     {"IKE on port 500", kWan, v4(kUdp, kUs4, udp(500, kIke)), Fate::kKernel},
     {"first fragment of ESP in UDP", kWan,
-     v4(kUdp, kUs4, udp(4500, esp()), {.flags_and_offset = 0x2000}), Fate::kKernel},
+     v4(kUdp, kUs4, udp(4500, esp()), {.flags_and_offset = 0x2000}), Fate::kOurs},
     {"first fragment of IKE", kWan, v4(kUdp, kUs4, udp(500, kIke), {.flags_and_offset = 0x2000}),
-     Fate::kKernel},
+     Fate::kOurs},
+    {"first fragment of DNS", kWan, v4(kUdp, kUs4, udp(53, esp()), {.flags_and_offset = 0x2000}),
+     Fate::kOurs},
     {"later fragment of UDP", kWan, v4(kUdp, kUs4, udp(4500, esp()), {.flags_and_offset = 0x00b9}),
+     Fate::kOurs},
+    {"last fragment of UDP", kWan, v4(kUdp, kUs4, {1, 2, 3}, {.flags_and_offset = 0x00b9}),
+     Fate::kOurs},
+    {"later fragment of UDP to another", kWan,
+     v4(kUdp, "192.0.2.7", udp(4500, esp()), {.flags_and_offset = 0x00b9}), Fate::kKernel},
+    {"later fragment of TCP", kWan, v4(kTcp, kUs4, esp(), {.flags_and_offset = 0x00b9}),
      Fate::kKernel},
+    {"later fragment of UDP on a LAN port", kLan,
+     v4(kUdp, kUs4, udp(4500, esp()), {.flags_and_offset = 0x00b9}), Fate::kKernel},
+    // ICMP about the path of an SA (RFC 4301 §8.2)
+    {"fragmentation needed about ESP", kWan, v4(kIcmp, kUs4, needed(quote4(kEsp, esp()))),
+     Fate::kOurs},
+    {"fragmentation needed about AH", kWan, v4(kIcmp, kUs4, needed(quote4(kAh, esp()))),
+     Fate::kOurs},
+    {"fragmentation needed about UDP 4500", kWan,
+     v4(kIcmp, kUs4, needed(quote4(kUdp, from_port(4500)))), Fate::kOurs},
+    {"fragmentation needed about UDP 500", kWan,
+     v4(kIcmp, kUs4, needed(quote4(kUdp, from_port(500)))), Fate::kKernel},
+    {"fragmentation needed about UDP to 4500", kWan,
+     v4(kIcmp, kUs4, needed(quote4(kUdp, udp(4500, esp())))), Fate::kKernel},
+    {"fragmentation needed about TCP", kWan, v4(kIcmp, kUs4, needed(quote4(kTcp, esp()))),
+     Fate::kKernel},
+    {"port unreachable about UDP 4500", kWan,
+     v4(kIcmp, kUs4, Bytes{3, 3, 0, 0, 0, 0, 0, 0} + quote4(kUdp, from_port(4500))),
+     Fate::kKernel},
+    {"time exceeded about ESP", kWan,
+     v4(kIcmp, kUs4, Bytes{11, 4, 0, 0, 0, 0, 0, 0} + quote4(kEsp, esp())), Fate::kKernel},
+    {"fragmentation needed in a fragment", kWan,
+     v4(kIcmp, kUs4, needed(quote4(kEsp, esp())), {.flags_and_offset = 0x2000}), Fate::kKernel},
+    {"fragmentation needed to another", kWan,
+     v4(kIcmp, "192.0.2.7", needed(quote4(kEsp, esp()))), Fate::kKernel},
+    {"fragmentation needed to behind us", kWan,
+     v4(kIcmp, "10.1.7.7", needed(quote4(kEsp, esp()))), Fate::kOursOrNobodys},
+    {"fragmentation needed to our LAN address", kWan,
+     v4(kIcmp, "10.1.0.1", needed(quote4(kEsp, esp()))), Fate::kOursOrNobodys},
+    {"packet too big about ESP", kWan, v6(kIcmp6, kUs6, kTooBig + quote6(kEsp, esp())),
+     Fate::kOurs},
+    {"packet too big about AH", kWan, v6(kIcmp6, kUs6, kTooBig + quote6(kAh, esp())), Fate::kOurs},
+    {"packet too big about UDP 4500", kWan,
+     v6(kIcmp6, kUs6, kTooBig + quote6(kUdp, from_port(4500))), Fate::kOurs},
+    {"packet too big about a fragment", kWan,
+     v6(kIcmp6, kUs6, kTooBig + quote6(kFragmentHeader, fragment(kEsp, 1) + esp())), Fate::kOurs},
+    {"packet too big about UDP 500", kWan,
+     v6(kIcmp6, kUs6, kTooBig + quote6(kUdp, from_port(500))), Fate::kKernel},
+    {"packet too big about TCP", kWan, v6(kIcmp6, kUs6, kTooBig + quote6(kTcp, esp())),
+     Fate::kKernel},
+    {"packet too big behind options", kWan,
+     v6(kHopByHop, kUs6, extension(kIcmp6) + kTooBig + quote6(kEsp, esp())), Fate::kOurs},
+    {"packet too big to our LAN address", kWan,
+     v6(kIcmp6, "fd01::1", kTooBig + quote6(kEsp, esp())), Fate::kOursOrNobodys},
     // The host's own traffic
     {"SSH to us", kWan, v4(kTcp, kUs4, esp()), Fate::kKernel},
     {"ICMP to us", kWan, v4(kIcmp, kUs4, esp()), Fate::kKernel},
@@ -206,9 +266,11 @@ const Case kCases[] = {
     {"atomic fragment of ESP in UDP", kWan,
      v6(kFragmentHeader, kUs6, fragment(kUdp, 0) + udp(4500, esp())), Fate::kOurs},
     {"first IPv6 fragment of IKE", kWan,
-     v6(kFragmentHeader, kUs6, fragment(kUdp, 1) + udp(4500, kIke)), Fate::kKernel},
+     v6(kFragmentHeader, kUs6, fragment(kUdp, 1) + udp(4500, kIke)), Fate::kOurs},
     {"later IPv6 fragment of UDP", kWan,
-     v6(kFragmentHeader, kUs6, fragment(kUdp, 0x0590) + udp(4500, esp())), Fate::kKernel},
+     v6(kFragmentHeader, kUs6, fragment(kUdp, 0x0590) + udp(4500, esp())), Fate::kOurs},
+    {"first IPv6 fragment of DNS to our LAN address", kWan,
+     v6(kFragmentHeader, "fd01::1", fragment(kUdp, 1) + udp(53, esp())), Fate::kOursOrNobodys},
     {"later fragment that looks like options and ESP", kWan,
      v6(kFragmentHeader, kUs6, fragment(kDestination, 0x0590) + extension(kEsp) + esp()),
      Fate::kKernel},
@@ -352,9 +414,15 @@ class Model {
       return !ours && in(kBehindPeers, family, to) ? Fate::kOursOrNobodys : Fate::kKernel;
     }
     if (ours && (protocol == kEsp || protocol == kAh)) return Fate::kOurs;
-    if (ours && protocol == kUdp && later) return Fate::kKernel;
+    if (ours && protocol == kUdp && later) return Fate::kOurs;
+    if (ours && protocol == kUdp && first && has(8)) {
+      if (be(2) == 500 || be(2) == 4500) return Fate::kOurs;
+      return in(kBehindUs, family, to) ? Fate::kOursOrNobodys : Fate::kOurs;
+    }
+    if (ours && !first && !later && too_big_about_ours(family, protocol))
+      return in(kBehindUs, family, to) ? Fate::kOursOrNobodys : Fate::kOurs;
     if (ours && protocol == kUdp && has(8)) {
-      if (be(2) == 500 || (be(2) == 4500 && first)) return Fate::kKernel;
+      if (be(2) == 500) return Fate::kKernel;
       if (be(2) == 4500) {
         const bool esp_in_udp = be(4) >= 12 && has(12) && (be(8) | be(10)) != 0;
         return esp_in_udp ? Fate::kOurs : Fate::kKernel;
@@ -365,6 +433,17 @@ class Model {
       return Fate::kKernel;
     }
     return in(kBehindUs, family, to) ? Fate::kOursOrNobodys : Fate::kKernel;
+  }
+
+  bool too_big_about_ours(esplane::port::Family family, uint8_t protocol) const {
+    const bool is_v4 = family == esplane::port::Family::kIpv4;
+    const size_t quoted = is_v4 ? 20 : 40;
+    if (protocol != (is_v4 ? kIcmp : kIcmp6) || !has(8 + quoted)) return false;
+    if (is_v4 ? be(0) != 0x0304 : byte(0) != 2) return false;
+    const uint8_t about = byte(8 + (is_v4 ? 9 : 6));
+    if (about == kEsp || about == kAh || (!is_v4 && about == kFragmentHeader)) return true;
+    if (about != kUdp || (is_v4 && byte(8) != 0x45)) return false;
+    return has(8 + quoted + 8) && be(8 + quoted) == 4500;
   }
 
   Role role_;
