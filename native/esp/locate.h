@@ -16,7 +16,7 @@ enum class Content : uint8_t {
   kKeepalive,  ///< one byte 0xFF in UDP (RFC 3948 §2.3): verdict kNatKeepalive
   kIke,        ///< non-ESP marker in UDP (RFC 3948 §2.2): the kernel's
   kTooShort,   ///< protocol 50 or UDP 4500, but no room for an ESP header: verdict kEspTooShort
-  kFragment,   ///< protocol 50 or UDP, in pieces: verdict kEspFragment
+  kFragment,   ///< protocol 50 or UDP, in pieces
   kOther,      ///< not ESP at all
 };
 

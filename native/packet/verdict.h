@@ -10,6 +10,7 @@
   X(kSent, "sent", false, "left through a port")                                                 \
   X(kReinjected, "reinjected", false, "handed to the kernel through the re-injection TUN")       \
   X(kHeld, "held", false, "waits for its next hop")                                              \
+  X(kFragmented, "fragmented", false, "left in several packets, each of which fits the path")    \
   X(kTooShort, "too_short", true, "shorter than the header that it must carry")                  \
   X(kBadEthertype, "bad_ethertype", true, "neither IPv4 nor IPv6")                               \
   X(kBadIpVersion, "bad_ip_version", true, "IP version or header length wrong")                  \
@@ -24,7 +25,7 @@
   X(kClearTextInbound, "clear_text_inbound", true,                                               \
     "clear text for a protected network at a WAN port (RFC 4301 5.2)")                           \
   X(kUnknownSpi, "unknown_spi", true, "no inbound SA has this SPI")                              \
-  X(kEspFragment, "esp_fragment", true, "a fragment of an ESP packet")                           \
+  X(kEspFragment, "esp_fragment", true, "a fragment of an ESP packet, where none are put together") \
   X(kFragmentReassembled, "fragment_reassembled", false,                                         \
     "a fragment whose datagram goes on in the place of the last one")                            \
   X(kFragmentTimeout, "fragment_timeout", true, "its datagram was not complete in time")         \

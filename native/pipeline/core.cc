@@ -2,6 +2,8 @@
 
 #include <sys/random.h>
 
+#include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "base/bytes.h"
@@ -19,6 +21,7 @@ uint64_t random_seed() {
 
 constexpr uint16_t kEthertypeIpv4 = 0x0800, kEthertypeIpv6 = 0x86dd;
 constexpr uint32_t kIcmpHeadroom = packet::kIpv6HeaderBytes + 8;
+constexpr uint32_t kMostQuoted = 1280;  ///< more than any ICMP error holds
 
 }  // namespace
 
@@ -29,13 +32,15 @@ Core::Core(const Shared& shared_with, Counters& counted_in, port::FramePool& poo
       client(std::move(next_hop_client)),
       hops(*client, random_seed()),
       flows(random_seed()),
-      egress(pool, counters) {
+      outer_fragments(random_seed(), shared.chunk_bytes),
+      egress(pool, counters, large) {
   own.reserve(2 * packet::Batch::kCapacity);
   for (auto& by_family : port_addresses) by_family.resize(shared.roles.size());
 }
 
 void Core::read_headers(Burst& burst) {
   auto& batch = burst.batch;
+  burst.any_fragment = false;
   for (uint32_t i = 0; i < batch.size; i++) {
     if (batch.length[i] < Egress::kEthernetBytes) {
       burst.refuse(i, Verdict::kTooShort);
@@ -56,6 +61,7 @@ void Core::read_headers(Burst& burst) {
       burst.refuse(i, verdict);
     } else {
       batch.length[i] = burst.headers[i].total_bytes;
+      burst.any_fragment |= burst.headers[i].is_fragment();
     }
   }
 }
@@ -75,7 +81,8 @@ void Core::hold(Burst& burst, uint32_t i, net::NextHopCache::Entry* entry, Resum
                                  .resume = resume,
                                  .origin = burst.origin,
                                  .next = -1};
-  if (entry == nullptr || !held.hold(*entry, packet)) return burst.refuse(i, Verdict::kHoldQueueFull);
+  if (entry == nullptr || large.owns(packet.data) || !held.hold(*entry, packet))
+    return burst.refuse(i, Verdict::kHoldQueueFull);
   if (burst.origin == Origin::kReceived) counters.count(Verdict::kHeld);
   burst.gone(i);
 }
@@ -83,22 +90,40 @@ void Core::hold(Burst& burst, uint32_t i, net::NextHopCache::Entry* entry, Resum
 void Core::refuse_with_error(Burst& burst, uint32_t i, Verdict verdict, net::IcmpError error,
                              uint16_t our_port, Resume resume) {
   burst.refuse(i, verdict);
-  auto& batch = burst.batch;
   const auto* source = our_address(our_port, burst.headers[i].family);
-  const bool may = burst.origin == Origin::kReceived && source != nullptr &&
-                   own.size() < own.capacity() && batch.headroom(i) >= kIcmpHeadroom &&
-                   net::may_answer_with_error(batch.data[i], batch.length[i]);
+  const bool may = burst.origin != Origin::kOurs && source != nullptr &&
+                   own.size() < own.capacity() &&
+                   net::may_answer_with_error(burst.batch.data[i], burst.batch.length[i]);
   if (!may || !icmp_limit.take(now_ms)) return;
-  net::make_icmp_error(batch.data[i], batch.length[i], error, *source);
-  own.push_back({batch.data[i], batch.length[i], resume, burst.port});
-  counters.count(verdict);
+  uint8_t* data = burst.batch.data[i];
+  uint32_t length = burst.batch.length[i];
+  if (!into_frame_with_headroom(burst, i, data, length)) return;
+  net::make_icmp_error(data, length, error, *source);
+  own.push_back({data, length, resume, burst.port});
+  if (burst.origin == Origin::kReceived) counters.count(verdict);
   counters.icmp_errors.add(1);
   burst.gone(i);
+}
+
+/// The beginning of packet i where an error about it can be made. False: there is no room.
+bool Core::into_frame_with_headroom(const Burst& burst, uint32_t i, uint8_t*& data,
+                                    uint32_t& length) {
+  if (!large.owns(data)) return burst.batch.headroom(i) >= kIcmpHeadroom;
+  uint8_t* frame = egress.pool().get();
+  if (frame == nullptr) return false;
+  length = std::min(length, kMostQuoted);
+  std::memcpy(frame + port::FramePool::kHeadroom, data, length);
+  data = frame + port::FramePool::kHeadroom;
+  return true;
 }
 
 const net::IpAddress* Core::our_address(uint16_t port, packet::Family family) const {
   const auto& addresses = port_addresses[family == packet::Family::kV4 ? 0 : 1];
   return addresses[port].family == family ? &addresses[port] : nullptr;
+}
+
+void Core::expire_fragments() {
+  counters.count(Verdict::kFragmentTimeout, outer_fragments.expire(now_ms));
 }
 
 void Core::finish(Burst& burst) {

@@ -12,6 +12,7 @@
 #include "esp/outbound.h"
 #include "net/icmp_error.h"
 #include "net/next_hop_cache.h"
+#include "net/reassembler.h"
 #include "packet/batch.h"
 #include "packet/ip.h"
 #include "pipeline/counters.h"
@@ -72,6 +73,30 @@ struct alignas(64) Burst {
   esp::Outbound sealing;
   esp::Inbound opening;
 
+  bool any_fragment = false;  ///< among the packets whose headers were read
+
+  /// Empties it for packets of the same kind.
+  void restart(const Burst& like, uint32_t chunk_bytes) {
+    batch.clear();
+    batch.chunk_bytes = chunk_bytes;
+    port = like.port;
+    origin = like.origin;
+    any_fragment = false;
+  }
+  /// Takes over a packet; its headers are still to be read.
+  void append(uint8_t* data, uint32_t length) {
+    const uint32_t n = batch.size++;
+    batch.data[n] = data;
+    batch.length[n] = length;
+    batch.verdict[n] = packet::Verdict::kPending;
+    batch.outbound[n] = nullptr;
+  }
+  void append(uint8_t* data, uint32_t length, const packet::IpHeader& header) {
+    headers[batch.size] = header;
+    any_fragment |= header.is_fragment();
+    append(data, length);
+  }
+
   /// The frame of packet i now belongs to someone else.
   void gone(uint32_t i) {
     batch.data[i] = nullptr;
@@ -115,12 +140,21 @@ class Core {
   /// Counts every packet left in the burst by its verdict and gives its frame back.
   void finish(Burst& burst);
 
+  /// Counts the fragments that have waited too long for the others. Once per loop.
+  void expire_fragments();
+  /// Forgets all fragments. @return how many
+  uint32_t clear_fragments() { return outer_fragments.clear(); }
+  /// Whether time has to pass for something.
+  bool waiting() const { return held.size() > 0 || outer_fragments.datagrams() > 0; }
+
   const Shared& shared;
   Counters& counters;
   const std::unique_ptr<net::NextHopClient> client;
   net::NextHopCache hops;
   FlowCache flows;
   HoldQueue held;
+  LargeBuffer large;
+  net::Reassembler outer_fragments;  ///< of ESP, AH and UDP to us
   Egress egress;
   uint32_t now_ms = 0;
   const Networks* networks = nullptr;  ///< of this loop
@@ -144,6 +178,7 @@ class Core {
 
  private:
   const net::IpAddress* our_address(uint16_t port, packet::Family family) const;
+  bool into_frame_with_headroom(const Burst& burst, uint32_t i, uint8_t*& data, uint32_t& length);
 
   net::NextHopCache::Entry* last_hop_ = nullptr;
   uint32_t last_hop_ms_ = 0;

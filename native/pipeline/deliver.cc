@@ -4,6 +4,8 @@
 // Towards a LAN port a packet is forwarded here. Towards anywhere else it is about to leave the
 // protected side, so outbound policy decides (a hub between two tunnels encrypts it again); what
 // policy lets BYPASS, and what is for the host itself, is the kernel's.
+#include <algorithm>
+
 #include "packet/checksum.h"
 #include "pipeline/stages.h"
 
@@ -26,17 +28,12 @@ bool is_forwardable(const net::IpAddress& destination) {
 }
 
 void Stages::deliver(Burst& burst) {
-  turned_.batch.clear();
-  turned_.batch.chunk_bytes = core_.shared.chunk_bytes;
-  turned_.port = burst.port;
-  turned_.origin = burst.origin;
+  // What an earlier part of a burst with fragments has turned around goes first.
+  if (turned_any()) finish_turned();
+  turned_.restart(burst, core_.shared.chunk_bytes);
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     if (!burst.pending(i) || deliver_one(burst, i)) continue;
-    const uint32_t n = turned_.batch.size++;
-    turned_.batch.data[n] = burst.batch.data[i];
-    turned_.batch.length[n] = burst.batch.length[i];
-    turned_.batch.verdict[n] = Verdict::kPending;
-    turned_.headers[n] = burst.headers[i];
+    turned_.append(burst.batch.data[i], burst.batch.length[i], burst.headers[i]);
     burst.gone(i);
   }
   core_.finish(burst);
@@ -82,21 +79,31 @@ void Stages::forward_clear(Burst& burst, uint32_t i, const NextHop& hop) {
   const bool plain = core_.shared.plain_forwarding;
   const Resume way_back = plain ? Resume::kDeliver : Resume::kOutbound;
   const uint16_t our_port = plain ? burst.port : hop.port;
-  if (burst.origin == Origin::kReceived && header.ttl <= 1) {
+  if (burst.origin != Origin::kOurs && header.ttl <= 1) {
     return core_.refuse_with_error(burst, i, Verdict::kTtlExceeded,
                                    {.kind = net::IcmpError::Kind::kTimeExceeded}, our_port,
                                    way_back);
   }
-  if (burst.batch.length[i] > hop.mtu_bytes) {
-    return core_.refuse_with_error(
-        burst, i, Verdict::kTooBig,
-        {.kind = net::IcmpError::Kind::kTooBig, .mtu_bytes = hop.mtu_bytes}, our_port, way_back);
-  }
+  const bool fits = burst.batch.length[i] <= hop.mtu_bytes;
+  if (!fits && !may_be_cut(header)) return refuse_too_big(burst, i, hop);
   uint8_t* data = burst.batch.data[i];
-  if (burst.origin == Origin::kReceived) packet::decrement_ttl(data, header.family);
+  if (burst.origin != Origin::kOurs) packet::decrement_ttl(data, header.family);
   if (plain) packet::complete_checksum(data, header);
-  core_.egress.forward(data, burst.batch.length[i], hop, Egress::Content::kClear, burst.origin);
-  burst.gone(i);
+  if (fits) {
+    core_.egress.forward(data, burst.batch.length[i], hop, Egress::Content::kClear, burst.origin);
+    return burst.gone(i);
+  }
+  cut(burst, i, std::min(hop.mtu_bytes, most_in_frame()), [&](uint8_t* piece, uint32_t bytes) {
+    core_.egress.forward(piece, bytes, hop, Egress::Content::kClear, Origin::kPiece);
+  });
+}
+
+void Stages::refuse_too_big(Burst& burst, uint32_t i, const NextHop& hop) {
+  const bool plain = core_.shared.plain_forwarding;
+  core_.refuse_with_error(burst, i, Verdict::kTooBig,
+                          {.kind = net::IcmpError::Kind::kTooBig, .mtu_bytes = hop.mtu_bytes},
+                          plain ? burst.port : hop.port,
+                          plain ? Resume::kDeliver : Resume::kOutbound);
 }
 
 }  // namespace esplane::pipeline

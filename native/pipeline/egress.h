@@ -9,6 +9,7 @@
 #include "packet/batch.h"
 #include "pipeline/counters.h"
 #include "pipeline/hold_queue.h"
+#include "pipeline/large_buffer.h"
 #include "port/port.h"
 
 namespace esplane::pipeline {
@@ -28,7 +29,9 @@ class Egress {
 
   static constexpr uint32_t kEthernetBytes = 14;
 
-  Egress(port::FramePool& pool, Counters& counters) : pool_(pool), counters_(counters) {}
+  /// @param large  packets in it are in no frame
+  Egress(port::FramePool& pool, Counters& counters, const LargeBuffer& large)
+      : pool_(pool), counters_(counters), large_(large) {}
 
   /// The queue that the worker sends on by this port; of several the first.
   void set_queue(uint16_t port, port::Queue* queue);
@@ -46,8 +49,15 @@ class Egress {
   /// no verdict.
   void finish(uint8_t* data, packet::Verdict verdict, Origin origin) {
     if (origin == Origin::kReceived) counters_.count(verdict);
-    pool_.put(data);
+    release(data);
   }
+  /// Gives the frame back without a verdict.
+  void release(uint8_t* data) {
+    if (!large_.owns(data)) pool_.put(data);
+  }
+  /// Frames for packets that the worker builds itself.
+  port::FramePool& pool() { return pool_; }
+
   /// Sends what is staged. Once per burst.
   void send();
 
@@ -64,6 +74,7 @@ class Egress {
 
   port::FramePool& pool_;
   Counters& counters_;
+  const LargeBuffer& large_;
   std::vector<Stage> ports_;
   Reinjector* reinjector_ = nullptr;
 };

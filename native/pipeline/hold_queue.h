@@ -15,8 +15,12 @@ enum class Resume : uint8_t {
   kDeliver,   ///< clear text that was decrypted, or that we made: to its next hop
 };
 
-/// Whose packet it is. Ours are ICMP errors.
-enum class Origin : uint8_t { kReceived, kOurs };
+/// Whose packet it is.
+enum class Origin : uint8_t {
+  kReceived,  ///< it has exactly one verdict
+  kPiece,     ///< one of those that a received packet was cut into, which is kFragmented
+  kOurs,      ///< an ICMP error
+};
 
 class HoldQueue {
  public:

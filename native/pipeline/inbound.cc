@@ -1,5 +1,6 @@
 // Inbound processing (RFC 4301 §5.2).
 //
+//  0. fragments of what may be ours are put together (RFC 4303 §3.4.1; fragments.cc)
 //  1. where the ESP header is, in IP or in UDP; NAT keepalives end here
 //  2. the SA by its SPI; in UDP or not, a peer may do either at any time (RFC 7296 §2.23)
 //  3. clear text: only what the inbound SPD lets pass, or what concerns no tunnel, goes to the
@@ -9,7 +10,6 @@
 //
 // Nothing up to the decryption depends on order, so any worker does it; what is not for an SA
 // waits for the owner, who keeps the order between both.
-#include "base/bytes.h"
 #include "esp/locate.h"
 #include "pipeline/stages.h"
 
@@ -18,24 +18,15 @@ namespace esplane::pipeline {
 using packet::Batch;
 using packet::Verdict;
 
-namespace {
-
-/// A fragment that certainly is one of ESP. Later fragments of UDP cannot be told apart: the
-/// kernel gets them, and drops what it cannot put together.
-bool is_esp_fragment(const uint8_t* data, const packet::IpHeader& header) {
-  if (header.protocol == packet::kEsp) return true;
-  if (header.protocol != packet::kUdp || !header.has_ports) return false;
-  const uint32_t payload = header.header_bytes + packet::kUdpHeaderBytes;
-  return header.destination_port == esp::kNatTraversalPort && header.total_bytes >= payload + 4 &&
-         base::load_be32(data + payload) != 0;
+void Stages::work_inbound(const Shared& shared, Burst& burst) {
+  Core::read_headers(burst);
+  open(shared, burst);
 }
 
-}  // namespace
-
-void Stages::work_inbound(const Shared& shared, Burst& burst) {
+/// Steps 1, 2 and 4, up to the decryption.
+void Stages::open(const Shared& shared, Burst& burst) {
   auto& batch = burst.batch;
   uint16_t esp_offset[Batch::kCapacity];
-  Core::read_headers(burst);
   for (uint32_t i = 0; i < batch.size; i++) {
     batch.inbound[i] = nullptr;
     if (!burst.pending(i)) continue;
@@ -51,6 +42,7 @@ void Stages::work_inbound(const Shared& shared, Burst& burst) {
 }
 
 void Stages::finish_inbound(Burst& burst) {
+  if (burst.any_fragment) return finish_with_fragments(burst);
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     if (burst.pending(i) && burst.batch.inbound[i] == nullptr) without_sa(burst, i);
   }
@@ -72,10 +64,7 @@ void Stages::without_sa(Burst& burst, uint32_t i) {
       return burst.refuse(i, Verdict::kNatKeepalive);
     case esp::Content::kTooShort:
       return burst.refuse(i, Verdict::kEspTooShort);
-    case esp::Content::kFragment:
-      if (is_esp_fragment(burst.batch.data[i], header))
-        return burst.refuse(i, Verdict::kEspFragment);
-      [[fallthrough]];
+    case esp::Content::kFragment:  // put together before; none is left that is to us
     case esp::Content::kIke:
     case esp::Content::kOther:
       accept_clear(burst, i);

@@ -48,7 +48,7 @@ void Stages::begin_outbound(Burst& burst) {
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     if (!burst.pending(i)) continue;
     packet::complete_checksum(burst.batch.data[i], burst.headers[i]);
-    if (burst.origin == Origin::kReceived)
+    if (burst.origin != Origin::kOurs)
       packet::decrement_ttl(burst.batch.data[i], burst.headers[i].family);
   }
   burst.sealing.prepare(burst.batch);
@@ -102,7 +102,7 @@ void Stages::check_size_and_ttl(Burst& burst) {
     if (!burst.pending(i)) continue;
     const auto& header = burst.headers[i];
     const auto& sa = *burst.batch.outbound[i];
-    if (header.ttl <= 1 && burst.origin == Origin::kReceived) {
+    if (header.ttl <= 1 && burst.origin != Origin::kOurs) {
       core_.refuse_with_error(burst, i, Verdict::kTtlExceeded,
                               {.kind = net::IcmpError::Kind::kTimeExceeded}, burst.port,
                               Resume::kDeliver);

@@ -26,10 +26,11 @@ class QueueReinjector final : public Reinjector {
       : pool_(pool), queue_(std::move(queue)) {}
 
   bool write(const uint8_t* packet, uint32_t bytes) override {
+    if (bytes > pool_.umem().chunk_bytes() - port::FramePool::kHeadroom) return false;
     uint8_t* data = pool_.get();
     if (data == nullptr) return false;
     data += port::FramePool::kHeadroom;
-    std::memcpy(data, packet, bytes);  // shorter than the frame that it comes from
+    std::memcpy(data, packet, bytes);
     const bool sent = queue_->tx(&data, &bytes, 1) == 1;
     if (!sent) pool_.put(data);
     queue_->flush();

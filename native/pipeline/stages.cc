@@ -7,18 +7,6 @@ namespace esplane::pipeline {
 using packet::Batch;
 using packet::Verdict;
 
-namespace {
-
-void append(Burst& burst, uint8_t* data, uint32_t length) {
-  const uint32_t n = burst.batch.size++;
-  burst.batch.data[n] = data;
-  burst.batch.length[n] = length;
-  burst.batch.verdict[n] = Verdict::kPending;
-  burst.batch.outbound[n] = nullptr;
-}
-
-}  // namespace
-
 void Stages::begin(Burst& burst, port::Role role) {
   burst.origin = Origin::kReceived;
   core_.counters.rx_packets.add(burst.batch.size);
@@ -68,14 +56,9 @@ void Stages::from_port(Burst& burst, port::Role role) {
 }
 
 void Stages::begin_turned(Burst& into) {
-  into.batch.clear();
-  into.batch.chunk_bytes = core_.shared.chunk_bytes;
-  into.port = turned_.port;
-  into.origin = turned_.origin;
-  for (uint32_t i = 0; i < turned_.batch.size; i++) {
-    append(into, turned_.batch.data[i], turned_.batch.length[i]);
-    into.headers[i] = turned_.headers[i];
-  }
+  into.restart(turned_, core_.shared.chunk_bytes);
+  for (uint32_t i = 0; i < turned_.batch.size; i++)
+    into.append(turned_.batch.data[i], turned_.batch.length[i], turned_.headers[i]);
   turned_.batch.clear();
   begin_outbound(into);
 }
@@ -97,7 +80,7 @@ void Stages::resume(net::NextHopCache::Entry& entry) {
     resumed_.batch.chunk_bytes = core_.shared.chunk_bytes;
     resumed_.port = packet.port;
     resumed_.origin = packet.origin;
-    append(resumed_, packet.data, packet.length);
+    resumed_.append(packet.data, packet.length);
     core_.read_again(resumed_);
     if (packet.resume == Resume::kOutbound) {
       outbound(resumed_);
@@ -116,7 +99,7 @@ void Stages::send_own() {
     resumed_.batch.chunk_bytes = core_.shared.chunk_bytes;
     resumed_.port = error.port;
     resumed_.origin = Origin::kOurs;
-    append(resumed_, error.data, error.length);
+    resumed_.append(error.data, error.length);
     core_.read_again(resumed_);
     if (error.resume == Resume::kOutbound) {
       outbound(resumed_);

@@ -12,6 +12,7 @@
 // What is not ours goes back to the kernel, never if its policy is PROTECT.
 #pragma once
 
+#include "net/fragmenter.h"
 #include "pipeline/core.h"
 
 namespace esplane::pipeline {
@@ -63,8 +64,26 @@ class Stages {
   void send_sealed(Burst& burst);
   void raise_acquire(const spd::Policy& policy);
 
+  // fragments.cc
+  void finish_with_fragments(Burst& burst);
+  bool is_outer_fragment(const packet::IpHeader& header) const;
+  uint32_t put_together(net::Reassembler& reassembler, Burst& burst, uint32_t i);
+  void read_whole(Burst& burst, uint32_t i);
+  void open_alone(Burst& one);
+  void inbound_large(const Burst& like, uint32_t bytes);
+  void deliver_large(Burst& burst);
+  /// IPv4 without DF: everyone may fragment it.
+  static bool may_be_cut(const packet::IpHeader& header);
+  /// Longest IP packet that a frame of ours holds when it is built.
+  uint32_t most_in_frame() const;
+  /// Cuts packet i into pieces in frames of their own, which `take(data, length)` takes over; it is
+  /// kFragmented then. @return false: nothing was made, and packet i is refused
+  template <typename Take>
+  bool cut(Burst& burst, uint32_t i, uint32_t mtu_bytes, Take take);
+
   // inbound.cc
   static void work_inbound(const Shared& shared, Burst& burst);
+  static void open(const Shared& shared, Burst& burst);
   void finish_inbound(Burst& burst);
   void finish_esp(Burst& burst);
   void without_sa(Burst& burst, uint32_t i);
@@ -76,11 +95,35 @@ class Stages {
   void deliver(Burst& burst);
   bool deliver_one(Burst& burst, uint32_t i);
   void forward_clear(Burst& burst, uint32_t i, const net::NextHop& hop);
+  void refuse_too_big(Burst& burst, uint32_t i, const net::NextHop& hop);
 
   Core& core_;
   Burst turned_;
   Burst resumed_;
+  Burst whole_;    ///< a burst again, its fragments put together
+  Burst single_;   ///< one datagram that was put together
+  Burst large_;    ///< likewise, in the LargeBuffer
+  Burst pieces_;   ///< of packets that were cut
 };
+
+template <typename Take>
+bool Stages::cut(Burst& burst, uint32_t i, uint32_t mtu_bytes, Take take) {
+  net::Fragmenter fragmenter(burst.batch.data[i], burst.batch.length[i], mtu_bytes);
+  const uint32_t count = fragmenter.left();
+  auto& pool = core_.egress.pool();
+  if (count == 0 || count > pool.available()) {
+    burst.refuse(i, count == 0 ? packet::Verdict::kTooBig : packet::Verdict::kNoFrame);
+    return false;
+  }
+  for (uint32_t n = 0; n < count; n++) {
+    uint8_t* data = pool.get() + port::FramePool::kHeadroom;
+    const uint32_t bytes = fragmenter.next(data);
+    take(data, bytes);
+  }
+  core_.egress.finish(burst.batch.data[i], packet::Verdict::kFragmented, burst.origin);
+  burst.gone(i);
+  return true;
+}
 
 /// False for destinations that no gateway forwards: multicast, loopback, link-local, unspecified
 /// (RFC 1812 §5.3.5 and §5.3.7, RFC 4291 §2.5.2, §2.5.3 and §2.5.6).

@@ -153,7 +153,7 @@ bool Worker::turn() {
     drain();
     stages_.send_own();
   }
-  if (core_.held.size() > 0) give_up_overdue();
+  if (core_.waiting()) give_up_overdue();
   core_.egress.send();
   for (auto& served : queues_) served.queue->flush();
   if (received || in_flight) {
@@ -292,6 +292,7 @@ void Worker::take_answers() {
 }
 
 void Worker::give_up_overdue() {
+  core_.expire_fragments();
   while (auto* entry = core_.held.overdue(core_.now_ms)) {
     HoldQueue::Packet packet;
     if (core_.held.release(*entry, packet))
@@ -317,6 +318,7 @@ void Worker::release_held() {
     if (core_.held.release(*entry, packet))
       core_.egress.finish(packet.data, Verdict::kStopping, packet.origin);
   }
+  core_.counters.count(Verdict::kStopping, core_.clear_fragments());
 }
 
 }  // namespace esplane::pipeline

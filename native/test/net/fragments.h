@@ -37,7 +37,7 @@ inline Bytes pattern(size_t bytes, uint32_t seed = 1) {
 
 inline Bytes ipv4_packet(const DatagramFields& f, const Bytes& data, uint16_t flags_and_offset) {
   const size_t header = 20 + f.ipv4_options.size();
-  Bytes p(header);
+  Bytes p(20);
   p[0] = static_cast<uint8_t>(0x40 | header / 4);
   p[1] = f.tos;
   base::store_be16(&p[2], static_cast<uint16_t>(header + data.size()));
@@ -47,7 +47,7 @@ inline Bytes ipv4_packet(const DatagramFields& f, const Bytes& data, uint16_t fl
   p[9] = f.protocol;
   std::memcpy(&p[12], net::IpAddress::parse(f.source)->bytes, 4);
   std::memcpy(&p[16], net::IpAddress::parse(f.destination)->bytes, 4);
-  std::copy(f.ipv4_options.begin(), f.ipv4_options.end(), p.begin() + 20);
+  p.insert(p.end(), f.ipv4_options.begin(), f.ipv4_options.end());
   base::store_be16(&p[10], packet::internet_checksum(p.data(), header));
   p.insert(p.end(), data.begin(), data.end());
   return p;

@@ -143,7 +143,7 @@ describe('inbound policy (RFC 4301 §5.2)', () => {
     expect(lone.gateway.events[0]).toEqual({ type: 'unknown-spi', spi: 0x7700, remote: B.outer });
   });
 
-  it('NAT keepalives are consumed, fragments of ESP dropped by name', async () => {
+  it('NAT keepalives are consumed, ESP in fragments is put together first', async () => {
     const addresses = { source: B.outer, destination: A.outer };
     const keepalive = udp(addresses, [4500, 4500], Uint8Array.of(0xff));
     lone.wire.send([
@@ -155,7 +155,7 @@ describe('inbound policy (RFC 4301 §5.2)', () => {
     await until(() => lone.gateway.statistics.workers[0]?.packets === 4n, 'four packets');
     await expect
       .poll(() => lone.gateway.verdicts)
-      .toEqual({ nat_keepalive: 1, esp_fragment: 2, esp_too_short: 1 });
+      .toEqual({ nat_keepalive: 1, fragment_reassembled: 1, unknown_spi: 1, esp_too_short: 1 });
   });
 
   it('a packet whose header lies is dropped by what is wrong with it', async () => {

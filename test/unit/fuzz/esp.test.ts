@@ -19,7 +19,7 @@ describe('twenty thousand hostile packets', () => {
           'bad_padding',
           'clear_text_inbound',
           'esp_bad_alignment',
-          'esp_fragment',
+          'fragment_reassembled',
           'esp_too_short',
           'icv_bad',
           'not_forwardable',
