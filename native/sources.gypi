@@ -34,6 +34,7 @@
       "native/net/next_hop_cache.cc",
       "native/net/reassembler.cc",
       "native/net/static_next_hops.cc",
+      "native/net/too_big.cc",
       "native/packet/checksum.cc",
       "native/packet/ip.cc",
       "native/packet/selector.cc",

@@ -88,6 +88,14 @@ void validate(const SaParameters& p) {
   if (p.local_selectors.empty() || p.remote_selectors.empty()) refuse("no selectors");
 }
 
+/// Whether packets without ports do not fit all of them.
+static bool have_ports(const std::vector<packet::Selector>& selectors) {
+  for (const auto& s : selectors) {
+    if (!s.any_port() && !s.opaque_port()) return true;
+  }
+  return false;
+}
+
 OutboundSa::OutboundSa(const SaParameters& p)
     : udp_encapsulation(p.udp_encapsulation),
       esn(p.esn),
@@ -97,7 +105,9 @@ OutboundSa::OutboundSa(const SaParameters& p)
       inbound_spi(p.inbound_spi),
       suite(suite_of(p)),
       engine(&crypto::engine(*suite)),
-      key(*engine, *suite, split(*suite, p.outbound_key)) {
+      key(*engine, *suite, split(*suite, p.outbound_key)),
+      fragment_after(p.fragment_after),
+      ports_matter(have_ports(p.local_selectors) || have_ports(p.remote_selectors)) {
   near_end_from = sequence_limit - kNearEnd;
   ip_id_offset = static_cast<uint16_t>(base::random_u32());
   fill_outer(*this, p);
@@ -105,6 +115,21 @@ OutboundSa::OutboundSa(const SaParameters& p)
 }
 
 OutboundSa::~OutboundSa() { base::wipe(salt, sizeof salt); }
+
+packet::IpAddress OutboundSa::peer() const {
+  return outer_ip_bytes == packet::kIpv4HeaderBytes
+             ? packet::IpAddress::v4(outer + packet::kIpv4Destination)
+             : packet::IpAddress::v6(outer + packet::kIpv6Destination);
+}
+
+bool OutboundSa::has_sent_lately(const packet::IpAddress& source, uint32_t low_sequence) const {
+  const bool is_v4 = outer_ip_bytes == packet::kIpv4HeaderBytes;
+  const uint8_t* own = outer + (is_v4 ? packet::kIpv4Source : packet::kIpv6Source);
+  if (source.is_v4() != is_v4 || std::memcmp(own, source.bytes, source.size()) != 0) return false;
+  const uint64_t last = last_sequence();
+  const uint32_t age = static_cast<uint32_t>(last) - low_sequence;
+  return low_sequence == 0 ? last != 0 : age < (1u << 20) && age < last;
+}
 
 OutboundSa::Reservation OutboundSa::reserve(uint32_t count) {
   uint64_t last = sequence.load(std::memory_order_relaxed);

@@ -16,6 +16,7 @@
 #include "packet/selector.h"
 #include "packet/verdict.h"
 #include "replay/window.h"
+#include "sad/path_mtu.h"
 
 namespace esplane::sad {
 
@@ -38,6 +39,9 @@ struct SaParameters {
   std::span<const uint8_t> inbound_key;
   std::span<const uint8_t> outbound_key;
 
+  /// What becomes of an IPv4 packet without DF that does not fit: it is fragmented before ESP, or
+  /// what ESP makes of it is, behind it (RFC 4301 §7, §8.1).
+  bool fragment_after = false;
   bool esn = false;
   uint32_t replay_window = 4096;  ///< packets; 0: no replay check
   std::vector<packet::Selector> local_selectors;
@@ -75,6 +79,11 @@ struct OutboundSa {
   bool near_end() const { return sequence.load(std::memory_order_relaxed) >= near_end_from; }
   /// Last number handed out.
   uint64_t last_sequence() const { return sequence.load(std::memory_order_relaxed); }
+  /// Where its packets go: the outer destination.
+  packet::IpAddress peer() const;
+  /// Whether a packet from `source` may have been one of the last million of this SA.
+  /// @param low_sequence  lower half of its sequence number; 0: not known
+  bool has_sent_lately(const packet::IpAddress& source, uint32_t low_sequence) const;
 
   void count(uint64_t packets_sent, uint64_t inner_bytes) {
     packets.fetch_add(packets_sent, std::memory_order_relaxed);
@@ -107,6 +116,9 @@ struct OutboundSa {
   alignas(64) const crypto::Suite* suite;
   const crypto::Engine* engine;
   crypto::KeyTable key;
+  PathMtu path_mtu;             ///< what ICMP has said
+  bool fragment_after = false;  ///< ESP packets are fragmented, not what is in them
+  bool ports_matter = false;    ///< its selectors have ports: later fragments do not fit them
 };
 static_assert(offsetof(OutboundSa, sequence) == 64, "what every packet reads is one cache line");
 static_assert(offsetof(OutboundSa, suite) == 128, "what every group writes is one cache line");

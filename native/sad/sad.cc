@@ -9,7 +9,10 @@
 namespace esplane::sad {
 
 Sad::Sad(uint32_t capacity, base::Epoch& epoch)
-    : capacity_(capacity), index_mask_(std::bit_ceil(capacity) - 1), epoch_(epoch) {
+    : capacity_(capacity),
+      index_mask_(std::bit_ceil(capacity) - 1),
+      epoch_(epoch),
+      by_outbound_spi_(capacity) {
   if (capacity == 0 || capacity > kMostPairs) {
     throw std::invalid_argument("SAD of " + std::to_string(capacity) + " pairs: 1 to " +
                                 std::to_string(kMostPairs) + " are possible");
@@ -60,6 +63,7 @@ OutboundSa* Sad::install(const SaParameters& parameters) {
   slot.reserved = false;
   slot.inbound = std::move(inbound);
   slot.outbound = std::move(outbound);
+  by_outbound_spi_.add(index, slot.outbound->spi);
   inbound_[index].store(slot.inbound.get(), std::memory_order_release);
   size_++;
   return slot.outbound.get();
@@ -71,6 +75,7 @@ bool Sad::remove(uint32_t inbound_spi) {
   if (!slot) return false;
   const uint32_t index = inbound_spi & index_mask_;
   inbound_[index].store(nullptr, std::memory_order_release);
+  by_outbound_spi_.remove(index, slot->outbound->spi);
   epoch_.retire(std::move(slot->inbound));
   epoch_.retire(std::move(slot->outbound));
   free_index(index);
@@ -101,6 +106,15 @@ OutboundSa* Sad::outbound(uint32_t inbound_spi) const {
   const std::lock_guard lock(mutex_);
   const Slot* slot = installed(inbound_spi);
   return slot ? slot->outbound.get() : nullptr;
+}
+
+OutboundSa* Sad::find_outbound(uint32_t outbound_spi, const packet::IpAddress& peer) const {
+  const std::lock_guard lock(mutex_);
+  const uint32_t index = by_outbound_spi_.find(outbound_spi, [&](uint32_t i) {
+    const OutboundSa& sa = *slots_[i].outbound;
+    return sa.spi == outbound_spi && sa.peer() == peer;
+  });
+  return index == OutboundIndex::kNone ? nullptr : slots_[index].outbound.get();
 }
 
 uint32_t Sad::size() const {

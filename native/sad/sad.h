@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/epoch.h"
+#include "sad/outbound_index.h"
 #include "sad/sa.h"
 
 namespace esplane::sad {
@@ -78,6 +79,9 @@ class Sad {
   /// The outbound SA of a pair, or null. The pointer is safe until that pair is removed: for
   /// threads that remove pairs themselves.
   OutboundSa* outbound(uint32_t inbound_spi) const;
+  /// The outbound SA with this SPI to this peer, as an ICMP error quotes it, or null; of several
+  /// the newest. Takes the lock. For workers the pointer holds until they are quiescent.
+  OutboundSa* find_outbound(uint32_t outbound_spi, const packet::IpAddress& peer) const;
   /// Pairs installed.
   uint32_t size() const;
   uint32_t capacity() const { return capacity_; }
@@ -102,6 +106,7 @@ class Sad {
 
   mutable std::mutex mutex_;
   std::vector<Slot> slots_;
+  OutboundIndex by_outbound_spi_;
   std::deque<uint32_t> free_;  ///< oldest first: an index rests as long as possible
   uint32_t size_ = 0;
 };

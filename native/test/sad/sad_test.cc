@@ -314,5 +314,55 @@ TEST_CASE("workers look up while pairs come and go") {
   CHECK(epoch.waiting() == 0);
 }
 
+TEST_CASE("an outbound SA is found by its SPI and its peer, the newest of several") {
+  base::Epoch epoch;
+  Sad sad(5, epoch);
+  const auto peer = test::ip("198.51.100.2"), other = test::ip("2001:db8::2");
+  const auto install = [&](uint32_t outbound_spi, const packet::IpAddress& remote) {
+    Pair pair(sad.allocate_spi(), outbound_spi);
+    pair.p.remote = remote;
+    if (remote.is_v6()) pair.p.local = test::ip("2001:db8::1");
+    return sad.install(pair.p);
+  };
+  auto* first = install(0x1000, peer);
+  auto* second = install(0x2000, peer);
+  auto* third = install(0x1000, other);
+  CHECK(sad.find_outbound(0x1000, peer) == first);
+  CHECK(sad.find_outbound(0x2000, peer) == second);
+  CHECK(sad.find_outbound(0x1000, other) == third);
+  CHECK(sad.find_outbound(0x2000, other) == nullptr);
+  CHECK(sad.find_outbound(0x3000, peer) == nullptr);
+  // Two peers behind one address may choose the same number.
+  auto* fourth = install(0x1000, peer);
+  CHECK(sad.find_outbound(0x1000, peer) == fourth);
+  CHECK(sad.remove(fourth->inbound_spi));
+  CHECK(sad.find_outbound(0x1000, peer) == first);
+  CHECK(sad.remove(first->inbound_spi));
+  CHECK(sad.find_outbound(0x1000, peer) == nullptr);
+  CHECK(sad.find_outbound(0x1000, other) == third);
+}
+
+TEST_CASE("an SA knows what it may have sent of late") {
+  base::Epoch epoch;
+  Sad sad(2, epoch);
+  Pair pair(sad.allocate_spi());
+  pair.p.esn = true;
+  pair.p.outbound_sequence = k2to32 - 100;
+  const auto* sa = sad.install(pair.p);
+  const auto own = test::ip("192.0.2.1");
+  CHECK(sa->has_sent_lately(own, 0xffff'ff9c));
+  CHECK(sa->has_sent_lately(own, 0xffff'0000));
+  CHECK_FALSE(sa->has_sent_lately(own, 0xffff'ff9d));  // to come
+  CHECK_FALSE(sa->has_sent_lately(own, 0xff00'0000));  // long ago
+  CHECK_FALSE(sa->has_sent_lately(test::ip("192.0.2.2"), 0xffff'ff9c));
+  CHECK_FALSE(sa->has_sent_lately(test::ip("c000:201::"), 0xffff'ff9c));
+  CHECK(sa->has_sent_lately(own, 0));  // not quoted
+  Pair fresh(sad.allocate_spi());
+  const auto* unused = sad.install(fresh.p);
+  CHECK_FALSE(unused->has_sent_lately(own, 0));
+  CHECK_FALSE(unused->has_sent_lately(own, 1));
+  CHECK_FALSE(unused->has_sent_lately(own, 0xffff'ffff));
+}
+
 }  // namespace
 }  // namespace esplane::sad
