@@ -51,6 +51,11 @@
     "CE outside, Not-ECT inside: the drop that the mark stands for (RFC 6040 4.2)")              \
   X(kSequenceExhausted, "sequence_exhausted", true, "the SA used its last sequence number")      \
   X(kLifetimeExpired, "lifetime_expired", true, "the SA is past its hard limit")                 \
+  X(kPathMtuLearned, "path_mtu_learned", false,                                                  \
+    "ICMP about the path of an SA (RFC 4301 8.2), heeded")                                       \
+  X(kIcmpImplausible, "icmp_implausible", true,                                                  \
+    "ICMP about an SA that quotes nothing it has sent of late")                                  \
+  X(kIcmpLimited, "icmp_limited", true, "more ICMP about the paths of SAs than is looked at")    \
   X(kTooBig, "too_big", true, "does not fit the path MTU; ICMP sent where the packet allows")    \
   X(kNoHeadroom, "no_headroom", true, "no room in the frame for the headers or trailer")         \
   X(kNoRoute, "no_route", true, "no route to the next hop")                                      \

@@ -33,6 +33,8 @@ Core::Core(const Shared& shared_with, Counters& counted_in, port::FramePool& poo
       hops(*client, random_seed()),
       flows(random_seed()),
       outer_fragments(random_seed(), shared.chunk_bytes),
+      inner_fragments(random_seed(), shared.chunk_bytes),
+      fragment_id(static_cast<uint32_t>(random_seed())),
       egress(pool, counters, large) {
   own.reserve(2 * packet::Batch::kCapacity);
   for (auto& by_family : port_addresses) by_family.resize(shared.roles.size());
@@ -67,9 +69,12 @@ void Core::read_headers(Burst& burst) {
 }
 
 void Core::read_again(Burst& burst) {
-  for (uint32_t i = 0; i < burst.batch.size; i++)
+  burst.any_fragment = false;
+  for (uint32_t i = 0; i < burst.batch.size; i++) {
     burst.batch.verdict[i] =
         packet::parse_ip(burst.batch.data[i], burst.batch.length[i], burst.headers[i]);
+    if (burst.pending(i)) burst.any_fragment |= burst.headers[i].is_fragment();
+  }
 }
 
 void Core::hold(Burst& burst, uint32_t i, net::NextHopCache::Entry* entry, Resume resume) {
@@ -123,7 +128,8 @@ const net::IpAddress* Core::our_address(uint16_t port, packet::Family family) co
 }
 
 void Core::expire_fragments() {
-  counters.count(Verdict::kFragmentTimeout, outer_fragments.expire(now_ms));
+  counters.count(Verdict::kFragmentTimeout,
+                 outer_fragments.expire(now_ms) + inner_fragments.expire(now_ms));
 }
 
 void Core::finish(Burst& burst) {

@@ -61,7 +61,13 @@ struct Shared {
 /// Packets of one kind on their way through the stages, with what one phase leaves for the next.
 struct alignas(64) Burst {
   /// What the heavy part has to do.
-  enum class Work : uint8_t { kNone, kSeal, kOpen };
+  enum class Work : uint8_t {
+    kNone,
+    kSeal,
+    kOpen,
+    kGather,  ///< outbound with fragments: policy may need them whole. All of it in finish()
+    kCut,     ///< outbound, and some do not fit (`cut`). The rest of it in finish()
+  };
 
   packet::Batch batch;
   packet::IpHeader headers[packet::Batch::kCapacity];
@@ -69,11 +75,17 @@ struct alignas(64) Burst {
   Origin origin = Origin::kReceived;
   Work work = Work::kNone;
 
-  net::NextHop path[packet::Batch::kCapacity];  ///< kSeal: of every pending packet
+  /// kSeal, kCut: of every pending packet; its MTU is what the packet's SA knows, too.
+  net::NextHop path[packet::Batch::kCapacity];
   esp::Outbound sealing;
   esp::Inbound opening;
 
   bool any_fragment = false;  ///< among the packets whose headers were read
+  uint64_t reassembled = 0;   ///< bits: outbound packets that came in fragments
+  uint64_t cut = 0;           ///< bits: outbound packets that are fragmented before ESP
+
+  /// What finish() does to it gives numbers and sends: nothing may be begun behind it before.
+  bool in_order() const { return work == Work::kGather || work == Work::kCut; }
 
   /// Empties it for packets of the same kind.
   void restart(const Burst& like, uint32_t chunk_bytes) {
@@ -82,6 +94,7 @@ struct alignas(64) Burst {
     port = like.port;
     origin = like.origin;
     any_fragment = false;
+    reassembled = cut = 0;
   }
   /// Takes over a packet; its headers are still to be read.
   void append(uint8_t* data, uint32_t length) {
@@ -143,9 +156,11 @@ class Core {
   /// Counts the fragments that have waited too long for the others. Once per loop.
   void expire_fragments();
   /// Forgets all fragments. @return how many
-  uint32_t clear_fragments() { return outer_fragments.clear(); }
+  uint32_t clear_fragments() { return outer_fragments.clear() + inner_fragments.clear(); }
   /// Whether time has to pass for something.
-  bool waiting() const { return held.size() > 0 || outer_fragments.datagrams() > 0; }
+  bool waiting() const {
+    return held.size() > 0 || outer_fragments.datagrams() > 0 || inner_fragments.datagrams() > 0;
+  }
 
   const Shared& shared;
   Counters& counters;
@@ -155,6 +170,8 @@ class Core {
   HoldQueue held;
   LargeBuffer large;
   net::Reassembler outer_fragments;  ///< of ESP, AH and UDP to us
+  net::Reassembler inner_fragments;  ///< from the protected side, whose ports policy asks for
+  uint32_t fragment_id;              ///< next identification of an IPv6 packet that we fragment
   Egress egress;
   uint32_t now_ms = 0;
   const Networks* networks = nullptr;  ///< of this loop
@@ -172,6 +189,7 @@ class Core {
 
   TokenBucket icmp_limit{1000, 50};
   TokenBucket unknown_spi_limit{10, 10};
+  TokenBucket path_mtu_limit{1000, 100};  ///< each takes the SAD's lock
   KeyedLimit acquire_limit{1000};
   KeyedLimit nat_limit{1000};
   KeyedLimit near_end_limit{10'000};

@@ -45,8 +45,8 @@ void Egress::send(Stage& stage) {
   uint64_t received = 0, esp = 0, esp_bytes = 0;
   for (uint32_t i = 0; i < sent; i++) {
     received += stage.origin[i] == Origin::kReceived;
-    if (stage.content[i] != Content::kEsp) continue;
-    esp++;
+    if (stage.content[i] == Content::kClear) continue;
+    esp += stage.content[i] == Content::kEsp;
     esp_bytes += stage.length[i] - kEthernetBytes;
   }
   counters_.count(Verdict::kSent, received);

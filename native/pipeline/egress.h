@@ -25,7 +25,11 @@ class Reinjector {
 class Egress {
  public:
   /// What is sent, for the counters.
-  enum class Content : uint8_t { kClear, kEsp };
+  enum class Content : uint8_t {
+    kClear,
+    kEsp,
+    kEspRest,  ///< a later fragment of an ESP packet
+  };
 
   static constexpr uint32_t kEthernetBytes = 14;
 

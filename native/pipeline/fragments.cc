@@ -5,9 +5,13 @@
 // those of IKE are put together as well, and go to the kernel whole. A datagram that fits a frame
 // goes on in the place of its last fragment; a longer one in the worker's LargeBuffer.
 //
+// Out (RFC 4301 §7): gather() puts together what policy cannot judge in pieces; what does not fit
+// its path is cut before ESP or behind it.
+//
 // Order is kept: what arrived before the datagram's last fragment is worked on before it.
 #include <algorithm>
 
+#include "packet/checksum.h"
 #include "pipeline/stages.h"
 
 namespace esplane::pipeline {
@@ -23,6 +27,8 @@ namespace {
 constexpr uint32_t kReassembledHeadroom = 128;
 /// Longest packet that the pieces of a large one are, where no next hop says otherwise.
 constexpr uint32_t kUsualMtu = 1500;
+/// What ESP puts behind a packet at most, but for TFC padding.
+constexpr uint32_t kSealTailroom = 64;
 
 bool may_be_ours(const packet::IpHeader& header) {
   return header.protocol == packet::kEsp || header.protocol == packet::kAh ||
@@ -48,7 +54,7 @@ void Stages::finish_with_fragments(Burst& burst) {
     if (!burst.pending(i)) continue;
     if (without >> i & 1) {
       if (is_outer_fragment(burst.headers[i])) {
-        const uint32_t large_bytes = put_together(core_.outer_fragments, burst, i);
+        const uint32_t large_bytes = put_together(core_.outer_fragments, burst, i, 0);
         if (large_bytes > 0) {
           deliver(whole_);
           whole_.restart(burst, burst.batch.chunk_bytes);
@@ -77,8 +83,10 @@ void Stages::finish_with_fragments(Burst& burst) {
 
 /// Gives fragment i to a reassembler. Afterwards it is gone, refused, or the whole datagram where
 /// that fits a frame.
+/// @param tailroom  bytes to stay free behind it
 /// @return length of a datagram that fits none: it is in core_.large
-uint32_t Stages::put_together(net::Reassembler& reassembler, Burst& burst, uint32_t i) {
+uint32_t Stages::put_together(net::Reassembler& reassembler, Burst& burst, uint32_t i,
+                              uint32_t tailroom) {
   auto& batch = burst.batch;
   const auto result = reassembler.add(batch.data[i], burst.headers[i], core_.now_ms);
   core_.counters.count(Verdict::kFragmentEvicted, result.evicted);
@@ -95,7 +103,7 @@ uint32_t Stages::put_together(net::Reassembler& reassembler, Burst& burst, uint3
       break;
   }
   core_.counters.count(Verdict::kFragmentReassembled, result.others);
-  if (result.bytes > batch.chunk_bytes - kReassembledHeadroom) {
+  if (result.bytes > batch.chunk_bytes - kReassembledHeadroom - tailroom) {
     reassembler.take(core_.large.packet());
     core_.egress.release(batch.data[i]);
     burst.gone(i);
@@ -154,12 +162,12 @@ void Stages::deliver_large(Burst& burst) {
                                                        : Verdict::kNoRoute);
   } else if (may_be_cut(header)) {
     // Into pieces that frames hold; they may wait for their next hop, and may be cut again there.
-    pieces_.restart(burst, core_.shared.chunk_bytes);
-    pieces_.origin = Origin::kPiece;
+    split_.restart(burst, core_.shared.chunk_bytes);
+    split_.origin = Origin::kPiece;
     const uint32_t mtu = std::min(kUsualMtu, most_in_frame());
-    if (cut(burst, 0, mtu, [&](uint8_t* data, uint32_t n) { pieces_.append(data, n); })) {
-      core_.read_again(pieces_);
-      deliver(pieces_);
+    if (cut(burst, 0, mtu, [&](uint8_t* data, uint32_t n) { split_.append(data, n); })) {
+      core_.read_again(split_);
+      deliver(split_);
     }
   } else if (known) {
     refuse_too_big(burst, 0, entry->hop);
@@ -167,6 +175,109 @@ void Stages::deliver_large(Burst& burst) {
     burst.refuse(0, Verdict::kTooBig);  // the next one will be told how big it may be
   }
   core_.finish(burst);
+}
+
+// --- outbound ------------------------------------------------------------------------------
+
+/// Whether fragments of this datagram that show no ports would be decided about otherwise than one
+/// that does, or not at all.
+bool Stages::ports_decide(const packet::IpHeader& header) {
+  packet::IpHeader later = header;
+  later.has_ports = false;
+  later.source_port = later.destination_port = 0;
+  later.fragment_offset = 8;
+  const auto& spd = core_.shared.spd;
+  const auto found = core_.flows.lookup(spd, spd.generation(), later);
+  return found.verdict == Verdict::kFragmentOpaque || found.verdict == Verdict::kNoSa;
+}
+
+/// Outbound processing of a burst with fragments. All fragments of a datagram share the fate of its
+/// first one, which alone shows ports (RFC 4301 §7.3 leaves the method open). Where ports decide,
+/// they are put together, and policy sees the datagram: so it does not matter which comes first,
+/// and an SA with ports carries no fragments, which it must not (§7.3) as long as
+/// NON_FIRST_FRAGMENTS_ALSO is not negotiated. All others pass as they are.
+void Stages::gather(Burst& burst) {
+  gathered_.restart(burst, burst.batch.chunk_bytes);
+  for (uint32_t i = 0; i < burst.batch.size; i++) {
+    if (!burst.pending(i)) continue;
+    const bool whole = burst.origin == Origin::kReceived && burst.headers[i].is_fragment() &&
+                       ports_decide(burst.headers[i]);
+    if (whole) {
+      const uint32_t large_bytes = put_together(core_.inner_fragments, burst, i, kSealTailroom);
+      if (large_bytes > 0) {
+        outbound_whole(gathered_);
+        gathered_.restart(burst, burst.batch.chunk_bytes);
+        outbound_large(burst, large_bytes);
+      }
+      if (!burst.pending(i)) continue;
+      gathered_.reassembled |= uint64_t{1} << gathered_.batch.size;
+    }
+    gathered_.append(burst.batch.data[i], burst.batch.length[i], burst.headers[i]);
+    burst.gone(i);
+  }
+  outbound_whole(gathered_);
+  core_.finish(burst);
+}
+
+void Stages::outbound_large(const Burst& like, uint32_t bytes) {
+  large_.restart(like, LargeBuffer::kBytes);
+  large_.append(core_.large.packet(), bytes);
+  large_.reassembled = 1;
+  read_whole(large_, 0);
+  outbound_whole(large_);
+}
+
+/// The rest of outbound processing of a burst in which some are to be cut before ESP (`burst.cut`).
+/// Order is kept: pieces take the place of their packet.
+void Stages::seal_in_pieces(Burst& burst) {
+  auto& batch = burst.batch;
+  const uint64_t marked = burst.cut;
+  pieces_.restart(burst, core_.shared.chunk_bytes);
+  const auto add = [&](Origin origin, uint8_t* data, uint32_t bytes, uint32_t i) {
+    if (pieces_.origin != origin || pieces_.batch.size == packet::Batch::kCapacity) seal_pieces();
+    pieces_.origin = origin;
+    const uint32_t n = pieces_.batch.size;
+    pieces_.append(data, bytes);
+    read_piece(n);
+    pieces_.batch.outbound[n] = batch.outbound[i];
+    pieces_.path[n] = burst.path[i];
+  };
+  for (uint32_t i = 0; i < batch.size; i++) {
+    if (!burst.pending(i)) continue;
+    if ((marked >> i & 1) == 0) {
+      add(burst.origin, batch.data[i], batch.length[i], i);
+      burst.gone(i);
+      continue;
+    }
+    packet::complete_checksum(batch.data[i], burst.headers[i]);
+    const uint32_t most = std::min(
+        esp::largest_inner_bytes(*batch.outbound[i], burst.path[i].mtu_bytes), most_in_frame());
+    cut(burst, i, most, [&](uint8_t* data, uint32_t bytes) { add(Origin::kPiece, data, bytes, i); });
+  }
+  seal_pieces();
+  core_.finish(burst);
+}
+
+void Stages::read_piece(uint32_t n) {
+  pieces_.batch.verdict[n] =
+      packet::parse_ip(pieces_.batch.data[n], pieces_.batch.length[n], pieces_.headers[n]);
+}
+
+void Stages::seal_pieces() {
+  prepare_seal(pieces_);
+  pieces_.sealing.seal();
+  finish_outbound(pieces_);
+}
+
+/// Fragments what ESP made: IPv4, or IPv6 that we are the source of. The receiver puts it together
+/// before it opens it (RFC 4303 §3.3.4).
+void Stages::send_sealed_in_pieces(Burst& burst, uint32_t i) {
+  auto content = Egress::Content::kEsp;
+  const auto path = burst.path[i];
+  cut(burst, i, std::min(path.mtu_bytes, most_in_frame()), [&](uint8_t* data, uint32_t bytes) {
+    core_.egress.forward(data, bytes, path, content, Origin::kPiece);
+    content = Egress::Content::kEspRest;
+  });
 }
 
 bool Stages::may_be_cut(const packet::IpHeader& header) {

@@ -10,13 +10,24 @@
 //
 // Nothing up to the decryption depends on order, so any worker does it; what is not for an SA
 // waits for the owner, who keeps the order between both.
+#include <algorithm>
+
 #include "esp/locate.h"
+#include "net/too_big.h"
 #include "pipeline/stages.h"
 
 namespace esplane::pipeline {
 
 using packet::Batch;
 using packet::Verdict;
+
+namespace {
+
+/// What a forged error cannot go below: hosts accept 576 bytes (RFC 791 §3.1), IPv6 paths carry
+/// 1280 (RFC 8200 §5).
+constexpr uint32_t kLeastIpv4Mtu = 576, kLeastIpv6Mtu = 1280;
+
+}  // namespace
 
 void Stages::work_inbound(const Shared& shared, Burst& burst) {
   Core::read_headers(burst);
@@ -64,11 +75,37 @@ void Stages::without_sa(Burst& burst, uint32_t i) {
       return burst.refuse(i, Verdict::kNatKeepalive);
     case esp::Content::kTooShort:
       return burst.refuse(i, Verdict::kEspTooShort);
+    case esp::Content::kOther:
+      if (learn_path_mtu(burst, i)) return;
+      [[fallthrough]];
     case esp::Content::kFragment:  // put together before; none is left that is to us
     case esp::Content::kIke:
-    case esp::Content::kOther:
       accept_clear(burst, i);
   }
+}
+
+/// ICMP about the path of an SA of ours (RFC 4301 §8.2): anyone may have sent it, so that it only
+/// ever makes packets smaller, down to what every path carries, and for ten minutes; and it must
+/// quote a packet that the SA has sent of late. Senders learn of it with their next packet (§8.2.1).
+/// @return false if it is about no SA: the kernel's, as errors about IKE are
+bool Stages::learn_path_mtu(Burst& burst, uint32_t i) {
+  const auto told =
+      net::read_too_big(burst.batch.data[i], burst.headers[i], esp::kNatTraversalPort);
+  if (!told) return false;
+  if (!core_.path_mtu_limit.take(core_.now_ms)) {
+    burst.refuse(i, Verdict::kIcmpLimited);
+    return true;
+  }
+  auto* sa = core_.shared.sad.find_outbound(told->spi, told->destination);
+  if (sa == nullptr) return false;
+  if (!sa->has_sent_lately(told->source, told->sequence)) {
+    burst.refuse(i, Verdict::kIcmpImplausible);
+    return true;
+  }
+  const uint32_t least = told->source.is_v4() ? kLeastIpv4Mtu : kLeastIpv6Mtu;
+  sa->path_mtu.lower(std::max(told->mtu_bytes, least), core_.now_ms);
+  burst.refuse(i, Verdict::kPathMtuLearned);
+  return true;
 }
 
 /// RFC 4301 §5.2, step 4: what arrives in clear although it should have been protected is dropped.

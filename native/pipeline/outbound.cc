@@ -1,11 +1,14 @@
 // Outbound processing (RFC 4301 §5.1).
 //
+//  0. fragments whose unseen ports would decide are put together (RFC 4301 §7.3; fragments.cc)
 //  1. policy: the SPD says DISCARD, BYPASS (the kernel forwards it) or PROTECT with an SA
 //  2. the path: next hop of the SA's peer; what has none yet waits, in clear
-//  3. size against the path MTU (RFC 4301 §8.2) and TTL, with ICMP errors to the sender
+//  3. size against the path MTU (RFC 4301 §8.2) and TTL: what does not fit is fragmented, before
+//     ESP or behind it, or its sender gets an ICMP error
 //  4. L4 checksum that a local stack left to the hardware; TTL
 //  5. ESP, one call for the burst: sequence numbers and headers here, encryption by any worker
 //  6. out of the path's port
+#include <algorithm>
 #include <cstring>
 
 #include "packet/checksum.h"
@@ -19,11 +22,7 @@ using packet::Verdict;
 
 namespace {
 
-net::IpAddress peer_of(const sad::OutboundSa& sa) {
-  return sa.outer_ip_bytes == packet::kIpv4HeaderBytes
-             ? net::IpAddress::v4(sa.outer + packet::kIpv4Destination)
-             : net::IpAddress::v6(sa.outer + packet::kIpv6Destination);
-}
+constexpr uint32_t kLeastIpv6Mtu = 1280;  // RFC 8200 §5
 
 }  // namespace
 
@@ -34,17 +33,33 @@ void Stages::refuse_unforwardable(Burst& burst) {
   }
 }
 
+void Stages::begin_gathered(Burst& burst) {
+  if (!burst.any_fragment) return begin_outbound(burst);
+  burst.work = Burst::Work::kGather;
+}
+
 void Stages::outbound(Burst& burst) {
+  if (burst.any_fragment) return gather(burst);
+  outbound_whole(burst);
+}
+
+/// All at once, of packets that policy can decide about as they are.
+void Stages::outbound_whole(Burst& burst) {
   begin_outbound(burst);
+  if (burst.work == Burst::Work::kCut) return seal_in_pieces(burst);
   burst.sealing.seal();
   finish_outbound(burst);
 }
 
 void Stages::begin_outbound(Burst& burst) {
-  burst.work = Burst::Work::kSeal;
   apply_policy(burst);
   find_paths(burst);
   check_size_and_ttl(burst);
+  burst.work = burst.cut == 0 ? Burst::Work::kSeal : Burst::Work::kCut;
+  if (burst.cut == 0) prepare_seal(burst);
+}
+
+void Stages::prepare_seal(Burst& burst) {
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     if (!burst.pending(i)) continue;
     packet::complete_checksum(burst.batch.data[i], burst.headers[i]);
@@ -83,7 +98,7 @@ void Stages::find_paths(Burst& burst) {
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     if (!burst.pending(i)) continue;
     const auto* sa = burst.batch.outbound[i];
-    if (sa != last) peer = peer_of(*sa);
+    if (sa != last) peer = sa->peer();
     last = sa;
     auto* entry = core_.next_hop(peer);
     if (entry == nullptr || !entry->answered) {
@@ -98,26 +113,46 @@ void Stages::find_paths(Burst& burst) {
 }
 
 void Stages::check_size_and_ttl(Burst& burst) {
+  burst.cut = 0;
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     if (!burst.pending(i)) continue;
-    const auto& header = burst.headers[i];
-    const auto& sa = *burst.batch.outbound[i];
-    if (header.ttl <= 1 && burst.origin != Origin::kOurs) {
+    auto& sa = *burst.batch.outbound[i];
+    if (burst.headers[i].ttl <= 1 && burst.origin != Origin::kOurs) {
       core_.refuse_with_error(burst, i, Verdict::kTtlExceeded,
                               {.kind = net::IcmpError::Kind::kTimeExceeded}, burst.port,
                               Resume::kDeliver);
       continue;
     }
-    const uint32_t outer = esp::sealed_bytes(sa, burst.batch.length[i]);
-    // An IPv4 packet without DF may become an outer one that routers fragment; what the port
-    // itself cannot send is refused for every packet (fragmenting is not there yet).
-    const bool may_fragment = header.family == packet::Family::kV4 && !header.dont_fragment;
-    const auto& path = burst.path[i];
-    const uint32_t most = may_fragment ? path.port_mtu_bytes : path.mtu_bytes;
-    if (outer <= most) continue;
+    auto& path = burst.path[i];
+    path.mtu_bytes = sa.path_mtu.least(path.mtu_bytes, core_.now_ms);
+    if (esp::sealed_bytes(sa, burst.batch.length[i]) > path.mtu_bytes) too_big(burst, i, sa);
+  }
+}
+
+/// What becomes of a packet that does not fit its path behind ESP (RFC 4301 §7 and §8.2.1): it is
+/// marked to be cut before; or left as it is, so that send_sealed() cuts what ESP makes of it; or
+/// refused.
+void Stages::too_big(Burst& burst, uint32_t i, const sad::OutboundSa& sa) {
+  const auto& header = burst.headers[i];
+  const bool is_v4 = header.family == packet::Family::kV4;
+  const bool reassembled = (burst.reassembled >> i & 1) != 0;
+  const uint32_t most = esp::largest_inner_bytes(sa, burst.path[i].mtu_bytes);
+  const uint64_t bit = uint64_t{1} << i;
+  // An SA with ports must not carry the later fragments of a cut packet (RFC 4301 §7.3).
+  if (is_v4 && (!header.dont_fragment || reassembled)) {
+    const bool before = !sa.fragment_after && !sa.ports_matter && most >= header.header_bytes + 8u;
+    if (before) burst.cut |= bit;
+  } else if (!is_v4 && burst.batch.length[i] <= kLeastIpv6Mtu) {
+    // Every path carries that much of IPv6; a tunnel has to see to it itself (RFC 2473 §7.1).
+  } else if (!is_v4 && reassembled) {
+    // Its source cut it, and may no router: as it came in fragments it leaves in fragments.
+    const bool plain = header.header_bytes == packet::kIpv6HeaderBytes;
+    if (sa.ports_matter || !plain) return burst.refuse(i, Verdict::kFragmentOpaque);
+    burst.cut |= bit;
+  } else {
+    const uint32_t told = is_v4 ? most : std::max(most, kLeastIpv6Mtu);
     core_.refuse_with_error(burst, i, Verdict::kTooBig,
-                            {.kind = net::IcmpError::Kind::kTooBig,
-                             .mtu_bytes = esp::largest_inner_bytes(sa, path.mtu_bytes)},
+                            {.kind = net::IcmpError::Kind::kTooBig, .mtu_bytes = told},
                             burst.port, Resume::kDeliver);
   }
 }
@@ -127,9 +162,14 @@ void Stages::send_sealed(Burst& burst) {
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     if (!burst.pending(i)) continue;
     const auto* sa = burst.batch.outbound[i];
-    core_.egress.forward(burst.batch.data[i], burst.batch.length[i], burst.path[i],
-                         Egress::Content::kEsp, burst.origin);
-    burst.gone(i);
+    uint8_t* data = burst.batch.data[i];
+    if (burst.batch.length[i] > burst.path[i].mtu_bytes || core_.large.owns(data)) {
+      send_sealed_in_pieces(burst, i);
+    } else {
+      core_.egress.forward(data, burst.batch.length[i], burst.path[i], Egress::Content::kEsp,
+                           burst.origin);
+      burst.gone(i);
+    }
     if (sa == last) continue;
     last = sa;
     if (last->near_end() && core_.near_end_limit.pass(last->inbound_spi, core_.now_ms))

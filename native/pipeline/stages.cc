@@ -16,7 +16,7 @@ void Stages::begin(Burst& burst, port::Role role) {
   } else if (role == port::Role::kLan) {
     Core::read_headers(burst);
     refuse_unforwardable(burst);
-    begin_outbound(burst);
+    begin_gathered(burst);
   } else {
     burst.work = Burst::Work::kOpen;  // all of it
   }
@@ -25,6 +25,8 @@ void Stages::begin(Burst& burst, port::Role role) {
 void Stages::work(const Shared& shared, Burst& burst) {
   switch (burst.work) {
     case Burst::Work::kNone:
+    case Burst::Work::kGather:
+    case Burst::Work::kCut:
       break;
     case Burst::Work::kSeal:
       burst.sealing.seal();
@@ -44,6 +46,12 @@ void Stages::finish(Burst& burst) {
       break;
     case Burst::Work::kOpen:
       finish_inbound(burst);
+      break;
+    case Burst::Work::kGather:
+      gather(burst);
+      break;
+    case Burst::Work::kCut:
+      seal_in_pieces(burst);
   }
 }
 
@@ -60,7 +68,7 @@ void Stages::begin_turned(Burst& into) {
   for (uint32_t i = 0; i < turned_.batch.size; i++)
     into.append(turned_.batch.data[i], turned_.batch.length[i], turned_.headers[i]);
   turned_.batch.clear();
-  begin_outbound(into);
+  begin_gathered(into);
 }
 
 void Stages::finish_turned() {

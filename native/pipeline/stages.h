@@ -55,23 +55,35 @@ class Stages {
 
   // outbound.cc: IP packets with headers read.
   void outbound(Burst& burst);
+  void begin_gathered(Burst& burst);
   void begin_outbound(Burst& burst);
+  void outbound_whole(Burst& burst);
+  void prepare_seal(Burst& burst);
   void finish_outbound(Burst& burst);
   void refuse_unforwardable(Burst& burst);
   void apply_policy(Burst& burst);
   void find_paths(Burst& burst);
   void check_size_and_ttl(Burst& burst);
+  void too_big(Burst& burst, uint32_t i, const sad::OutboundSa& sa);
   void send_sealed(Burst& burst);
   void raise_acquire(const spd::Policy& policy);
 
   // fragments.cc
   void finish_with_fragments(Burst& burst);
   bool is_outer_fragment(const packet::IpHeader& header) const;
-  uint32_t put_together(net::Reassembler& reassembler, Burst& burst, uint32_t i);
+  uint32_t put_together(net::Reassembler& reassembler, Burst& burst, uint32_t i,
+                        uint32_t tailroom);
   void read_whole(Burst& burst, uint32_t i);
   void open_alone(Burst& one);
   void inbound_large(const Burst& like, uint32_t bytes);
   void deliver_large(Burst& burst);
+  bool ports_decide(const packet::IpHeader& header);
+  void gather(Burst& burst);
+  void outbound_large(const Burst& like, uint32_t bytes);
+  void seal_in_pieces(Burst& burst);
+  void read_piece(uint32_t n);
+  void seal_pieces();
+  void send_sealed_in_pieces(Burst& burst, uint32_t i);
   /// IPv4 without DF: everyone may fragment it.
   static bool may_be_cut(const packet::IpHeader& header);
   /// Longest IP packet that a frame of ours holds when it is built.
@@ -87,6 +99,7 @@ class Stages {
   void finish_inbound(Burst& burst);
   void finish_esp(Burst& burst);
   void without_sa(Burst& burst, uint32_t i);
+  bool learn_path_mtu(Burst& burst, uint32_t i);
   void accept_clear(Burst& burst, uint32_t i);
   void watch_nat_mapping(const Burst& burst, uint32_t i, const sad::InboundSa& sa);
   void raise_unknown_spi(uint32_t spi, const net::IpAddress& source);
@@ -103,12 +116,15 @@ class Stages {
   Burst whole_;    ///< a burst again, its fragments put together
   Burst single_;   ///< one datagram that was put together
   Burst large_;    ///< likewise, in the LargeBuffer
-  Burst pieces_;   ///< of packets that were cut
+  Burst gathered_; ///< an outbound burst again, its fragments put together
+  Burst split_;    ///< pieces of the large packet, in clear
+  Burst pieces_;   ///< of packets that are cut before ESP
 };
 
 template <typename Take>
 bool Stages::cut(Burst& burst, uint32_t i, uint32_t mtu_bytes, Take take) {
-  net::Fragmenter fragmenter(burst.batch.data[i], burst.batch.length[i], mtu_bytes);
+  net::Fragmenter fragmenter(burst.batch.data[i], burst.batch.length[i], mtu_bytes,
+                             core_.fragment_id++);
   const uint32_t count = fragmenter.left();
   auto& pool = core_.egress.pool();
   if (count == 0 || count > pool.available()) {

@@ -169,7 +169,8 @@ bool Worker::turn() {
 /// Takes a burst from a queue. One that is not full is all there was: it goes straight through.
 bool Worker::receive(Served& served) {
   Burst* burst = handover_.next();
-  if (burst == nullptr) return false;  // all slots are in flight: first things first
+  // All slots are in flight, or one has to be finished first: first things first.
+  if (burst == nullptr || in_order_) return false;
   burst->batch.clear();
   burst->batch.chunk_bytes = core_.shared.chunk_bytes;
   const uint32_t count = served.queue->rx(burst->batch, packet::Batch::kCapacity);
@@ -185,11 +186,17 @@ bool Worker::receive(Served& served) {
 /// Sends the burst in the next slot, which begin() was called for, on its way. Behind others that
 /// are in flight it waits for its turn.
 void Worker::pass(Burst& burst, bool share) {
+  in_order_ |= burst.in_order();
   if (share || !handover_.empty()) return handover_.publish(epoch_now_);
   Stages::work(core_.shared, burst);
+  finish(burst);
+  pass_turned();
+}
+
+void Worker::finish(Burst& burst) {
+  if (burst.in_order()) in_order_ = false;
   stages_.finish(burst);
   core_.egress.send();
-  pass_turned();
 }
 
 /// What goes from one tunnel into another is a burst like those that were received.
@@ -203,9 +210,8 @@ void Worker::pass_turned() {
 /// Finishes, in order of arrival, what is done.
 void Worker::finish_done() {
   while (Burst* burst = handover_.oldest()) {
-    stages_.finish(*burst);
+    finish(*burst);
     handover_.release();
-    core_.egress.send();
     pass_turned();
   }
 }

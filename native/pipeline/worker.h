@@ -79,6 +79,7 @@ class Worker {
   bool receive(Served& served);
   void pass(Burst& burst, bool share);
   void pass_turned();
+  void finish(Burst& burst);
   void finish_done();
   void share_work(bool received);
 
@@ -111,6 +112,7 @@ class Worker {
   uint64_t last_wake_ = 0;
   uint64_t wake_ticks_ = 0;      ///< at least between two wakes
   bool backlog_ = false;         ///< a queue gave a full burst in this turn
+  bool in_order_ = false;  ///< a burst is on its way behind which none may be begun
   State shown_ = State::kBusy;
   alignas(64) std::atomic<State> state_{State::kBusy};  ///< `shown_`, for others to read
 };
