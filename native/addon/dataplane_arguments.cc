@@ -169,6 +169,11 @@ sad::SaParameters to_sa_parameters(const Napi::Value& v) {
   p.outbound_key = f.bytes("outboundKey");
   p.esn = f.flag("esn");
   p.replay_window = static_cast<uint32_t>(f.integer("replayWindow", 0, replay::Window::kMostPackets));
+  if (f.has("fragmentation")) {
+    const auto text = f.text("fragmentation");
+    if (text != "before" && text != "after") f.refuse("fragmentation", "\"before\" or \"after\"");
+    p.fragment_after = text == "after";
+  }
   if (f.has("outboundSequence")) p.outbound_sequence = f.unsigned64("outboundSequence");
   if (f.has("inboundSequence")) p.inbound_sequence = f.unsigned64("inboundSequence");
   p.local_selectors = to_selectors(f, "localSelectors");

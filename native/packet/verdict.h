@@ -25,7 +25,7 @@
   X(kClearTextInbound, "clear_text_inbound", true,                                               \
     "clear text for a protected network at a WAN port (RFC 4301 5.2)")                           \
   X(kUnknownSpi, "unknown_spi", true, "no inbound SA has this SPI")                              \
-  X(kEspFragment, "esp_fragment", true, "a fragment of an ESP packet, where none are put together") \
+  X(kEspFragment, "esp_fragment", true, "a fragment of ESP, where none are put together")        \
   X(kFragmentReassembled, "fragment_reassembled", false,                                         \
     "a fragment whose datagram goes on in the place of the last one")                            \
   X(kFragmentTimeout, "fragment_timeout", true, "its datagram was not complete in time")         \

@@ -136,6 +136,7 @@ function buildConnection(
           ? espProposals
           : readProposals([name, 'child', childName, 'esp'], 'esp', child.esp, complain),
       replayWindow: child.replay_window ?? entry.replay_window,
+      fragmentation: child.fragmentation ?? entry.fragmentation,
       lifetime: childLifetime(entry, child),
     })),
   };

@@ -121,12 +121,15 @@ const childName = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'letters, digits, ".", "_" and "-", at most 63');
 
+const fragmentation = z.enum(['before', 'after']);
+
 export const childSchema = z.strictObject({
   local: networks.describe('Protected on our side'),
   remote: networks.describe('Protected behind the peer'),
   esp: algorithms.optional().describe("ESP proposals; default: the connection's"),
   start: start.optional().describe("When it is set up; default: the connection's"),
   replay_window: integer(0, 131_072).optional().describe("Default: the connection's"),
+  fragmentation: fragmentation.optional().describe("Default: the connection's"),
   rekey_seconds: seconds.optional().describe('Default: child_rekey_seconds of the connection'),
   lifetime_seconds: seconds
     .optional()
@@ -154,6 +157,9 @@ export const connectionSchema = z.strictObject({
     .default('trap')
     .describe('always: at once, and kept up; trap: when a packet needs it; wait: the peer begins'),
   replay_window: integer(0, 131_072).default(4096).describe('Packets of the replay window; 0: off'),
+  fragmentation: fragmentation
+    .default('before')
+    .describe('IPv4 packets without DF that do not fit are fragmented before ESP or after it'),
   udp_encapsulation: z
     .enum(['auto', 'always'])
     .default('auto')

@@ -86,6 +86,7 @@ export function makeChildSa(agreement: ChildAgreement, seed: ChildSeed): ChildSa
     outboundKey: initiator ? keys.initiator : keys.responder,
     esn: suite.esn ?? false,
     replayWindow: policy.replayWindow,
+    ...(policy.fragmentation && { fragmentation: policy.fragmentation }),
     localSelectors: initiator ? selectors.tsi : selectors.tsr,
     remoteSelectors: initiator ? selectors.tsr : selectors.tsi,
   };

@@ -67,5 +67,7 @@ export interface ChildPolicy {
   readonly espProposals: readonly Proposal[];
   /** Replay window in packets. */
   readonly replayWindow: number;
+  /** IPv4 packets without DF that do not fit; see ChildSa. Default: before ESP. */
+  readonly fragmentation?: 'before' | 'after';
   readonly lifetime: Lifetime;
 }

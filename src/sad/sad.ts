@@ -40,6 +40,12 @@ export interface ChildSa {
   readonly esn: boolean;
   /** Replay window in packets; 0 switches the check off. */
   readonly replayWindow: number;
+  /**
+   * What becomes of an IPv4 packet without DF that does not fit its path: it is fragmented before
+   * ESP (the default), or what ESP makes of it is (RFC 4301 §7). Where the selectors have ports it
+   * is always the latter: later fragments do not fit them.
+   */
+  readonly fragmentation?: 'before' | 'after';
   /** Narrowed selectors of our side and the peer's. */
   readonly localSelectors: readonly TrafficSelector[];
   readonly remoteSelectors: readonly TrafficSelector[];

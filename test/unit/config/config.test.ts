@@ -115,19 +115,20 @@ rekey_seconds = 60
 local = ["10.1.6.0/24"]
 remote = ["10.2.6.0/24"]
 start = "trap"
+fragmentation = "after"
 lifetime_seconds = 900
 `;
 
   it('are one with the networks of both sides, or each a table of its own', () => {
     const [only] = load(TEN_LINES).connections[0]!.children;
-    expect(only).toMatchObject({ name: 'net', start: 'trap' });
+    expect(only).toMatchObject({ name: 'net', start: 'trap', fragmentation: 'before' });
     expect(only!.lifetime).toEqual({ rekeySeconds: 3600, endSeconds: 3960 });
     const { connections, spd } = load(tables);
     const [voice, data] = connections[0]!.children;
     expect(voice).toMatchObject({ name: 'voice', start: 'always', replayWindow: 4096 });
     expect(voice!.lifetime).toEqual({ rekeySeconds: 60, endSeconds: 66 });
     expect(voice!.espProposals).toHaveLength(1);
-    expect(data).toMatchObject({ name: 'data', start: 'trap' });
+    expect(data).toMatchObject({ name: 'data', start: 'trap', fragmentation: 'after' });
     expect(data!.lifetime).toEqual({ rekeySeconds: 600, endSeconds: 900 });
     expect(data!.espProposals).toHaveLength(2);
     expect(spd.map(({ policy }) => policy)).toEqual([

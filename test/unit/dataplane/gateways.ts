@@ -142,6 +142,7 @@ export interface TunnelOptions {
   readonly udpEncapsulation?: boolean;
   readonly outerV6?: boolean;
   readonly replayWindow?: number;
+  readonly fragmentation?: 'before' | 'after';
 }
 
 /** Key | salt for one direction; the peers hold the same bytes. */
@@ -175,6 +176,7 @@ export function childSa(
     outboundKey: new Secret(keyBytes(toA ? 2 : 1, keyBits)),
     esn,
     replayWindow,
+    ...(options.fragmentation && { fragmentation: options.fragmentation }),
     localSelectors: local.selectors,
     remoteSelectors: remote.selectors,
   };
