@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 export const descriptions = {
   start:
     'set up, then run two gateways in a lab on this machine: npm start -- [--duration 10] [--json]',
-  test: 'set up, then lint, types and all tests: npm test -- [lint types unit exchange native interop lab]',
+  test: 'set up, then lint, types and all tests: npm test -- [lint types unit exchange native fuzz interop lab]',
   bench: 'measure crypto kernels, ESP, the pipeline and the lab: npm run bench -- [name] [--json]',
   help: 'this list',
   setup:
@@ -18,6 +18,7 @@ export const descriptions = {
   'test:lab': 'gateways in network namespaces: start, stop, kill, clear-text control (root)',
   'test:interop': 'against strongSwan and the Linux kernel (root)',
   'test:native': 'native tests under sanitizers: npm run test:native -- [asan|tsan|plain]',
+  'fuzz:native': 'the packet path under libFuzzer: npm run fuzz:native -- [target...] [seconds]',
   'fuzz:wire':
     'decode mutated IKE messages: npm run fuzz:wire -- [--count 1000000] [--seconds 600] [--seed 1]',
   'fuzz:ike':

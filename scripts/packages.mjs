@@ -1,5 +1,5 @@
 // Debian packages: what each part needs, how to see that it is there, and their installation.
-import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { CommandError, run } from './run.mjs';
 
@@ -11,7 +11,19 @@ export const headerFolders = [join(dirname(process.execPath), '..'), '/usr'].map
   join(prefix, 'include/node'),
 );
 
-// package: a command or files, one of which shows that it is there, whichever way it came.
+/** libFuzzer's runtime of each clang that is installed; its folder has the whole version in it. */
+function fuzzerRuntimes() {
+  const list = (folder) => (existsSync(folder) ? readdirSync(folder) : []);
+  return list('/usr/lib')
+    .filter((name) => name.startsWith('llvm-'))
+    .map((name) => `/usr/lib/${name}/lib/clang`)
+    .flatMap((folder) => list(folder).map((version) => `${folder}/${version}/lib/linux`))
+    .flatMap((folder) => list(folder).map((file) => `${folder}/${file}`))
+    .filter((file) => file.includes('libclang_rt.fuzzer-'));
+}
+
+// package: a command or files (or what finds them), one of which shows that it is there, whichever
+// way it came.
 const parts = {
   build: { 'g++': 'g++', make: 'make', python3: 'python3' },
   headers: { 'libnode-dev': headerFolders.map((folder) => join(folder, 'node_api.h')) },
@@ -44,12 +56,14 @@ const parts = {
     tcpdump: 'tcpdump',
     tshark: 'tshark',
   },
-  fuzz: { clang: 'clang' },
+  // The runtime is of Debian 12's clang, which is version 14.
+  fuzz: { clang: 'clang', 'libclang-rt-14-dev': fuzzerRuntimes },
 };
 
 const searchPath = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`.split(delimiter);
 
 function isThere(probe) {
+  if (typeof probe === 'function') return isThere(probe());
   if (Array.isArray(probe)) return probe.some(isThere);
   if (probe.startsWith('/')) return existsSync(probe);
   return searchPath.some((folder) => isExecutable(join(folder, probe)));

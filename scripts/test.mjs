@@ -2,6 +2,7 @@
 // The last line is `N passed, N failed, N skipped`.
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { fuzz, fuzzTargets } from './fuzz.mjs';
 import { nativeTests } from './native-tests.mjs';
 import { missingPackages } from './packages.mjs';
 import { isMain, main, root, run, secondsSince } from './run.mjs';
@@ -10,6 +11,7 @@ import { debianPackages, setUp } from './setup.mjs';
 const bin = (name) => join(root, 'node_modules/.bin', name);
 const one = (code) => (code === 0 ? tally(1, 0, 0) : tally(0, 1, 0));
 const tally = (passed, failed, skipped) => ({ passed, failed, skipped });
+const isCi = Boolean(process.env.CI) && process.env.CI !== 'false';
 
 // In order: the quick ones first. Each resolves to { passed, failed, skipped }.
 const sections = {
@@ -18,6 +20,7 @@ const sections = {
   unit: () => vitest('unit', 600),
   exchange: () => vitest('exchange', 900),
   native,
+  fuzz: fuzzAll,
   interop: () => vitest('interop', 1800),
   lab: () => vitest('lab', 1200),
 };
@@ -43,6 +46,16 @@ async function native() {
   else console.log('skipped: the suite "lab" of the native tests needs root');
   const sum = (key) => runs.reduce((total, counts) => total + counts[key], 0);
   return tally(sum('passed'), sum('failed'), lab ? 0 : 1);
+}
+
+/** Every fuzz target from its corpus: a minute each in CI, else as long as one waits for. */
+async function fuzzAll() {
+  const missing = missingPackages('native', 'fuzz');
+  if (missing.length > 0) {
+    console.log(`skipped: ${missing.join(' ')} not installed`);
+    return tally(0, 0, 1);
+  }
+  return fuzz(fuzzTargets(), isCi ? 60 : 10);
 }
 
 /** One vitest project; the counts are from its JSON report. */
@@ -90,7 +103,7 @@ async function testAll(names) {
     console.log(`${name.padEnd(10)}${counts.padEnd(40)}${time.padStart(8)}`);
   }
   // The tests skip for want of a privilege or a package only; in CI that hides what was not run.
-  const skipsFail = sum('skipped') > 0 && Boolean(process.env.CI) && process.env.CI !== 'false';
+  const skipsFail = sum('skipped') > 0 && isCi;
   if (skipsFail) console.log('with CI set, a skipped test is a failure');
   console.log(`${sum('passed')} passed, ${sum('failed')} failed, ${sum('skipped')} skipped`);
   return sum('failed') === 0 && !skipsFail;
@@ -100,7 +113,7 @@ if (isMain(import.meta.url)) {
   await main(async () => {
     const names = chosenSections(process.argv.slice(2));
     await setUp();
-    const parts = ['unit', 'native', 'interop'].filter((name) => names.includes(name));
+    const parts = ['unit', 'native', 'fuzz', 'interop'].filter((name) => names.includes(name));
     await debianPackages(...parts);
     if (!(await testAll(names))) process.exitCode = 1;
     // Namespaces of test processes that were ended before they could clean up.
