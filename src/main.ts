@@ -255,6 +255,9 @@ function handleEvent(
     case 'sequence-near-end':
       workers.expire(event.inboundSpi, false, 'its sequence numbers are near their end');
       break;
+    case 'expire':
+      workers.expire(event.inboundSpi, event.hard, `${event.direction}: limit of ${event.cause}`);
+      break;
     case 'nat-mapping-changed':
       log.info(`a peer behind a NAT moved to ${event.address} port ${event.port}`);
       break;

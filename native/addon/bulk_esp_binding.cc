@@ -12,6 +12,7 @@
 #include "addon/dataplane_arguments.h"
 #include "addon/guarded.h"
 #include "addon/registry.h"
+#include "base/clock.h"
 #include "base/epoch.h"
 #include "esp/inbound.h"
 #include "esp/locate.h"
@@ -240,7 +241,7 @@ class BulkEsp final : public Napi::ObjectWrap<BulkEsp> {
       packet::IpHeader header[Batch::kCapacity];
       read_headers(slice.batch, header);
       find_outbound(s.sad, packets, first, slice.batch);
-      esp::outbound(slice.batch);
+      esp::outbound(slice.batch, base::monotonic_s());
       passed += slice.write_back();
     }
     reader_->idle();
@@ -273,7 +274,7 @@ class BulkEsp final : public Napi::ObjectWrap<BulkEsp> {
       uint16_t esp_offset[Batch::kCapacity];
       read_headers(slice.batch, header);
       find_inbound(s.sad, packets, first, slice.batch, header, esp_offset);
-      esp::inbound(slice.batch, esp_offset, inner);
+      esp::inbound(slice.batch, esp_offset, inner, base::monotonic_s());
       passed += slice.write_back();
     }
     reader_->idle();

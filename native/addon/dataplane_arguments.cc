@@ -43,6 +43,39 @@ std::vector<packet::Selector> to_selectors(const Fields& f, const char* name) {
   return all;
 }
 
+/// RFC 4301 §4.4.2.1
+sad::LifetimeLimits to_lifetime(const Fields& f) {
+  constexpr int64_t kMostExact = (int64_t{1} << 53) - 1;  // of a JavaScript number
+  sad::LifetimeLimits limits;
+  const auto amount = [&](const char* name, uint64_t& limit) {
+    if (!f.has(name)) return;
+    limit = f.value(name).IsNumber() ? static_cast<uint64_t>(f.integer(name, 0, kMostExact))
+                                     : f.unsigned64(name);
+  };
+  const auto seconds = [&](const char* name, uint32_t& limit) {
+    if (f.has(name)) limit = static_cast<uint32_t>(f.integer(name, 0, UINT32_MAX));
+  };
+  amount("softBytes", limits.soft_bytes);
+  amount("hardBytes", limits.hard_bytes);
+  amount("softPackets", limits.soft_packets);
+  amount("hardPackets", limits.hard_packets);
+  seconds("softSeconds", limits.soft_seconds);
+  seconds("hardSeconds", limits.hard_seconds);
+  return limits;
+}
+
+const char* name_of(sad::Lifetime::Cause cause) {
+  switch (cause) {
+    case sad::Lifetime::Cause::kBytes:
+      return "bytes";
+    case sad::Lifetime::Cause::kPackets:
+      return "packets";
+    case sad::Lifetime::Cause::kTime:
+      return "time";
+  }
+  __builtin_unreachable();
+}
+
 spd::Entry to_spd_entry(const Napi::Value& v, const std::string& path) {
   const Fields f(v, path);
   spd::Entry entry;
@@ -176,6 +209,7 @@ sad::SaParameters to_sa_parameters(const Napi::Value& v) {
   }
   if (f.has("outboundSequence")) p.outbound_sequence = f.unsigned64("outboundSequence");
   if (f.has("inboundSequence")) p.inbound_sequence = f.unsigned64("inboundSequence");
+  if (f.has("lifetime")) p.lifetime = to_lifetime(f.object("lifetime"));
   p.local_selectors = to_selectors(f, "localSelectors");
   p.remote_selectors = to_selectors(f, "remoteSelectors");
   return p;
@@ -231,6 +265,13 @@ Napi::Object from_event(Napi::Env env, const pipeline::Event& event) {
     case Kind::kSequenceNearEnd:
       o.Set("type", "sequence-near-end");
       o.Set("inboundSpi", event.spi);
+      break;
+    case Kind::kExpire:
+      o.Set("type", "expire");
+      o.Set("inboundSpi", event.spi);
+      o.Set("direction", event.inbound ? "inbound" : "outbound");
+      o.Set("hard", event.hard);
+      o.Set("cause", name_of(event.cause));
       break;
     case Kind::kNatMappingChanged:
       o.Set("type", "nat-mapping-changed");

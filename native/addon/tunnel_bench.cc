@@ -141,6 +141,7 @@ struct PipelineGateway {
   /// What a worker does with one queue until it is empty.
   void serve(uint16_t port, uint32_t batch) {
     core.now_ms = base::monotonic_ms();
+    core.now_s = base::monotonic_s();
     for (;;) {
       burst.batch.clear();
       if (queues[port]->rx(burst.batch, batch) == 0) return;

@@ -21,6 +21,9 @@ inline uint64_t monotonic_ns() {
 /// Milliseconds that wrap after 49 days: for differences only.
 inline uint32_t monotonic_ms() { return static_cast<uint32_t>(monotonic_ns() / 1'000'000); }
 
+/// Seconds: they wrap after 136 years.
+inline uint32_t monotonic_s() { return static_cast<uint32_t>(monotonic_ns() / 1'000'000'000); }
+
 inline uint64_t ticks() {
 #if defined(__x86_64__)
   return __rdtsc();

@@ -132,15 +132,16 @@ Verdict decapsulate(const uint8_t* outer, const InboundSa& sa, uint8_t* text, ui
 //  7. Next header, inner packet.
 //  8. The inner packet against the SA's selectors (RFC 4301 §5.2, step 4).
 //  9. ECN (RFC 6040 §4.2).
-// 10. What is left is the inner packet.
-// 11. Counters.
+// 10. Counters, and the SA's lifetime (RFC 4301 §4.4.2.1).
+// 11. What is left is the inner packet.
 void Inbound::prepare(Batch& batch, const uint16_t esp_offset[Batch::kCapacity]) {
   jobs_.batch.size = 0;
   groups_.clear();
   for (uint32_t i = 0; i < batch.size; i++) {
     InboundSa* sa = batch.inbound[i];
     if (batch.verdict[i] != Verdict::kPending || !sa) continue;
-    batch.verdict[i] = prepare_one(batch, i, esp_offset[i], *sa);
+    batch.verdict[i] = sa->lifetime.is_over() ? Verdict::kLifetimeExpired
+                                              : prepare_one(batch, i, esp_offset[i], *sa);
     if (batch.verdict[i] != Verdict::kPending) sa->count_refused(batch.verdict[i]);
   }
 }
@@ -175,31 +176,54 @@ void Inbound::open() {
   }
 }
 
-void Inbound::finish(Batch& batch, IpHeader inner[Batch::kCapacity]) {
+void Inbound::finish(Batch& batch, IpHeader inner[Batch::kCapacity], uint32_t now_s) {
   if (jobs_.batch.size == 0) return;
   Verdict verdict[Batch::kCapacity];
   for (uint32_t j = 0; j < jobs_.batch.size; j++) verdict[j] = Verdict::kIcvBad;
   advance_windows(verdict);
+  for (uint32_t j = 0; j < jobs_.batch.size; j++) {
+    if (verdict[j] == Verdict::kPending) verdict[j] = decapsulated_[j];
+  }
+  hold_against_lifetimes(verdict, now_s);
 
-  uint64_t accepted[Batch::kCapacity] = {};  // by group
-  uint64_t inner_bytes[Batch::kCapacity] = {};
   for (uint32_t j = 0; j < jobs_.batch.size; j++) {
     const uint32_t i = index_[j];
-    const uint32_t g = group_[j];
-    if (verdict[j] == Verdict::kPending) verdict[j] = decapsulated_[j];
     batch.verdict[i] = verdict[j];
     if (verdict[j] != Verdict::kPending) {
-      groups_.sa(g).count_refused(verdict[j]);
+      groups_.sa(group_[j]).count_refused(verdict[j]);
       continue;
     }
     batch.data[i] = jobs_.batch.text[j];
     batch.length[i] = inner_[j].total_bytes;
     inner[i] = inner_[j];
-    accepted[g]++;
-    inner_bytes[g] += batch.length[i];
+  }
+}
+
+/// Step 10: counts what each SA accepted, as far as its lifetime goes.
+void Inbound::hold_against_lifetimes(Verdict verdict[Batch::kCapacity], uint32_t now_s) {
+  uint32_t accepted[Batch::kCapacity];  // by group
+  uint64_t bytes[Batch::kCapacity];
+  for (uint32_t g = 0; g < groups_.size(); g++) accepted[g] = 0, bytes[g] = 0;
+  for (uint32_t j = 0; j < jobs_.batch.size; j++) {
+    if (verdict[j] != Verdict::kPending) continue;
+    accepted[group_[j]]++;
+    bytes[group_[j]] += inner_[j].total_bytes;
   }
   for (uint32_t g = 0; g < groups_.size(); g++) {
-    if (accepted[g] != 0) groups_.sa(g).count(accepted[g], inner_bytes[g]);
+    if (accepted[g] == 0) continue;
+    InboundSa& sa = groups_.sa(g);
+    auto taken = sa.usage().take(accepted[g], bytes[g], now_s);
+    if (!taken.watched) [[likely]] continue;
+    uint32_t refused = 0;
+    uint64_t refused_bytes = 0;
+    for (uint32_t j = 0; j < jobs_.batch.size; j++) {
+      if (group_[j] != g || verdict[j] != Verdict::kPending) continue;
+      if (sa.lifetime.admits(taken, inner_[j].total_bytes)) continue;
+      verdict[j] = Verdict::kLifetimeExpired;
+      refused++;
+      refused_bytes += inner_[j].total_bytes;
+    }
+    sa.usage().give_back(taken, refused, refused_bytes);
   }
 }
 
@@ -229,11 +253,11 @@ void Inbound::advance_windows(Verdict verdict[Batch::kCapacity]) {
 }
 
 void inbound(Batch& batch, const uint16_t esp_offset[Batch::kCapacity],
-             IpHeader inner[Batch::kCapacity]) {
+             IpHeader inner[Batch::kCapacity], uint32_t now_s) {
   Inbound phases;
   phases.prepare(batch, esp_offset);
   phases.open();
-  phases.finish(batch, inner);
+  phases.finish(batch, inner, now_s);
 }
 
 }  // namespace esplane::esp

@@ -34,7 +34,9 @@ class Inbound {
   /// in either case.
   /// @param batch  the same as before, or a copy of it
   /// @param inner  filled for the packets that stay pending: the inner packet's headers
-  void finish(packet::Batch& batch, packet::IpHeader inner[packet::Batch::kCapacity]);
+  /// @param now_s  base::monotonic_s(), for the SAs' lifetimes
+  void finish(packet::Batch& batch, packet::IpHeader inner[packet::Batch::kCapacity],
+              uint32_t now_s);
 
  private:
   using Groups = SaGroups<sad::InboundSa>;
@@ -42,6 +44,7 @@ class Inbound {
   packet::Verdict prepare_one(const packet::Batch& batch, uint32_t i, uint32_t esp_offset,
                               sad::InboundSa& sa);
   void advance_windows(packet::Verdict verdict[packet::Batch::kCapacity]);
+  void hold_against_lifetimes(packet::Verdict verdict[packet::Batch::kCapacity], uint32_t now_s);
 
   Jobs jobs_;
   Groups groups_;
@@ -55,8 +58,8 @@ class Inbound {
   packet::IpHeader inner_[packet::Batch::kCapacity];
 };
 
-/// The three phases in a row.
+/// The three phases in a row. Without the time, no SA ends by it.
 void inbound(packet::Batch& batch, const uint16_t esp_offset[packet::Batch::kCapacity],
-             packet::IpHeader inner[packet::Batch::kCapacity]);
+             packet::IpHeader inner[packet::Batch::kCapacity], uint32_t now_s = 0);
 
 }  // namespace esplane::esp

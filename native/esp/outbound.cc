@@ -161,39 +161,50 @@ uint32_t largest_inner_bytes(const OutboundSa& sa, uint32_t path_mtu_bytes) {
 // The steps follow RFC 4303 §3.3; the SA was found before (§3.3.1).
 //  1. Room in the frame for headers, trailer and ICV.
 //  2. Group by SA.
-//  3. Sequence numbers for each group at once (§3.3.3); those that it is too late for stay behind.
+//  3. Lifetime (RFC 4301 §4.4.2.1), then sequence numbers, for each group at once (§3.3.3); those
+//     that it is too late for stay behind.
 //  4. Trailer: padding, pad length, next header (§3.3.2).
 //  5. ESP header and IV.
 //  6. The cryptographic job: nonce, associated data, text.
 //  7. UDP and outer IP header (§3.1.2; RFC 4301 §5.1.2).
 //  8. Encryption and ICV of all packets in one call (§3.3.2.2).
 //  9. What covers the ciphertext: the UDP checksum over IPv6.
-// 10. Counters.
-void Outbound::prepare(Batch& batch) {
+// 10. Counters: what was refused in step 3 is taken off.
+void Outbound::prepare(Batch& batch, uint32_t now_s) {
   select(batch);
   uint64_t next[Batch::kCapacity];  // by group
-  uint32_t granted[Batch::kCapacity];
+  uint64_t end[Batch::kCapacity];
   for (uint32_t g = 0; g < groups_.size(); g++) {
-    const OutboundSa::Reservation range = groups_.sa(g).reserve(groups_.packets(g));
+    OutboundSa& sa = groups_.sa(g);
+    refused_[g] = 0;
+    refused_bytes_[g] = 0;
+    taken_[g] = sa.usage().take(groups_.packets(g), inner_bytes_[g], now_s);
+    const OutboundSa::Reservation range = sa.reserve(taken_[g].refused ? 0 : groups_.packets(g));
     next[g] = range.first;
-    granted[g] = range.granted;
-    inner_bytes_[g] = 0;
-    sent_[g] = 0;
+    end[g] = range.first + range.granted;
   }
   for (uint32_t k = 0; k < selected_; k++) {
     const uint32_t i = index_[k];
     const uint32_t g = group_[k];
-    if (sent_[g] == granted[g]) {
-      batch.verdict[i] = Verdict::kSequenceExhausted;
-      continue;
-    }
-    const OutboundSa& sa = groups_.sa(g);
-    inner_bytes_[g] += batch.length[i];
-    encapsulate(batch, i, sa, next[g] + sent_[g]++, jobs_);
-    if (sa.udp_encapsulation && sa.outer_ip_bytes == packet::kIpv6HeaderBytes) {
-      checksum_of_[checksums_++] = batch.data[i];
+    OutboundSa& sa = groups_.sa(g);
+    if (taken_[g].watched && !sa.lifetime.admits(taken_[g], batch.length[i])) [[unlikely]] {
+      refuse(batch, k, Verdict::kLifetimeExpired);
+    } else if (next[g] == end[g]) [[unlikely]] {
+      refuse(batch, k, Verdict::kSequenceExhausted);
+    } else {
+      encapsulate(batch, i, sa, next[g]++, jobs_);
+      if (sa.udp_encapsulation && sa.outer_ip_bytes == packet::kIpv6HeaderBytes) {
+        checksum_of_[checksums_++] = batch.data[i];
+      }
     }
   }
+}
+
+void Outbound::refuse(Batch& batch, uint32_t k, Verdict verdict) {
+  const uint32_t i = index_[k], g = group_[k];
+  batch.verdict[i] = verdict;
+  refused_[g]++;
+  refused_bytes_[g] += batch.length[i];
 }
 
 /// Steps 1 and 2: which packets have an SA and room in their frame, by SA.
@@ -210,8 +221,11 @@ void Outbound::select(Batch& batch) {
       batch.verdict[i] = Verdict::kNoHeadroom;
       continue;
     }
+    const uint32_t g = groups_.join(sa);
+    if (groups_.packets(g) == 1) inner_bytes_[g] = 0;
+    inner_bytes_[g] += batch.length[i];
     index_[selected_] = static_cast<uint8_t>(i);
-    group_[selected_] = static_cast<uint8_t>(groups_.join(sa));
+    group_[selected_] = static_cast<uint8_t>(g);
     selected_++;
   }
 }
@@ -227,12 +241,15 @@ void Outbound::seal() {
 }
 
 void Outbound::finish() {
-  for (uint32_t g = 0; g < groups_.size(); g++) groups_.sa(g).count(sent_[g], inner_bytes_[g]);
+  for (uint32_t g = 0; g < groups_.size(); g++) {
+    if (refused_[g] != 0) [[unlikely]]
+      groups_.sa(g).usage().give_back(taken_[g], refused_[g], refused_bytes_[g]);
+  }
 }
 
-void outbound(Batch& batch) {
+void outbound(Batch& batch, uint32_t now_s) {
   Outbound phases;
-  phases.prepare(batch);
+  phases.prepare(batch, now_s);
   phases.seal();
   phases.finish();
 }

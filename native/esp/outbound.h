@@ -31,31 +31,36 @@ class Outbound {
   ///
   /// Before: `data` at the inner IP header, whose TTL is already decremented; `length` is the inner
   /// packet's own (no link padding). After: `data` at the outer IP header, `length` the outer
-  /// packet's, verdict still kPending; or kNoHeadroom or kSequenceExhausted, with the packet as it
-  /// was.
-  void prepare(packet::Batch& batch);
+  /// packet's, verdict still kPending; or kNoHeadroom, kLifetimeExpired or kSequenceExhausted, with
+  /// the packet as it was.
+  /// @param now_s  base::monotonic_s(), for the SAs' lifetimes
+  void prepare(packet::Batch& batch, uint32_t now_s);
   /// Encrypts and writes ICVs, and what covers them. Any worker; touches the frames only.
   void seal();
-  /// Counts what was sealed.
+  /// Takes off the SAs' counters what was refused after all.
   void finish();
 
  private:
   using Groups = SaGroups<sad::OutboundSa>;
 
   void select(packet::Batch& batch);
+  void refuse(packet::Batch& batch, uint32_t k, packet::Verdict verdict);
 
   Jobs jobs_;
   Groups groups_;
   uint32_t selected_ = 0;
   uint8_t index_[packet::Batch::kCapacity];    ///< packets with an SA and room in their frame
   uint8_t group_[packet::Batch::kCapacity];    ///< of each of those
-  uint64_t inner_bytes_[packet::Batch::kCapacity];  ///< by group
-  uint32_t sent_[packet::Batch::kCapacity];         ///< by group
+  // By group.
+  uint64_t inner_bytes_[packet::Batch::kCapacity];
+  sad::Lifetime::Group taken_[packet::Batch::kCapacity];  ///< counted, and the limits ahead
+  uint64_t refused_bytes_[packet::Batch::kCapacity];
+  uint32_t refused_[packet::Batch::kCapacity];            ///< of those that were counted
   uint32_t checksums_ = 0;
   uint8_t* checksum_of_[packet::Batch::kCapacity];  ///< outer IPv6 packets in UDP
 };
 
-/// The three phases in a row.
-void outbound(packet::Batch& batch);
+/// The three phases in a row. Without the time, no SA ends by it.
+void outbound(packet::Batch& batch, uint32_t now_s = 0);
 
 }  // namespace esplane::esp

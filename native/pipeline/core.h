@@ -174,6 +174,7 @@ class Core {
   uint32_t fragment_id;              ///< next identification of an IPv6 packet that we fragment
   Egress egress;
   uint32_t now_ms = 0;
+  uint32_t now_s = 0;
   const Networks* networks = nullptr;  ///< of this loop
 
   /// Errors made by refuse_with_error that wait to be sent, their IP headers first.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "net/address.h"
+#include "sad/lifetime.h"
 
 namespace esplane::pipeline {
 
@@ -18,6 +19,7 @@ struct Event {
     kAcquire,             ///< `policy`: PROTECT and no outbound SA
     kUnknownSpi,          ///< `spi` from `address`
     kSequenceNearEnd,     ///< outbound SA of the pair with inbound `spi`
+    kExpire,              ///< `inbound` or outbound SA of that pair, by `cause`: `hard`, or soon
     kNatMappingChanged,   ///< `spi` now comes from `address`, `port`
     kAddressChanged,      ///< interface `ifindex`
   };
@@ -27,6 +29,9 @@ struct Event {
   uint16_t port = 0;
   uint32_t spi = 0;
   int ifindex = 0;
+  bool inbound = false;
+  bool hard = false;
+  sad::Lifetime::Cause cause = sad::Lifetime::Cause::kTime;
   net::IpAddress address;
   char policy[kPolicyBytes] = {};  ///< zero-terminated
 };

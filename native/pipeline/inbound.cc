@@ -136,11 +136,12 @@ void Stages::finish_esp(Burst& burst) {
     sas[i] = burst.pending(i) ? batch.inbound[i] : nullptr;
     outer_bytes[i] = batch.length[i];
   }
-  burst.opening.finish(batch, inner);
+  burst.opening.finish(batch, inner, core_.now_s);
 
   uint64_t packets = 0, bytes = 0;
   for (uint32_t i = 0; i < batch.size; i++) {
     if (sas[i] == nullptr) continue;
+    if (sas[i]->lifetime.has_news()) raise_expiry(sas[i]->lifetime, sas[i]->spi, true);
     if (!burst.pending(i) && batch.verdict[i] != Verdict::kDummyPacket) continue;
     packets++;
     bytes += outer_bytes[i];

@@ -66,7 +66,14 @@ void Stages::prepare_seal(Burst& burst) {
     if (burst.origin != Origin::kOurs)
       packet::decrement_ttl(burst.batch.data[i], burst.headers[i].family);
   }
-  burst.sealing.prepare(burst.batch);
+  burst.sealing.prepare(burst.batch, core_.now_s);
+  sad::OutboundSa* last = nullptr;
+  for (uint32_t i = 0; i < burst.batch.size; i++) {
+    auto* sa = burst.batch.outbound[i];
+    if (sa == last || sa == nullptr) continue;
+    last = sa;
+    if (sa->lifetime.has_news()) raise_expiry(sa->lifetime, sa->inbound_spi, false);
+  }
 }
 
 void Stages::finish_outbound(Burst& burst) {
@@ -174,6 +181,19 @@ void Stages::send_sealed(Burst& burst) {
     last = sa;
     if (last->near_end() && core_.near_end_limit.pass(last->inbound_spi, core_.now_ms))
       core_.shared.events.push({.kind = Event::Kind::kSequenceNearEnd, .spi = last->inbound_spi});
+  }
+}
+
+/// A limit that was reached is told once (RFC 4301 §4.4.2.1).
+void Stages::raise_expiry(sad::Lifetime& lifetime, uint32_t inbound_spi, bool inbound) {
+  for (const bool hard : {false, true}) {
+    const auto cause = lifetime.take_news(hard);
+    if (!cause) continue;
+    core_.shared.events.push({.kind = Event::Kind::kExpire,
+                              .spi = inbound_spi,
+                              .inbound = inbound,
+                              .hard = hard,
+                              .cause = *cause});
   }
 }
 

@@ -67,6 +67,7 @@ class Stages {
   void too_big(Burst& burst, uint32_t i, const sad::OutboundSa& sa);
   void send_sealed(Burst& burst);
   void raise_acquire(const spd::Policy& policy);
+  void raise_expiry(sad::Lifetime& lifetime, uint32_t inbound_spi, bool inbound);
 
   // fragments.cc
   void finish_with_fragments(Burst& burst);

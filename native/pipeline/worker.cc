@@ -142,6 +142,7 @@ void Worker::run() {
 
 bool Worker::turn() {
   core_.now_ms = base::monotonic_ms();
+  core_.now_s = base::monotonic_s();
   core_.networks = core_.shared.networks.load(std::memory_order_acquire);
   take_answers();
   backlog_ = false;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/random.h"
 #include "packet/checksum.h"
 #include "packet/ip.h"
@@ -107,7 +108,8 @@ OutboundSa::OutboundSa(const SaParameters& p)
       engine(&crypto::engine(*suite)),
       key(*engine, *suite, split(*suite, p.outbound_key)),
       fragment_after(p.fragment_after),
-      ports_matter(have_ports(p.local_selectors) || have_ports(p.remote_selectors)) {
+      ports_matter(have_ports(p.local_selectors) || have_ports(p.remote_selectors)),
+      lifetime(p.lifetime, base::monotonic_s()) {
   near_end_from = sequence_limit - kNearEnd;
   ip_id_offset = static_cast<uint16_t>(base::random_u32());
   fill_outer(*this, p);
@@ -156,6 +158,7 @@ InboundSa::InboundSa(const SaParameters& p)
       suite(suite_of(p)),
       engine(&crypto::engine(*suite)),
       key(*engine, *suite, split(*suite, p.inbound_key)),
+      lifetime(p.lifetime, base::monotonic_s()),
       local_selectors(p.local_selectors),
       remote_selectors(p.remote_selectors) {
   copy_salt(salt, *suite, p.inbound_key);

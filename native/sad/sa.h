@@ -16,6 +16,7 @@
 #include "packet/selector.h"
 #include "packet/verdict.h"
 #include "replay/window.h"
+#include "sad/lifetime.h"
 #include "sad/path_mtu.h"
 
 namespace esplane::sad {
@@ -46,6 +47,8 @@ struct SaParameters {
   uint32_t replay_window = 4096;  ///< packets; 0: no replay check
   std::vector<packet::Selector> local_selectors;
   std::vector<packet::Selector> remote_selectors;
+
+  LifetimeLimits lifetime;  ///< of each direction
 
   /// Where numbering goes on: last number sent and highest received. 0 in a fresh SA; otherwise
   /// only under keys whose numbers up to here are spent (a state take-over, tests).
@@ -85,10 +88,8 @@ struct OutboundSa {
   /// @param low_sequence  lower half of its sequence number; 0: not known
   bool has_sent_lately(const packet::IpAddress& source, uint32_t low_sequence) const;
 
-  void count(uint64_t packets_sent, uint64_t inner_bytes) {
-    packets.fetch_add(packets_sent, std::memory_order_relaxed);
-    bytes.fetch_add(inner_bytes, std::memory_order_relaxed);
-  }
+  /// What is sent is counted here, and refused where that is too much.
+  Usage usage() { return {packets, bytes, lifetime}; }
 
   // First line: read for every packet, never written after construction.
 
@@ -119,6 +120,8 @@ struct OutboundSa {
   PathMtu path_mtu;             ///< what ICMP has said
   bool fragment_after = false;  ///< ESP packets are fragmented, not what is in them
   bool ports_matter = false;    ///< its selectors have ports: later fragments do not fit them
+
+  Lifetime lifetime;  ///< looked at once for each group of packets
 };
 static_assert(offsetof(OutboundSa, sequence) == 64, "what every packet reads is one cache line");
 static_assert(offsetof(OutboundSa, suite) == 128, "what every group writes is one cache line");
@@ -130,10 +133,8 @@ struct InboundSa {
   InboundSa(const InboundSa&) = delete;
   InboundSa& operator=(const InboundSa&) = delete;
 
-  void count(uint64_t packets_accepted, uint64_t inner_bytes) {
-    packets.fetch_add(packets_accepted, std::memory_order_relaxed);
-    bytes.fetch_add(inner_bytes, std::memory_order_relaxed);
-  }
+  /// What is accepted is counted here, and refused where that is too much.
+  Usage usage() { return {packets, bytes, lifetime}; }
   void count_refused(packet::Verdict verdict) {
     refused[static_cast<uint32_t>(verdict)].fetch_add(1, std::memory_order_relaxed);
   }
@@ -157,6 +158,8 @@ struct InboundSa {
   alignas(64) const crypto::Suite* suite;
   const crypto::Engine* engine;
   crypto::KeyTable key;
+
+  Lifetime lifetime;  ///< looked at once for each group of packets
 
   // Cold.
   std::vector<packet::Selector> local_selectors;

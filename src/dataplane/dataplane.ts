@@ -86,6 +86,17 @@ export type DataplaneEvent =
   | { readonly type: 'acquire'; readonly policy: string }
   | { readonly type: 'unknown-spi'; readonly spi: number; readonly remote: string }
   | { readonly type: 'sequence-near-end'; readonly inboundSpi: EspSpi }
+  /**
+   * One SA of the pair reached a limit of its lifetime: a soft one, so that a new SA is wanted, or
+   * a hard one, past which its packets are dropped. Each is told once; `time` with the next packet.
+   */
+  | {
+      readonly type: 'expire';
+      readonly inboundSpi: EspSpi;
+      readonly direction: 'inbound' | 'outbound';
+      readonly hard: boolean;
+      readonly cause: 'bytes' | 'packets' | 'time';
+    }
   | {
       readonly type: 'nat-mapping-changed';
       readonly inboundSpi: EspSpi;

@@ -16,6 +16,23 @@ export interface Endpoint {
   readonly port: number;
 }
 
+/**
+ * How much each SA of a pair may carry, and how long, in its direction (RFC 4301 §4.4.2.1). A soft
+ * limit asks for a new SA by an `expire` event; past a hard one the dataplane drops the packets.
+ * What is left out is not limited.
+ */
+export interface SaLifetime {
+  /** Of inner packets, headers included. */
+  readonly softBytes?: bigint | number;
+  readonly hardBytes?: bigint | number;
+  readonly softPackets?: bigint | number;
+  /** Exactly so many packets pass. */
+  readonly hardPackets?: bigint | number;
+  /** Whole seconds since `install`. The control plane has timers of its own: this is for its death. */
+  readonly softSeconds?: number;
+  readonly hardSeconds?: number;
+}
+
 /** A pair of ESP SAs, one in each direction, as one Child SA negotiates them. */
 export interface ChildSa {
   /** Name of the SPD policy that this pair serves: `<connection>/<child>`. */
@@ -46,6 +63,7 @@ export interface ChildSa {
    * is always the latter: later fragments do not fit them.
    */
   readonly fragmentation?: 'before' | 'after';
+  readonly lifetime?: SaLifetime;
   /** Narrowed selectors of our side and the peer's. */
   readonly localSelectors: readonly TrafficSelector[];
   readonly remoteSelectors: readonly TrafficSelector[];

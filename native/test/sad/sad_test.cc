@@ -252,8 +252,8 @@ TEST_CASE("counts what was asked about, and nothing for an SPI that is not insta
   const Pair pair(sad.allocate_spi());
   const uint32_t spi = pair.p.inbound_spi;
   CHECK_FALSE(sad.counters(spi));
-  sad.install(pair.p)->count(3, 300);
-  sad.find(spi)->count(2, 99);
+  sad.install(pair.p)->usage().take(3, 300, 0);
+  sad.find(spi)->usage().take(2, 99, 0);
   sad.find(spi)->count_refused(packet::Verdict::kIcvBad);
   const auto c = sad.counters(spi);
   REQUIRE(c);
@@ -284,7 +284,7 @@ TEST_CASE("workers look up while pairs come and go") {
         while (!stop.load(std::memory_order_relaxed)) {
           const uint32_t spi = published.load(std::memory_order_relaxed);
           if (InboundSa* sa = sad.find(spi)) {
-            sa->count(1, 10);
+            sa->usage().take(1, 10, 0);
             found++;
             if (sa->spi != spi || sa->salt[0] != 0xa1) wrong++;
           }
