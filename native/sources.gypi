@@ -97,6 +97,7 @@
       "native/addon/gcm_peers.cc",
       "native/addon/memory_host_binding.cc",
       "native/addon/process_binding.cc",
+      "native/addon/sad_bench.cc",
       "native/addon/tap_binding.cc",
       "native/addon/tunnel_bench.cc",
       "native/addon/tunnel_bench_binding.cc",

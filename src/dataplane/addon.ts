@@ -180,6 +180,31 @@ export interface TapBinding {
   ) => NativeWireTap;
 }
 
+/** native/addon/sad_bench.cc */
+export interface SadBenchBinding {
+  /** Installs so many pairs, sends and opens packets of SAs at random for a while, removes them. */
+  benchSad(pairs: number, milliseconds: number): SadBenchResult;
+  /** Looks packets up among so many policies, without a flow cache. */
+  benchPolicies(policies: number, milliseconds: number): PolicyBenchResult;
+}
+
+export interface SadBenchResult {
+  /** Medians, of everything from headers and look-up to the sealed or opened packet of 64 bytes. */
+  readonly outboundTicks: number;
+  readonly inboundTicks: number;
+  /** A pair, its place in the policy included. */
+  readonly installNanoseconds: number;
+  readonly removeNanoseconds: number;
+  /** Growth of the process's resident memory. */
+  readonly bytesPerPair: number;
+}
+
+export interface PolicyBenchResult {
+  readonly lookupNanoseconds: number;
+  readonly bestLookupNanoseconds: number;
+  readonly buildMilliseconds: number;
+}
+
 /** native/addon/tunnel_bench_binding.cc */
 export interface TunnelBenchBinding {
   /** ESP alone, on batches whose frames walk through two megabytes. */
@@ -251,6 +276,7 @@ export type Addon = BulkEspBinding &
   DataplaneBinding &
   MemoryHostBinding &
   ProcessBinding &
+  SadBenchBinding &
   TapBinding &
   TunnelBenchBinding;
 
