@@ -48,6 +48,11 @@ export function requestPairs(sa: IkeSa, core: Core, policy: ChildPolicy): boolea
 /** Rekeys a Child SA, unless that is under way or it is on its way out. */
 export function rekeyChild(sa: IkeSa, core: Core, child: InstalledChild): void {
   if (child.state !== 'installed') return;
+  if (!child.known && !child.confirmed) {
+    // The peer may not have our answer that tells it of this one.
+    sa.children.startTimer(child, 'child-rekey', core.options.postponedFirst);
+    return;
+  }
   const isAsked = sa.isAbout((task) => task instanceof CreateChild && task.plan.rekeys === child);
   if (isAsked) return;
   const { policy } = child;
@@ -65,6 +70,10 @@ export function deleteChild(sa: IkeSa, core: Core, child: InstalledChild, reason
 /** It may be used no more: it is deleted, and another is made where the connection is kept up. */
 export function endChild(sa: IkeSa, core: Core, child: InstalledChild, reason: string): void {
   if (child.state !== 'installed' && child.state !== 'replaced') return;
+  if (!child.known && !child.confirmed) {
+    sa.children.startTimer(child, 'child-end', core.options.postponedFirst);
+    return;
+  }
   const { state } = child;
   deleteChild(sa, core, child, reason);
   if (state === 'installed') core.childGone(sa);
@@ -85,7 +94,7 @@ export function childTimer(
       endChild(sa, core, child, 'its lifetime is over');
       break;
     case 'child-switch':
-      sa.children.prefer(child);
+      sa.children.confirm(child);
       break;
     case 'child-replaced':
       endChild(sa, core, child, 'the peer has not deleted what it has replaced');

@@ -22,10 +22,19 @@ export interface InstalledChild {
   readonly lowestNonce: string;
   /** Changed by `Children.move` only. */
   readonly state: ChildState;
-  /** Its outbound SA waits for a sign that the peer is ready to receive on it (§2.8). */
+  /** Other outbound SAs of the policy go before its own until `confirmed` (§2.8). */
   readonly standby: boolean;
+  /**
+   * Whoever takes a request of ours knows it: we have asked for it, or it came with IKE_AUTH. What
+   * the peer has asked for it knows when it has our answer, of which a `confirmed` one is sure.
+   */
+  readonly known: boolean;
+  /** The peer has shown that it has it, and is ready to receive. */
+  readonly confirmed: boolean;
   /** What the peer has made of it while our rekeying was under way. */
   readonly rival: InstalledChild | undefined;
+  /** The same made by us shortly before, which goes when this one is confirmed. */
+  readonly twin: InstalledChild | undefined;
   /** How often in a row the peer has put its rekeying off. */
   readonly postponed: number;
 }
@@ -33,7 +42,7 @@ export interface InstalledChild {
 /** What is known of a Child SA beside its keys and parameters when it is installed. */
 export type ChildOrigin = Pick<
   InstalledChild,
-  'policy' | 'suite' | 'role' | 'lowestNonce' | 'standby'
+  'policy' | 'suite' | 'role' | 'lowestNonce' | 'standby' | 'known'
 >;
 
 /** What two peers have agreed upon for a Child SA. */

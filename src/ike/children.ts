@@ -7,6 +7,7 @@
  */
 import { formatSuite } from '../policy/suite.js';
 import type { ChildSa, EspSpi } from '../sad/sad.js';
+import { deleteChild } from './child-procedures.js';
 import { type ChildOrigin, espSpiText, type InstalledChild } from './child-sa.js';
 import type { Core } from './core.js';
 import type { IkeSa } from './ike-sa.js';
@@ -67,8 +68,10 @@ export class Children implements Iterable<InstalledChild> {
       sa: withoutKeys,
       installedAt: this.#core.now,
       state: 'installed',
+      confirmed: origin.known && (origin.role === 'initiator' || !origin.standby),
       postponed: 0,
       rival: undefined,
+      twin: undefined,
       timers: new Set(),
     };
     this.#entries.set(sa.inboundSpi, entry);
@@ -77,7 +80,7 @@ export class Children implements Iterable<InstalledChild> {
     const { suite, standby } = origin;
     this.#owner.log('info', `Child SA ${sa.policy} installed: SPI ${spis}, ${formatSuite(suite)}`);
     this.#core.emit({ type: 'install-child', sa, standby });
-    if (standby) this.startTimer(entry, 'child-switch', this.#core.options.switchDelay);
+    if (!entry.confirmed) this.startTimer(entry, 'child-switch', this.#core.options.switchDelay);
     const { rekeySeconds, endSeconds } = origin.policy.lifetime;
     if (rekeySeconds > 0) {
       this.startTimer(entry, 'child-rekey', rekeyDelay(this.#core, rekeySeconds));
@@ -93,7 +96,6 @@ export class Children implements Iterable<InstalledChild> {
     const entry = this.#entry(child);
     entry.state = to;
     if (to === 'replaced') {
-      this.stopTimer(entry, 'child-switch');
       this.stopTimer(entry, 'child-rekey');
       this.startTimer(entry, 'child-replaced', this.#core.options.replacedTimeout);
     }
@@ -104,31 +106,41 @@ export class Children implements Iterable<InstalledChild> {
     this.#entry(child).rival = rival;
   }
 
+  /** The peer has asked for the same as we have, before it knew; ours goes when this is confirmed. */
+  setTwin(child: InstalledChild, twin: InstalledChild): void {
+    this.#entry(child).twin = twin;
+  }
+
   /** The peer has put the rekeying off; how often it has in a row. */
   postpone(child: InstalledChild): number {
     return ++this.#entry(child).postponed;
   }
 
-  /** The peer is ready to receive on what we have made as responder, whatever that is (§2.8). */
+  /** The peer has all that we have made as responder, and is ready to receive on it (§2.8). */
   peerIsReady(): void {
-    for (const entry of this.#entries.values()) {
-      if (entry.state === 'installed' || entry.state === 'rekeying') this.prefer(entry);
-    }
+    for (const entry of this.#entries.values()) this.confirm(entry);
   }
 
-  prefer(child: InstalledChild): void {
-    if (!child.standby) return;
+  /** The peer has shown that it has it, or has had enough time to. */
+  confirm(child: InstalledChild): void {
+    if (child.confirmed) return;
     const entry = this.#entry(child);
-    entry.standby = false;
+    entry.confirmed = true;
     this.stopTimer(entry, 'child-switch');
+    // What has lost against another, or is on its way out, is not to be sent on.
+    if (!entry.standby || (entry.state !== 'installed' && entry.state !== 'rekeying')) return;
+    entry.standby = false;
     this.#core.emit({ type: 'prefer-child', inboundSpi: child.sa.inboundSpi });
+    const { twin } = entry;
+    if (twin === undefined || !this.has(twin) || twin.state !== 'installed') return;
+    deleteChild(this.#owner, this.#core, twin, 'both sides have asked for it at once');
   }
 
   /** The peer asks again for the response that tells it of new SAs: it does not have them yet. */
   peerIsNotReady(): void {
     const { switchDelay } = this.#core.options;
     for (const entry of this.#entries.values()) {
-      if (entry.standby) this.startTimer(entry, 'child-switch', switchDelay);
+      if (!entry.confirmed) this.startTimer(entry, 'child-switch', switchDelay);
     }
   }
 
@@ -136,7 +148,6 @@ export class Children implements Iterable<InstalledChild> {
   retire(child: InstalledChild): void {
     const entry = this.#entry(child);
     entry.standby = false;
-    this.stopTimer(entry, 'child-switch');
     this.#core.emit({ type: 'retire-child', inboundSpi: child.sa.inboundSpi });
   }
 

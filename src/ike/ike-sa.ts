@@ -103,8 +103,8 @@ export class IkeSa {
   wanted: readonly ChildPolicy[] = [];
   /** The responder has said that IKE_AUTH may come without a Child SA (RFC 6023). */
   childlessSupported = false;
-  /** The IKE SA that goes when this one has taken its place with new authentication (§2.8.3). */
-  reauthenticates: IkeSa | undefined;
+  /** The IKE SAs that go when this one has taken their place with new authentication (§2.8.3). */
+  reauthenticates: readonly IkeSa[] = [];
   /** When the peers have proved themselves; rekeying does not change it. */
   authenticatedAt: Milliseconds | undefined;
   /** The IKE SA that it was made to replace, and the lower nonce of the exchange that made it. */
@@ -225,6 +225,9 @@ export class IkeSa {
     to.move({ name: 'established', at: this.#core.now });
     to.establishedAt = this.#core.now;
     to.log('info', `IKE SA ${this.localSpi} is rekeyed, ${formatSuite(to.negotiated!.suite)}`);
+    to.wanted = this.wanted;
+    to.reauthenticates = this.reauthenticates;
+    this.reauthenticates = [];
     this.#core.replaced(this, to);
     to.#startTimers();
     to.#postponedPlans = this.#postponedPlans.splice(0);
@@ -276,7 +279,10 @@ export class IkeSa {
       case 'rival':
         this.log('info', `taken down: ${reason}`);
         this.move({ name: 'deleting' });
-        this.#removeChildren(reason, true);
+        this.#retireChildren(reason);
+        // For the peer the rival may be what all goes on with.
+        this.rival?.terminate(reason);
+        this.rival = undefined;
         // With a window of 1 (§2.3) a request that is outstanding has to be answered first.
         this.#requests.dropQueued();
         this.request(new DeleteIke(this, this.#core));
@@ -346,6 +352,19 @@ export class IkeSa {
     this.fail({ notify: NO_ANSWER, explanation: explainSilence(this.remote, message, sent) });
   }
 
+  /**
+   * Nothing is sent on them any more. Where others serve, as after a reauthentication (§2.8.3), the
+   * peer may send until it gets our Delete.
+   */
+  #retireChildren(reason: string): void {
+    if (this.children.owner !== this) return;
+    const connection = this.connection?.name ?? '';
+    for (const child of this.children) {
+      if (this.#core.hasChild(connection, child.policy.name, this)) this.children.retire(child);
+      else this.children.remove(child, reason);
+    }
+  }
+
   #removeChildren(reason: string, inOrder: boolean): void {
     if (this.children.owner !== this) {
       this.children = new Children(this.#core, this);
@@ -353,7 +372,6 @@ export class IkeSa {
     }
     const connection = this.connection?.name ?? '';
     for (const child of this.children) {
-      // As after a reauthentication (§2.8.3).
       const served = inOrder && this.#core.hasChild(connection, child.policy.name, this);
       if (served) this.children.drain(child, reason);
       else this.children.remove(child, reason);
@@ -390,6 +408,11 @@ export class IkeSa {
     }
     this.#postponedPlans.push(plan);
     this.startTimer('postponed', postponedDelay(this.#core, this.postponed));
+  }
+
+  /** Whether a Child SA is yet to be asked for, or answered, on this IKE SA. */
+  get isMakingChildren(): boolean {
+    return this.#postponedPlans.length > 0 || this.isAbout(({ kind }) => kind === 'create-child');
   }
 
   /** Whether this was not tried before on this IKE SA; from now on it was. */

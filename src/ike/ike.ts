@@ -233,12 +233,16 @@ export class Ike {
     }
   }
 
-  /** @param replaces  an IKE SA that goes when the new one has all its Child SAs (§2.8.3) */
-  #start(connection: Connection, children: readonly ChildPolicy[], replaces?: IkeSa): void {
+  /** @param replaces  IKE SAs that go when the new one has all their Child SAs (§2.8.3) */
+  #start(
+    connection: Connection,
+    children: readonly ChildPolicy[],
+    replaces: readonly IkeSa[] = [],
+  ): void {
     const { ikePort: port } = this.#options;
     const local = { address: connection.local.address, port };
     // A peer that may be anywhere is where it was seen last.
-    const remote = { address: replaces?.remote.address ?? connection.remote.address, port };
+    const remote = { address: replaces[0]?.remote.address ?? connection.remote.address, port };
     const sa = new IkeSa(this.#core, 'initiator', local, remote);
     sa.connection = connection;
     sa.wanted = children;
@@ -250,21 +254,19 @@ export class Ike {
   // --- lifetimes ---------------------------------------------------------------------------
 
   #rekey(name: string, what: RekeyWhat): void {
-    for (const sa of this.#of(name)) {
-      if (sa.state.name !== 'established') continue;
-      switch (what) {
-        case 'child':
-          for (const child of sa.children) rekeyChild(sa, this.#core, child);
-          break;
-        case 'ike':
-          sa.rekey();
-          break;
-        case 'reauth':
-          this.#reauthenticate(sa, 'asked for');
-          break;
-        default:
-          assertNever(what);
-      }
+    const all = this.#of(name).filter(({ state }) => state.name === 'established');
+    switch (what) {
+      case 'child':
+        for (const sa of all) for (const child of sa.children) rekeyChild(sa, this.#core, child);
+        break;
+      case 'ike':
+        for (const sa of all) sa.rekey();
+        break;
+      case 'reauth':
+        this.#reauthenticate(all, 'asked for');
+        break;
+      default:
+        assertNever(what);
     }
   }
 
@@ -281,15 +283,23 @@ export class Ike {
     else rekeyChild(owner, this.#core, child);
   }
 
-  /** §2.8.3: a new IKE SA with the same Child SAs; the old one goes when all are there. */
-  #reauthenticate(old: IkeSa, reason: string): void {
-    const connection = this.#connections.find(({ name }) => name === old.connection!.name);
-    if (connection === undefined || this.#stopping || old.state.name !== 'established') return;
-    if (this.#of(connection.name).some((sa) => sa.reauthenticates === old)) return;
-    old.log('info', `the connection is set up anew: ${reason}`);
-    const names = new Set([...old.children].map(({ policy }) => policy.name));
+  /** §2.8.3: a new IKE SA with the same Child SAs; the old ones go when all are there. */
+  #reauthenticate(established: readonly IkeSa[], reason: string): void {
+    const all = established.filter(
+      (old) =>
+        old.state.name === 'established' &&
+        !this.#of(old.connection!.name).some((sa) => sa.reauthenticates.includes(old)),
+    );
+    const [first] = all;
+    const name = first?.connection?.name;
+    const connection = this.#connections.find((candidate) => candidate.name === name);
+    if (first === undefined || connection === undefined || this.#stopping) return;
+    first.log('info', `the connection is set up anew: ${reason}`);
+    const names = new Set(
+      all.flatMap(({ children }) => [...children].map(({ policy }) => policy.name)),
+    );
     const children = connection.children.filter(({ name }) => names.has(name));
-    this.#start(connection, children.length > 0 ? children : connection.children, old);
+    this.#start(connection, children.length > 0 ? children : connection.children, all);
   }
 
   #of(connection: string): IkeSa[] {
@@ -424,7 +434,7 @@ export class Ike {
       drain: (inboundSpi, reason) => this.#drain(inboundSpi, reason),
       added: (sa) => this.#sas.set(sa.localSpi, sa),
       replaced: (sa, by) => this.#replaced(sa, by),
-      reauthenticate: (sa, reason) => this.#reauthenticate(sa, reason),
+      reauthenticate: (sa, reason) => this.#reauthenticate([sa], reason),
       closed: (sa) => this.#closed(sa),
     };
   }
@@ -457,12 +467,11 @@ export class Ike {
 
   /** What was asked for on this IKE SA is there, or refused, but for what is still under way. */
   #childSettled(sa: IkeSa): void {
-    if (sa.state.name !== 'established' || sa.isAbout(({ kind }) => kind === 'create-child'))
-      return;
+    if (sa.state.name !== 'established' || sa.isMakingChildren) return;
     const { name } = sa.connection!;
-    const old = sa.reauthenticates;
-    sa.reauthenticates = undefined;
-    if (old !== undefined && sa.children.size > 0) old.terminate('set up anew');
+    const replaced = sa.children.size > 0 ? sa.reauthenticates : [];
+    sa.reauthenticates = [];
+    for (const old of replaced) old.terminate('set up anew');
     if (this.#isComplete(name)) {
       this.#keeper.succeeded(name);
       this.#emit({ type: 'cancel-timer', timer: `reconnect/${name}` });
@@ -474,6 +483,9 @@ export class Ike {
   /** The same IKE SA under new keys: nobody but the index has to know. */
   #replaced(sa: IkeSa, by: IkeSa): void {
     this.#contest.inherit(sa, by);
+    for (const other of this.#of(by.connection!.name)) {
+      other.reauthenticates = other.reauthenticates.map((old) => (old === sa ? by : old));
+    }
     this.#emit({
       type: 'ike-established',
       connection: by.connection!.name,
@@ -499,7 +511,18 @@ export class Ike {
     const last = sa.window.lastExchange();
     if (last !== undefined && sa.protection !== undefined)
       this.#strangers.linger(sa.localSpi, last);
-    if (sa.connection !== undefined) this.#scheduleReconnect(sa.connection.name);
+    if (sa.connection === undefined) return;
+    const { name } = sa.connection;
+    // The peer has ended what we were about to set up anew; nobody else wants that.
+    if (this.#keeper.wants(name).size === 0) {
+      for (const other of this.#of(name)) {
+        if (!other.reauthenticates.includes(sa)) continue;
+        other.reauthenticates = other.reauthenticates.filter((old) => old !== sa);
+        if (other.reauthenticates.length > 0) continue;
+        other.terminate('the peer has taken the connection down');
+      }
+    }
+    this.#scheduleReconnect(name);
   }
 
   #scheduleReconnect(connection: string): void {

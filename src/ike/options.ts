@@ -68,9 +68,9 @@ export const DEFAULT_OPTIONS: IkeOptions = {
   postponedFirst: 2_000,
   postponedMaximum: 60_000,
   maxPostponed: 10, // about five minutes
-  switchDelay: 5_000,
+  switchDelay: 200_000, // by then a peer has our answer, or has given us up
   drainTime: 3_000,
-  replacedTimeout: 60_000,
+  replacedTimeout: 240_000,
   reconnectFirst: 1_000,
   reconnectMaximum: 60_000,
   keepaliveInterval: 20_000,

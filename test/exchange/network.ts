@@ -1,6 +1,7 @@
 /**
- * Two gateways over a bad network with a virtual clock: datagrams are lost, duplicated and
- * delayed, so that they overtake each other. All of it comes from one seed.
+ * Two gateways over a bad network with a virtual clock: datagrams are lost, duplicated, corrupted
+ * and delayed, so that they overtake each other; a gateway may restart, or its clock jump. All of
+ * it comes from one seed.
  */
 
 import type { IkeOptions } from '../../src/ike/options.js';
@@ -15,10 +16,12 @@ export interface Weather {
   readonly duplication: number;
   /** Of a delay of up to two seconds in place of 10 to 50 ms. */
   readonly reordering: number;
+  /** Of a bit that is turned over. */
+  readonly corruption: number;
 }
 
-export const FAIR: Weather = { loss: 0, duplication: 0, reordering: 0 };
-export const STORM: Weather = { loss: 0.2, duplication: 0.2, reordering: 0.2 };
+export const FAIR: Weather = { loss: 0, duplication: 0, reordering: 0, corruption: 0 };
+export const STORM: Weather = { loss: 0.2, duplication: 0.2, reordering: 0.2, corruption: 0 };
 
 interface Flight {
   readonly at: number;
@@ -36,9 +39,15 @@ export interface ChartEntry {
 }
 
 export class Network {
-  readonly a: Peer;
-  readonly b: Peer;
+  a: Peer;
+  b: Peer;
   readonly random: SeededRandom;
+  readonly #options: Partial<IkeOptions>;
+  /** How far each gateway's clock is before ours. */
+  readonly #ahead = { a: 0, b: 0 };
+  /** Told of each datagram that is sent, and of each step that is over. */
+  onSent: (datagram: Datagram) => void = () => {};
+  onStep: () => void = () => {};
   readonly chart: ChartEntry[] = [];
   weather: Weather;
   now = 0;
@@ -48,6 +57,7 @@ export class Network {
   constructor(seed: number, weather: Weather, options: Partial<IkeOptions> = {}) {
     this.random = new SeededRandom(seed);
     this.weather = weather;
+    this.#options = options;
     this.a = new Peer('a', new SeededRandom(this.random.next()), options);
     this.b = new Peer('b', new SeededRandom(this.random.next()), options);
   }
@@ -61,8 +71,22 @@ export class Network {
       if (next === undefined || next.at > until) break;
       this.#advance(next.at);
       next.happen();
+      this.onStep();
     }
     if (until < Number.POSITIVE_INFINITY) this.#advance(until);
+  }
+
+  /** The gateway loses all that it has, and starts again; what is on its way to it still arrives. */
+  restart(side: 'a' | 'b'): void {
+    const { now } = this[side];
+    this[side] = new Peer(side, new SeededRandom(this.random.next()), this.#options);
+    this[side].now = now;
+  }
+
+  /** The gateway's clock goes on by so much at once, as after a suspension. */
+  jump(side: 'a' | 'b', milliseconds: number): void {
+    this.#ahead[side] += milliseconds;
+    this[side].now += milliseconds;
   }
 
   /** Nothing is on its way and nobody waits for anything: only liveness checks will come. */
@@ -86,17 +110,20 @@ export class Network {
       undefined,
     );
     if (flight !== undefined) consider(flight.at, () => this.#arrive(flight));
-    for (const peer of [this.a, this.b]) {
-      const timer = peer.nextTimer();
-      if (timer !== undefined) consider(timer.at, () => peer.runTimer(timer.timer));
+    for (const side of ['a', 'b'] as const) {
+      const timer = this[side].nextTimer();
+      if (timer === undefined) continue;
+      // What a jump of the clock has made late happens now.
+      const at = Math.max(this.now, timer.at - this.#ahead[side]);
+      consider(at, () => this[side].runTimer(timer.timer));
     }
     return next;
   }
 
   #advance(to: number): void {
     this.now = to;
-    this.a.now = to;
-    this.b.now = to;
+    this.a.now = to + this.#ahead.a;
+    this.b.now = to + this.#ahead.b;
   }
 
   /** Takes what was sent and decides its fate. */
@@ -109,9 +136,16 @@ export class Network {
   #launch(datagram: Datagram): void {
     const lost = this.random.chance(this.weather.loss);
     this.#note(datagram, lost ? 'lost' : 'sent');
+    this.onSent(datagram);
     if (lost) return;
-    this.#fly(datagram);
+    this.#fly(this.random.chance(this.weather.corruption) ? this.#corrupt(datagram) : datagram);
     if (this.random.chance(this.weather.duplication)) this.#fly(datagram);
+  }
+
+  #corrupt(datagram: Datagram): Datagram {
+    const data = datagram.data.slice();
+    data[this.random.below(data.length)]! ^= 1 << this.random.below(8);
+    return { ...datagram, data };
   }
 
   #fly(datagram: Datagram): void {

@@ -51,6 +51,8 @@ export class Peer {
   readonly established: Of<'ike-established'>[] = [];
   readonly closed: Of<'ike-closed'>[] = [];
   readonly log: string[] = [];
+  /** When each line of the log was written. */
+  readonly logTimes: number[] = [];
   /** How key exchange is done: as it is, or by a stand-in. */
   runJob: (job: Job, random: RandomBytes) => JobResult = runJob;
   /** Whether jobs wait for `finishJob`. */
@@ -136,6 +138,7 @@ export class Peer {
         break;
       case 'log':
         this.log.push(`${effect.level} ${effect.message}`);
+        this.logTimes.push(this.now);
         break;
     }
   }

@@ -65,8 +65,8 @@ describe.each([
 
 describe('the responder of a rekeying', () => {
   /** b has answered a's rekeying; a has not got the answer yet. */
-  function answered(): { both: Dialogue; old: number } {
-    const both = established();
+  function answered(optionsB = {}): { both: Dialogue; old: number } {
+    const both = established({ optionsB });
     const old = both.b.sending('site/net')!.outboundSpi;
     both.rekey(both.a, 'child');
     both.deliver(both.a);
@@ -95,9 +95,9 @@ describe('the responder of a rekeying', () => {
   });
 
   it('waits longer where the peer asks for the answer again', () => {
-    const { both, old } = answered();
+    const { both, old } = answered({ switchDelay: 10_000 });
     both.take(both.b);
-    for (let waited = 0; waited < 2 * switchDelay; waited += 100) {
+    for (let waited = 0; waited < 30_000; waited += 100) {
       both.wait(100);
       while (both.a.outbox.length > 0) both.deliver(both.a);
       both.b.outbox.length = 0;

@@ -1,14 +1,63 @@
 /**
- * Ten thousand seeded sessions of two IKE cores over a network that loses, duplicates and reorders
+ * Lives of tunnels with rekeyings and faults, their invariants held after every step; and two
+ * thousand seeded sessions of two IKE cores over a network that loses, duplicates and reorders
  * a fifth of all datagrams each: every one ends established, with the same keys on both sides, or
- * cleanly failed. `npm run replay -- <seed>` plays one again and draws its messages.
+ * cleanly failed. `npm run replay -- <seed>` plays one again and draws its messages; `npm run
+ * replay -- life <seed>` does so with a life.
  */
+import { execFile, execFileSync } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { FAIR, Network } from './network.js';
 import { connectionOf } from './peer.js';
 import { playSession, type Story } from './session.js';
+import type { Summary } from './simulate.js';
 
-const SESSIONS = Number(process.env.ESPLANE_SESSIONS ?? 10_000);
+const LIVES = Number(process.env.ESPLANE_LIVES ?? 4_000);
+const FIRST_LIFE = Number(process.env.ESPLANE_FIRST_LIFE ?? 1);
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+describe(`${LIVES} lives of a tunnel with two rekeyings and a fault at least`, () => {
+  it('keep every invariant, and leave nothing behind', { timeout: 3_600_000 }, async () => {
+    execFileSync(`${root}node_modules/.bin/tsc`, ['-p', `${root}test/exchange`]);
+    const processes = Math.min(availableParallelism(), 8);
+    const each = Math.ceil(LIVES / processes);
+    const program = `${root}build/exchange/test/exchange/simulate.js`;
+    const began = performance.now();
+    const outputs = await Promise.all(
+      Array.from({ length: processes }, (_, i) =>
+        promisify(execFile)(process.execPath, [
+          program,
+          String(FIRST_LIFE + i * each),
+          String(each),
+        ]),
+      ),
+    );
+    const summaries = outputs.map(({ stdout }) => JSON.parse(stdout) as Summary);
+    const sum = (of: (summary: Summary) => number) =>
+      summaries.reduce((total, summary) => total + of(summary), 0);
+    const seconds = ((performance.now() - began) / 1000).toFixed(1);
+    console.log(
+      `seeds ${FIRST_LIFE} to ${FIRST_LIFE + each * processes - 1}: ` +
+        `${sum(({ rekeyings }) => rekeyings)} rekeyings, ` +
+        `${sum(({ datagrams }) => datagrams)} datagrams in ${seconds} s, ` +
+        `${sum(({ cpuSeconds }) => cpuSeconds).toFixed(1)} s of CPU`,
+    );
+    expect(summaries.flatMap(({ problems }) => problems)).toEqual([]);
+    expect(sum(({ sessions }) => sessions)).toBeGreaterThanOrEqual(LIVES);
+    expect(sum(({ rekeyings }) => rekeyings)).toBeGreaterThan(2 * LIVES);
+    for (const fault of ['loss', 'duplication', 'reordering', 'corruption', 'restart']) {
+      expect(
+        sum(({ faults }) => faults[fault] ?? 0),
+        fault,
+      ).toBeGreaterThan(LIVES / 10);
+    }
+  });
+});
+
+const SESSIONS = Number(process.env.ESPLANE_SESSIONS ?? 2_000);
 
 describe(`${SESSIONS} sessions with 20 % loss, duplication and reordering`, () => {
   it('end established with the same keys, or cleanly failed', { timeout: 300_000 }, () => {

@@ -107,6 +107,7 @@ export function installChild(
     readonly ni: Uint8Array;
     readonly nr: Uint8Array;
     readonly sharedSecret: Secret | undefined;
+    readonly inAuth: boolean;
   },
 ): { readonly child: InstalledChild; readonly payloads: Payload[] } | ChildRefusal {
   const { policy, suite, outboundSpi, selectors } = choice;
@@ -138,12 +139,14 @@ export function installChild(
   );
   // §2.8: what is there already serves until the peer has shown that it has got our answer.
   const standby = core.hasChild(connection, policy.name);
+  const known = exchanged.inAuth;
   const child = sa.children.install(childSa, {
     policy,
     suite,
     role: 'responder',
     lowestNonce: lowestNonce(ni, nr),
     standby,
+    known,
   });
   return {
     child,

@@ -9,7 +9,9 @@
  */
 import { publicValueLength } from '../../crypto/key-exchange.js';
 import type { Secret } from '../../crypto/secret.js';
+import { sameSelectors } from '../../policy/narrow.js';
 import { NOTIFY, type Payload, type PayloadOf, type Story } from '../../wire/index.js';
+import { pairOf } from '../child-procedures.js';
 import { espSpiOf, type InstalledChild } from '../child-sa.js';
 import type { Core } from '../core.js';
 import type { IkeSa } from '../ike-sa.js';
@@ -73,6 +75,8 @@ function crossing(sa: IkeSa, core: Core, payloads: readonly Payload[]): Payload[
   const [rekey] = notifiesOf(payloads, NOTIFY.REKEY_SA);
   if (rekey !== undefined) {
     const child = sa.children.byOutbound(espSpiOf(rekey.spi));
+    // Perhaps it is what an answer that we have yet to get will tell us of.
+    if (child === undefined && isMakingChild(sa)) return notNow;
     if (child === undefined) return [notFound(rekey)];
     // §2.25.1: not what is being deleted; and what was rekeyed is as good as deleted.
     if (child.state === 'deleting' || child.state === 'replaced') return notNow;
@@ -81,6 +85,11 @@ function crossing(sa: IkeSa, core: Core, payloads: readonly Payload[]): Payload[
   if (sa.children.size < core.options.maxChildSasPerIkeSa) return undefined;
   const explanation = `the peer has ${sa.children.size} Child SAs on this IKE SA already`;
   return refuseChild(sa, { refusal: NOTIFY.NO_ADDITIONAL_SAS, explanation });
+}
+
+function isMakingChild(sa: IkeSa): boolean {
+  const kind = sa.window.outstanding?.task.kind;
+  return kind === 'create-child' || kind === 'rekey-child';
 }
 
 function rekeyedChild(sa: IkeSa, payloads: readonly Payload[]): InstalledChild | undefined {
@@ -104,10 +113,12 @@ function makeChild(
 ): Payload[] {
   const rekeyed = rekeyedChild(sa, payloads);
   const nr = core.environment.random(NONCE_OCTETS);
-  const nonces = { ni: need(payloads, 'Nonce').data, nr };
-  const made = installChild(sa, core, choice, { ...nonces, sharedSecret: own?.sharedSecret });
+  const ni = need(payloads, 'Nonce').data;
+  const exchanged = { ni, nr, sharedSecret: own?.sharedSecret, inAuth: false };
+  const made = installChild(sa, core, choice, exchanged);
   if ('refusal' in made) return refuseChild(sa, made);
   if (rekeyed !== undefined) succeed(sa, rekeyed, made.child);
+  else findTwin(sa, core, made.child);
   const [proposal, ...rest] = made.payloads;
   const ke: Payload[] = own === undefined ? [] : [own.payload];
   return [proposal!, { kind: 'Nonce', data: nr }, ...ke, ...rest];
@@ -117,6 +128,22 @@ function makeChild(
 function succeed(sa: IkeSa, old: InstalledChild, made: InstalledChild): void {
   if (old.state === 'rekeying') sa.children.setRival(old, made);
   else sa.children.move(old, 'replaced');
+}
+
+/**
+ * The peer asks for what we have asked it for, and got, shortly before: it had not heard of that.
+ * As with rekeying, the one with the lowest nonce goes, deleted by who made it.
+ */
+function findTwin(sa: IkeSa, core: Core, made: InstalledChild): void {
+  const twin = [...sa.children].find(
+    (other) =>
+      other.role === 'initiator' &&
+      other.state === 'installed' &&
+      other.installedAt > core.now - core.options.switchDelay &&
+      other.policy.name === made.policy.name &&
+      sameSelectors(pairOf(other), pairOf(made)),
+  );
+  if (twin !== undefined && twin.lowestNonce < made.lowestNonce) sa.children.setTwin(made, twin);
 }
 
 // --- the key exchange -------------------------------------------------------------------------

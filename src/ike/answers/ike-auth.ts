@@ -93,6 +93,6 @@ function answerChild(sa: IkeSa, core: Core, payloads: readonly Payload[]): Paylo
   const choice = chooseChild(sa, core, payloads, CHILD_IN_AUTH);
   if ('refusal' in choice) return refuseChild(sa, choice);
   const { ni, nr } = sa.negotiated!;
-  const made = installChild(sa, core, choice, { ni, nr, sharedSecret: undefined });
+  const made = installChild(sa, core, choice, { ni, nr, sharedSecret: undefined, inAuth: true });
   return 'refusal' in made ? refuseChild(sa, made) : made.payloads;
 }

@@ -8,6 +8,7 @@ import { deleteEsp, espSpiOf, type InstalledChild } from '../child-sa.js';
 import type { Core } from '../core.js';
 import type { IkeSa } from '../ike-sa.js';
 import { errorOf, notifyName } from '../payloads.js';
+import { CreateChild } from '../tasks/create-child.js';
 import { DeleteChild } from '../tasks/delete.js';
 import type { Answer } from './answer.js';
 
@@ -42,6 +43,8 @@ function isFatal(notifyType: number): boolean {
 function removeChildren(sa: IkeSa, spis: readonly Uint8Array[]): EspSpi[] {
   return spis.flatMap((octets) => {
     const child = sa.children.byOutbound(espSpiOf(octets));
+    const task = sa.window.outstanding?.task;
+    if (child === undefined && task instanceof CreateChild) task.deletedEarly(octets);
     if (child === undefined || isBeingDeleted(sa, child)) return [];
     if (isServedByAnother(sa, child)) sa.children.drain(child, 'deleted by the peer');
     else sa.children.remove(child, 'deleted by the peer');

@@ -13,7 +13,7 @@ import { remainingPairs, type SelectorPair, sameSelectors } from '../../policy/n
 import { type EspSpi, SadFullError } from '../../sad/sad.js';
 import { EXCHANGE, NOTIFY, type Payload, type PayloadOf } from '../../wire/index.js';
 import { deleteChild, pairOf, requestPairs, selectorsOf } from '../child-procedures.js';
-import { espSpiBytes, type InstalledChild, makeChildSa } from '../child-sa.js';
+import { espSpiBytes, espSpiOf, type InstalledChild, makeChildSa } from '../child-sa.js';
 import type { Core } from '../core.js';
 import { explainChildError, type Failure } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
@@ -32,6 +32,8 @@ import { DeleteChild } from './delete.js';
 import { NONCE_OCTETS } from './ike-init.js';
 import { guessedGroup, KeyPair, requestedGroup } from './key-pair.js';
 import type { Response, Task, TaskKind } from './task.js';
+
+const MAX_DELETED = 16;
 
 /** What is asked for. */
 export interface ChildPlan {
@@ -57,6 +59,8 @@ export class CreateChild implements Task {
   /** Reserved until it is installed, or given back. */
   #inboundSpi: EspSpi | undefined;
   #sentAt = 0;
+  /** What the peer has deleted that we do not know: one of them may be what it is about to answer. */
+  readonly #deleted: (EspSpi | undefined)[] = [];
   /** The response is here; what comes after it is its duplicate. */
   #busy = false;
 
@@ -118,6 +122,11 @@ export class CreateChild implements Task {
     }
   }
 
+  /** The peer has deleted, by its inbound SPI, what we have not got an answer for yet. */
+  deletedEarly(spi: Uint8Array): void {
+    if (this.#deleted.length < MAX_DELETED) this.#deleted.push(espSpiOf(spi));
+  }
+
   // --- the response ------------------------------------------------------------------------
 
   process(response: Response): void {
@@ -175,6 +184,12 @@ export class CreateChild implements Task {
       this.abandon();
       return;
     }
+    if (this.#deleted.includes(accepted.outboundSpi)) {
+      this.abandon();
+      this.#release('installed');
+      this.#core.childSettled(sa);
+      return;
+    }
     const nr = need(payloads, 'Nonce').data;
     const { policy, rekeys } = this.plan;
     const nonce = lowestNonce(this.#ni, nr);
@@ -186,6 +201,7 @@ export class CreateChild implements Task {
       role: 'initiator',
       lowestNonce: nonce,
       standby: loses,
+      known: true,
     });
     this.#inboundSpi = undefined;
     if (loses) this.#giveWay(made);

@@ -25,15 +25,15 @@ export class DeleteIke implements Task {
 
   process(): void {
     this.sa.finishRequest();
-    this.sa.close('deleted by us');
+    this.sa.close('deleted by us', true);
   }
 
   malformed(problem: string): void {
-    this.sa.close(`deleted by us, with a bad response: ${problem}`);
+    this.sa.close(`deleted by us, with a bad response: ${problem}`, true);
   }
 
   timedOut(): void {
-    this.sa.close('deleted by us, without a response');
+    this.sa.close('deleted by us, without a response', true);
   }
 
   abandon(): void {}

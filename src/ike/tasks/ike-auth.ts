@@ -183,6 +183,7 @@ export class InitiateIkeAuth implements Task {
       role: 'initiator',
       lowestNonce: lowestNonce(ni, nr),
       standby: false,
+      known: true,
     });
     return undefined;
   }
