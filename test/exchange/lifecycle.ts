@@ -74,6 +74,7 @@ class Player {
     if (seed % 100 !== 0) {
       for (const side of ['a', 'b'] as const) this.network[side].runJob = standIn;
     }
+    this.network.background = ['liveness', 'linger', 'child-switch', 'child-replaced'];
     this.#connections = this.#pickConnections();
     const { a, b } = this.#connections;
     this.network.a.ike.setConnections([a]);
@@ -153,6 +154,7 @@ class Player {
   #playWrongKey(): string | undefined {
     this.#tell('a initiates, with another key');
     this.#peer('a').handle({ type: 'initiate', connection: 'site' });
+    this.network.background = ['liveness'];
     this.#rest();
     const { a, b } = this.network;
     if (a.established.length + b.established.length > 0) return 'a wrong key is taken';
@@ -248,6 +250,7 @@ class Player {
       this.#peer(side).handle({ type: 'terminate', connection: 'site' });
       this.#pause(60);
     }
+    this.network.background = ['liveness'];
     this.#rest();
     return this.#leftovers();
   }

@@ -89,11 +89,14 @@ export class Network {
     this[side].now += milliseconds;
   }
 
-  /** Nothing is on its way and nobody waits for anything: only liveness checks will come. */
+  /** Timers that go on without anything being under way, by kind. */
+  background: readonly string[] = ['liveness'];
+
+  /** Nothing is on its way and nobody waits for anything: only background timers run. */
   get isAtRest(): boolean {
     const idle = (peer: Peer) =>
       peer.outbox.length === 0 &&
-      [...peer.timers.keys()].every((timer) => timer.startsWith('liveness/'));
+      [...peer.timers.keys()].every((timer) => this.background.includes(timer.split('/', 1)[0]!));
     return this.#flights.length === 0 && idle(this.a) && idle(this.b);
   }
 

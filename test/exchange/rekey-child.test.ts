@@ -95,9 +95,9 @@ describe('the responder of a rekeying', () => {
   });
 
   it('waits longer where the peer asks for the answer again', () => {
-    const { both, old } = answered({ switchDelay: 10_000 });
+    const { both, old } = answered({ switchDelay: 20_000 });
     both.take(both.b);
-    for (let waited = 0; waited < 30_000; waited += 100) {
+    for (let waited = 0; waited < 50_000; waited += 100) {
       both.wait(100);
       while (both.a.outbox.length > 0) both.deliver(both.a);
       both.b.outbox.length = 0;
