@@ -23,15 +23,27 @@ struct IpAddress {
 
   static IpAddress v4(const void* four) {
     IpAddress a;
-    std::memcpy(a.bytes, four, 4);
-    a.family = Family::kV4;
+    a.set_v4(four);
     return a;
   }
   static IpAddress v6(const void* sixteen) {
     IpAddress a;
-    std::memcpy(a.bytes, sixteen, 16);
-    a.family = Family::kV6;
+    a.set_v6(sixteen);
     return a;
+  }
+  /// Written in two words, as they are compared: a word that was put together from smaller stores
+  /// is not forwarded to its load, which costs a packet a dozen cycles each time.
+  void set_v4(const void* four) {
+    uint32_t address;
+    std::memcpy(&address, four, 4);
+    const uint64_t words[2] = {address, 0};
+    std::memcpy(bytes, &words[0], 8);
+    std::memcpy(bytes + 8, &words[1], 8);
+    family = Family::kV4;
+  }
+  void set_v6(const void* sixteen) {
+    std::memcpy(bytes, sixteen, 16);
+    family = Family::kV6;
   }
   /// A numeric address, without prefix length or zone.
   static std::optional<IpAddress> parse(const char* text) {

@@ -93,4 +93,8 @@ inline uint64_t pseudo_header_add(const IpAddress& source, const IpAddress& dest
 /// @return true if the checksum was rewritten
 bool complete_checksum(uint8_t* ip, const IpHeader& header);
 
+/// Computes the TCP or UDP checksum anew, where there is one: a NAT has rewritten the addresses
+/// that it covers, and the packet is authentic (RFC 3948 §3.1.2).
+void renew_checksum(uint8_t* ip, const IpHeader& header);
+
 }  // namespace esplane::packet

@@ -53,8 +53,8 @@ Verdict parse_ipv4(const uint8_t* data, uint32_t length, IpHeader& out) {
 
   const uint16_t fragment = load_be16(data + kIpv4Fragment);
   out.family = Family::kV4;
-  out.source = IpAddress::v4(data + kIpv4Source);
-  out.destination = IpAddress::v4(data + kIpv4Destination);
+  out.source.set_v4(data + kIpv4Source);
+  out.destination.set_v4(data + kIpv4Destination);
   out.tos = data[kIpv4Tos];
   out.ttl = data[kIpv4Ttl];
   out.protocol = data[kIpv4Protocol];
@@ -65,19 +65,18 @@ Verdict parse_ipv4(const uint8_t* data, uint32_t length, IpHeader& out) {
   return parse_upper(data + header_bytes, out.total_bytes - header_bytes, out);
 }
 
-/// Walks the extension headers of RFC 8200 §4 and AH from `at` to the upper-layer header. Every
-/// step moves forward by at least eight bytes.
+/// Walks the extension headers of RFC 8200 §4 from `at` to the upper-layer header, which to IPsec
+/// AH is one too (RFC 4301 §4.4.1.1). Every step moves forward by at least eight bytes.
 Verdict walk_extensions(const uint8_t* data, uint32_t at, IpHeader& out) {
   uint8_t next = data[kIpv6NextHeader];
   for (;;) {
     const bool is_extension = next == kHopByHop || next == kRouting || next == kFragmentHeader ||
-                              next == kDestinationOptions || next == kAh;
+                              next == kDestinationOptions;
     // Behind a later fragment's header stand bytes from the middle of something.
     if (!is_extension || out.fragment_offset != 0) break;
     if (out.total_bytes - at < 8) return Verdict::kTooShort;
 
     uint32_t bytes = 8 + data[at + 1] * 8u;
-    if (next == kAh) bytes = 8 + data[at + 1] * 4u;  // RFC 4302 §2.2: 32-bit words, minus two
     if (next == kFragmentHeader) {
       const uint16_t field = load_be16(data + at + 2);
       bytes = 8;
@@ -99,8 +98,8 @@ Verdict parse_ipv6(const uint8_t* data, uint32_t length, IpHeader& out) {
   if (out.total_bytes > length) return Verdict::kBadIpLength;
 
   out.family = Family::kV6;
-  out.source = IpAddress::v6(data + kIpv6Source);
-  out.destination = IpAddress::v6(data + kIpv6Destination);
+  out.source.set_v6(data + kIpv6Source);
+  out.destination.set_v6(data + kIpv6Destination);
   out.tos = static_cast<uint8_t>(load_be16(data) >> 4);
   out.ttl = data[kIpv6HopLimit];
   out.dont_fragment = false;

@@ -37,6 +37,9 @@
   X(kFragmentLimit, "fragment_limit", true, "too many fragments of one datagram or source")      \
   X(kFragmentEvicted, "fragment_evicted", true, "gave way to fragments of newer datagrams")      \
   X(kEspTooShort, "esp_too_short", true, "no room for ESP header, IV, trailer and ICV")          \
+  X(kAhBadHeader, "ah_bad_header", true,                                                         \
+    "AH whose length does not fit its SA, or headers before it that cannot be authenticated")    \
+  X(kWrongProtocol, "wrong_protocol", true, "ESP for an SA of AH, or AH for one of ESP")         \
   X(kEspBadAlignment, "esp_bad_alignment", true, "ciphertext length impossible for the cipher")  \
   X(kNatKeepalive, "nat_keepalive", false, "a NAT keepalive (RFC 3948 2.3), consumed")           \
   X(kReplayOld, "replay_old", true, "sequence number left of the replay window")                 \
@@ -49,6 +52,12 @@
     "authentic inner packet outside the SA's selectors (RFC 4301 5.2)")                          \
   X(kCongestionMarked, "congestion_marked", true,                                                \
     "CE outside, Not-ECT inside: the drop that the mark stands for (RFC 6040 4.2)")              \
+  X(kTransportFragment, "transport_fragment", true,                                              \
+    "a fragment, which transport mode cannot carry (RFC 4303 3.1.1)")                            \
+  X(kTransportAddress, "transport_address", true,                                                \
+    "transport mode, but not between the SA's own two addresses")                                \
+  X(kAhUnpredictable, "ah_unpredictable", true,                                                  \
+    "options or extension headers whose form at the receiver AH cannot know (RFC 4302 A)")       \
   X(kSequenceExhausted, "sequence_exhausted", true, "the SA used its last sequence number")      \
   X(kLifetimeExpired, "lifetime_expired", true, "the SA is past its hard limit")                 \
   X(kPathMtuLearned, "path_mtu_learned", false,                                                  \

@@ -181,12 +181,12 @@ TEST_CASE("walks IPv6 extension headers to the upper layer") {
     CHECK(h.source_port == 8080);
     CHECK(h.destination_port == 80);
   }
-  SUBCASE("AH, whose length counts in 32-bit words") {
+  SUBCASE("AH ends the walk: to IPsec it is an upper layer (RFC 4301 4.4.1.1)") {
     REQUIRE(parse(ipv6(kAh, "1104000000001001000000010102030405060708090a0b0c0035003500080000"),
                   h) == Verdict::kPending);
-    CHECK(h.protocol == kUdp);
-    CHECK(h.header_bytes == 40 + 24);
-    CHECK(h.destination_port == 53);
+    CHECK(h.protocol == kAh);
+    CHECK(h.header_bytes == 40);
+    CHECK_FALSE(h.has_ports);
   }
   SUBCASE("no next header") {
     REQUIRE(parse(ipv6(kHopByHop, "3b00010400000000"), h) == Verdict::kPending);

@@ -101,5 +101,35 @@ TEST_CASE("needs one alternative of each side") {
   CHECK(match_pair(packet("10.0.0.1", "10.9.0.7", kUdp, 1, 1), {}, destination) == Match::kNo);
 }
 
+TEST_CASE("networks as numbers say yes exactly where match_pair does, or leave it to it") {
+  const Selector ten = range("10.1.0.0", "10.1.255.255");
+  const Selector high = range("255.255.255.0", "255.255.255.255");
+  const Selector all = range("0.0.0.0", "255.255.255.255");
+  const Selector one = range("10.2.0.9", "10.2.0.9");
+  Selector tcp = all, port = all;
+  tcp.protocol = kTcp;
+  port.end_port = 80;
+  const Selector sides[] = {ten, high, all, one, tcp, port, range("::", "ffff::")};
+  const char* addresses[] = {"0.0.0.0",   "10.0.255.255", "10.1.0.0",      "10.1.255.255",
+                             "10.2.0.0",  "10.2.0.9",     "255.255.255.0", "255.255.255.255"};
+  for (const Selector& source : sides) {
+    for (const Selector& destination : sides) {
+      const Ipv4Networks networks({&source, 1}, {&destination, 1});
+      const bool plain = &source < sides + 4 && &destination < sides + 4;
+      for (const char* from : addresses) {
+        for (const char* to : addresses) {
+          IpHeader h;
+          h.family = Family::kV4;
+          h.protocol = kUdp;
+          h.source = *IpAddress::parse(from);
+          h.destination = *IpAddress::parse(to);
+          const bool fits = match_pair(h, {&source, 1}, {&destination, 1}) == Match::kYes;
+          CHECK(networks.contain(h) == (plain && fits));
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace esplane::packet
