@@ -1,6 +1,7 @@
 {
   "variables": {
     "esplane_core_sources": [
+      "native/ah/mutable_fields.cc",
       "native/base/cpu.cc",
       "native/base/epoch.cc",
       "native/crypto/calibrate.cc",
@@ -36,6 +37,7 @@
       "native/net/static_next_hops.cc",
       "native/net/too_big.cc",
       "native/packet/checksum.cc",
+      "native/packet/insertion.cc",
       "native/packet/ip.cc",
       "native/packet/selector.cc",
       "native/pipeline/core.cc",
@@ -70,6 +72,8 @@
       "native/port/xdp/xdp_queue.cc",
       "native/replay/window.cc",
       "native/sad/lifetime.cc",
+      "native/sad/outer_header.cc",
+      "native/sad/parameters.cc",
       "native/sad/sa.cc",
       "native/sad/sad.cc",
       "native/spd/classifier.cc",
@@ -113,6 +117,7 @@
       "native/test/crypto/known_answer_test.cc",
       "native/test/crypto/placement_test.cc",
       "native/test/crypto/suite_test.cc",
+      "native/test/esp/forms_test.cc",
       "native/test/esp/inbound_test.cc",
       "native/test/esp/locate_test.cc",
       "native/test/esp/outbound_test.cc",

@@ -287,15 +287,16 @@ class BulkEsp final : public Napi::ObjectWrap<BulkEsp> {
       batch.inbound[i] = nullptr;
       if (batch.verdict[i] != Verdict::kPending) continue;
       const auto at = esp::locate(batch.data[i], header[i]);
-      if (at.content != esp::Content::kEsp) {
+      if (!at.is_ipsec()) {
         batch.verdict[i] = refused(at.content);
         continue;
       }
       packets.pair[first + i] = at.spi;
       esp_offset[i] = at.offset;
       batch.length[i] = at.end;
-      batch.inbound[i] = sad.find(at.spi);
-      if (batch.inbound[i] == nullptr) batch.verdict[i] = Verdict::kUnknownSpi;
+      Verdict unknown;
+      batch.inbound[i] = esp::find_sa(sad, at, unknown);
+      if (batch.inbound[i] == nullptr) batch.verdict[i] = unknown;
     }
   }
 

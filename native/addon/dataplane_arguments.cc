@@ -76,6 +76,44 @@ const char* name_of(sad::Lifetime::Cause cause) {
   __builtin_unreachable();
 }
 
+sad::Protocol to_protocol(const Fields& f) {
+  const auto text = f.text("protocol");
+  if (text != "esp" && text != "ah") f.refuse("protocol", "\"esp\" or \"ah\"");
+  return text == "esp" ? sad::Protocol::kEsp : sad::Protocol::kAh;
+}
+
+sad::Mode to_mode(const Fields& f) {
+  const auto text = f.text("mode");
+  if (text != "tunnel" && text != "transport") f.refuse("mode", "\"tunnel\" or \"transport\"");
+  return text == "tunnel" ? sad::Mode::kTunnel : sad::Mode::kTransport;
+}
+
+/// RFC 4301 §5.1.2
+sad::OuterPolicy to_outer_policy(const Fields& f) {
+  using DontFragment = sad::OuterPolicy::DontFragment;
+  sad::OuterPolicy policy;
+  if (f.has("df")) {
+    const auto df = f.text("df");
+    if (df == "set") {
+      policy.dont_fragment = DontFragment::kSet;
+    } else if (df == "clear") {
+      policy.dont_fragment = DontFragment::kClear;
+    } else if (df != "copy") {
+      f.refuse("df", "\"copy\", \"set\" or \"clear\"");
+    }
+  }
+  if (f.value("dscp").IsString()) {
+    if (f.text("dscp") != "copy") f.refuse("dscp", "\"copy\" or a number from 0 to 63");
+  } else if (f.has("dscp")) {
+    policy.dscp = static_cast<uint8_t>(f.integer("dscp", 0, 63));
+  }
+  if (f.has("flowLabel")) {
+    policy.flow_label = static_cast<uint32_t>(f.integer("flowLabel", 0, 0xfffff));
+  }
+  if (f.has("ttl")) policy.ttl = static_cast<uint8_t>(f.integer("ttl", 1, 255));
+  return policy;
+}
+
 spd::Entry to_spd_entry(const Napi::Value& v, const std::string& path) {
   const Fields f(v, path);
   spd::Entry entry;
@@ -185,11 +223,12 @@ uint32_t to_spi(const Napi::Value& v, const std::string& field) {
 
 sad::SaParameters to_sa_parameters(const Napi::Value& v) {
   const Fields f(v, "sa");
-  if (f.text("mode") != "tunnel") f.refuse("mode", "\"tunnel\" (transport mode is not there yet)");
   const Fields local = f.object("local"), remote = f.object("remote");
   sad::SaParameters p;
   p.inbound_spi = to_spi(f.value("inboundSpi"), f.path("inboundSpi"));
   p.outbound_spi = to_spi(f.value("outboundSpi"), f.path("outboundSpi"));
+  p.protocol = to_protocol(f);
+  p.mode = to_mode(f);
   p.local = to_address(local, "address");
   p.remote = to_address(remote, "address");
   p.local_port = static_cast<uint16_t>(local.integer("port", 0, 65535));
@@ -212,6 +251,7 @@ sad::SaParameters to_sa_parameters(const Napi::Value& v) {
   if (f.has("lifetime")) p.lifetime = to_lifetime(f.object("lifetime"));
   p.local_selectors = to_selectors(f, "localSelectors");
   p.remote_selectors = to_selectors(f, "remoteSelectors");
+  if (f.has("outer")) p.outer = to_outer_policy(f.object("outer"));
   return p;
 }
 

@@ -1,7 +1,14 @@
 #include "esp/inbound.h"
 
+#include <cstring>
+
+#include "ah/header.h"
+#include "ah/mutable_fields.h"
 #include "base/bytes.h"
+#include "esp/outer.h"
+#include "esp/trailer.h"
 #include "packet/checksum.h"
+#include "packet/insertion.h"
 #include "packet/selector.h"
 
 namespace esplane::esp {
@@ -15,6 +22,9 @@ using packet::IpHeader;
 using packet::Verdict;
 using replay::Outcome;
 using sad::InboundSa;
+using sad::Mode;
+using sad::Protection;
+using sad::Protocol;
 
 Verdict verdict_of(Outcome outcome) {
   switch (outcome) {
@@ -30,38 +40,18 @@ Verdict verdict_of(Outcome outcome) {
 
 /// Step 1: room for header, IV, the shortest trailer and ICV; text of whole blocks.
 /// @param bytes  from the SPI to the end of the packet
-Verdict check_length(const crypto::Suite& suite, uint32_t bytes) {
-  const uint32_t around = header_bytes(suite) + suite.icv_bytes;
-  if (bytes < around + suite.block_bytes) return Verdict::kEspTooShort;
-  if ((bytes - around) & (suite.block_bytes - 1u)) return Verdict::kEspBadAlignment;
-  return Verdict::kPending;
-}
-
-/// Step 6: takes the trailer off.
-/// @param text_bytes  in: inner packet, TFC padding, trailer; out: without the trailer
-Verdict strip_trailer(const uint8_t* text, uint32_t& text_bytes, uint8_t& next_header) {
-  const uint32_t padding = text[text_bytes - 2];
-  next_header = text[text_bytes - 1];
-  if (padding + packet::kEspTrailerBytes > text_bytes) return Verdict::kBadPadding;
-  text_bytes -= padding + packet::kEspTrailerBytes;
-  // RFC 4303 §2.4: the receiver should inspect the padding.
-  for (uint32_t k = 0; k < padding; k++) {
-    if (text[text_bytes + k] != k + 1) return Verdict::kBadPadding;
-  }
+Verdict check_length(const Protection& p, uint32_t bytes) {
+  const uint32_t around = header_bytes(p) + p.icv_bytes;
+  if (bytes < around + p.block_bytes) return Verdict::kEspTooShort;
+  if ((bytes - around) & (p.block_bytes - 1u)) return Verdict::kEspBadAlignment;
   return Verdict::kPending;
 }
 
 /// Step 7: the inner packet is what the next header says, and ends where its own length says: what
 /// follows is TFC padding (RFC 4303 §2.7).
 Verdict check_inner(const uint8_t* text, uint32_t bytes, uint8_t next_header, IpHeader& inner) {
-  switch (next_header) {
-    case packet::kIpv4InIp:
-    case packet::kIpv6InIp:
-      break;
-    case packet::kNoNextHeader:
-      return Verdict::kDummyPacket;
-    default:
-      return Verdict::kBadNextHeader;
+  if (next_header != packet::kIpv4InIp && next_header != packet::kIpv6InIp) {
+    return Verdict::kBadNextHeader;
   }
   const Verdict verdict = packet::parse_ip(text, bytes, inner);
   if (verdict != Verdict::kPending) return verdict;
@@ -70,57 +60,46 @@ Verdict check_inner(const uint8_t* text, uint32_t bytes, uint8_t next_header, Ip
   return inner.family == expected ? Verdict::kPending : Verdict::kBadIpVersion;
 }
 
+Verdict check_selectors(const IpHeader& inner, const InboundSa& sa) {
+  if (sa.networks.contain(inner)) [[likely]] return Verdict::kPending;
+  const auto match = packet::match_pair(inner, sa.remote_selectors, sa.local_selectors);
+  return match == packet::Match::kYes ? Verdict::kPending : Verdict::kSelectorMismatch;
+}
+
 enum Ecn : uint8_t { kNotEct = 0, kEct1 = 1, kEct0 = 2, kCe = 3 };
+
+/// Writes another ECN field into a packet.
+void set_ecn(uint8_t* ip, IpHeader& header, uint8_t ecn) {
+  header.tos = static_cast<uint8_t>((header.tos & ~3u) | ecn);
+  if (header.family == packet::Family::kV4) {
+    const uint16_t before = load_be16(ip);
+    ip[packet::kIpv4Tos] = header.tos;
+    const uint16_t checksum = load_be16(ip + packet::kIpv4Checksum);
+    store_be16(ip + packet::kIpv4Checksum,
+               packet::checksum_update(checksum, before, load_be16(ip)));
+  } else {
+    store_be16(ip, static_cast<uint16_t>((load_be16(ip) & 0xf00fu) | header.tos << 4));
+  }
+}
 
 /// Step 9: RFC 6040 §4.2, figure 4. The inner field stays, but for CE outside, which is passed on
 /// or, where it cannot be, means the drop; and ECT(1) outside of ECT(0).
 Verdict decapsulate_ecn(uint8_t outer_tos, uint8_t* ip, IpHeader& inner) {
   const auto outer_ecn = static_cast<Ecn>(outer_tos & 3);
   const auto inner_ecn = static_cast<Ecn>(inner.tos & 3);
-  uint8_t ecn = inner_ecn;
   if (outer_ecn == kCe) {
     if (inner_ecn == kNotEct) return Verdict::kCongestionMarked;
-    ecn = kCe;
+    if (inner_ecn != kCe) set_ecn(ip, inner, kCe);
   } else if (outer_ecn == kEct1 && inner_ecn == kEct0) {
-    ecn = kEct1;
-  }
-  if (ecn == inner_ecn) return Verdict::kPending;
-
-  inner.tos = static_cast<uint8_t>((inner.tos & ~3u) | ecn);
-  if (inner.family == packet::Family::kV4) {
-    const uint16_t before = load_be16(ip);
-    ip[packet::kIpv4Tos] = inner.tos;
-    const uint16_t checksum = load_be16(ip + packet::kIpv4Checksum);
-    store_be16(ip + packet::kIpv4Checksum,
-               packet::checksum_update(checksum, before, load_be16(ip)));
-  } else {
-    store_be16(ip, static_cast<uint16_t>((load_be16(ip) & 0xf00fu) | inner.tos << 4));
+    set_ecn(ip, inner, kEct1);
   }
   return Verdict::kPending;
 }
 
-uint8_t tos_of(const uint8_t* ip) {
-  return ip[0] >> 4 == 4 ? ip[packet::kIpv4Tos] : static_cast<uint8_t>(load_be16(ip) >> 4);
-}
-
-/// Steps 6 to 9 for one authentic packet.
-/// @param outer  the outer IP header
-Verdict decapsulate(const uint8_t* outer, const InboundSa& sa, uint8_t* text, uint32_t text_bytes,
-                    IpHeader& inner) {
-  uint8_t next_header;
-  Verdict verdict = strip_trailer(text, text_bytes, next_header);
-  if (verdict != Verdict::kPending) return verdict;
-  verdict = check_inner(text, text_bytes, next_header, inner);
-  if (verdict != Verdict::kPending) return verdict;
-  if (packet::match_pair(inner, sa.remote_selectors, sa.local_selectors) != packet::Match::kYes) {
-    return Verdict::kSelectorMismatch;
-  }
-  return decapsulate_ecn(tos_of(outer), text, inner);
-}
-
 }  // namespace
 
-// The steps follow RFC 4303 §3.4; reassembly (§3.4.1) and the SA (§3.4.2) come before.
+// The steps follow RFC 4303 §3.4 and RFC 4302 §3.4; reassembly (§3.4.1) and the SA (§3.4.2) come
+// before.
 //  1. Length.
 //  2. Replay pre-check, which infers the high half of the sequence number (§3.4.3).
 //  3. The cryptographic job.
@@ -128,72 +107,166 @@ Verdict decapsulate(const uint8_t* outer, const InboundSa& sa, uint8_t* text, ui
 //  5. Replay check again and advance, exactly, once for each SA and in order of arrival: only now
 //     may the window move, and only now are duplicates within the batch seen (§3.4.3). It comes
 //     last, and its verdict before those of steps 6 to 9.
-//  6. Trailer.
-//  7. Next header, inner packet.
+//  6. ESP's trailer.
+//  7. Next header, inner packet; in transport mode the packet's own header moves up to its payload.
 //  8. The inner packet against the SA's selectors (RFC 4301 §5.2, step 4).
-//  9. ECN (RFC 6040 §4.2).
+//  9. Tunnel mode: ECN (RFC 6040 §4.2). Transport mode through a NAT: checksums (RFC 3948 §3.1.2).
 // 10. Counters, and the SA's lifetime (RFC 4301 §4.4.2.1).
 // 11. What is left is the inner packet.
-void Inbound::prepare(Batch& batch, const uint16_t esp_offset[Batch::kCapacity]) {
-  jobs_.batch.size = 0;
+void Inbound::prepare(Batch& batch, const uint16_t offset[Batch::kCapacity]) {
+  jobs_.clear();
   groups_.clear();
   for (uint32_t i = 0; i < batch.size; i++) {
     InboundSa* sa = batch.inbound[i];
     if (batch.verdict[i] != Verdict::kPending || !sa) continue;
-    batch.verdict[i] = sa->lifetime.is_over() ? Verdict::kLifetimeExpired
-                                              : prepare_one(batch, i, esp_offset[i], *sa);
-    if (batch.verdict[i] != Verdict::kPending) sa->count_refused(batch.verdict[i]);
+    const Verdict verdict = prepare_one(batch, i, offset[i], *sa);
+    if (verdict == Verdict::kPending) continue;
+    batch.verdict[i] = verdict;
+    sa->count_refused(verdict);
   }
 }
 
 /// Steps 1 to 3 for one packet.
-Verdict Inbound::prepare_one(const Batch& batch, uint32_t i, uint32_t esp_offset, InboundSa& sa) {
-  const crypto::Suite& suite = *sa.suite;
-  if (esp_offset > batch.length[i]) return Verdict::kEspTooShort;
-  const uint32_t bytes = batch.length[i] - esp_offset;
-  const Verdict length_verdict = check_length(suite, bytes);
+Verdict Inbound::prepare_one(const Batch& batch, uint32_t i, uint32_t offset, InboundSa& sa) {
+  if (sa.lifetime.is_over()) [[unlikely]] return Verdict::kLifetimeExpired;
+  return sa.protocol == Protocol::kEsp ? prepare_esp(batch, i, offset, sa)
+                                       : prepare_ah(batch, i, offset, sa);
+}
+
+Verdict Inbound::prepare_esp(const Batch& batch, uint32_t i, uint32_t offset, InboundSa& sa) {
+  const Protection& p = sa.protection;
+  if (offset > batch.length[i]) return Verdict::kEspTooShort;
+  const uint32_t bytes = batch.length[i] - offset;
+  const Verdict length_verdict = check_length(p, bytes);
   if (length_verdict != Verdict::kPending) return length_verdict;
 
-  uint8_t* esp = batch.data[i] + esp_offset;
+  uint8_t* esp = batch.data[i] + offset;
   const replay::Window::Check check = sa.window.check(load_be32(esp + packet::kEspSequence));
   if (check.outcome != Outcome::kNew) return verdict_of(check.outcome);
 
+  const uint32_t j = join(batch, i, offset, sa, check.sequence);
+  payload_[j] = esp + header_bytes(p);
+  payload_bytes_[j] = bytes - header_bytes(p) - p.icv_bytes;
+  jobs_.add(p, check.sequence, esp, payload_bytes_[j], Direction::kOpen);
+  return Verdict::kPending;
+}
+
+/// AH: the headers are masked, the ICV goes aside (RFC 4302 §3.4.4).
+/// Padding behind the ICV is counted in, whoever put it there: over IPv4 Linux fills up to 64 bits.
+Verdict Inbound::prepare_ah(const Batch& batch, uint32_t i, uint32_t offset, InboundSa& sa) {
+  const Protection& p = sa.protection;
+  if (offset > batch.length[i]) return Verdict::kAhBadHeader;
+  const uint32_t bytes = batch.length[i] - offset;
+  uint8_t* ip = batch.data[i];
+  uint8_t* header = ip + offset;
+  const uint32_t least = ah::bytes_to_icv_end(p);
+  if (bytes < least) return Verdict::kAhBadHeader;
+  const uint32_t ah_bytes = ah::claimed_bytes(header);
+  if (ah_bytes < least || ah_bytes > bytes || ah_bytes - least >= 8) return Verdict::kAhBadHeader;
+  if (offset + ah_bytes > Masks::kMostBytes) return Verdict::kAhBadHeader;
+  if (p.esn && batch.tailroom(i) < 4) return Verdict::kNoHeadroom;
+
+  const replay::Window::Check check = sa.window.check(load_be32(header + ah::kSequence));
+  if (check.outcome != Outcome::kNew) return verdict_of(check.outcome);
+
   const uint32_t j = jobs_.batch.size;
-  jobs_.add(sa, check.sequence, esp, bytes - header_bytes(suite) - suite.icv_bytes);
+  jobs_.masks.keep(ip, offset + ah_bytes);
+  if (!ah::mask_mutable_fields(ip, offset)) {
+    jobs_.masks.give_back();
+    return Verdict::kAhBadHeader;
+  }
+  join(batch, i, offset, sa, check.sequence);
+  payload_[j] = header + ah_bytes;
+  payload_bytes_[j] = bytes - ah_bytes;
+  uint8_t* icv = header + ah::kIcvField + p.iv_bytes;
+  std::memcpy(jobs_.aside[j], icv, p.icv_bytes);
+  std::memset(icv, 0, p.icv_bytes);
+  jobs_.add_ah(p, check.sequence, ip, batch.length[i], icv, Direction::kOpen);
+  return Verdict::kPending;
+}
+
+/// The next job is that of packet i. @return its number
+uint32_t Inbound::join(const Batch& batch, uint32_t i, uint32_t offset, InboundSa& sa,
+                       uint64_t sequence) {
+  const uint32_t j = jobs_.batch.size;
   index_[j] = static_cast<uint8_t>(i);
   group_[j] = static_cast<uint8_t>(groups_.join(&sa));
-  sequence_[j] = check.sequence;
+  sequence_[j] = sequence;
   outer_[j] = batch.data[i];
-  return Verdict::kPending;
+  offset_[j] = static_cast<uint16_t>(offset);
+  return j;
 }
 
 void Inbound::open() {
   authentic_ = jobs_.open();
   for (uint32_t j = 0; j < jobs_.batch.size; j++) {
-    if (!(authentic_ >> j & 1)) continue;
-    decapsulated_[j] = decapsulate(outer_[j], groups_.sa(group_[j]), jobs_.batch.text[j],
-                                   jobs_.batch.text_bytes[j], inner_[j]);
+    if (authentic_ >> j & 1) decapsulated_[j] = decapsulate(j);
   }
+}
+
+/// Steps 6 to 9 for one authentic packet.
+Verdict Inbound::decapsulate(uint32_t j) {
+  const InboundSa& sa = groups_.sa(group_[j]);
+  uint8_t next_header;
+  if (sa.protocol == Protocol::kEsp) [[likely]] {
+    if (!strip_trailer(payload_[j], payload_bytes_[j], next_header)) return Verdict::kBadPadding;
+    if (next_header == packet::kNoNextHeader) return Verdict::kDummyPacket;
+  } else {
+    next_header = outer_[j][offset_[j] + ah::kNextHeader];
+  }
+  return sa.mode == Mode::kTunnel ? decapsulate_tunnel(j, next_header, sa)
+                                  : decapsulate_transport(j, next_header, sa);
+}
+
+Verdict Inbound::decapsulate_tunnel(uint32_t j, uint8_t next_header, const InboundSa& sa) {
+  Verdict verdict = check_inner(payload_[j], payload_bytes_[j], next_header, inner_[j]);
+  if (verdict != Verdict::kPending) return verdict;
+  verdict = check_selectors(inner_[j], sa);
+  if (verdict != Verdict::kPending) return verdict;
+  return decapsulate_ecn(tos_of(outer_[j]), payload_[j], inner_[j]);
+}
+
+Verdict Inbound::decapsulate_transport(uint32_t j, uint8_t next_header, const InboundSa& sa) {
+  uint8_t* from = outer_[j];
+  uint32_t kept_bytes = offset_[j];
+  uint16_t field = packet::next_field_of(from, kept_bytes);
+  const bool in_udp = field == 0;
+  if (in_udp) {
+    kept_bytes -= packet::kUdpHeaderBytes;
+    field = packet::next_field_of(from, kept_bytes);
+  }
+  uint8_t* ip = payload_[j] - kept_bytes;
+  std::memmove(ip, from, kept_bytes);
+  ip[field] = next_header;
+  payload_[j] = ip;
+  payload_bytes_[j] += kept_bytes;
+  packet::write_length(ip, payload_bytes_[j]);
+
+  Verdict verdict = packet::parse_ip(ip, payload_bytes_[j], inner_[j]);
+  if (verdict != Verdict::kPending) return verdict;
+  verdict = check_selectors(inner_[j], sa);
+  if (verdict == Verdict::kPending && in_udp) packet::renew_checksum(ip, inner_[j]);
+  return verdict;
 }
 
 void Inbound::finish(Batch& batch, IpHeader inner[Batch::kCapacity], uint32_t now_s) {
   if (jobs_.batch.size == 0) return;
+  advance_windows();
   Verdict verdict[Batch::kCapacity];
-  for (uint32_t j = 0; j < jobs_.batch.size; j++) verdict[j] = Verdict::kIcvBad;
-  advance_windows(verdict);
   for (uint32_t j = 0; j < jobs_.batch.size; j++) {
+    verdict[j] = authentic_ >> j & 1 ? verdict_of(outcome_[j]) : Verdict::kIcvBad;
     if (verdict[j] == Verdict::kPending) verdict[j] = decapsulated_[j];
   }
   hold_against_lifetimes(verdict, now_s);
 
   for (uint32_t j = 0; j < jobs_.batch.size; j++) {
     const uint32_t i = index_[j];
-    batch.verdict[i] = verdict[j];
     if (verdict[j] != Verdict::kPending) {
+      batch.verdict[i] = verdict[j];
       groups_.sa(group_[j]).count_refused(verdict[j]);
       continue;
     }
-    batch.data[i] = jobs_.batch.text[j];
+    batch.data[i] = payload_[j];
     batch.length[i] = inner_[j].total_bytes;
     inner[i] = inner_[j];
   }
@@ -228,34 +301,44 @@ void Inbound::hold_against_lifetimes(Verdict verdict[Batch::kCapacity], uint32_t
 }
 
 /// Step 5: the window of each SA takes the authentic numbers of its group, in order of arrival.
-void Inbound::advance_windows(Verdict verdict[Batch::kCapacity]) {
+void Inbound::advance_windows() {
+  const uint32_t jobs = jobs_.batch.size;
+  const bool all_authentic = authentic_ == ~uint64_t{0} >> (Batch::kCapacity - jobs);
+  if (groups_.size() == 1 && all_authentic) [[likely]] {
+    groups_.sa(0).window.advance({sequence_, jobs}, outcome_);
+  } else {
+    advance_by_group();
+  }
+}
+
+void Inbound::advance_by_group() {
   // Bucket by group: where each begins, then every number to its place.
   uint32_t place[Batch::kCapacity];
-  for (uint32_t g = 0, at = 0; g < groups_.size(); at += groups_.packets(g++)) place[g] = at;
   uint32_t end[Batch::kCapacity];
-  for (uint32_t g = 0; g < groups_.size(); g++) end[g] = place[g];
+  for (uint32_t g = 0, at = 0; g < groups_.size(); at += groups_.packets(g++)) {
+    place[g] = end[g] = at;
+  }
   uint64_t sequence[Batch::kCapacity];
-  uint8_t entry[Batch::kCapacity];
+  uint8_t job[Batch::kCapacity];
   for (uint32_t j = 0; j < jobs_.batch.size; j++) {
     if (!(authentic_ >> j & 1)) continue;
     const uint32_t at = end[group_[j]]++;
     sequence[at] = sequence_[j];
-    entry[at] = static_cast<uint8_t>(j);
+    job[at] = static_cast<uint8_t>(j);
   }
-
   Outcome outcome[Batch::kCapacity];
   for (uint32_t g = 0; g < groups_.size(); g++) {
     const uint32_t count = end[g] - place[g];
     if (count == 0) continue;
     groups_.sa(g).window.advance({sequence + place[g], count}, outcome + place[g]);
-    for (uint32_t at = place[g]; at < end[g]; at++) verdict[entry[at]] = verdict_of(outcome[at]);
+    for (uint32_t at = place[g]; at < end[g]; at++) outcome_[job[at]] = outcome[at];
   }
 }
 
-void inbound(Batch& batch, const uint16_t esp_offset[Batch::kCapacity],
+void inbound(Batch& batch, const uint16_t offset[Batch::kCapacity],
              IpHeader inner[Batch::kCapacity], uint32_t now_s) {
   Inbound phases;
-  phases.prepare(batch, esp_offset);
+  phases.prepare(batch, offset);
   phases.open();
   phases.finish(batch, inner, now_s);
 }

@@ -1,5 +1,5 @@
-// ESP inbound, tunnel mode: RFC 4303 §3.4, with AES-GCM (RFC 4106), the checks of RFC 4301 §5.2
-// and ECN of RFC 6040 §4.2.
+// ESP and AH inbound: RFC 4303 §3.4 and RFC 4302 §3.4, in tunnel and in transport mode, with the
+// checks of RFC 4301 §5.2, ECN of RFC 6040 §4.2 and the checksums of RFC 3948 §3.1.2.
 #pragma once
 
 #include <cstdint>
@@ -12,26 +12,30 @@
 
 namespace esplane::esp {
 
-/// One batch on its way through ESP, in three phases, so that workers can share the work on one SA:
-/// its queue's owner prepares batches and finishes them in order of arrival, any worker opens.
+/// One batch on its way through IPsec, in three phases, so that workers can share the work on one
+/// SA: its queue's owner prepares batches and finishes them in order of arrival, any worker opens.
 ///
-/// SAs may be mixed. Frames must stay where they are from prepare() to finish().
+/// SAs may be mixed, and so may ESP and AH. Frames must stay where they are from prepare() to
+/// finish().
 class Inbound {
  public:
-  /// Takes up every pending packet of the batch whose inbound SA is set; others are left alone.
-  /// Refuses what is too short and what the replay window has surely seen.
+  Inbound() {}
+
+  /// Takes up every pending packet of the batch whose inbound SA is set, which is one of the
+  /// packet's protocol (find_sa of locate.h); others are left alone. Refuses what is too short and
+  /// what the replay window has surely seen.
   ///
   /// Before: `data` at the outer IP header, checked by parse_ip; `length` up to the end of the ESP
-  /// packet (Location::end). ESP in UDP and bare ESP are both accepted, whatever the SA itself
+  /// or AH packet (Location::end). ESP in UDP and bare ESP are both accepted, whatever the SA itself
   /// sends (RFC 7296 §2.23).
-  /// @param esp_offset  of every packet in question: from `data` to the SPI (locate.h)
-  void prepare(packet::Batch& batch, const uint16_t esp_offset[packet::Batch::kCapacity]);
+  /// @param offset  of every packet in question: from `data` to the ESP or AH header (locate.h)
+  void prepare(packet::Batch& batch, const uint16_t offset[packet::Batch::kCapacity]);
   /// Checks ICVs, decrypts, and looks at what was inside. Any worker; touches the frames only.
   void open();
   /// Advances the replay windows, exactly, and tells what became of the packets: `data` at the
   /// inner IP header and `length` the inner packet's, verdict still kPending; or a named verdict
-  /// with `data` and `length` as they were, the bytes unusable. The outer headers stay in the frame
-  /// in either case.
+  /// with `data` and `length` as they were, the bytes unusable. In tunnel mode the outer headers
+  /// stay in the frame in either case; in transport mode they have moved to the payload.
   /// @param batch  the same as before, or a copy of it
   /// @param inner  filled for the packets that stay pending: the inner packet's headers
   /// @param now_s  base::monotonic_s(), for the SAs' lifetimes
@@ -41,9 +45,19 @@ class Inbound {
  private:
   using Groups = SaGroups<sad::InboundSa>;
 
-  packet::Verdict prepare_one(const packet::Batch& batch, uint32_t i, uint32_t esp_offset,
+  packet::Verdict prepare_one(const packet::Batch& batch, uint32_t i, uint32_t offset,
                               sad::InboundSa& sa);
-  void advance_windows(packet::Verdict verdict[packet::Batch::kCapacity]);
+  packet::Verdict prepare_esp(const packet::Batch& batch, uint32_t i, uint32_t offset,
+                              sad::InboundSa& sa);
+  packet::Verdict prepare_ah(const packet::Batch& batch, uint32_t i, uint32_t offset,
+                             sad::InboundSa& sa);
+  uint32_t join(const packet::Batch& batch, uint32_t i, uint32_t offset, sad::InboundSa& sa,
+                uint64_t sequence);
+  packet::Verdict decapsulate(uint32_t j);
+  packet::Verdict decapsulate_tunnel(uint32_t j, uint8_t next_header, const sad::InboundSa& sa);
+  packet::Verdict decapsulate_transport(uint32_t j, uint8_t next_header, const sad::InboundSa& sa);
+  void advance_windows();
+  void advance_by_group();
   void hold_against_lifetimes(packet::Verdict verdict[packet::Batch::kCapacity], uint32_t now_s);
 
   Jobs jobs_;
@@ -54,12 +68,19 @@ class Inbound {
   uint8_t group_[packet::Batch::kCapacity];
   uint64_t sequence_[packet::Batch::kCapacity];
   uint8_t* outer_[packet::Batch::kCapacity];  ///< the outer IP header
+  uint16_t offset_[packet::Batch::kCapacity]; ///< from there to the ESP or AH header
+  uint8_t* payload_[packet::Batch::kCapacity];  ///< in the end: the packet that was inside
+  uint32_t payload_bytes_[packet::Batch::kCapacity];
   packet::Verdict decapsulated_[packet::Batch::kCapacity];  ///< kPending: `inner_` is a good packet
-  packet::IpHeader inner_[packet::Batch::kCapacity];
+  replay::Outcome outcome_[packet::Batch::kCapacity];       ///< where authentic
+  /// Not initialised before it is filled: 64 headers are more to clear than a batch is to check.
+  union {
+    packet::IpHeader inner_[packet::Batch::kCapacity];
+  };
 };
 
 /// The three phases in a row. Without the time, no SA ends by it.
-void inbound(packet::Batch& batch, const uint16_t esp_offset[packet::Batch::kCapacity],
+void inbound(packet::Batch& batch, const uint16_t offset[packet::Batch::kCapacity],
              packet::IpHeader inner[packet::Batch::kCapacity], uint32_t now_s = 0);
 
 }  // namespace esplane::esp

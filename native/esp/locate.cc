@@ -1,5 +1,6 @@
 #include "esp/locate.h"
 
+#include "ah/header.h"
 #include "base/bytes.h"
 
 namespace esplane::esp {
@@ -30,15 +31,19 @@ Location locate_in_udp(const uint8_t* data, uint32_t offset, uint32_t bytes) {
 Location locate(const uint8_t* data, const packet::IpHeader& header) {
   const bool may_be_udp = header.protocol == packet::kUdp &&
                           (!header.has_ports || header.destination_port == kNatTraversalPort);
-  if (header.protocol != packet::kEsp && !may_be_udp) return {.content = Content::kOther};
+  const bool is_ah = header.protocol == packet::kAh;
+  if (header.protocol != packet::kEsp && !is_ah && !may_be_udp) return {.content = Content::kOther};
   if (header.is_fragment()) return {.content = Content::kFragment, .in_udp = may_be_udp};
 
   const uint32_t offset = header.header_bytes;
   const uint32_t bytes = header.total_bytes - offset;
   if (!may_be_udp) {
-    if (bytes < packet::kEspHeaderBytes) return {.content = Content::kTooShort};
-    return {Content::kEsp, false, header.header_bytes, header.total_bytes,
-            load_be32(data + offset)};
+    const uint32_t least = is_ah ? ah::kIcvField : packet::kEspHeaderBytes;
+    if (bytes < least) return {.content = Content::kTooShort};
+    return {.content = is_ah ? Content::kAh : Content::kEsp,
+            .offset = header.header_bytes,
+            .end = header.total_bytes,
+            .spi = load_be32(data + offset + (is_ah ? ah::kSpi : packet::kEspSpi))};
   }
 
   if (bytes < packet::kUdpHeaderBytes) return {.content = Content::kTooShort, .in_udp = true};

@@ -1,8 +1,13 @@
 #include "esp/outbound.h"
 
+#include <algorithm>
 #include <cstring>
 
+#include "ah/header.h"
+#include "ah/mutable_fields.h"
 #include "base/bytes.h"
+#include "esp/outer.h"
+#include "esp/trailer.h"
 #include "packet/checksum.h"
 #include "packet/ip.h"
 
@@ -14,159 +19,134 @@ using base::store_be16;
 using base::store_be32;
 using base::store_be64;
 using packet::Batch;
+using packet::Insertion;
 using packet::Verdict;
+using sad::Mode;
 using sad::OutboundSa;
+using sad::OuterHeader;
+using sad::Protection;
+using sad::Protocol;
 
-/// Blocks are powers of two.
-uint32_t padding_bytes(const crypto::Suite& suite, uint32_t inner_bytes) {
-  return (0u - (inner_bytes + packet::kEspTrailerBytes)) & (suite.block_bytes - 1u);
+uint32_t udp_bytes(const OutboundSa& sa) {
+  return sa.udp_encapsulation ? packet::kUdpHeaderBytes : 0;
 }
 
-uint32_t trailer_bytes(const crypto::Suite& suite, uint32_t inner_bytes) {
-  return padding_bytes(suite, inner_bytes) + packet::kEspTrailerBytes;
+uint8_t ip_in_ip(const uint8_t* inner) {
+  return inner[0] >> 4 == 4 ? packet::kIpv4InIp : packet::kIpv6InIp;
 }
 
-bool is_v4(const uint8_t* ip) { return ip[0] >> 4 == 4; }
-
-/// Padding 1, 2, 3, ..., pad length, next header (RFC 4303 §2.4 to §2.6).
-void write_trailer(uint8_t* end, uint32_t padding, uint8_t next_header) {
-  for (uint32_t i = 0; i < padding; i++) end[i] = static_cast<uint8_t>(i + 1);
-  end[padding] = static_cast<uint8_t>(padding);
-  end[padding + 1] = next_header;
+/// AH's header, and the four bytes that ESN adds behind the packet for a while.
+uint32_t ah_bytes(const OutboundSa& sa) {
+  return ah::header_bytes(sa.protection, sa.outer().is_v4());
 }
+uint32_t ah_tail_bytes(const OutboundSa& sa) { return sa.protection.esn ? 4 : 0; }
 
-/// SPI, low half of the sequence number; the IV is the whole sequence number, which never repeats
-/// under a key (RFC 4106 §3.1).
-void write_esp_header(uint8_t* esp, const OutboundSa& sa, uint64_t sequence) {
-  store_be32(esp + packet::kEspSpi, sa.spi);
-  store_be32(esp + packet::kEspSequence, static_cast<uint32_t>(sequence));
-  store_be64(esp + packet::kEspHeaderBytes, sequence);
-}
-
-/// IPv4 outer header (RFC 4301 §5.1.2.1): DSCP copied; ECN copied (RFC 6040 §4.1, normal mode); DF
-/// copied, and set over IPv6, which no router fragments.
-/// @param sum  over the header as it is in the SA, where these fields are zero
-void write_outer_v4(uint8_t* outer, uint32_t sum, uint32_t outer_packet_bytes,
-                    const uint8_t* inner, uint16_t id) {
-  const bool inner_v4 = is_v4(inner);
-  const uint8_t tos =
-      inner_v4 ? inner[packet::kIpv4Tos] : static_cast<uint8_t>(load_be16(inner) >> 4);
-  const uint16_t fragment =
-      inner_v4 ? load_be16(inner + packet::kIpv4Fragment) & packet::kIpv4DontFragment
-               : packet::kIpv4DontFragment;
-  outer[packet::kIpv4Tos] = tos;
-  store_be16(outer + packet::kIpv4TotalLength, static_cast<uint16_t>(outer_packet_bytes));
-  store_be16(outer + packet::kIpv4Id, id);
-  store_be16(outer + packet::kIpv4Fragment, fragment);
-  sum += tos + outer_packet_bytes + id + fragment;
-  store_be16(outer + packet::kIpv4Checksum, static_cast<uint16_t>(~packet::checksum_fold(sum)));
-}
-
-/// IPv6 outer header (RFC 4301 §5.1.2.2): DSCP and ECN as above.
-void write_outer_v6(uint8_t* outer, uint32_t outer_packet_bytes, const uint8_t* inner) {
-  const uint32_t tos =
-      is_v4(inner) ? inner[packet::kIpv4Tos] : static_cast<uint8_t>(load_be16(inner) >> 4);
-  store_be32(outer, 0x60000000u | tos << 20);
-  store_be16(outer + packet::kIpv6PayloadLength,
-             static_cast<uint16_t>(outer_packet_bytes - packet::kIpv6HeaderBytes));
-}
-
-/// Copies the SA's outer headers; each size is a handful of moves.
-void copy_outer(uint8_t* to, const OutboundSa& sa) {
-  switch (sa.outer_bytes) {
-    case packet::kIpv4HeaderBytes:
-      std::memcpy(to, sa.outer, packet::kIpv4HeaderBytes);
-      break;
-    case packet::kIpv4HeaderBytes + packet::kUdpHeaderBytes:
-      std::memcpy(to, sa.outer, packet::kIpv4HeaderBytes + packet::kUdpHeaderBytes);
-      break;
-    case packet::kIpv6HeaderBytes:
-      std::memcpy(to, sa.outer, packet::kIpv6HeaderBytes);
-      break;
-    default:
-      std::memcpy(to, sa.outer, packet::kIpv6HeaderBytes + packet::kUdpHeaderBytes);
-  }
-}
-
-/// The outer headers before `esp`, while the inner header can still be read.
-/// @param esp_bytes  from the SPI to the end of the ICV
-/// @return           first byte of the outer packet
-uint8_t* write_outer(uint8_t* esp, const OutboundSa& sa, uint64_t sequence, const uint8_t* inner,
-                     uint32_t esp_bytes) {
-  uint8_t* outer = esp - sa.outer_bytes;
-  const uint32_t bytes = sa.outer_bytes + esp_bytes;
-  copy_outer(outer, sa);
-  if (sa.outer_ip_bytes == packet::kIpv4HeaderBytes) {
-    write_outer_v4(outer, sa.outer_sum, bytes, inner,
-                   static_cast<uint16_t>(sequence + sa.ip_id_offset));
-  } else {
-    write_outer_v6(outer, bytes, inner);
-  }
-  if (sa.udp_encapsulation) {
-    store_be16(outer + sa.outer_ip_bytes + packet::kUdpLength,
-               static_cast<uint16_t>(packet::kUdpHeaderBytes + esp_bytes));
-  }
-  return outer;
+bool has_room(const Batch& batch, uint32_t i, uint32_t before, uint32_t behind) {
+  return batch.headroom(i) >= before && batch.tailroom(i) >= behind;
 }
 
 /// Over IPv4 the checksum of the encapsulating UDP stays zero (RFC 3948 §2.1). Over IPv6 it must
 /// not be: receivers discard a zero unless they were told otherwise for the port (RFC 8200 §8.1,
 /// RFC 6936), and a NAT-T socket is not.
-void write_udp_checksum_v6(uint8_t* outer, uint32_t bytes) {
-  uint8_t* udp = outer + packet::kIpv6HeaderBytes;
-  const uint32_t udp_bytes = bytes - packet::kIpv6HeaderBytes;
-  // The pseudo-header's addresses are the 32 bytes before the UDP header.
-  uint64_t sum = packet::checksum_add(outer + packet::kIpv6Source, 32);
-  sum = packet::checksum_add(udp, udp_bytes, sum + packet::kUdp + udp_bytes);
+void write_udp_checksum_v6(const uint8_t* ip, uint8_t* udp) {
+  const uint32_t bytes = load_be16(udp + packet::kUdpLength);
+  // The pseudo-header's addresses.
+  uint64_t sum = packet::checksum_add(ip + packet::kIpv6Source, 32);
+  sum = packet::checksum_add(udp, bytes, sum + packet::kUdp + bytes);
   const auto checksum = static_cast<uint16_t>(~packet::checksum_fold(sum));
   store_be16(udp + packet::kUdpChecksum, checksum == 0 ? 0xffff : checksum);
 }
 
-/// Steps 4 to 7 for one packet: everything but the encryption itself.
-void encapsulate(Batch& batch, uint32_t i, const OutboundSa& sa, uint64_t sequence, Jobs& jobs) {
-  const crypto::Suite& suite = *sa.suite;
-  uint8_t* inner = batch.data[i];
-  const uint32_t inner_bytes = batch.length[i];
-  const uint32_t text_bytes = inner_bytes + trailer_bytes(suite, inner_bytes);
-  const uint8_t next_header = is_v4(inner) ? packet::kIpv4InIp : packet::kIpv6InIp;
-  uint8_t* esp = inner - header_bytes(suite);
-
-  write_trailer(inner + inner_bytes, padding_bytes(suite, inner_bytes), next_header);
-  write_esp_header(esp, sa, sequence);
-  jobs.add(sa, sequence, esp, text_bytes);
-  const uint32_t esp_bytes = header_bytes(suite) + text_bytes + suite.icv_bytes;
-  batch.data[i] = write_outer(esp, sa, sequence, inner, esp_bytes);
-  batch.length[i] = sa.outer_bytes + esp_bytes;
+/// A packet of a transport mode SA goes from one of its ends to the other.
+bool is_between_ends(const uint8_t* ip, const OuterHeader& outer) {
+  if (outer.is_v4()) {
+    return ip[0] >> 4 == 4 && std::memcmp(ip + packet::kIpv4Source,
+                                          outer.bytes + packet::kIpv4Source, 8) == 0;
+  }
+  return ip[0] >> 4 == 6 && std::memcmp(ip + packet::kIpv6Source,
+                                        outer.bytes + packet::kIpv6Source, 32) == 0;
 }
 
-/// Around the text: outer headers, ESP header, IV, ICV.
+/// Whether AH can say how the headers in front will look to the receiver.
+bool can_authenticate(const uint8_t* ip, uint32_t bytes) {
+  if (bytes > Masks::kMostBytes) return false;
+  uint8_t copy[Masks::kMostBytes];
+  std::memcpy(copy, ip, bytes);
+  return ah::mask_mutable_fields(copy, bytes);
+}
+
+/// Step 1 in transport mode, and where the header goes.
+Verdict check_transport(const Batch& batch, uint32_t i, const OutboundSa& sa, Insertion& at) {
+  const uint8_t* ip = batch.data[i];
+  const Verdict found = packet::find_insertion(ip, batch.length[i], at);
+  if (found != Verdict::kPending) return found;
+  if (!is_between_ends(ip, sa.outer())) return Verdict::kTransportAddress;
+  if (sa.protocol == Protocol::kAh) {
+    if (!can_authenticate(ip, at.offset)) return Verdict::kAhUnpredictable;
+    return has_room(batch, i, ah_bytes(sa), ah_tail_bytes(sa)) ? Verdict::kPending
+                                                               : Verdict::kNoHeadroom;
+  }
+  const Protection& p = sa.protection;
+  const uint32_t behind =
+      trailer_bytes(p.block_bytes, batch.length[i] - at.offset) + p.icv_bytes;
+  return has_room(batch, i, udp_bytes(sa) + header_bytes(p), behind) ? Verdict::kPending
+                                                                     : Verdict::kNoHeadroom;
+}
+
+/// Step 1: what is to be known before a sequence number is spent.
+Verdict check(const Batch& batch, uint32_t i, const OutboundSa& sa, Insertion& at) {
+  if (sa.mode == Mode::kTransport) [[unlikely]] return check_transport(batch, i, sa, at);
+  const Protection& p = sa.protection;
+  uint32_t before = sa.outer().size;
+  uint32_t behind;
+  if (sa.protocol == Protocol::kEsp) [[likely]] {
+    before += header_bytes(p);
+    behind = trailer_bytes(p.block_bytes, batch.length[i]) + p.icv_bytes;
+  } else {
+    before += ah_bytes(sa);
+    behind = ah_tail_bytes(sa);
+  }
+  return has_room(batch, i, before, behind) ? Verdict::kPending : Verdict::kNoHeadroom;
+}
+
+/// Around the payload without its padding.
 uint32_t overhead_bytes(const OutboundSa& sa) {
-  return sa.outer_bytes + header_bytes(*sa.suite) + sa.suite->icv_bytes;
+  const Protection& p = sa.protection;
+  const uint32_t in_front = sa.mode == Mode::kTunnel ? sa.outer().size : udp_bytes(sa);
+  if (sa.protocol == Protocol::kAh) return in_front + ah_bytes(sa);
+  return in_front + header_bytes(p) + p.icv_bytes;
 }
 
 }  // namespace
 
-uint32_t sealed_bytes(const OutboundSa& sa, uint32_t inner_bytes) {
-  return overhead_bytes(sa) + inner_bytes + trailer_bytes(*sa.suite, inner_bytes);
+uint32_t sealed_bytes(const OutboundSa& sa, uint32_t inner_bytes, uint32_t kept_bytes) {
+  const uint32_t bytes = overhead_bytes(sa) + inner_bytes;
+  if (sa.protocol == Protocol::kAh) return bytes;
+  const uint32_t payload = sa.mode == Mode::kTunnel ? inner_bytes : inner_bytes - kept_bytes;
+  return bytes + trailer_bytes(sa.protection.block_bytes, payload);
 }
 
-uint32_t largest_inner_bytes(const OutboundSa& sa, uint32_t path_mtu_bytes) {
-  const uint32_t around = overhead_bytes(sa);
-  const uint32_t block = sa.suite->block_bytes;
+uint32_t largest_inner_bytes(const OutboundSa& sa, uint32_t path_mtu_bytes, uint32_t kept_bytes) {
+  const uint32_t kept = sa.mode == Mode::kTunnel ? 0 : kept_bytes;
+  const uint32_t around = overhead_bytes(sa) + kept;
+  const uint32_t block = sa.protection.block_bytes;
   if (path_mtu_bytes < around + block) return 0;
+  if (sa.protocol == Protocol::kAh) return path_mtu_bytes - around + kept;
   const uint32_t text_bytes = (path_mtu_bytes - around) / block * block;
-  return text_bytes - packet::kEspTrailerBytes;
+  return text_bytes - packet::kEspTrailerBytes + kept;
 }
 
-// The steps follow RFC 4303 §3.3; the SA was found before (§3.3.1).
-//  1. Room in the frame for headers, trailer and ICV.
+// The steps follow RFC 4303 §3.3 and RFC 4302 §3.3; the SA was found before (§3.3.1).
+//  1. Room in the frame for headers, trailer and ICV; in transport mode, whether the packet can go
+//     through the SA at all.
 //  2. Group by SA.
 //  3. Lifetime (RFC 4301 §4.4.2.1), then sequence numbers, for each group at once (§3.3.3); those
 //     that it is too late for stay behind.
-//  4. Trailer: padding, pad length, next header (§3.3.2).
-//  5. ESP header and IV.
-//  6. The cryptographic job: nonce, associated data, text.
-//  7. UDP and outer IP header (§3.1.2; RFC 4301 §5.1.2).
+//  4. ESP: trailer with padding, pad length, next header (§3.3.2).
+//  5. ESP header and IV, or AH header.
+//  6. UDP and outer IP header (§3.1.2; RFC 4301 §5.1.2); in transport mode the packet's own moves
+//     to the front (§3.1.1).
+//  7. The cryptographic job: nonce, associated data, text.
 //  8. Encryption and ICV of all packets in one call (§3.3.2.2).
 //  9. What covers the ciphertext: the UDP checksum over IPv6.
 // 10. Counters: what was refused in step 3 is taken off.
@@ -192,10 +172,7 @@ void Outbound::prepare(Batch& batch, uint32_t now_s) {
     } else if (next[g] == end[g]) [[unlikely]] {
       refuse(batch, k, Verdict::kSequenceExhausted);
     } else {
-      encapsulate(batch, i, sa, next[g]++, jobs_);
-      if (sa.udp_encapsulation && sa.outer_ip_bytes == packet::kIpv6HeaderBytes) {
-        checksum_of_[checksums_++] = batch.data[i];
-      }
+      encapsulate(batch, k, sa, next[g]++);
     }
   }
 }
@@ -209,16 +186,15 @@ void Outbound::refuse(Batch& batch, uint32_t k, Verdict verdict) {
 
 /// Steps 1 and 2: which packets have an SA and room in their frame, by SA.
 void Outbound::select(Batch& batch) {
-  jobs_.batch.size = 0;
+  jobs_.clear();
   groups_.clear();
-  selected_ = checksums_ = 0;
+  selected_ = checksums_ = ivs_.size = 0;
   for (uint32_t i = 0; i < batch.size; i++) {
     OutboundSa* sa = batch.outbound[i];
     if (batch.verdict[i] != Verdict::kPending || !sa) continue;
-    const crypto::Suite& suite = *sa->suite;
-    if (batch.headroom(i) < sa->outer_bytes + header_bytes(suite) ||
-        batch.tailroom(i) < trailer_bytes(suite, batch.length[i]) + suite.icv_bytes) {
-      batch.verdict[i] = Verdict::kNoHeadroom;
+    const Verdict verdict = check(batch, i, *sa, insertion_[selected_]);
+    if (verdict != Verdict::kPending) [[unlikely]] {
+      batch.verdict[i] = verdict;
       continue;
     }
     const uint32_t g = groups_.join(sa);
@@ -230,13 +206,129 @@ void Outbound::select(Batch& batch) {
   }
 }
 
+/// Steps 4 to 7 for one packet: everything but the encryption itself.
+void Outbound::encapsulate(Batch& batch, uint32_t k, const OutboundSa& sa, uint64_t sequence) {
+  const uint32_t i = index_[k];
+  if (sa.protocol == Protocol::kEsp) [[likely]] {
+    if (sa.mode == Mode::kTunnel) [[likely]] return esp_tunnel(batch, i, sa, sequence);
+    return esp_transport(batch, i, sa, sequence, insertion_[k]);
+  }
+  if (sa.mode == Mode::kTunnel) return ah_tunnel(batch, i, sa, sequence);
+  ah_transport(batch, i, sa, sequence, insertion_[k]);
+}
+
+/// SPI, low half of the sequence number, IV. That of a counter mode is the whole sequence number,
+/// which never repeats under a key (RFC 4106 §3.1, RFC 3686 §3.1); CBC's cannot be foretold, and is
+/// made with those of the batch.
+void Outbound::write_esp_header(uint8_t* esp, const OutboundSa& sa, uint64_t sequence) {
+  store_be32(esp + packet::kEspSpi, sa.spi);
+  store_be32(esp + packet::kEspSequence, static_cast<uint32_t>(sequence));
+  uint8_t* iv = esp + packet::kEspHeaderBytes;
+  if (sa.protection.iv_bytes == 8) [[likely]] {
+    store_be64(iv, sequence);
+  } else if (sa.protection.iv_bytes == 16) {
+    ivs_.add(sa.iv_stream, sequence, iv);
+  }
+}
+
+void Outbound::esp_tunnel(Batch& batch, uint32_t i, const OutboundSa& sa, uint64_t sequence) {
+  const Protection& p = sa.protection;
+  uint8_t* inner = batch.data[i];
+  const uint32_t inner_bytes = batch.length[i];
+  const uint32_t padding = padding_bytes(p.block_bytes, inner_bytes);
+  const uint32_t text_bytes = inner_bytes + padding + packet::kEspTrailerBytes;
+  uint8_t* esp = inner - header_bytes(p);
+
+  write_trailer(inner + inner_bytes, padding, ip_in_ip(inner));
+  write_esp_header(esp, sa, sequence);
+  const uint32_t esp_bytes = header_bytes(p) + text_bytes + p.icv_bytes;
+  const OuterHeader& outer = sa.outer();
+  batch.data[i] = write_outer(esp, esp_bytes, outer, inner,
+                              static_cast<uint16_t>(sequence + sa.ip_id_offset));
+  batch.length[i] = outer.size + esp_bytes;
+  if (sa.udp_encapsulation && !outer.is_v4()) {
+    checksum_later(batch.data[i], batch.data[i] + packet::kIpv6HeaderBytes);
+  }
+  jobs_.add(p, sequence, esp, text_bytes, Direction::kSeal);
+}
+
+void Outbound::esp_transport(Batch& batch, uint32_t i, const OutboundSa& sa, uint64_t sequence,
+                             Insertion at) {
+  const Protection& p = sa.protection;
+  uint8_t* payload = batch.data[i] + at.offset;
+  const uint32_t payload_bytes = batch.length[i] - at.offset;
+  const uint32_t padding = padding_bytes(p.block_bytes, payload_bytes);
+  const uint32_t text_bytes = payload_bytes + padding + packet::kEspTrailerBytes;
+  uint8_t* esp = payload - header_bytes(p);
+
+  write_trailer(payload + payload_bytes, padding, batch.data[i][at.next_field]);
+  uint8_t* ip = batch.data[i] - header_bytes(p) - udp_bytes(sa);
+  std::memmove(ip, batch.data[i], at.offset);
+  write_esp_header(esp, sa, sequence);
+  const uint32_t esp_bytes = header_bytes(p) + text_bytes + p.icv_bytes;
+  ip[at.next_field] = packet::kEsp;
+  if (sa.udp_encapsulation) {
+    const OuterHeader& outer = sa.outer();
+    uint8_t* udp = esp - packet::kUdpHeaderBytes;
+    ip[at.next_field] = packet::kUdp;
+    std::memcpy(udp, outer.bytes + outer.ip_bytes, packet::kUdpHeaderBytes);
+    store_be16(udp + packet::kUdpLength,
+               static_cast<uint16_t>(packet::kUdpHeaderBytes + esp_bytes));
+    if (!outer.is_v4()) checksum_later(ip, udp);
+  }
+  batch.data[i] = ip;
+  batch.length[i] = static_cast<uint32_t>(esp - ip) + esp_bytes;
+  packet::write_length(ip, batch.length[i]);
+  jobs_.add(p, sequence, esp, text_bytes, Direction::kSeal);
+}
+
+void Outbound::ah_tunnel(Batch& batch, uint32_t i, const OutboundSa& sa, uint64_t sequence) {
+  uint8_t* inner = batch.data[i];
+  const uint32_t bytes = ah_bytes(sa);
+  uint8_t* header = inner - bytes;
+  ah::write_header(header, sa.protection, bytes, ip_in_ip(inner), sa.spi, sequence);
+  batch.data[i] = write_outer(header, bytes + batch.length[i], sa.outer(), inner,
+                              static_cast<uint16_t>(sequence + sa.ip_id_offset));
+  batch.length[i] += static_cast<uint32_t>(inner - batch.data[i]);
+  add_ah(batch, i, sa, sequence, header);
+}
+
+void Outbound::ah_transport(Batch& batch, uint32_t i, const OutboundSa& sa, uint64_t sequence,
+                            Insertion at) {
+  const uint32_t bytes = ah_bytes(sa);
+  uint8_t* ip = batch.data[i] - bytes;
+  std::memmove(ip, batch.data[i], at.offset);
+  uint8_t* header = ip + at.offset;
+  ah::write_header(header, sa.protection, bytes, ip[at.next_field], sa.spi, sequence);
+  ip[at.next_field] = packet::kAh;
+  batch.data[i] = ip;
+  batch.length[i] += bytes;
+  packet::write_length(ip, batch.length[i]);
+  add_ah(batch, i, sa, sequence, header);
+}
+
+/// The headers before AH are put back behind the computation.
+void Outbound::add_ah(Batch& batch, uint32_t i, const OutboundSa& sa, uint64_t sequence,
+                      uint8_t* header) {
+  uint8_t* ip = batch.data[i];
+  const auto kept_bytes = static_cast<uint32_t>(header - ip);
+  jobs_.masks.keep(ip, kept_bytes);
+  ah::mask_mutable_fields(ip, kept_bytes);
+  uint8_t* icv = header + ah::kIcvField + sa.protection.iv_bytes;
+  jobs_.add_ah(sa.protection, sequence, ip, batch.length[i], icv, Direction::kSeal);
+}
+
+void Outbound::checksum_later(uint8_t* ip, uint8_t* udp) {
+  checksum_ip_[checksums_] = ip;
+  checksum_udp_[checksums_] = udp;
+  checksums_++;
+}
+
 void Outbound::seal() {
+  if (ivs_.size != 0) crypto::write_ivs(ivs_);
   jobs_.seal();
   for (uint32_t k = 0; k < checksums_; k++) {
-    uint8_t* ip = checksum_of_[k];
-    const uint32_t bytes =
-        packet::kIpv6HeaderBytes + uint32_t{load_be16(ip + packet::kIpv6PayloadLength)};
-    write_udp_checksum_v6(ip, bytes);
+    write_udp_checksum_v6(checksum_ip_[k], checksum_udp_[k]);
   }
 }
 

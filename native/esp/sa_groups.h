@@ -18,23 +18,16 @@ class SaGroups {
 
   void clear() {
     size_ = 0;
+    last_sa_ = nullptr;
     std::memset(table_, kEmpty, sizeof table_);
   }
 
   /// Adds a packet of `sa`.
   /// @return its group: 0 .. size() - 1, in order of first appearance
   uint32_t join(Sa* sa) {
-    uint32_t slot = hash(sa);
-    while (table_[slot] != kEmpty && sa_[table_[slot]] != sa) slot = (slot + 1) % kSlots;
-    if (table_[slot] == kEmpty) {
-      table_[slot] = static_cast<uint8_t>(size_);
-      sa_[size_] = sa;
-      packets_[size_] = 0;
-      size_++;
-    }
-    const uint32_t group = table_[slot];
-    packets_[group]++;
-    return group;
+    if (sa != last_sa_) find(sa);
+    packets_[last_]++;
+    return last_;
   }
 
   uint32_t size() const { return size_; }
@@ -45,6 +38,20 @@ class SaGroups {
   static constexpr uint32_t kSlots = 2 * kCapacity;
   static constexpr uint8_t kEmpty = 0xff;
 
+  /// The group of `sa`, which may be new, becomes the last one asked for.
+  void find(Sa* sa) {
+    uint32_t slot = hash(sa);
+    while (table_[slot] != kEmpty && sa_[table_[slot]] != sa) slot = (slot + 1) % kSlots;
+    if (table_[slot] == kEmpty) {
+      table_[slot] = static_cast<uint8_t>(size_);
+      sa_[size_] = sa;
+      packets_[size_] = 0;
+      size_++;
+    }
+    last_sa_ = sa;
+    last_ = table_[slot];
+  }
+
   /// SAs are aligned to cache lines: the low six bits say nothing.
   static uint32_t hash(const Sa* sa) {
     const uint64_t key = reinterpret_cast<uintptr_t>(sa) >> 6;
@@ -52,6 +59,8 @@ class SaGroups {
   }
 
   uint32_t size_ = 0;
+  const Sa* last_sa_ = nullptr;
+  uint32_t last_ = 0;
   uint8_t table_[kSlots];
   Sa* sa_[kCapacity];
   uint32_t packets_[kCapacity];

@@ -1,11 +1,11 @@
 // Inbound processing (RFC 4301 §5.2).
 //
 //  0. fragments of what may be ours are put together (RFC 4303 §3.4.1; fragments.cc)
-//  1. where the ESP header is, in IP or in UDP; NAT keepalives end here
+//  1. where the ESP or AH header is, in IP or in UDP; NAT keepalives end here
 //  2. the SA by its SPI; in UDP or not, a peer may do either at any time (RFC 7296 §2.23)
 //  3. clear text: only what the inbound SPD lets pass, or what concerns no tunnel, goes to the
 //     kernel
-//  4. ESP, one call for the burst; windows advance in order of arrival
+//  4. ESP and AH, one call for the burst; windows advance in order of arrival
 //  5. the inner packets to their next hops (deliver.cc)
 //
 // Nothing up to the decryption depends on order, so any worker does it; what is not for an SA
@@ -42,8 +42,9 @@ void Stages::open(const Shared& shared, Burst& burst) {
     batch.inbound[i] = nullptr;
     if (!burst.pending(i)) continue;
     const auto at = esp::locate(batch.data[i], burst.headers[i]);
-    if (at.content != esp::Content::kEsp) continue;
-    batch.inbound[i] = shared.sad.find(at.spi);
+    if (!at.is_ipsec()) continue;
+    Verdict unknown;
+    batch.inbound[i] = esp::find_sa(shared.sad, at, unknown);
     if (batch.inbound[i] == nullptr) continue;
     esp_offset[i] = at.offset;
     batch.length[i] = at.end;  // what IP carries behind a UDP datagram belongs to nobody
@@ -65,12 +66,16 @@ void Stages::finish_inbound(Burst& burst) {
 void Stages::without_sa(Burst& burst, uint32_t i) {
   const auto& header = burst.headers[i];
   if (!core_.networks->is_local(header.destination))
-    return accept_clear(burst, i);  // another host's ESP is clear text to us
+    return accept_clear(burst, i);  // another host's ESP or AH is clear text to us
   const auto at = esp::locate(burst.batch.data[i], header);
   switch (at.content) {
     case esp::Content::kEsp:
+    case esp::Content::kAh: {
+      Verdict unknown = Verdict::kUnknownSpi;
+      esp::find_sa(core_.shared.sad, at, unknown);
       raise_unknown_spi(at.spi, header.source);
-      return burst.refuse(i, Verdict::kUnknownSpi);
+      return burst.refuse(i, unknown);
+    }
     case esp::Content::kKeepalive:
       return burst.refuse(i, Verdict::kNatKeepalive);
     case esp::Content::kTooShort:
@@ -129,14 +134,13 @@ void Stages::accept_clear(Burst& burst, uint32_t i) {
 /// The end of step 4: what became of the packets of our SAs.
 void Stages::finish_esp(Burst& burst) {
   auto& batch = burst.batch;
-  packet::IpHeader inner[Batch::kCapacity];
   sad::InboundSa* sas[Batch::kCapacity];
   uint32_t outer_bytes[Batch::kCapacity];
   for (uint32_t i = 0; i < batch.size; i++) {
     sas[i] = burst.pending(i) ? batch.inbound[i] : nullptr;
     outer_bytes[i] = batch.length[i];
   }
-  burst.opening.finish(batch, inner, core_.now_s);
+  burst.opening.finish(batch, inner_, core_.now_s);
 
   uint64_t packets = 0, bytes = 0;
   for (uint32_t i = 0; i < batch.size; i++) {
@@ -146,7 +150,7 @@ void Stages::finish_esp(Burst& burst) {
     packets++;
     bytes += outer_bytes[i];
     watch_nat_mapping(burst, i, *sas[i]);
-    if (burst.pending(i)) burst.headers[i] = inner[i];
+    if (burst.pending(i)) burst.headers[i] = inner_[i];
   }
   core_.counters.esp_in_packets.add(packets);
   core_.counters.esp_in_bytes.add(bytes);
@@ -157,7 +161,8 @@ void Stages::finish_esp(Burst& burst) {
 void Stages::watch_nat_mapping(const Burst& burst, uint32_t i, const sad::InboundSa& sa) {
   const auto& outer = burst.headers[i];
   if (!sa.udp_encapsulation || outer.protocol != packet::kUdp) return;
-  if (outer.source_port == sa.remote_port && outer.source == sa.remote) return;
+  const sad::Endpoint& peer = sa.peer();
+  if (outer.source_port == peer.port && outer.source == peer.address) return;
   if (!core_.nat_limit.pass(sa.spi, core_.now_ms)) return;
   core_.shared.events.push({.kind = Event::Kind::kNatMappingChanged,
                             .port = outer.source_port,

@@ -120,6 +120,7 @@ class Stages {
   Burst gathered_; ///< an outbound burst again, its fragments put together
   Burst split_;    ///< pieces of the large packet, in clear
   Burst pieces_;   ///< of packets that are cut before ESP
+  packet::IpHeader inner_[packet::Batch::kCapacity];  ///< of packets just decapsulated
 };
 
 template <typename Take>

@@ -82,6 +82,7 @@ export function makeChildSa(agreement: ChildAgreement, seed: ChildSeed): ChildSa
   const initiator = role === 'initiator';
   return {
     policy: `${agreement.connection}/${policy.name}`,
+    protocol: 'esp',
     mode: policy.mode,
     local: agreement.local,
     remote: agreement.remote,

@@ -33,10 +33,12 @@ export interface SaLifetime {
   readonly hardSeconds?: number;
 }
 
-/** A pair of ESP SAs, one in each direction, as one Child SA negotiates them. */
+/** A pair of ESP or AH SAs, one in each direction, as one Child SA negotiates them. */
 export interface ChildSa {
   /** Name of the SPD policy that this pair serves: `<connection>/<child>`. */
   readonly policy: string;
+  readonly protocol: 'esp' | 'ah';
+  /** In transport mode the packets' own addresses are `local` and `remote`. */
   readonly mode: 'tunnel' | 'transport';
   readonly local: Endpoint;
   readonly remote: Endpoint;
@@ -44,7 +46,7 @@ export interface ChildSa {
   readonly udpEncapsulation: boolean;
   readonly inboundSpi: EspSpi;
   readonly outboundSpi: EspSpi;
-  /** IANA transform ID of the encryption algorithm (RFC 7296 §3.3.2), such as 20: AES-GCM-16. */
+  /** IANA transform ID of encryption (RFC 7296 §3.3.2), such as 20: AES-GCM-16; 0 with AH. */
   readonly encryption: number;
   /** Key length in bits, without the salt. */
   readonly keyBits: number;
@@ -73,6 +75,20 @@ export interface ChildSa {
    */
   readonly outboundSequence?: bigint;
   readonly inboundSequence?: bigint;
+  /** Tunnel mode: where the outer header does not follow from the inner one. */
+  readonly outer?: OuterPolicy;
+}
+
+/** Fields of the outer header by policy (RFC 4301 §5.1.2, §8.1). */
+export interface OuterPolicy {
+  /** DF over IPv4; `copy` if left out. IPv6 inside counts as DF set. */
+  readonly df?: 'copy' | 'set' | 'clear';
+  /** 0 to 63, or the inner packet's: `copy`, if left out. ECN is copied always (RFC 6040). */
+  readonly dscp?: 'copy' | number;
+  /** Of IPv6 outer headers, 20 bits; 0 if left out. Never the inner packet's. */
+  readonly flowLabel?: number;
+  /** TTL or hop limit, 1 to 255; 64 if left out. */
+  readonly ttl?: number;
 }
 
 /** Counters of one Child SA pair, read from the dataplane. */

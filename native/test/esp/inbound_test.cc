@@ -53,16 +53,16 @@ struct Tunnel {
                             uint8_t outer_tos = 0) {
     std::vector<uint8_t> p = bytes_of("450000000000400040320000c6336402c0000201");
     p[packet::kIpv4Tos] = outer_tos;
-    p.resize(20 + header_bytes(*sa->suite));
+    p.resize(20 + header_bytes(sa->protection));
     base::store_be32(&p[20], sa->spi);
     base::store_be32(&p[24], static_cast<uint32_t>(sequence));
     base::store_be64(&p[28], sequence);
     p.insert(p.end(), text.begin(), text.end());
-    p.resize(p.size() + sa->suite->icv_bytes);
+    p.resize(p.size() + sa->protection.icv_bytes);
     base::store_be16(&p[2], static_cast<uint16_t>(p.size()));
     base::store_be16(&p[10], packet::internet_checksum(p.data(), 20));
     Jobs jobs;
-    jobs.add(*peer, sequence, &p[20], static_cast<uint32_t>(text.size()));
+    jobs.add(peer->protection, sequence, &p[20], static_cast<uint32_t>(text.size()), Direction::kSeal);
     jobs.seal();
     return p;
   }

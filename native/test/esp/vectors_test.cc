@@ -47,7 +47,7 @@ TEST_CASE("opens the packets of draft-mcgrew-gcm-test-01 to their plaintexts") {
   for (uint32_t i = 0; i < 14; i++) {
     CAPTURE(i);
     const std::vector<uint8_t> text = bytes_of(test::kMcGrewPackets[i].plaintext);
-    CHECK(test::hex_of(frames.batch.data[i] + header_bytes(*sas[i]->suite), text.size()) ==
+    CHECK(test::hex_of(frames.batch.data[i] + header_bytes(sas[i]->protection), text.size()) ==
           test::kMcGrewPackets[i].plaintext);
     // All of them carry next header 1, which tunnel mode has no use for: it is refused, but only
     // after its ICV held and it took its place in the window.
@@ -65,11 +65,11 @@ TEST_CASE("seals the plaintexts of draft-mcgrew-gcm-test-01 to the same packets"
     pair.use_keymat(v.keymat);
     pair.p.esn = v.esn;
     const sad::OutboundSa sa(pair.p);
-    std::vector<uint8_t> esp(expected.begin(), expected.begin() + header_bytes(*sa.suite));
+    std::vector<uint8_t> esp(expected.begin(), expected.begin() + header_bytes(sa.protection));
     esp.insert(esp.end(), text.begin(), text.end());
-    esp.resize(esp.size() + sa.suite->icv_bytes);
+    esp.resize(esp.size() + sa.protection.icv_bytes);
     Jobs jobs;
-    jobs.add(sa, v.sequence, esp.data(), static_cast<uint32_t>(text.size()));
+    jobs.add(sa.protection, v.sequence, esp.data(), static_cast<uint32_t>(text.size()), Direction::kSeal);
     jobs.seal();
     CHECK(test::hex_of(esp.data(), esp.size()) == v.packet);
   }

@@ -137,7 +137,7 @@ TEST_CASE("keys are wiped when the last worker has let go, not before") {
   REQUIRE(held != nullptr);
   CHECK(sad.remove(pair.p.inbound_spi));
   CHECK(held->spi == pair.p.inbound_spi);  // AddressSanitizer would object
-  CHECK(held->salt[0] == 0xa1);
+  CHECK(held->protection.salt[0] == 0xa1);
   CHECK(epoch.waiting() == 2);
   worker.quiescent();
   CHECK(epoch.waiting() == 0);
@@ -147,14 +147,14 @@ TEST_CASE("destroying an SA wipes its salt and its expanded key") {
   alignas(OutboundSa) static unsigned char memory[sizeof(OutboundSa)];
   Pair pair(0x1000);
   auto* sa = new (memory) OutboundSa(pair.p);
-  const auto offset_salt = sa->salt - memory;
+  const auto offset_salt = sa->protection.salt - memory;
   const auto any_set = [](const volatile unsigned char* at, size_t bytes) {
     unsigned char all = 0;
     for (size_t i = 0; i < bytes; i++) all = static_cast<unsigned char>(all | at[i]);
     return all != 0;
   };
-  CHECK(any_set(sa->key.data(), sa->key.bytes()));
-  const test::WatchedMemory key(sa->key.data(), sa->key.bytes());
+  CHECK(any_set(sa->protection.key.data(), sa->protection.key.bytes()));
+  const test::WatchedMemory key(sa->protection.key.data(), sa->protection.key.bytes());
   sa->~OutboundSa();
   CHECK(key.freed());
   CHECK(key.was_zero());
@@ -286,7 +286,7 @@ TEST_CASE("workers look up while pairs come and go") {
           if (InboundSa* sa = sad.find(spi)) {
             sa->usage().take(1, 10, 0);
             found++;
-            if (sa->spi != spi || sa->salt[0] != 0xa1) wrong++;
+            if (sa->spi != spi || sa->protection.salt[0] != 0xa1) wrong++;
           }
           reader.quiescent();
         }

@@ -163,6 +163,7 @@ export function childSa(
   const toA = local.letter === 'a';
   return {
     policy: 'tunnel',
+    protocol: 'esp',
     mode: 'tunnel',
     local: { address: outer(local), port },
     remote: { address: outer(remote), port },

@@ -285,7 +285,9 @@ describe('arguments', () => {
     const good = childSa(A, B, { inbound: spi, outbound: 0x2000 as EspSpi });
     const install = (change: Partial<ChildSa>) => () => dataplane.install({ ...good, ...change });
     expect(install({ encryption: 12 })).toThrow('encryption 12');
-    expect(install({ mode: 'transport' })).toThrow('sa.mode');
+    expect(install({ mode: 'beet' as 'tunnel' })).toThrow('sa.mode');
+    expect(install({ protocol: 'ipcomp' as 'esp' })).toThrow('sa.protocol');
+    expect(install({ protocol: 'ah' })).toThrow('is not for AH');
     expect(install({ outboundSpi: 255 as EspSpi })).toThrow('sa.outboundSpi');
     expect(install({ local: { address: 'gw.example', port: 1 } })).toThrow('sa.local.address');
     expect(install({ inboundKey: new Secret(new Uint8Array(19)) })).toThrow(TypeError);

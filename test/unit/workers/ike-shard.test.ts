@@ -8,6 +8,7 @@ import type { FromWorker } from '../../../src/workers/messages.js';
 
 const childSa = (inboundSpi: EspSpi): ChildSa => ({
   policy: 'office/net',
+  protocol: 'esp',
   mode: 'tunnel',
   local: { address: '192.0.2.1', port: 500 },
   remote: { address: '192.0.2.2', port: 500 },
