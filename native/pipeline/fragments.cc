@@ -179,18 +179,6 @@ void Stages::deliver_large(Burst& burst) {
 
 // --- outbound ------------------------------------------------------------------------------
 
-/// Whether fragments of this datagram that show no ports would be decided about otherwise than one
-/// that does, or not at all.
-bool Stages::ports_decide(const packet::IpHeader& header) {
-  packet::IpHeader later = header;
-  later.has_ports = false;
-  later.source_port = later.destination_port = 0;
-  later.fragment_offset = 8;
-  const auto& spd = core_.shared.spd;
-  const auto found = core_.flows.lookup(spd, spd.generation(), later);
-  return found.verdict == Verdict::kFragmentOpaque || found.verdict == Verdict::kNoSa;
-}
-
 /// Outbound processing of a burst with fragments. All fragments of a datagram share the fate of its
 /// first one, which alone shows ports (RFC 4301 §7.3 leaves the method open). Where ports decide,
 /// they are put together, and policy sees the datagram: so it does not matter which comes first,
@@ -201,7 +189,7 @@ void Stages::gather(Burst& burst) {
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     if (!burst.pending(i)) continue;
     const bool whole = burst.origin == Origin::kReceived && burst.headers[i].is_fragment() &&
-                       ports_decide(burst.headers[i]);
+                       core_.shared.spd.ports_decide(burst.headers[i]);
     if (whole) {
       const uint32_t large_bytes = put_together(core_.inner_fragments, burst, i, kSealTailroom);
       if (large_bytes > 0) {

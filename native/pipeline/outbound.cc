@@ -145,9 +145,11 @@ void Stages::too_big(Burst& burst, uint32_t i, const sad::OutboundSa& sa) {
   const bool reassembled = (burst.reassembled >> i & 1) != 0;
   const uint32_t most = esp::largest_inner_bytes(sa, burst.path[i].mtu_bytes);
   const uint64_t bit = uint64_t{1} << i;
-  // An SA with ports must not carry the later fragments of a cut packet (RFC 4301 §7.3).
+  // An SA with ports must not carry the later fragments of a cut packet (RFC 4301 §7.3), one in
+  // transport mode no fragments at all (RFC 4303 §3.1.1).
   if (is_v4 && (!header.dont_fragment || reassembled)) {
-    const bool before = !sa.fragment_after && !sa.ports_matter && most >= header.header_bytes + 8u;
+    const bool before = !sa.fragment_after && !sa.ports_matter && sa.mode == sad::Mode::kTunnel &&
+                        most >= header.header_bytes + 8u;
     if (before) burst.cut |= bit;
   } else if (!is_v4 && burst.batch.length[i] <= kLeastIpv6Mtu) {
     // Every path carries that much of IPv6; a tunnel has to see to it itself (RFC 2473 §7.1).

@@ -78,7 +78,6 @@ class Stages {
   void open_alone(Burst& one);
   void inbound_large(const Burst& like, uint32_t bytes);
   void deliver_large(Burst& burst);
-  bool ports_decide(const packet::IpHeader& header);
   void gather(Burst& burst);
   void outbound_large(const Burst& like, uint32_t bytes);
   void seal_in_pieces(Burst& burst);

@@ -146,8 +146,8 @@ void Spd::take_out(std::unique_ptr<Attachment> attachment) {
 
 OutboundLookup Spd::lookup_outbound(const IpHeader& packet) const {
   const Snapshot* snapshot = snapshot_.load(std::memory_order_acquire);
-  // A later fragment shows no ports. Until fragments are tracked (RFC 4301 §7.3), it never leaves
-  // in clear where an earlier entry with ports might have said otherwise.
+  // A later fragment shows no ports. Should one come here where ports decide, it never leaves in
+  // clear past an earlier entry with ports that might have said otherwise.
   bool may_not_bypass = false;
   const Rules::Rule* first = nullptr;
   snapshot->outbound.each_match(packet, LocalSide::kSource,
@@ -172,6 +172,27 @@ OutboundLookup Spd::lookup_outbound(const IpHeader& packet) const {
   const uint64_t generation = first->policy->generation();  // before its SAs are asked
   sad::OutboundSa* sa = first->policy->find(packet, table_);
   return {sa ? Verdict::kPending : Verdict::kNoSa, first->action, first->policy, sa, generation};
+}
+
+bool Spd::ports_decide(const IpHeader& fragment) const {
+  IpHeader later = fragment;
+  later.has_ports = false;
+  later.source_port = later.destination_port = 0;
+  later.fragment_offset = 8;
+  const Rules::Rule* unseen = nullptr;  // the first that its ports might match
+  const Rules::Rule* surely = nullptr;
+  bool differ = false;
+  snapshot_.load(std::memory_order_acquire)
+      ->outbound.each_match(later, LocalSide::kSource, [&](const Rules::Rule& rule, Match match) {
+        if (unseen != nullptr)
+          differ |= rule.action != unseen->action || rule.policy != unseen->policy;
+        if (match == Match::kYes) surely = &rule;
+        else if (unseen == nullptr) unseen = &rule;
+        return match == Match::kYes;
+      });
+  if (unseen != nullptr && (differ || surely == nullptr)) return true;
+  return surely != nullptr && surely->action == Action::kProtect &&
+         surely->policy->find(later, table_) == nullptr;
 }
 
 ClearLookup Spd::lookup_inbound_clear(const IpHeader& packet) const {

@@ -88,6 +88,10 @@ class Spd {
 
   /// Workers only, between two Epoch::Reader::quiescent().
   OutboundLookup lookup_outbound(const packet::IpHeader& packet) const;
+  /// Likewise. Whether the fragments of this one's datagram may meet different entries, or SAs,
+  /// since only the first shows ports (RFC 4301 §7.3): the datagram has to be judged whole.
+  /// @param fragment  any of them
+  bool ports_decide(const packet::IpHeader& fragment) const;
   /// Likewise. A packet that only the mirror of an outbound PROTECT entry covers is kProtected
   /// too: forgetting the inbound entry must not open the network.
   ClearLookup lookup_inbound_clear(const packet::IpHeader& packet) const;

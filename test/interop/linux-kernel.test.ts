@@ -106,6 +106,35 @@ describe.skipIf(why)(`the Linux kernel${why === undefined ? '' : ` (${why})`}`, 
     expect(capture.count(CLEAR_TEXT)).toBe(0);
   });
 
+  it.each([
+    ['over IPv4', { ...common, esp: 'aes128gcm16', family: 'ipv4' }],
+    ['over IPv6', { ...common, esp: 'aes128gcm16', family: 'ipv6' }],
+    ['in UDP', { ...common, esp: 'aes128gcm16', family: 'ipv4', forceUdp: true }],
+  ] as [string, Suite][])(
+    'takes and makes fragments %s: 1800 and 8000 bytes through an MTU of 1500',
+    async (_, suite) => {
+      const { ours, peer, folder } = network;
+      const capture = await Capture.start(peer.namespace, peer.device, folder);
+      const [gateway] = await startBoth(suite);
+      await gateway.up();
+      // Without DF: Linux fragments behind ESP, esplane before it.
+      for (const size of [1772, 7972]) {
+        const pings = { count: 5, intervalSeconds: 0.05, bytes: size };
+        const all = { sent: 5, received: 5 };
+        expect(await ping(ours.hostNamespace, peer.host.ipv4, pings)).toMatchObject(all);
+        const back = `ping -q -n -c 5 -i 0.05 -W 1 -s ${size} -I ${peer.host.ipv4} ${ours.host.ipv4}`;
+        expect((await kernel.exec(back)).output).toContain('5 received');
+      }
+      await capture.stop();
+      const fragments =
+        suite.family === 'ipv6' ? 'ip6 proto 44' : 'ip[6:2] & 0x3fff != 0 and (ip proto 50 or udp)';
+      const from = (address: string): string => `src ${address} and (${fragments})`;
+      expect(capture.count(from(peer.wan[suite.family ?? 'ipv4']))).toBeGreaterThan(10);
+      expect(capture.count(from(ours.wan[suite.family ?? 'ipv4']))).toBe(0);
+      expect(capture.count(CLEAR_TEXT)).toBe(0);
+    },
+  );
+
   it('lets tshark decrypt every IKE message and ESP packet without a warning', async () => {
     const { ours, peer, folder } = network;
     const capture = await Capture.start(peer.namespace, peer.device, folder);

@@ -274,6 +274,25 @@ TEST_CASE("behind a BYPASS, what an entry with ports protects never leaves in cl
   CHECK(rig.counts() == Counts{{"fragment_reassembled", 2}, {"reinjected", 1}});
 }
 
+TEST_CASE("before a tunnel for everything, entries with ports have all their fragments") {
+  const auto big = datagram(4000, 5000), other = datagram(4000, 6000);
+  SUBCASE("DISCARD") {
+    Echo rig(Echo::Options{.before = {to_port(spd::Action::kDiscard, 5000)}});
+    rig.receive_all(Rig::kLan, cut(big, 1400));
+    CHECK(rig.counts() == Counts{{"fragment_reassembled", 2}, {"policy_discard", 1}});
+    rig.receive_all(Rig::kLan, cut(other, 1400));
+    CHECK(rig.counts() == Counts{{"fragment_reassembled", 2}, {"fragmented", 1}});
+    for (const auto& p : rig.reflect_all()) CHECK(p.size() <= 1500);
+    CHECK(joined(rig.sent(Rig::kLan)) == returned(other));
+  }
+  SUBCASE("BYPASS") {
+    Echo rig(Echo::Options{.before = {to_port(spd::Action::kBypass, 5000)}});
+    rig.receive_all(Rig::kLan, cut(big, 1400));
+    CHECK(rig.kernel.packets == std::vector<Bytes>{big});
+    CHECK(rig.sent(Rig::kWan).empty());
+  }
+}
+
 TEST_CASE("a flood of fragments whose ports decide is bounded, and each has one verdict") {
   Echo rig(Echo::Options{.selectors = {udp_port(4000), udp_port(5000)}});
   std::mt19937 random(2);

@@ -222,6 +222,40 @@ TEST_CASE_FIXTURE(Fixture, "a later fragment does not leave in clear past an ent
   }
 }
 
+TEST_CASE_FIXTURE(Fixture, "ports decide about a fragment where entries or SAs with ports differ") {
+  const Selector web = range("10.2.0.0", "10.2.255.255", packet::kTcp, 80, 80);
+  const IpHeader tcp = later_fragment("10.1.0.1", "10.2.0.1", packet::kTcp);
+  const IpHeader udp = later_fragment("10.1.0.1", "10.2.0.1", packet::kUdp);
+  IpHeader first = tcp;
+  first.fragment_offset = 0;
+  first.more_fragments = first.has_ports = true;
+  first.destination_port = 80;
+  const auto everything = [&](Action action) {
+    return outbound(action, {kLocal}, {kRemote}, action == Action::kProtect ? "a/net" : "");
+  };
+  attach("a/net", old_sa);
+  for (const Action before : {Action::kBypass, Action::kDiscard, Action::kProtect}) {
+    for (const Action after : {Action::kBypass, Action::kDiscard, Action::kProtect}) {
+      spd.set({outbound(before, {kLocal}, {web}, before == Action::kProtect ? "a/net" : ""),
+               everything(after)});
+      CHECK(spd.ports_decide(tcp) == (before != after));
+      CHECK(spd.ports_decide(first) == (before != after));
+      CHECK_FALSE(spd.ports_decide(udp));
+    }
+  }
+  // Another policy, or none for what has other ports.
+  spd.set({outbound(Action::kProtect, {kLocal}, {web}, "a/web"), everything(Action::kProtect)});
+  CHECK(spd.ports_decide(tcp));
+  spd.set({outbound(Action::kDiscard, {kLocal}, {web})});
+  CHECK(spd.ports_decide(tcp));
+  // The entry takes all ports, its only SA does not.
+  spd.set({everything(Action::kProtect)});
+  CHECK_FALSE(spd.ports_decide(tcp));
+  spd.detach(&old_sa);
+  spd.attach("a/net", &old_sa, {kLocal}, {web});
+  CHECK(spd.ports_decide(tcp));
+}
+
 TEST_CASE_FIXTURE(Fixture, "clear text inbound passes only where an entry says BYPASS") {
   spd.set({inbound(Action::kBypass, {kLocal}, {range("10.2.0.1", "10.2.0.1")}),
            inbound(Action::kDiscard, {kLocal}, {range("10.2.0.2", "10.2.0.2")}),
