@@ -85,6 +85,9 @@
       "native/crypto/aesni.cc",
       "native/crypto/aesni_ecb.cc"
     ],
+    "esplane_aesni_avx_sources": [
+      "native/crypto/aesni_avx.cc"
+    ],
     "esplane_vaes256_sources": [
       "native/crypto/vaes256.cc"
     ],
@@ -159,6 +162,7 @@
     "esplane_warnings": ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wno-sign-conversion", "-Wno-missing-field-initializers"],
     "esplane_core_flags": ["-std=gnu++20", "-O3", "-fno-rtti", "-fvisibility=hidden", "-fno-strict-aliasing"],
     "esplane_aesni_flags": ["-maes", "-mpclmul", "-mssse3", "-msse4.1"],
+    "esplane_aesni_avx_flags": ["-maes", "-mpclmul", "-mavx"],
     "esplane_vaes256_flags": ["-maes", "-mpclmul", "-mvaes", "-mvpclmulqdq", "-mavx2"],
     "esplane_vaes512_flags": ["-maes", "-mpclmul", "-mvaes", "-mvpclmulqdq", "-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", "-mbmi2"]
   }

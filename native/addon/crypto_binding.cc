@@ -163,6 +163,7 @@ Napi::Value cpu_features(const Napi::CallbackInfo& info) {
   auto o = Napi::Object::New(info.Env());
   o.Set("aesni", f.aesni);
   o.Set("pclmul", f.pclmul);
+  o.Set("avx", f.avx);
   o.Set("avx2", f.avx2);
   o.Set("vaes", f.vaes);
   o.Set("vpclmul", f.vpclmul);

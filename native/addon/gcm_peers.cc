@@ -181,11 +181,13 @@ uint64_t open_jobs(const Batch& batch) {
   return authentic;
 }
 
-const Engine kIpsecMb = {"ipsec-mb", sizeof(Key), expand<best>, seal<best>, open<best>};
+const Engine kIpsecMbDirect = {"ipsec-mb direct", sizeof(Key), expand<best>, seal<best>,
+                               open<best>};
 const Engine kIpsecMbAvx = {"ipsec-mb avx", sizeof(Key), expand<avx>, seal<avx>, open<avx>};
 const Engine kIpsecMbJobs = {"ipsec-mb jobs", sizeof(Key), expand<best>, seal_jobs, open_jobs};
 
-constexpr const Engine* kPeers[] = {&kLibcrypto, &kIpsecMb, &kIpsecMbAvx, &kIpsecMbJobs};
+constexpr const Engine* kPeers[] = {&kLibcrypto, &kIpsecMbDirect, &kIpsecMbAvx,
+                                    &kIpsecMbJobs};
 
 #else
 

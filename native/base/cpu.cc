@@ -22,6 +22,7 @@ CpuFeatures read_features() {
   f.aesni = __builtin_cpu_supports("aes");
   f.pclmul = __builtin_cpu_supports("pclmul");
   f.sse41 = __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3");
+  f.avx = __builtin_cpu_supports("avx");
   f.avx2 = __builtin_cpu_supports("avx2");
   // Both work on YMM registers at least, which the operating system has to save: AVX2 says so.
   f.vaes = f.avx2 && (leaf7_ecx() & bit_VAES);

@@ -19,7 +19,9 @@ Candidates<Engine> gcm_candidates() {
   const base::CpuFeatures& cpu = base::cpu_features();
   c.add_if(cpu.avx512 && cpu.vaes && cpu.vpclmul, &kVaes512Engine);
   c.add_if(cpu.avx2 && cpu.vaes && cpu.vpclmul, &kVaes256Engine);
-  c.add_if(cpu.aesni && cpu.pclmul && cpu.sse41, &kAesniEngine);
+  const bool aesni = cpu.aesni && cpu.pclmul && cpu.sse41;
+  c.add_if(aesni && cpu.avx, &kAesniAvxEngine);
+  c.add_if(aesni, &kAesniEngine);
 #endif
 #if defined(ESPLANE_IPSEC_MB)
   c.add_if(ipsec_mb_usable(), &kIpsecMbGcm);

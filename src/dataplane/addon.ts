@@ -24,6 +24,7 @@ import type {
 export interface CpuFeatures {
   readonly aesni: boolean;
   readonly pclmul: boolean;
+  readonly avx: boolean;
   readonly avx2: boolean;
   readonly vaes: boolean;
   readonly vpclmul: boolean;
