@@ -121,6 +121,11 @@ export class Children implements Iterable<InstalledChild> {
     for (const entry of this.#entries.values()) this.confirm(entry);
   }
 
+  /** The peer has the IKE SA, and with it what came with IKE_AUTH. */
+  peerIsEstablished(): void {
+    for (const entry of this.#entries.values()) if (entry.known) this.confirm(entry);
+  }
+
   /** The peer has shown that it has it, or has had enough time to. */
   confirm(child: InstalledChild): void {
     if (child.confirmed) return;

@@ -49,7 +49,8 @@ export class Contest {
         other.close('INITIAL_CONTACT: the peer does not know it any more');
         break;
       case 'delete other':
-        other.terminate('both sides have initiated at once');
+        // Not before the peer has the newest, which an answer on it shows.
+        newest.whenHeard(() => other.terminate('both sides have initiated at once'));
         break;
       case 'delete newest':
         newest.terminate('both sides have initiated at once');

@@ -125,6 +125,7 @@ export class IkeSa {
   /** Child SAs that the peer has put off, and what was asked for once. */
   #postponedPlans: ChildPlan[] = [];
   readonly #tried = new Set<string>();
+  readonly #whenHeard: (() => void)[] = [];
 
   constructor(core: Core, role: Role, local: Endpoint, remote: Endpoint, localSpi?: IkeSpi) {
     this.#core = core;
@@ -542,9 +543,26 @@ export class IkeSa {
     this.send(response, datagram.local, datagram.remote);
   }
 
+  /**
+   * Does it when the peer has this IKE SA too: at once as its initiator; else when the first message
+   * has come on it, which is asked for.
+   */
+  whenHeard(action: () => void): void {
+    if (this.role === 'initiator') {
+      action();
+      return;
+    }
+    this.#whenHeard.push(action);
+    this.probe();
+  }
+
   /** An authentic message came: the peer lives, and this is where it is (§2.4, §2.23). */
   #heard({ local, remote }: Datagram): void {
     this.#lastHeard = this.#core.now;
+    if (this.#state.name === 'established') {
+      this.children.peerIsEstablished();
+      for (const action of this.#whenHeard.splice(0)) action();
+    }
     const { remote: before } = this;
     if (sameEndpoint(before, remote) && sameEndpoint(this.local, local)) return;
     // A host that is itself behind a NAT must not follow (§2.23), unless the move to port 4500.

@@ -514,7 +514,7 @@ export class Ike {
     if (sa.connection === undefined) return;
     const { name } = sa.connection;
     // The peer has ended what we were about to set up anew; nobody else wants that.
-    if (this.#keeper.wants(name).size === 0) {
+    if (this.#keeper.wants(name).size === 0 && !this.#isThere(name)) {
       for (const other of this.#of(name)) {
         if (!other.reauthenticates.includes(sa)) continue;
         other.reauthenticates = other.reauthenticates.filter((old) => old !== sa);

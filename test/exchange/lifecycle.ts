@@ -74,7 +74,7 @@ class Player {
     if (seed % 100 !== 0) {
       for (const side of ['a', 'b'] as const) this.network[side].runJob = standIn;
     }
-    this.network.background = ['liveness', 'linger', 'child-switch', 'child-replaced'];
+    this.network.background = ['liveness', 'linger'];
     this.#connections = this.#pickConnections();
     const { a, b } = this.#connections;
     this.network.a.ike.setConnections([a]);
