@@ -391,7 +391,8 @@ function site(peer: Peer) {
 
 /** A peer of the simulation keeps what it was told for tests to look at. */
 function forgetHistory(peer: Peer): void {
-  for (const list of [peer.log, peer.failures, peer.established, peer.closed]) list.length = 0;
+  const { log, logTimes, failures, established, closed } = peer;
+  for (const list of [log, logTimes, failures, established, closed]) list.length = 0;
 }
 
 function anywhere(random: Random) {

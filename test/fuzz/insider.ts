@@ -73,6 +73,8 @@ interface Session {
   iv: bigint;
   authenticated: boolean;
   silence: number;
+  /** The SPI of the Child SA that was asked for last. */
+  spi: Uint8Array;
 }
 
 export class Insider {
@@ -183,6 +185,7 @@ export class Insider {
       iv: 0n,
       authenticated: false,
       silence: 0,
+      spi: new Uint8Array(4),
     };
   }
 
@@ -195,7 +198,8 @@ export class Insider {
 
   // --- protected messages ------------------------------------------------------------------
 
-  #authPayloads({ keys, initRequest, nr }: Session): Payload[] {
+  #authPayloads(session: Session): Payload[] {
+    const { keys, initRequest, nr } = session;
     const { psk, peerIdentity, localNetwork, peerNetwork } = this.#credentials;
     const idi = idPayload('IDi', this.#identity);
     const secret = new Secret(new TextEncoder().encode(psk));
@@ -208,6 +212,7 @@ export class Insider {
     const data = pskAuth(SHA256, secret, signed);
     const spi = noise(this.#random, 4);
     spi[0]! |= 1;
+    session.spi = spi;
     return [
       idi,
       idPayload('IDr', parseIdentity(peerIdentity)),
@@ -233,7 +238,8 @@ export class Insider {
       EXCHANGE.CREATE_CHILD_SA,
       EXCHANGE.INFORMATIONAL,
     ];
-    const usual = session.authenticated ? EXCHANGE.INFORMATIONAL : EXCHANGE.IKE_AUTH;
+    const later = random.pick([EXCHANGE.INFORMATIONAL, EXCHANGE.CREATE_CHILD_SA]);
+    const usual = session.authenticated ? later : EXCHANGE.IKE_AUTH;
     const exchange = random.oneIn(4) ? random.pick(exchanges) : usual;
     const data = this.#seal(exchange, { firstType, bytes });
     return { kind: session.authenticated ? 'sealed, established' : 'sealed, half-open', data };
@@ -251,10 +257,40 @@ export class Insider {
     return [
       this.#authPayloads(session),
       [],
+      this.#childPayloads(session),
+      [this.#rekeySa(session), ...this.#childPayloads(session)],
+      this.#rekeyIkePayloads(),
+      [{ kind: 'D', protocolId: PROTOCOL.ESP, spis: [session.spi] }],
       [{ kind: 'D', protocolId: PROTOCOL.ESP, spis: [spi, noise(random, 4)] }],
       [{ kind: 'D', protocolId: PROTOCOL.AH, spis: [spi] }],
       [notify(NOTIFY.INITIAL_CONTACT), notify(random.below(65536))],
       [{ kind: 'unknown', type: 200, critical: random.oneIn(2), body: spi }],
+    ];
+  }
+
+  /** A further Child SA, or, after N(REKEY_SA), one in the place of another. */
+  #childPayloads(session: Session): Payload[] {
+    const [, , , sa, tsi, tsr] = this.#authPayloads(session);
+    return [sa!, { kind: 'Nonce', data: noise(this.#random, 32) }, tsi!, tsr!];
+  }
+
+  /** Of the Child SA made last, or of none. */
+  #rekeySa({ spi }: Session): Payload {
+    const named = this.#random.oneIn(4) ? noise(this.#random, 4) : spi;
+    return { ...notify(NOTIFY.REKEY_SA), protocolId: PROTOCOL.ESP, spi: named } as Payload;
+  }
+
+  #rekeyIkePayloads(): Payload[] {
+    const purpose = { protocol: 'ike', keyExchange: true, rekeying: true } as const;
+    const pair = this.#run({ type: 'generate', group: GROUP }) as Extract<
+      JobResult,
+      { type: 'generated' }
+    >;
+    pair.privateKey.wipe();
+    return [
+      { kind: 'SA', proposals: toWireProposals([IKE], noise(this.#random, 8), purpose) },
+      { kind: 'Nonce', data: noise(this.#random, 32) },
+      { kind: 'KE', method: GROUP, data: pair.publicValue },
     ];
   }
 
