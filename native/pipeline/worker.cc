@@ -25,6 +25,17 @@ constexpr double kLeastSpinUs = 10, kMostSpinUs = 100, kSoonUs = 200;
 constexpr int kSleepMs = 1000, kHoldingSleepMs = 50, kBlindSleepMs = 1;
 // A colleague is woken again no sooner than this: it may still be on its way.
 constexpr double kWakeUs = 100;
+// Sealing less than this is done sooner than another core has fetched it and given it back: where
+// two cores share no cache, full bursts of 64-byte packets were slower with a helper than without.
+constexpr uint32_t kWorthSharingBytes = 128 * packet::Batch::kCapacity;
+
+/// Inbound, a helper spares the owner more than decryption: reading headers, the SAs, selectors.
+bool is_worth_sharing(const Burst& burst) {
+  if (burst.work == Burst::Work::kOpen) return true;
+  uint32_t bytes = 0;
+  for (uint32_t i = 0; i < burst.batch.size; i++) bytes += burst.batch.length[i];
+  return bytes >= kWorthSharingBytes;
+}
 
 void pause() {
 #if defined(__x86_64__)
@@ -180,7 +191,7 @@ bool Worker::receive(Served& served) {
   stages_.begin(*burst, served.role);
   const bool full = count == packet::Batch::kCapacity;
   backlog_ |= full;
-  pass(*burst, full && find_helpers());
+  pass(*burst, full && !colleagues_.empty() && is_worth_sharing(*burst) && find_helpers());
   return true;
 }
 
