@@ -181,7 +181,7 @@ TunnelBenchResult bench_pipeline(const TunnelBenchOptions& options) {
   PipelineGateway b(2, options.tunnels, std::move(b_lan), std::move(b_wan));
   a.databases.install(1, b.databases, options.key_bits);
   b.databases.install(2, a.databases, options.key_bits);
-  Host from(std::move(host_a)), to(std::move(host_b));
+  Host from(*host_a), to(*host_b);
   std::vector<std::vector<uint8_t>> inner;
   for (uint32_t t = 0; t < options.tunnels; t++)
     inner.push_back(inner_packet(options.inner_bytes, t));

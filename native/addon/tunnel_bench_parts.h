@@ -134,20 +134,17 @@ inline std::vector<uint8_t> inner_packet(uint32_t bytes, uint32_t t) {
   return p;
 }
 
-/// A host behind a gateway.
+/// A host behind a gateway, on one queue. The port must outlive it.
 struct Host {
   port::Umem umem;
   FramePool pool;
-  std::unique_ptr<port::Port> port;
-  std::vector<std::unique_ptr<port::Queue>> queues;
+  std::unique_ptr<port::Queue> queue;
 
-  explicit Host(std::unique_ptr<port::Port> p, uint32_t frames = 2 * kBenchFrames)
-      : umem(frames, kChunkBytes), pool(umem, 0, frames), port(std::move(p)) {
-    for (uint32_t q = 0; q < port->queues(); q++) queues.push_back(port->open_queue(q, pool));
-  }
-  ~Host() { queues.clear(); }
+  explicit Host(port::Port& port, uint32_t q = 0, uint32_t frames = 2 * kBenchFrames)
+      : umem(frames, kChunkBytes), pool(umem, 0, frames), queue(port.open_queue(q, pool)) {}
+  ~Host() { queue.reset(); }
 
-  void send(const std::vector<uint8_t>& packet, uint32_t q = 0) {
+  void send(const std::vector<uint8_t>& packet) {
     uint8_t* data = pool.get();
     if (data == nullptr) throw std::runtime_error("the benchmark's host has no frame left");
     data += FramePool::kHeadroom;
@@ -155,22 +152,18 @@ struct Host {
     data[12] = 8;
     std::memcpy(data + 14, packet.data(), packet.size());
     const auto length = static_cast<uint32_t>(14 + packet.size());
-    if (queues[q]->tx(&data, &length, 1) != 1) throw std::runtime_error("the host's wire is full");
+    if (queue->tx(&data, &length, 1) != 1) throw std::runtime_error("the host's wire is full");
   }
-  void flush() {
-    for (auto& queue : queues) queue->flush();
-  }
+  void flush() { queue->flush(); }
   uint32_t receive() {
     Batch batch;
     batch.chunk_bytes = kChunkBytes;
     uint32_t count = 0;
-    for (auto& queue : queues) {
-      while (batch.clear(), queue->rx(batch, Batch::kCapacity) > 0) {
-        for (uint32_t i = 0; i < batch.size; i++) pool.put(batch.data[i]);
-        count += batch.size;
-      }
-      queue->flush();
+    while (batch.clear(), queue->rx(batch, Batch::kCapacity) > 0) {
+      for (uint32_t i = 0; i < batch.size; i++) pool.put(batch.data[i]);
+      count += batch.size;
     }
+    queue->flush();
     return count;
   }
 };

@@ -1,6 +1,10 @@
 // One SA on one worker and on two: the workers of the pipeline, driven by threads of the
 // benchmark's own, so that the clock starts when everything has arrived.
+//
+// What a queue receives was written by the thread that drives it, and what it sent is read there:
+// as with a network card, no other core's cache holds the packets.
 #include <atomic>
+#include <functional>
 #include <thread>
 
 #include "addon/tunnel_bench.h"
@@ -75,56 +79,53 @@ struct SharedGateway {
     while (workers[i]->turn() || sent() < until_sent) {
     }
   }
-  /// Lets the workers take back frames that have left.
-  void rest() {
-    for (auto& worker : workers) worker->turn();
-  }
 };
 
-/// The second worker's thread: it waits for one gateway after the other.
-class SecondThread {
+/// The threads of the two workers: the caller's, and one that spins until there is something to do.
+class TwoThreads {
  public:
-  SecondThread() : thread_([this] { loop(); }) {}
-  ~SecondThread() {
-    task_.store(&end_, std::memory_order_release);
-    thread_.join();
+  using Task = std::function<void(uint32_t)>;
+
+  TwoThreads() : second_([this] { loop(); }) {}
+  ~TwoThreads() {
+    over_.store(true);
+    second_.join();
   }
 
-  /// Runs all workers of the gateway, the first on this thread.
-  void run(SharedGateway& gateway, uint64_t until_sent) {
-    const bool two = gateway.workers.size() > 1;
-    until_sent_ = until_sent;
-    if (two) task_.store(&gateway, std::memory_order_release);
-    gateway.run(0, until_sent);
-    while (two && task_.load(std::memory_order_acquire) != nullptr) {
+  /// Calls task(0) and, where there are two, task(1), at the same time.
+  void run(uint32_t threads, const Task& task) {
+    if (threads > 1) task_.store(&task, std::memory_order_release);
+    task(0);
+    while (task_.load(std::memory_order_acquire) != nullptr) {
     }
   }
 
  private:
   void loop() {
-    for (;;) {
-      void* task = task_.load(std::memory_order_acquire);
-      if (task == &end_) return;
+    while (!over_.load(std::memory_order_relaxed)) {
+      const Task* task = task_.load(std::memory_order_acquire);
       if (task == nullptr) continue;
-      static_cast<SharedGateway*>(task)->run(1, until_sent_);
+      (*task)(1);
       task_.store(nullptr, std::memory_order_release);
     }
   }
 
-  std::atomic<void*> task_{nullptr};
-  uint64_t until_sent_ = 0;
-  char end_ = 0;
-  std::thread thread_;
+  std::atomic<const Task*> task_{nullptr};
+  std::atomic<bool> over_{false};
+  std::thread second_;
 };
 
 /// Two gateways and two hosts; both gateways with as many workers and queues.
 struct Scene {
+  const uint32_t workers, queues;
   std::unique_ptr<SharedGateway> a, b;
-  std::unique_ptr<Host> from, to;
+  std::unique_ptr<port::Port> from_port, to_port;
+  std::vector<std::unique_ptr<Host>> from, to;  ///< one a queue
   std::vector<std::vector<uint8_t>> inner;  ///< by tunnel
   std::vector<Sample> outbound, inbound;
 
-  Scene(const TunnelBenchOptions& o, uint32_t workers, uint32_t queues) {
+  Scene(const TunnelBenchOptions& o, uint32_t with_workers, uint32_t with_queues)
+      : workers(with_workers), queues(with_queues) {
     for (uint32_t t = 0; t < o.tunnels; t++) inner.push_back(inner_packet(o.inner_bytes, t));
     auto [a_lan, host_a] = wire(port::Role::kLan, queues, kPackets);
     auto [a_wan, b_wan] = wire(port::Role::kWan, queues, kPackets);
@@ -133,28 +134,39 @@ struct Scene {
     b = std::make_unique<SharedGateway>(2, o.tunnels, workers, std::move(b_lan), std::move(b_wan));
     a->databases.install(1, b->databases, o.key_bits);
     b->databases.install(2, a->databases, o.key_bits);
-    from = std::make_unique<Host>(std::move(host_a), 2 * kPackets);
-    to = std::make_unique<Host>(std::move(host_b), 2 * kPackets);
+    from_port = std::move(host_a);
+    to_port = std::move(host_b);
+    for (uint32_t q = 0; q < queues; q++) {
+      from.push_back(std::make_unique<Host>(*from_port, q, 2 * kPackets));
+      to.push_back(std::make_unique<Host>(*to_port, q, 2 * kPackets));
+    }
   }
 
-  Sample pass(SharedGateway& gateway, SecondThread& second) {
+  Sample pass(SharedGateway& gateway, TwoThreads& threads) {
     const uint64_t until_sent = gateway.sent() + kPackets;
     Stopwatch watch;
     watch.start();
-    second.run(gateway, until_sent);
+    threads.run(workers, [&](uint32_t i) { gateway.run(i, until_sent); });
     watch.stop();
     return watch.take(kPackets);
   }
 
-  void repeat(SecondThread& second, bool counts) {
-    const auto queues = static_cast<uint32_t>(from->queues.size());
-    for (uint32_t i = 0; i < kPackets; i++) from->send(inner[i % inner.size()], i % queues);
-    const Sample sealed = pass(*a, second);
-    const Sample opened = pass(*b, second);
-    if (to->receive() != kPackets) throw std::runtime_error("the benchmark's tunnel lost packets");
-    from->flush();
-    a->rest();
-    b->rest();
+  void repeat(TwoThreads& threads, bool counts) {
+    threads.run(queues, [&](uint32_t q) {
+      for (uint32_t i = q; i < kPackets; i += queues) from[q]->send(inner[i % inner.size()]);
+    });
+    const Sample sealed = pass(*a, threads);
+    const Sample opened = pass(*b, threads);
+    uint32_t received[kMostWorkers] = {};
+    threads.run(workers, [&](uint32_t i) {
+      if (i < queues) {
+        received[i] = to[i]->receive();
+        from[i]->flush();
+      }
+      for (auto* gateway : {b.get(), a.get()}) gateway->workers[i]->turn();  // frames come back
+    });
+    if (received[0] + received[1] != kPackets)
+      throw std::runtime_error("the benchmark's tunnel lost packets");
     if (!counts) return;
     outbound.push_back(sealed);
     inbound.push_back(opened);
@@ -166,12 +178,12 @@ struct Scene {
 WorkersBenchResult bench_workers(const TunnelBenchOptions& options) {
   if (std::thread::hardware_concurrency() < kMostWorkers)
     throw std::runtime_error("two workers need two CPUs");
-  SecondThread second;
+  TwoThreads threads;
   Scene one(options, 1, 1), shared(options, 2, 1), split(options, 2, 2);
   const uint32_t repetitions = repeat_for(options.seconds, [&](bool counts) {
     for (Scene* scene : {&one, &shared, &split}) {
-      scene->repeat(second, false);  // its frames come back into the caches
-      for (uint32_t i = 0; i < kInARow; i++) scene->repeat(second, counts);
+      scene->repeat(threads, false);  // its frames come back into the caches
+      for (uint32_t i = 0; i < kInARow; i++) scene->repeat(threads, counts);
     }
   });
   const auto costs = [&](Scene& s) {
