@@ -22,6 +22,8 @@ CpuFeatures read_features() {
   f.aesni = __builtin_cpu_supports("aes");
   f.pclmul = __builtin_cpu_supports("pclmul");
   f.sse41 = __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3");
+  unsigned eax, ebx, ecx, edx;  // __builtin_cpu_supports does not know it
+  f.sha = __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (ebx & bit_SHA) != 0;
   f.avx = __builtin_cpu_supports("avx");
   f.avx2 = __builtin_cpu_supports("avx2");
   // Both work on YMM registers at least, which the operating system has to save: AVX2 says so.

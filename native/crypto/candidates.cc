@@ -6,6 +6,7 @@
 #include "crypto/reference.h"
 #if defined(__x86_64__)
 #include "crypto/aesni.h"
+#include "crypto/shani.h"
 #include "crypto/vaes256.h"
 #include "crypto/vaes512.h"
 #endif
@@ -81,6 +82,11 @@ Candidates<CipherPart> cipher_candidates(const Suite& suite) {
 
 Candidates<MacPart> mac_candidates(const Suite& suite) {
   Candidates<MacPart> c;
+#if defined(__x86_64__)
+  const bool shani = base::cpu_features().sha && base::cpu_features().sse41;
+  c.add_if(shani && suite.integrity == kAuthHmacSha1_96, &kShaniHmacSha1);
+  c.add_if(shani && suite.integrity == kAuthHmacSha2_256_128, &kShaniHmacSha256);
+#endif
 #if defined(ESPLANE_IPSEC_MB)
   c.add_if(ipsec_mb_usable(), ipsec_mb_mac(suite.integrity));
 #endif
