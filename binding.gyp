@@ -29,6 +29,13 @@
       "conditions": [["target_arch!='x64'", { "sources!": ["<@(esplane_aesni_avx_sources)"] }]]
     },
     {
+      "target_name": "esplane_avx2",
+      "type": "static_library",
+      "sources": ["<@(esplane_avx2_sources)"],
+      "cflags_cc": ["<@(esplane_avx2_flags)"],
+      "conditions": [["target_arch!='x64'", { "sources!": ["<@(esplane_avx2_sources)"] }]]
+    },
+    {
       "target_name": "esplane_shani",
       "type": "static_library",
       "sources": ["<@(esplane_shani_sources)"],
@@ -51,7 +58,9 @@
     },
     {
       "target_name": "esplane",
-      "dependencies": ["esplane_aesni", "esplane_aesni_avx", "esplane_shani", "esplane_vaes256", "esplane_vaes512"],
+      "dependencies": [
+        "esplane_aesni", "esplane_aesni_avx", "esplane_avx2", "esplane_shani", "esplane_vaes256", "esplane_vaes512"
+      ],
       "sources": ["<@(esplane_core_sources)", "<@(esplane_addon_sources)"],
       "cflags_cc": ["-isystem", "<!(node -p \"require('path').resolve(require('node-addon-api').include_dir)\")"],
       "libraries": ["-pthread"],

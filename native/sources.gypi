@@ -88,6 +88,9 @@
     "esplane_aesni_avx_sources": [
       "native/crypto/aesni_avx.cc"
     ],
+    "esplane_avx2_sources": [
+      "native/crypto/chacha_avx2.cc"
+    ],
     "esplane_shani_sources": [
       "native/crypto/shani.cc"
     ],
@@ -166,6 +169,7 @@
     "esplane_core_flags": ["-std=gnu++20", "-O3", "-fno-rtti", "-fvisibility=hidden", "-fno-strict-aliasing"],
     "esplane_aesni_flags": ["-maes", "-mpclmul", "-mssse3", "-msse4.1"],
     "esplane_aesni_avx_flags": ["-maes", "-mpclmul", "-mavx"],
+    "esplane_avx2_flags": ["-mavx2"],
     "esplane_shani_flags": ["-mssse3", "-msse4.1", "-msha"],
     "esplane_vaes256_flags": ["-maes", "-mpclmul", "-mvaes", "-mvpclmulqdq", "-mavx2"],
     "esplane_vaes512_flags": ["-maes", "-mpclmul", "-mvaes", "-mvpclmulqdq", "-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", "-mbmi2"]

@@ -6,6 +6,7 @@
 #include "crypto/reference.h"
 #if defined(__x86_64__)
 #include "crypto/aesni.h"
+#include "crypto/chacha_avx2.h"
 #include "crypto/shani.h"
 #include "crypto/vaes256.h"
 #include "crypto/vaes512.h"
@@ -45,6 +46,9 @@ Candidates<Engine> ccm_candidates(const Suite& suite) {
 
 Candidates<Engine> chacha_candidates() {
   Candidates<Engine> c;
+#if defined(__x86_64__)
+  c.add_if(base::cpu_features().avx2, &kAvx2ChaCha20Poly1305);
+#endif
 #if defined(ESPLANE_IPSEC_MB)
   c.add_if(ipsec_mb_usable(), &kIpsecMbChaCha20Poly1305);
 #endif

@@ -168,8 +168,9 @@ class CcmContext {
   /// @return false, for opening only, where the ICV does not hold
   bool text(const Batch& batch, uint32_t i) {
     int written = 0;
-    return EVP_CipherUpdate(context_, batch.text[i], &written, batch.text[i],
-                            static_cast<int>(batch.text_bytes[i])) == 1;
+    uint8_t nothing;  // a null pointer would mean something else
+    uint8_t* at = batch.text_bytes[i] > 0 ? batch.text[i] : &nothing;
+    return EVP_CipherUpdate(context_, at, &written, at, static_cast<int>(batch.text_bytes[i])) == 1;
   }
 
   EVP_CIPHER_CTX* context_ = nullptr;

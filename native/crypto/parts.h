@@ -36,7 +36,7 @@ struct MacPart {
   uint32_t table_bytes;
 
   void (*expand)(uint8_t* table, std::span<const uint8_t> key);
-  /// The MAC over every batch.aad[i].
+  /// The MAC over every batch.aad[i], of which none is empty: there is an SPI at least.
   void (*sign)(const Batch& batch, uint32_t offset, Icvs& out);
 };
 
