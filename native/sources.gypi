@@ -111,6 +111,8 @@
       "native/addon/memory_host_binding.cc",
       "native/addon/process_binding.cc",
       "native/addon/sad_bench.cc",
+      "native/addon/suite_bench.cc",
+      "native/addon/suite_binding.cc",
       "native/addon/tap_binding.cc",
       "native/addon/tunnel_bench.cc",
       "native/addon/tunnel_bench_binding.cc",

@@ -8,6 +8,7 @@ static Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   esplane::addon::export_memory_host(env, exports);
   esplane::addon::export_process(env, exports);
   esplane::addon::export_sad_bench(env, exports);
+  esplane::addon::export_suites(env, exports);
   esplane::addon::export_tap(env, exports);
   esplane::addon::export_tunnel_bench(env, exports);
   return exports;

@@ -11,6 +11,7 @@ void export_dataplane(Napi::Env env, Napi::Object exports);
 void export_memory_host(Napi::Env env, Napi::Object exports);
 void export_process(Napi::Env env, Napi::Object exports);
 void export_sad_bench(Napi::Env env, Napi::Object exports);
+void export_suites(Napi::Env env, Napi::Object exports);
 void export_tap(Napi::Env env, Napi::Object exports);
 void export_tunnel_bench(Napi::Env env, Napi::Object exports);
 
