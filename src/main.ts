@@ -22,6 +22,12 @@ import type {
   DataplaneOptions,
   SpdEntry,
 } from './dataplane/dataplane.js';
+import {
+  describeChoice,
+  type EngineChoice,
+  engineFor,
+  slowCpuWarning,
+} from './dataplane/engines.js';
 import { NativeDataplane } from './dataplane/native.js';
 import { peerCredentials } from './dataplane/process.js';
 import type { IkeOptions } from './ike/options.js';
@@ -82,6 +88,7 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
     dataplane.setSpd(config.spd);
     const followAddresses = addressFollower(config, dataplane, transport, parts.localAddresses);
     followAddresses();
+    logEngines(config, log);
     dataplane.start();
     logDataplane(config, dataplane, log);
 
@@ -179,7 +186,28 @@ function logDataplane({ workers: wanted }: GatewayConfig, dataplane: Dataplane, 
   // With "auto" nobody asked for as many queues as CPUs, so fewer are no surprise.
   for (const note of dataplane.notes()) log[wanted === 'auto' ? 'info' : 'warn'](note);
   const workers = dataplane.statistics().workers.length;
-  log.info(`${workers} dataplane worker(s), AES-GCM on ${dataplane.kernels().inUse}`);
+  log.info(`${workers} dataplane worker(s)`);
+}
+
+/**
+ * What encrypts, for each suite that the connections may agree upon. Chosen before the workers run,
+ * which would disturb the measurement.
+ */
+function logEngines({ connections }: GatewayConfig, log: Log): void {
+  const chosen = new Map<string, EngineChoice>();
+  const proposals = connections.flatMap(({ children }) => children.flatMap((c) => c.espProposals));
+  for (const { encryption, integrity } of proposals) {
+    for (const { id, keyBits = 0 } of encryption) {
+      for (const { id: integrityId } of integrity.length > 0 ? integrity : [{ id: 0 }]) {
+        const choice = engineFor({ encryption: id, keyBits, integrity: integrityId });
+        if (choice !== undefined) chosen.set(choice.suite, choice);
+      }
+    }
+  }
+  for (const choice of chosen.values()) log.info(describeChoice(choice));
+  const [first] = chosen.values();
+  const warning = first === undefined ? undefined : slowCpuWarning(first);
+  if (warning !== undefined) log.warn(warning);
 }
 
 function dataplaneOptions(config: GatewayConfig): DataplaneOptions {

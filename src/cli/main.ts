@@ -2,6 +2,7 @@
 /** The command `esplane`: what each command does stands in a file of its own. */
 import { Command } from 'commander';
 import { version } from '../version.js';
+import { addBench } from './bench.js';
 import { addCheck } from './check.js';
 import { addControl } from './control.js';
 import { EXIT_CODES, ExitError, exitCodeHelp } from './exit.js';
@@ -21,6 +22,7 @@ addRun(program);
 addCheck(program);
 addControl(program);
 addLab(program);
+addBench(program);
 
 try {
   await program.parseAsync();
