@@ -132,6 +132,7 @@
       "native/test/esp/inbound_test.cc",
       "native/test/esp/locate_test.cc",
       "native/test/esp/outbound_test.cc",
+      "native/test/esp/suites_test.cc",
       "native/test/esp/vectors_test.cc",
       "native/test/net/fragmenter_test.cc",
       "native/test/net/next_hop_test.cc",
