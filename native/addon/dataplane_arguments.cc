@@ -221,6 +221,11 @@ uint32_t to_spi(const Napi::Value& v, const std::string& field) {
   return static_cast<uint32_t>(to_integer(v, field, 256, UINT32_MAX));  // RFC 4303 §2.1
 }
 
+sad::Endpoint to_endpoint(const Napi::Value& v, const std::string& field) {
+  const Fields f(v, field);
+  return {to_address(f, "address"), static_cast<uint16_t>(f.integer("port", 0, 65535))};
+}
+
 sad::SaParameters to_sa_parameters(const Napi::Value& v) {
   const Fields f(v, "sa");
   const Fields local = f.object("local"), remote = f.object("remote");

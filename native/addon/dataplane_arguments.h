@@ -18,6 +18,8 @@ std::vector<port::Prefix> to_prefixes(const Fields& fields, const char* name);
 std::vector<spd::Entry> to_spd_entries(const Napi::Value& v);
 /// A ChildSa whose keys are Uint8Arrays: read during the call that follows, never kept.
 sad::SaParameters to_sa_parameters(const Napi::Value& v);
+/// An Endpoint of src/sad/sad.ts.
+sad::Endpoint to_endpoint(const Napi::Value& v, const std::string& field);
 uint32_t to_spi(const Napi::Value& v, const std::string& field);
 
 Napi::Object from_port_status(Napi::Env env, const pipeline::PortStatus& status);

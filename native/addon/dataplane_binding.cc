@@ -41,6 +41,7 @@ class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
          InstanceMethod<&DataplaneObject::prefer>("prefer"),
          InstanceMethod<&DataplaneObject::retire>("retire"),
          InstanceMethod<&DataplaneObject::remove>("remove"),
+         InstanceMethod<&DataplaneObject::update_endpoint>("updateEndpoint"),
          InstanceMethod<&DataplaneObject::counters>("counters"),
          InstanceMethod<&DataplaneObject::ports>("ports"),
          InstanceMethod<&DataplaneObject::notes>("notes"),
@@ -147,6 +148,14 @@ class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
   }
   void retire(const Napi::CallbackInfo& info) {
     dataplane_->retire(to_spi(info[0], "inboundSpi"));
+  }
+  /// updateEndpoint(inboundSpi, {address, port}) -> whether the pair is installed
+  Napi::Value update_endpoint(const Napi::CallbackInfo& info) {
+    const uint32_t spi = to_spi(info[0], "inboundSpi");
+    const auto remote = to_endpoint(info[1], "remote");
+    return Napi::Boolean::New(info.Env(), guarded(info.Env(), [&] {
+                                return dataplane_->update_endpoint(spi, remote);
+                              }));
   }
   Napi::Value remove(const Napi::CallbackInfo& info) {
     return Napi::Boolean::New(info.Env(), dataplane_->remove(to_spi(info[0], "inboundSpi")));

@@ -329,6 +329,10 @@ bool Dataplane::remove(uint32_t inbound_spi) {
   return detach_and_remove(inbound_spi);
 }
 
+bool Dataplane::update_endpoint(uint32_t inbound_spi, const sad::Endpoint& remote) {
+  return sad_.update_endpoint(inbound_spi, remote);
+}
+
 bool Dataplane::detach_and_remove(uint32_t inbound_spi) {
   if (auto* outbound = sad_.outbound(inbound_spi)) spd_.detach(outbound);
   return sad_.remove(inbound_spi);

@@ -108,6 +108,22 @@ OutboundSa* Sad::outbound(uint32_t inbound_spi) const {
   return slot ? slot->outbound.get() : nullptr;
 }
 
+bool Sad::update_endpoint(uint32_t inbound_spi, const Endpoint& remote) {
+  const std::lock_guard lock(mutex_);
+  Slot* slot = installed(inbound_spi);
+  if (!slot) return false;
+  OutboundSa& out = *slot->outbound;
+  if (out.mode == Mode::kTransport) {
+    throw std::invalid_argument("SA: in transport mode the packets' own addresses are the ends");
+  }
+  if (remote.address.is_v4() != out.outer().is_v4()) {
+    throw std::invalid_argument("SA: an outer address of another family needs another SA");
+  }
+  epoch_.retire(out.set_outer(out.outer().towards(remote)));
+  epoch_.retire(slot->inbound->set_peer(std::make_unique<const Endpoint>(remote)));
+  return true;
+}
+
 OutboundSa* Sad::find_outbound(uint32_t outbound_spi, const packet::IpAddress& peer) const {
   const std::lock_guard lock(mutex_);
   const uint32_t index = by_outbound_spi_.find(outbound_spi, [&](uint32_t i) {

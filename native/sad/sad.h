@@ -62,6 +62,14 @@ class Sad {
   /// @return false where no such pair is installed
   bool remove(uint32_t inbound_spi);
 
+  /// Sends a pair's packets to another address and port from now on, and expects its peer there:
+  /// a NAT changed its mapping (RFC 7296 §2.23). Traffic goes on; a packet goes to the old or to the
+  /// new place. Any thread.
+  /// @return false where no such pair is installed
+  /// @throws std::invalid_argument for an address of another family, or in transport mode, whose
+  ///         packets have addresses of their own
+  bool update_endpoint(uint32_t inbound_spi, const Endpoint& remote);
+
   /// The inbound SA with this SPI, or null. Workers only, between two quiescent().
   InboundSa* find(uint32_t spi) const {
     const uint32_t index = spi & index_mask_;

@@ -9,7 +9,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { ChildSa, ChildSaCounters } from '../sad/sad.js';
+import type { ChildSa, ChildSaCounters, Endpoint } from '../sad/sad.js';
 import type {
   DataplaneEvent,
   DataplaneOptions,
@@ -210,6 +210,7 @@ export interface NativeDataplane {
   prefer(inboundSpi: number): void;
   retire(inboundSpi: number): void;
   remove(inboundSpi: number): boolean;
+  updateEndpoint(inboundSpi: number, remote: Endpoint): boolean;
   counters(inboundSpi: number): ChildSaCounters | undefined;
   ports(): readonly PortStatus[];
   notes(): readonly string[];

@@ -2,7 +2,7 @@
  * The native dataplane as TypeScript sees it. `dataplane/native.ts` implements it over
  * `dataplane/addon.ts`, the only file that loads the .node; everything else knows this interface.
  */
-import type { ChildSa, ChildSaCounters, EspSpi } from '../sad/sad.js';
+import type { ChildSa, ChildSaCounters, Endpoint, EspSpi } from '../sad/sad.js';
 import type { TrafficSelector } from '../wire/traffic-selector.js';
 
 export interface DataplaneOptions {
@@ -155,6 +155,12 @@ export interface Dataplane {
   prefer(inboundSpi: EspSpi): void;
   retire(inboundSpi: EspSpi): void;
   remove(inboundSpi: EspSpi): void;
+  /**
+   * Sends a pair's packets to another address and port from now on, and expects its peer there,
+   * while traffic flows: a NAT changed its mapping (RFC 7296 §2.23). False where no such pair is
+   * installed. Throws a TypeError for another address family and in transport mode.
+   */
+  updateEndpoint(inboundSpi: EspSpi, remote: Endpoint): boolean;
   counters(inboundSpi: EspSpi): ChildSaCounters | undefined;
 
   ports(): readonly PortStatus[];

@@ -7,6 +7,7 @@
 import {
   type ChildSa,
   type ChildSaCounters,
+  type Endpoint,
   type EspSpi,
   type Sad,
   SadFullError,
@@ -108,6 +109,10 @@ export class NativeDataplane implements Dataplane, Sad {
 
   remove(inboundSpi: EspSpi): void {
     this.#native.remove(inboundSpi);
+  }
+
+  updateEndpoint(inboundSpi: EspSpi, remote: Endpoint): boolean {
+    return this.#native.updateEndpoint(inboundSpi, remote);
   }
 
   counters(inboundSpi: EspSpi): ChildSaCounters | undefined {

@@ -9,7 +9,9 @@
 #include <thread>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/epoch.h"
+#include "packet/ip.h"
 #include "sad/sad.h"
 #include "test/sad/parameters.h"
 #include "test/watched_memory.h"
@@ -362,6 +364,51 @@ TEST_CASE("an SA knows what it may have sent of late") {
   CHECK_FALSE(unused->has_sent_lately(own, 0));
   CHECK_FALSE(unused->has_sent_lately(own, 1));
   CHECK_FALSE(unused->has_sent_lately(own, 0xffff'ffff));
+}
+
+TEST_CASE("an endpoint moves while workers read it: each sees the old or the new one whole") {
+  base::Epoch epoch;
+  Sad sad(4, epoch);
+  Pair pair(sad.allocate_spi());
+  pair.p.udp_encapsulation = true;
+  OutboundSa* out = sad.install(pair.p);
+  const InboundSa* in = nullptr;
+  {
+    base::Epoch::Reader reader(epoch);
+    in = sad.find(pair.p.inbound_spi);
+  }
+  const Endpoint places[2] = {{test::ip("203.0.113.7"), 1007}, {test::ip("203.0.113.9"), 1009}};
+  std::atomic<bool> done{false};
+  std::atomic<uint32_t> wrong{0};
+  {
+    std::jthread worker([&] {
+      base::Epoch::Reader reader(epoch);
+      while (!done.load()) {
+        const OuterHeader& outer = out->outer();
+        const uint32_t port = base::load_be16(outer.bytes + 20 + packet::kUdpDestinationPort);
+        const bool first = port == 4500 && outer.destination() == pair.p.remote;
+        const bool moved = port == 1000u + outer.bytes[packet::kIpv4Destination + 3];
+        if (!first && !moved) wrong++;
+        const Endpoint peer = in->peer();
+        if (peer.port != 4500 && peer.port != 1000 + peer.address.bytes[3]) wrong++;
+        reader.quiescent();
+      }
+    });
+    for (int i = 0; i < 2000; i++) {
+      REQUIRE(sad.update_endpoint(pair.p.inbound_spi, places[i % 2]));
+    }
+    done = true;
+  }
+  CHECK(wrong == 0);
+  CHECK(out->outer().destination() == places[1].address);
+  CHECK(in->peer() == places[1]);
+  CHECK(out->outer().sum ==
+        OuterHeader({pair.p.local, 4500}, places[1], packet::kEsp, true, {}).sum);
+  CHECK_FALSE(sad.update_endpoint(pair.p.inbound_spi ^ 0x80000000u, places[0]));
+  CHECK_THROWS_AS(sad.update_endpoint(pair.p.inbound_spi, {test::ip("2001:db8::1"), 1}),
+                  std::invalid_argument);
+  epoch.collect();
+  CHECK(epoch.waiting() == 0);
 }
 
 }  // namespace
