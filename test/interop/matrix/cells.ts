@@ -74,7 +74,7 @@ export function makeCells(): readonly Cell[] {
   );
 }
 
-function makeCell(index: number, transform: Transform, column: Column): Cell {
+export function makeCell(index: number, transform: Transform, column: Column): Cell {
   const { mode, inner, outer, esn } = column;
   const host = (site: 1 | 2 | 3): string =>
     inner === 4 ? `10.${site}.${index >> 8}.${index & 255}` : `fd0${site}::${index.toString(16)}`;

@@ -152,5 +152,5 @@ function childSa(cell: Cell, spi: EspSpi): ChildSa {
     outboundSequence: cell.lastSequence,
     inboundSequence: cell.lastSequence,
     ...selectors(cell),
-  } as ChildSa;
+  };
 }

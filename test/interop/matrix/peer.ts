@@ -3,7 +3,7 @@ import type { Cell } from './cells.js';
 
 export interface MatrixPeer {
   readonly name: 'linux' | 'python';
-  /** Sets up both SAs of each cell. Resolves to what was refused, and why. */
+  /** Sets up both SAs of each cell; others may go. Resolves to what was refused, and why. */
   install(cells: readonly Cell[]): Promise<Map<Cell, string>>;
   send(frame: Uint8Array): void;
   onFrame(listener: (frame: Uint8Array) => void): void;
