@@ -11,7 +11,7 @@ export async function benchSad(): Promise<BenchTable> {
     title: 'Pairs of AES-128-GCM SAs in one policy, packets of SAs at random',
     notes: [
       'From the headers of an inner packet of 64 bytes to the sealed one, without a flow cache, and back.',
-      'Batches of 32, one core, medians. Install: SPI, both SAs with their keys, and the policy.',
+      'Medians of batches of 32. Install: SPI, both SAs with their keys, policy; of the thread’s own CPU time.',
       'Bytes: resident memory of the process, replay window of 4096 packets; a few pairs say nothing.',
     ],
     machine: describeMachine(),

@@ -1,5 +1,7 @@
 #include "sad/sa.h"
 
+#include <new>
+
 #include "base/clock.h"
 #include "base/random.h"
 #include "crypto/iv.h"
@@ -82,6 +84,17 @@ InboundSa::InboundSa(const SaParameters& p)
       lifetime(p.lifetime, base::monotonic_s()),
       remote_selectors(p.remote_selectors) {}
 
-InboundSa::~InboundSa() { delete published_peer.load(); }
+InboundSa::~InboundSa() {
+  delete published_peer.load();
+  delete refusals_.load(std::memory_order_relaxed);
+}
+
+InboundSa::Refusals* InboundSa::make_refusals() {
+  auto* made = new (std::nothrow) Refusals;
+  Refusals* there = nullptr;
+  if (refusals_.compare_exchange_strong(there, made, std::memory_order_acq_rel)) return made;
+  delete made;
+  return there;
+}
 
 }  // namespace esplane::sad

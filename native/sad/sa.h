@@ -94,8 +94,18 @@ struct InboundSa {
 
   /// What is accepted is counted here, and refused where that is too much.
   Usage usage() { return {packets, bytes, lifetime}; }
+  /// Most SAs never refuse a packet: the counters, half a kilobyte, are made at the first one.
   void count_refused(packet::Verdict verdict) {
-    refused[static_cast<uint32_t>(verdict)].fetch_add(1, std::memory_order_relaxed);
+    Refusals* counters = refusals_.load(std::memory_order_acquire);
+    if (counters == nullptr) counters = make_refusals();
+    if (counters == nullptr) return;  // no memory for them
+    counters->count[static_cast<uint32_t>(verdict)].fetch_add(1, std::memory_order_relaxed);
+  }
+  /// Packets that found this SA and went no further with that verdict.
+  uint64_t refused(packet::Verdict verdict) const {
+    const Refusals* counters = refusals_.load(std::memory_order_acquire);
+    if (counters == nullptr) return 0;
+    return counters->count[static_cast<uint32_t>(verdict)].load(std::memory_order_relaxed);
   }
 
   /// Where the peer sends from as far as we know. A NAT may change it: the pipeline compares where
@@ -128,8 +138,13 @@ struct InboundSa {
 
   // Cold.
   std::vector<packet::Selector> remote_selectors;
-  /// Packets that found this SA and went no further, by verdict.
-  std::atomic<uint64_t> refused[packet::kVerdictCount] = {};
+ private:
+  struct Refusals {
+    std::atomic<uint64_t> count[packet::kVerdictCount] = {};
+  };
+  Refusals* make_refusals();
+
+  std::atomic<Refusals*> refusals_{nullptr};  ///< owned
 };
 static_assert(offsetof(InboundSa, packets) == 64, "what every packet reads is one cache line");
 static_assert(offsetof(InboundSa, networks) == 128,

@@ -97,7 +97,7 @@ std::optional<PairCounters> Sad::counters(uint32_t inbound_spi) const {
   c.out_bytes = slot->outbound->bytes.load(kRelaxed);
   c.out_sequence = slot->outbound->last_sequence() + 1;
   for (uint32_t i = 0; i < packet::kVerdictCount; i++) {
-    c.refused[i] = slot->inbound->refused[i].load(kRelaxed);
+    c.refused[i] = slot->inbound->refused(static_cast<packet::Verdict>(i));
   }
   return c;
 }

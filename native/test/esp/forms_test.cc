@@ -193,7 +193,7 @@ TEST_CASE("eight copies in one batch: one accepted, with every suite") {
         CHECK(frames.batch.verdict[i] == Verdict::kReplayDuplicate);
       }
       CHECK(ends.in.packets.load() == 1);
-      CHECK(ends.in.refused[static_cast<uint32_t>(Verdict::kReplayDuplicate)].load() == 7);
+      CHECK(ends.in.refused(Verdict::kReplayDuplicate) == 7);
     });
   }
 }
@@ -221,7 +221,7 @@ TEST_CASE("bad ICV leaves the window alone, with every suite and every bit of th
         spoiled++;
       }
       CHECK(ends.in.window.highest() == 0);
-      CHECK(ends.in.refused[static_cast<uint32_t>(Verdict::kIcvBad)].load() == spoiled);
+      CHECK(ends.in.refused(Verdict::kIcvBad) == spoiled);
       frames.clear();
       frames.add(good);
       receive(frames, ends.in, inner);

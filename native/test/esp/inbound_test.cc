@@ -32,7 +32,7 @@ using test::Pair;
 constexpr uint64_t k2to32 = uint64_t{1} << 32;
 
 uint64_t refused(const sad::InboundSa& sa, Verdict v) {
-  return sa.refused[static_cast<uint32_t>(v)].load();
+  return sa.refused(v);
 }
 
 /// One end of a tunnel, and packets as its authentic peer could make them.
