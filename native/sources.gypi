@@ -114,6 +114,7 @@
       "native/addon/suite_bench.cc",
       "native/addon/suite_binding.cc",
       "native/addon/tap_binding.cc",
+      "native/addon/traffic_source_binding.cc",
       "native/addon/tunnel_bench.cc",
       "native/addon/tunnel_bench_binding.cc",
       "native/addon/workers_bench.cc"

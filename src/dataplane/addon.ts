@@ -293,6 +293,23 @@ export interface PolicyBenchResult {
   readonly buildMilliseconds: number;
 }
 
+/** native/addon/traffic_source_binding.cc: the generator of benchmarks. */
+export interface NativeTrafficSource {
+  /** Packets that the interface took so far. */
+  sent(): number;
+  /** Ends the thread and closes the interface. Idempotent. */
+  stop(): void;
+}
+
+export interface TrafficSourceBinding {
+  /** Sends whole Ethernet frames in turn, from a thread on that CPU, until it is stopped. */
+  readonly TrafficSource: new (options: {
+    readonly device: string;
+    readonly frames: readonly Uint8Array[];
+    readonly cpu: number;
+  }) => NativeTrafficSource;
+}
+
 /** native/addon/tunnel_bench_binding.cc */
 export interface TunnelBenchBinding {
   /** ESP alone, on batches whose frames walk through two megabytes. */
@@ -367,6 +384,7 @@ export type Addon = BulkEspBinding &
   ProcessBinding &
   SadBenchBinding &
   TapBinding &
+  TrafficSourceBinding &
   TunnelBenchBinding;
 
 /** The folder with package.json above this file, be it run from src/ or compiled. */
