@@ -139,18 +139,23 @@ describe.each(addon.gcmKernels().available)('AES-GCM kernel %s', (kernel) => {
   });
 });
 
-describe.each(addon.gcmKernels().peers)('%s, which benchmarks compare with', (kernel) => {
-  const options = { kernel, batch: 8, decrypt: true, hot: true, seconds: 0 };
+describe('what benchmarks compare with', () => {
+  const peers = addon.gcmKernels().peers;
+  const timing = { batch: 8, decrypt: true, hot: true, seconds: 0 };
 
-  it.each([128, 192, 256] as const)('opens what the kernel in use sealed, %i bits', (keyBits) => {
-    for (const textBytes of [16, 68, 1420]) {
-      expect(addon.benchGcm({ ...options, keyBits, textBytes }).repetitions).toBeGreaterThan(0);
+  it.each(peers)('%s opens what the kernel in use sealed', (kernel) => {
+    for (const keyBits of [128, 192, 256] as const) {
+      for (const textBytes of [16, 68, 1420]) {
+        const { repetitions } = addon.benchGcm({ ...timing, kernel, keyBits, textBytes });
+        expect(repetitions).toBeGreaterThan(0);
+      }
     }
   });
 
-  it.runIf(kernel !== 'ipsec-mb jobs')('agrees with it on GMAC', () => {
+  // Its jobs have GMAC too, but under another name, which nothing here asks for.
+  it.each(peers.filter((name) => name !== 'ipsec-mb jobs'))('%s agrees on GMAC', (kernel) => {
     for (const keyBits of [128, 256] as const) {
-      const gmac = { ...options, keyBits, textBytes: 300, gmac: true };
+      const gmac = { ...timing, kernel, keyBits, textBytes: 300, gmac: true };
       expect(addon.benchGcm(gmac).repetitions).toBeGreaterThan(0);
     }
   });
