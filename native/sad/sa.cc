@@ -77,12 +77,14 @@ InboundSa::InboundSa(const SaParameters& p)
       protocol(p.protocol),
       mode(p.mode),
       udp_encapsulation(p.udp_encapsulation),
-      published_peer(new Endpoint(p.remote_endpoint())),
       window(p.replay_window, p.esn, p.inbound_sequence),
       networks(p.remote_selectors, p.local_selectors),
       local_selectors(p.local_selectors),
       lifetime(p.lifetime, base::monotonic_s()),
-      remote_selectors(p.remote_selectors) {}
+      remote_selectors(p.remote_selectors) {
+  // Last: what throws before it leaves nothing behind.
+  published_peer.store(new Endpoint(p.remote_endpoint()));
+}
 
 InboundSa::~InboundSa() {
   delete published_peer.load();

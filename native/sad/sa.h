@@ -123,7 +123,7 @@ struct InboundSa {
   Protocol protocol;
   Mode mode;
   bool udp_encapsulation;
-  std::atomic<const Endpoint*> published_peer;  ///< owned; read through peer()
+  std::atomic<const Endpoint*> published_peer{nullptr};  ///< owned; read through peer()
 
   // Second line: written once for each group of packets.
   alignas(64) std::atomic<uint64_t> packets{0};
