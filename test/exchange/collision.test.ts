@@ -14,18 +14,12 @@ import {
   type Payload,
   PROTOCOL,
 } from '../../src/wire/index.js';
-import { Dialogue, type DialogueOptions } from './dialogue.js';
+import { Dialogue } from './dialogue.js';
 import type { ConnectionOptions, Datagram, Peer } from './peer.js';
 import { kinds, notify, ScriptedPeer } from './scripted-peer.js';
 import { ScriptedResponder } from './scripted-responder.js';
 
 const { drainTime, replacedTimeout } = DEFAULT_OPTIONS;
-
-function established(options: DialogueOptions = {}): Dialogue {
-  const both = new Dialogue({ fast: true, ...options });
-  both.establish();
-  return both;
-}
 
 /**
  * Delivers what both have sent, in the order that `order` chooses: each of its digits says which of
@@ -76,7 +70,7 @@ describe.each([
 ] as readonly [What, What][])('a rekeys %s while b rekeys %s', (first, second) => {
   it('ends with one of each, in every order of arrival', () => {
     for (const [i, order] of ORDERS.entries()) {
-      const both = established({ seed: 100 + i });
+      const both = Dialogue.established({ seed: 100 + i });
       const flows = () => both.expectFlow();
       both.rekey(both.a, first);
       both.rekey(both.b, second);
@@ -92,7 +86,7 @@ describe.each([
   it('ends with one of each, where any one of the first messages is lost', () => {
     for (const lost of [0, 1, 2, 3]) {
       for (const [i, order] of sequences(4, 2).entries()) {
-        const both = established({ seed: 500 + i });
+        const both = Dialogue.established({ seed: 500 + i });
         const flows = () => both.expectFlow();
         both.rekey(both.a, first);
         both.rekey(both.b, second);
@@ -118,7 +112,7 @@ describe('of two Child SAs made by rekeying at once', () => {
   it('the one with the lowest nonce goes, and its maker deletes it (§2.8.1)', () => {
     const winners = new Set<string>();
     for (let seed = 1; seed <= 12; seed++) {
-      const both = established({ seed });
+      const both = Dialogue.established({ seed });
       both.rekey(both.a, 'child');
       both.rekey(both.b, 'child');
       both.cross(2);
@@ -140,7 +134,7 @@ describe('of two IKE SAs made by rekeying at once', () => {
   it('the one with the lowest nonce goes, and the Child SAs belong to the other (§2.8.2)', () => {
     const winners = new Set<string>();
     for (let seed = 1; seed <= 12; seed++) {
-      const both = established({ seed });
+      const both = Dialogue.established({ seed });
       both.rekey(both.a, 'ike');
       both.rekey(both.b, 'ike');
       both.cross(2);
@@ -157,7 +151,7 @@ describe('of two IKE SAs made by rekeying at once', () => {
   it('the one that its maker never deletes is cleared after a while', () => {
     // The peer's Delete of the old IKE SA arrives before its answer to our rekeying (§2.25.2).
     for (let seed = 1; seed <= 12; seed++) {
-      const both = established({ seed });
+      const both = Dialogue.established({ seed });
       both.rekey(both.a, 'ike');
       both.rekey(both.b, 'ike');
       const [fromA] = both.a.outbox.splice(0);
@@ -177,7 +171,7 @@ describe('a Delete that crosses a rekeying', () => {
 
   it.each(['child', 'ike'] as const)('of %s: the IKE SA goes, on both sides', (what) => {
     for (const [i, order] of ORDERS.entries()) {
-      const both = established({ seed: 200 + i });
+      const both = Dialogue.established({ seed: 200 + i });
       both.rekey(both.a, what);
       remove(both.b);
       shuffle(both, order, () => {});
@@ -188,7 +182,7 @@ describe('a Delete that crosses a rekeying', () => {
 
   it('of the same Child SA: it is gone, and nobody brings it back', () => {
     for (const [i, order] of ORDERS.entries()) {
-      const both = established({ seed: 300 + i });
+      const both = Dialogue.established({ seed: 300 + i });
       const [inboundSpi] = both.b.installed.keys();
       both.rekey(both.a, 'child');
       both.b.handle({ type: 'expire', inboundSpi: inboundSpi!, hard: true, cause: 'used up' });
@@ -202,7 +196,7 @@ describe('a Delete that crosses a rekeying', () => {
   });
 
   it('from both sides of the same Child SA: each answers without a Delete payload (§2.25.1)', () => {
-    const both = established();
+    const both = Dialogue.established();
     for (const peer of [both.a, both.b]) {
       const [inboundSpi] = peer.installed.keys();
       peer.handle({ type: 'expire', inboundSpi: inboundSpi!, hard: true, cause: 'used up' });
@@ -217,7 +211,7 @@ describe('a Delete that crosses a rekeying', () => {
 
 describe('TEMPORARY_FAILURE', () => {
   it('is answered to a Child SA while the IKE SA is rekeyed, and asked for again (§2.25.2)', () => {
-    const both = established();
+    const both = Dialogue.established();
     both.rekey(both.a, 'ike');
     const rekeying = both.take(both.a);
     both.rekey(both.b, 'child');

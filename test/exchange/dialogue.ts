@@ -63,11 +63,21 @@ export class Dialogue {
 
   /** Delivers whatever is sent until both are silent. */
   settle(): string[] {
+    return this.#settle(100);
+  }
+
+  /** The same, and after each datagram both can send what the other can read. */
+  settleFlowing(): string[] {
+    return this.#settle(40, () => this.expectFlow());
+  }
+
+  #settle(most: number, afterEach = () => {}): string[] {
     const story: string[] = [];
-    for (let i = 0; i < 100; i++) {
-      if (this.a.outbox.length > 0) story.push(`a ${this.deliver(this.a)}`);
-      else if (this.b.outbox.length > 0) story.push(`b ${this.deliver(this.b)}`);
-      else return story;
+    for (let i = 0; i < most; i++) {
+      const from = [this.a, this.b].find(({ outbox }) => outbox.length > 0);
+      if (from === undefined) return story;
+      story.push(`${from.name} ${this.deliver(from)}`);
+      afterEach();
     }
     throw new Error('they do not come to an end');
   }
@@ -103,6 +113,13 @@ export class Dialogue {
 
   initiate(peer: Peer = this.a): void {
     peer.handle({ type: 'initiate', connection: 'site' });
+  }
+
+  /** Two gateways whose tunnel is up. */
+  static established(options: DialogueOptions = {}): Dialogue {
+    const both = new Dialogue(options);
+    both.establish();
+    return both;
   }
 
   /** Brings the tunnel up from a, and checks that it is. */

@@ -5,30 +5,12 @@
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_OPTIONS } from '../../src/ike/options.js';
 import { NOTIFY } from '../../src/wire/index.js';
-import { Dialogue, type DialogueOptions } from './dialogue.js';
+import { Dialogue } from './dialogue.js';
 import type { Peer } from './peer.js';
 import { kinds } from './scripted-peer.js';
 import { ScriptedResponder } from './scripted-responder.js';
 
 const { drainTime, switchDelay, replacedTimeout } = DEFAULT_OPTIONS;
-
-function established(options: DialogueOptions = {}): Dialogue {
-  const both = new Dialogue(options);
-  both.establish();
-  return both;
-}
-
-/** Delivers one datagram after the other; after each, both can send what the other can read. */
-function settleFlowing(both: Dialogue): string[] {
-  const story: string[] = [];
-  for (let i = 0; i < 40; i++) {
-    const from = [both.a, both.b].find(({ outbox }) => outbox.length > 0);
-    if (from === undefined) return story;
-    story.push(`${from.name} ${both.deliver(from)}`);
-    both.expectFlow();
-  }
-  throw new Error('they do not come to an end');
-}
 
 describe.each([
   ['without a key exchange', ['aes128gcm16']],
@@ -38,7 +20,7 @@ describe.each([
     ['initiator', 'a'],
     ['responder', 'b'],
   ] as const)('by the %s of the IKE SA makes before it breaks', (_, side) => {
-    const both = established({ a: { esp }, b: { esp } });
+    const both = Dialogue.established({ a: { esp }, b: { esp } });
     const [before] = both.a.installed.values();
     const [own, other] = side === 'a' ? [both.a, both.b] : [both.b, both.a];
     both.rekey(own, 'child');
@@ -47,7 +29,7 @@ describe.each([
     //  own <- other  HDR, SK {SA, Nr, [KEr,] TSi, TSr}
     //  own -> other  HDR, SK {D}
     //  own <- other  HDR, SK {D}
-    expect(settleFlowing(both)).toEqual([
+    expect(both.settleFlowing()).toEqual([
       `${own.name} CREATE_CHILD_SA request ${first}`,
       `${other.name} CREATE_CHILD_SA response ${first}`,
       `${own.name} INFORMATIONAL request ${first + 1}`,
@@ -66,7 +48,7 @@ describe.each([
 describe('the responder of a rekeying', () => {
   /** b has answered a's rekeying; a has not got the answer yet. */
   function answered(optionsB = {}): { both: Dialogue; old: number } {
-    const both = established({ optionsB });
+    const both = Dialogue.established({ optionsB });
     const old = both.b.sending('site/net')!.outboundSpi;
     both.rekey(both.a, 'child');
     both.deliver(both.a);
@@ -118,7 +100,7 @@ describe('the responder of a rekeying', () => {
 
 describe('what is on its way when a Child SA is deleted', () => {
   it('is received for a little longer on both sides', () => {
-    const both = established();
+    const both = Dialogue.established();
     const [old] = both.a.installed.keys();
     both.rekey(both.a, 'child');
     both.settle();
@@ -134,12 +116,12 @@ describe('what is on its way when a Child SA is deleted', () => {
 
 describe('a key exchange that the peer does not have', () => {
   it('is changed for the one that INVALID_KE_PAYLOAD names', () => {
-    const both = established({
+    const both = Dialogue.established({
       a: { esp: ['aes128gcm16-x25519-ecp256'] },
       b: { esp: ['aes128gcm16-ecp256'] },
     });
     both.rekey(both.a, 'child');
-    expect(settleFlowing(both)).toEqual([
+    expect(both.settleFlowing()).toEqual([
       'a CREATE_CHILD_SA request 2',
       'b CREATE_CHILD_SA response 2',
       'a CREATE_CHILD_SA request 3',
@@ -153,12 +135,12 @@ describe('a key exchange that the peer does not have', () => {
   });
 
   it('fails with both proposals where there is none in common, and the Child SA stays', () => {
-    const both = established({
+    const both = Dialogue.established({
       a: { esp: ['aes128gcm16-x25519'] },
       b: { esp: ['aes128gcm16-ecp256'] },
     });
     both.rekey(both.a, 'child');
-    settleFlowing(both);
+    both.settleFlowing();
     expect(both.a.failures).toMatchObject([{ notify: 'NO_PROPOSAL_CHOSEN' }]);
     expect(both.b.failures[0]!.explanation).toContain(
       "first difference: key exchange: ours ECP_256, the peer's CURVE25519",
@@ -169,9 +151,9 @@ describe('a key exchange that the peer does not have', () => {
 
 describe('a peer without a key exchange of its own for Child SAs', () => {
   it.each(['a', 'b'] as const)('is rekeyed without one by default, by %s', (side) => {
-    const both = established({ b: { esp: ['aes256gcm16'] } });
+    const both = Dialogue.established({ b: { esp: ['aes256gcm16'] } });
     both.rekey(both[side], 'child');
-    settleFlowing(both);
+    both.settleFlowing();
     both.wait(drainTime);
     both.expectTunnel();
   });
@@ -182,7 +164,7 @@ describe('lifetimes', () => {
 
   it('rekey Child SAs before they are over, sooner by a part that chance decides', () => {
     const times = [1, 2, 3, 4].map((seed) => {
-      const both = established({ a: { childLifetime }, seed });
+      const both = Dialogue.established({ a: { childLifetime }, seed });
       for (let t = 0; t < 100; t++) {
         both.wait(1_000);
         if (both.a.outbox.length > 0) return both.now;
@@ -197,7 +179,7 @@ describe('lifetimes', () => {
   });
 
   it('go on for ever, and nothing is left behind', () => {
-    const both = established({ a: { childLifetime }, b: { childLifetime } });
+    const both = Dialogue.established({ a: { childLifetime }, b: { childLifetime } });
     for (let t = 0; t < 1_000; t++) {
       both.wait(1_000);
       both.settle();
@@ -209,7 +191,7 @@ describe('lifetimes', () => {
   });
 
   it('end a Child SA that the peer does not rekey', () => {
-    const other = established({
+    const other = Dialogue.established({
       a: { childLifetime, esp: ['aes128gcm16-x25519'] },
       b: { esp: ['aes128gcm16-ecp256'] },
     });
@@ -226,19 +208,19 @@ describe('lifetimes', () => {
 
 describe('what the dataplane says of an SA', () => {
   it('soft: it is rekeyed', () => {
-    const both = established();
+    const both = Dialogue.established();
     const [inboundSpi] = both.b.installed.keys();
     const cause = 'sequence numbers near their end';
     both.b.handle({ type: 'expire', inboundSpi: inboundSpi!, hard: false, cause });
     both.b.handle({ type: 'expire', inboundSpi: inboundSpi!, hard: false, cause });
-    expect(settleFlowing(both)).toHaveLength(4);
+    expect(both.settleFlowing()).toHaveLength(4);
     both.wait(drainTime);
     both.expectTunnel();
     expect(both.b.installed.has(inboundSpi!)).toBe(false);
   });
 
   it('hard: it is deleted, and made anew where the connection is kept up', () => {
-    const both = established({ a: { start: 'always' } });
+    const both = Dialogue.established({ a: { start: 'always' } });
     const [inboundSpi] = both.a.installed.keys();
     both.a.handle({ type: 'expire', inboundSpi: inboundSpi!, hard: true, cause: 'used up' });
     both.settle();
@@ -250,7 +232,7 @@ describe('what the dataplane says of an SA', () => {
   });
 
   it('of an SPI that is none: nothing', () => {
-    const both = established();
+    const both = Dialogue.established();
     both.a.handle({ type: 'expire', inboundSpi: 4711 as never, hard: true, cause: 'used up' });
     expect(both.a.outbox).toEqual([]);
   });

@@ -4,26 +4,9 @@
  */
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_OPTIONS } from '../../src/ike/options.js';
-import { Dialogue, type DialogueOptions } from './dialogue.js';
+import { Dialogue } from './dialogue.js';
 
 const { drainTime, replacedTimeout } = DEFAULT_OPTIONS;
-
-function established(options: DialogueOptions = {}): Dialogue {
-  const both = new Dialogue(options);
-  both.establish();
-  return both;
-}
-
-function settleFlowing(both: Dialogue): string[] {
-  const story: string[] = [];
-  for (let i = 0; i < 40; i++) {
-    const from = [both.a, both.b].find(({ outbox }) => outbox.length > 0);
-    if (from === undefined) return story;
-    story.push(`${from.name} ${both.deliver(from)}`);
-    both.expectFlow();
-  }
-  throw new Error('they do not come to an end');
-}
 
 const spisOf = (both: Dialogue) => {
   const [view] = both.a.ike.ikeSas();
@@ -35,7 +18,7 @@ describe.each([
   ['responder', 'b'],
 ] as const)('rekeying by the %s', (_, side) => {
   it('makes a new IKE SA with the Child SAs of the old one, which goes', () => {
-    const both = established();
+    const both = Dialogue.established();
     const before = spisOf(both);
     const children = [...both.a.installed.keys()];
     const [own, other] = side === 'a' ? [both.a, both.b] : [both.b, both.a];
@@ -58,28 +41,28 @@ describe.each([
   });
 
   it('counts messages from zero on the new one, and uses its keys', () => {
-    const both = established();
+    const both = Dialogue.established();
     const [own, other] = side === 'a' ? [both.a, both.b] : [both.b, both.a];
     both.rekey(own, 'ike');
     both.settle();
     both.rekey(own, 'child');
-    expect(settleFlowing(both)).toEqual([
+    expect(both.settleFlowing()).toEqual([
       `${own.name} CREATE_CHILD_SA request 0`,
       `${other.name} CREATE_CHILD_SA response 0`,
       `${own.name} INFORMATIONAL request 1`,
       `${other.name} INFORMATIONAL response 1`,
     ]);
     both.rekey(other, 'child');
-    expect(settleFlowing(both)[0]).toBe(`${other.name} CREATE_CHILD_SA request 0`);
+    expect(both.settleFlowing()[0]).toBe(`${other.name} CREATE_CHILD_SA request 0`);
     both.wait(drainTime);
     both.expectTunnel();
   });
 
   it('follows on itself, again and again', () => {
-    const both = established({ a: { livenessSeconds: 10 } });
+    const both = Dialogue.established({ a: { livenessSeconds: 10 } });
     for (let i = 0; i < 10; i++) {
       both.rekey(i % 3 === 0 ? both.b : both.a, 'ike');
-      settleFlowing(both);
+      both.settleFlowing();
       both.wait(1_000);
     }
     both.expectTunnel();
@@ -93,7 +76,7 @@ describe.each([
 
 describe('an IKE SA that was rekeyed', () => {
   it('is deleted by the responder, where the peer never does', () => {
-    const both = established();
+    const both = Dialogue.established();
     both.rekey(both.a, 'ike');
     both.deliver(both.a);
     both.deliver(both.b);
@@ -106,7 +89,7 @@ describe('an IKE SA that was rekeyed', () => {
   });
 
   it('takes nothing but its end: no Child SA any more', () => {
-    const both = established();
+    const both = Dialogue.established();
     both.rekey(both.a, 'ike');
     both.deliver(both.a);
     both.take(both.b);
@@ -116,10 +99,10 @@ describe('an IKE SA that was rekeyed', () => {
   });
 
   it('hands over what waits to be asked for', () => {
-    const both = established();
+    const both = Dialogue.established();
     both.rekey(both.a, 'ike');
     both.rekey(both.a, 'child');
-    expect(settleFlowing(both)).toEqual([
+    expect(both.settleFlowing()).toEqual([
       'a CREATE_CHILD_SA request 2',
       'b CREATE_CHILD_SA response 2',
       'a INFORMATIONAL request 3',
@@ -134,7 +117,7 @@ describe('an IKE SA that was rekeyed', () => {
   });
 
   it('is known to those who look after several workers', () => {
-    const both = established();
+    const both = Dialogue.established();
     const first = both.a.established[0]!.ikeSpi;
     both.rekey(both.a, 'ike');
     both.settle();
@@ -145,12 +128,12 @@ describe('an IKE SA that was rekeyed', () => {
 
 describe('a key exchange that the peer does not have any more', () => {
   it('is changed for the one that INVALID_KE_PAYLOAD names', () => {
-    const both = established({
+    const both = Dialogue.established({
       a: { ike: ['aes128gcm16-prfsha256-ecp256-x25519'] },
       b: { ike: ['aes128gcm16-prfsha256-x25519'] },
     });
     both.rekey(both.a, 'ike');
-    expect(settleFlowing(both)).toEqual([
+    expect(both.settleFlowing()).toEqual([
       'a CREATE_CHILD_SA request 2',
       'b CREATE_CHILD_SA response 2',
       'a CREATE_CHILD_SA request 3',
@@ -164,7 +147,7 @@ describe('a key exchange that the peer does not have any more', () => {
 
 describe('terminate while a rekeying is under way', () => {
   it('takes the new IKE SA down as well', () => {
-    const both = established();
+    const both = Dialogue.established();
     both.rekey(both.a, 'ike');
     both.deliver(both.a);
     both.a.handle({ type: 'terminate', connection: 'site' });
@@ -178,7 +161,7 @@ describe('terminate while a rekeying is under way', () => {
 describe('lifetimes of the IKE SA', () => {
   it('rekey it, from either side, for ever', () => {
     const lifetime = { rekeySeconds: 100, endSeconds: 120 };
-    const both = established({ a: { lifetime }, b: { lifetime } });
+    const both = Dialogue.established({ a: { lifetime }, b: { lifetime } });
     const before = spisOf(both);
     for (let t = 0; t < 1_000; t++) {
       both.wait(1_000);
@@ -189,7 +172,7 @@ describe('lifetimes of the IKE SA', () => {
   });
 
   it('end it, where nobody rekeys it', () => {
-    const both = established({ a: { lifetime: { rekeySeconds: 0, endSeconds: 100 } } });
+    const both = Dialogue.established({ a: { lifetime: { rekeySeconds: 0, endSeconds: 100 } } });
     both.wait(100_000);
     both.settle();
     both.wait(60_000);
@@ -238,7 +221,7 @@ describe('reauthentication (§2.8.3)', () => {
   });
 
   it('comes at its time, rekeyed or not', () => {
-    const both = established({
+    const both = Dialogue.established({
       a: { reauthSeconds: 1_000, lifetime: { rekeySeconds: 300, endSeconds: 400 } },
     });
     let authentications = 0;
@@ -254,7 +237,7 @@ describe('reauthentication (§2.8.3)', () => {
   });
 
   it('leaves the old IKE SA where the new one fails', () => {
-    const both = established();
+    const both = Dialogue.established();
     const before = spisOf(both);
     both.b.ike.setConnections([]);
     both.rekey(both.a, 'reauth');
