@@ -14,12 +14,16 @@ import {
   type Payload,
   PROTOCOL,
 } from '../../src/wire/index.js';
-import { Dialogue } from './dialogue.js';
+import { Dialogue, type DialogueOptions } from './dialogue.js';
 import type { ConnectionOptions, Datagram, Peer } from './peer.js';
 import { kinds, notify, ScriptedPeer } from './scripted-peer.js';
 import { ScriptedResponder } from './scripted-responder.js';
 
 const { drainTime, replacedTimeout } = DEFAULT_OPTIONS;
+
+function established(options: DialogueOptions = {}): Dialogue {
+  return Dialogue.established({ fast: true, ...options });
+}
 
 /**
  * Delivers what both have sent, in the order that `order` chooses: each of its digits says which of
@@ -70,7 +74,7 @@ describe.each([
 ] as readonly [What, What][])('a rekeys %s while b rekeys %s', (first, second) => {
   it('ends with one of each, in every order of arrival', () => {
     for (const [i, order] of ORDERS.entries()) {
-      const both = Dialogue.established({ seed: 100 + i });
+      const both = established({ seed: 100 + i });
       const flows = () => both.expectFlow();
       both.rekey(both.a, first);
       both.rekey(both.b, second);
@@ -86,7 +90,7 @@ describe.each([
   it('ends with one of each, where any one of the first messages is lost', () => {
     for (const lost of [0, 1, 2, 3]) {
       for (const [i, order] of sequences(4, 2).entries()) {
-        const both = Dialogue.established({ seed: 500 + i });
+        const both = established({ seed: 500 + i });
         const flows = () => both.expectFlow();
         both.rekey(both.a, first);
         both.rekey(both.b, second);
@@ -112,7 +116,7 @@ describe('of two Child SAs made by rekeying at once', () => {
   it('the one with the lowest nonce goes, and its maker deletes it (§2.8.1)', () => {
     const winners = new Set<string>();
     for (let seed = 1; seed <= 12; seed++) {
-      const both = Dialogue.established({ seed });
+      const both = established({ seed });
       both.rekey(both.a, 'child');
       both.rekey(both.b, 'child');
       both.cross(2);
@@ -134,7 +138,7 @@ describe('of two IKE SAs made by rekeying at once', () => {
   it('the one with the lowest nonce goes, and the Child SAs belong to the other (§2.8.2)', () => {
     const winners = new Set<string>();
     for (let seed = 1; seed <= 12; seed++) {
-      const both = Dialogue.established({ seed });
+      const both = established({ seed });
       both.rekey(both.a, 'ike');
       both.rekey(both.b, 'ike');
       both.cross(2);
@@ -151,7 +155,7 @@ describe('of two IKE SAs made by rekeying at once', () => {
   it('the one that its maker never deletes is cleared after a while', () => {
     // The peer's Delete of the old IKE SA arrives before its answer to our rekeying (§2.25.2).
     for (let seed = 1; seed <= 12; seed++) {
-      const both = Dialogue.established({ seed });
+      const both = established({ seed });
       both.rekey(both.a, 'ike');
       both.rekey(both.b, 'ike');
       const [fromA] = both.a.outbox.splice(0);
@@ -171,7 +175,7 @@ describe('a Delete that crosses a rekeying', () => {
 
   it.each(['child', 'ike'] as const)('of %s: the IKE SA goes, on both sides', (what) => {
     for (const [i, order] of ORDERS.entries()) {
-      const both = Dialogue.established({ seed: 200 + i });
+      const both = established({ seed: 200 + i });
       both.rekey(both.a, what);
       remove(both.b);
       shuffle(both, order, () => {});
@@ -182,7 +186,7 @@ describe('a Delete that crosses a rekeying', () => {
 
   it('of the same Child SA: it is gone, and nobody brings it back', () => {
     for (const [i, order] of ORDERS.entries()) {
-      const both = Dialogue.established({ seed: 300 + i });
+      const both = established({ seed: 300 + i });
       const [inboundSpi] = both.b.installed.keys();
       both.rekey(both.a, 'child');
       both.b.handle({ type: 'expire', inboundSpi: inboundSpi!, hard: true, cause: 'used up' });
@@ -196,7 +200,7 @@ describe('a Delete that crosses a rekeying', () => {
   });
 
   it('from both sides of the same Child SA: each answers without a Delete payload (§2.25.1)', () => {
-    const both = Dialogue.established();
+    const both = established();
     for (const peer of [both.a, both.b]) {
       const [inboundSpi] = peer.installed.keys();
       peer.handle({ type: 'expire', inboundSpi: inboundSpi!, hard: true, cause: 'used up' });
@@ -211,7 +215,7 @@ describe('a Delete that crosses a rekeying', () => {
 
 describe('TEMPORARY_FAILURE', () => {
   it('is answered to a Child SA while the IKE SA is rekeyed, and asked for again (§2.25.2)', () => {
-    const both = Dialogue.established();
+    const both = established();
     both.rekey(both.a, 'ike');
     const rekeying = both.take(both.a);
     both.rekey(both.b, 'child');
