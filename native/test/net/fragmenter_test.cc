@@ -5,8 +5,8 @@
 
 #include <random>
 
-#include "net/reassembler.h"
 #include "test/net/fragments.h"
+#include "test/net/joined.h"
 
 namespace {
 
@@ -25,21 +25,6 @@ std::vector<Bytes> cut(const Bytes& packet, uint32_t mtu, uint32_t ipv6_id = 0) 
   }
   CHECK(pieces.size() == count);
   return pieces;
-}
-
-Bytes joined(const std::vector<Bytes>& pieces) {
-  net::Reassembler reassembler(1, 4096);
-  Bytes out;
-  for (const auto& p : pieces) {
-    packet::IpHeader header;
-    REQUIRE(packet::parse_ip(p.data(), static_cast<uint32_t>(p.size()), header) ==
-            packet::Verdict::kPending);
-    const auto result = reassembler.add(p.data(), header, 0);
-    if (result.state != net::Reassembler::State::kComplete) continue;
-    out.resize(result.bytes);
-    reassembler.take(out.data());
-  }
-  return out;
 }
 
 const DatagramFields kV4{.id = 4711};

@@ -10,9 +10,9 @@
 
 #include "esp/outbound.h"
 #include "net/fragmenter.h"
-#include "net/reassembler.h"
 #include "packet/checksum.h"
 #include "test/net/fragments.h"
+#include "test/net/joined.h"
 #include "test/pipeline/rig.h"
 
 namespace esplane::test {
@@ -136,21 +136,6 @@ inline std::vector<Bytes> cut(const Bytes& packet, uint32_t mtu) {
     pieces.back().resize(fragmenter.next(pieces.back().data()));
   }
   return pieces;
-}
-
-inline Bytes joined(const std::vector<Bytes>& pieces) {
-  net::Reassembler reassembler(1, 4096);
-  Bytes out;
-  for (const auto& p : pieces) {
-    packet::IpHeader header;
-    REQUIRE(packet::parse_ip(p.data(), static_cast<uint32_t>(p.size()), header) ==
-            packet::Verdict::kPending);
-    const auto result = reassembler.add(p.data(), header, 0);
-    if (result.state != net::Reassembler::State::kComplete) continue;
-    out.resize(result.bytes);
-    reassembler.take(out.data());
-  }
-  return out;
 }
 
 inline Bytes inner(uint32_t bytes, uint8_t tag = 1, const char* to = "10.1.0.9", uint16_t flags = 0) {
