@@ -1,8 +1,10 @@
 /**
- * One IKE SA (RFC 7296 §1.2, §2): its state, its two message windows, its timers and keys. What
- * is said in an exchange is for the tasks (our requests) and the answers (the peer's requests).
+ * One IKE SA (RFC 7296 §1.2, §2): its state, its keys, where its peer is, its timers. Its messages
+ * are in `channel.ts`, our requests in `requests.ts`, how another takes its place in
+ * `succession.ts`; what is said in an exchange is for the tasks (our requests) and the answers (the
+ * peer's requests).
  *
- * Left out: fragmentation (RFC 7383), MOBIKE (RFC 4555).
+ * Left out: MOBIKE (RFC 4555).
  */
 import { assertNever } from '../crypto/assert-never.js';
 import type { Job, JobResult } from '../crypto/job.js';
@@ -11,28 +13,20 @@ import type { ChildPolicy, Connection } from '../policy/connection.js';
 import { formatIdentity, type Identity } from '../policy/identity.js';
 import { formatSuite, type Suite } from '../policy/suite.js';
 import type { Endpoint } from '../sad/sad.js';
-import {
-  decodeMessage,
-  EXCHANGE,
-  encodeMessage,
-  type Payload,
-  type PeekedHeader,
-  peekHeader,
-  WireError,
-  ZERO_IKE_SPI,
-} from '../wire/index.js';
-import { answerRequest } from './answers/answer.js';
+import { type PeekedHeader, ZERO_IKE_SPI } from '../wire/index.js';
 import type { PendingKeyExchange } from './answers/ike-init.js';
+import { Channel } from './channel.js';
 import { Children } from './children.js';
 import type { Core } from './core.js';
 import type { Event, IkeSpi, LogLevel, Milliseconds } from './event.js';
 import { explainSilence, type Failure, formatEndpoint, NO_ANSWER } from './explain.js';
 import { postponedDelay, rekeyDelay } from './lifetime.js';
 import { type NatSituation, NO_NAT, type SpiPair } from './nat.js';
-import { describeHeader, describeMessage, describePayloads } from './payloads.js';
+import { describeMessage } from './payloads.js';
 import type { Protection } from './protection.js';
 import { Requests } from './requests.js';
 import { type IkeSaState, type Role, transition } from './state.js';
+import { Succession } from './succession.js';
 import { type ChildPlan, CreateChild } from './tasks/create-child.js';
 import { DeleteIke } from './tasks/delete.js';
 import { Liveness } from './tasks/liveness.js';
@@ -57,9 +51,6 @@ export type TimerKind =
   /** What the peer has put off is asked for again. */
   | 'postponed';
 
-/** The timers that an IKE SA has no use for once another has taken its place. */
-const OF_USE: readonly TimerKind[] = ['liveness', 'keepalive', 'ike-rekey', 'ike-end', 'reauth'];
-
 /** Liveness checks that anybody can cause by an error in clear are no closer than that. */
 const HINT_INTERVAL: Milliseconds = 10_000;
 
@@ -71,6 +62,12 @@ export interface Negotiated {
   readonly nr: Uint8Array;
   readonly initRequest: Uint8Array;
   readonly initResponse: Uint8Array;
+}
+
+/** Of an IKE SA that rekeying has made: the SPI that was told to the peer, and what it replaces. */
+interface Origin {
+  readonly localSpi: IkeSpi;
+  readonly predecessor: IkeSa;
 }
 
 export class IkeSa {
@@ -90,11 +87,12 @@ export class IkeSa {
   establishedAt: Milliseconds | undefined;
   /** Responder: what the keys will be made of when IKE_AUTH comes. */
   pending: PendingKeyExchange | undefined;
-  /** IKE_AUTH that waits until there are keys. */
-  readonly waiting: Datagram[] = [];
   /** Its Child SAs; of a rival those of the IKE SA that both would replace. */
   children: Children;
   readonly window = new MessageWindow();
+  readonly channel: Channel;
+  /** What it replaces, what replaces it. */
+  readonly succession: Succession;
   /** Its initiator has sent INITIAL_CONTACT. */
   initialContact = false;
   /** Take it down as soon as that can be done in order. */
@@ -107,11 +105,6 @@ export class IkeSa {
   reauthenticates: readonly IkeSa[] = [];
   /** When the peers have proved themselves; rekeying does not change it. */
   authenticatedAt: Milliseconds | undefined;
-  /** The IKE SA that it was made to replace, and the lower nonce of the exchange that made it. */
-  predecessor: IkeSa | undefined;
-  lowestNonce = '';
-  /** What the peer has made to replace it while our rekeying is under way (§2.8.2). */
-  rival: IkeSa | undefined;
   /** How often in a row the peer has put off what we ask for. */
   postponed = 0;
 
@@ -119,7 +112,6 @@ export class IkeSa {
   readonly #requests: Requests;
   readonly #timers = new Set<TimerKind>();
   #state: IkeSaState;
-  #successor: IkeSa | undefined;
   #lastHeard: Milliseconds;
   #probedAt: Milliseconds;
   /** Child SAs that the peer has put off, and what was asked for once. */
@@ -127,12 +119,14 @@ export class IkeSa {
   readonly #tried = new Set<string>();
   readonly #whenHeard: (() => void)[] = [];
 
-  constructor(core: Core, role: Role, local: Endpoint, remote: Endpoint, localSpi?: IkeSpi) {
+  constructor(core: Core, role: Role, local: Endpoint, remote: Endpoint, from?: Origin) {
     this.#core = core;
     this.#requests = new Requests(this, core);
+    this.channel = new Channel(this, core);
+    this.succession = new Succession(this, core, from?.predecessor);
     this.role = role;
     this.children = new Children(core, this);
-    this.localSpi = localSpi ?? core.environment.allocateIkeSpi();
+    this.localSpi = from?.localSpi ?? core.environment.allocateIkeSpi();
     this.local = local;
     this.remote = remote;
     this.startedAt = core.now;
@@ -147,14 +141,13 @@ export class IkeSa {
     core: Core,
     { role, localSpi, peerSpi }: { role: Role; localSpi: IkeSpi; peerSpi: IkeSpi },
   ): IkeSa {
-    const made = new IkeSa(core, role, old.local, old.remote, localSpi);
+    const made = new IkeSa(core, role, old.local, old.remote, { localSpi, predecessor: old });
     made.#state = { name: 'rival' };
     made.peerSpi = peerSpi;
     made.connection = old.connection;
     made.remoteIdentity = old.remoteIdentity;
     made.nat = old.nat;
     made.authenticatedAt = old.authenticatedAt;
-    made.predecessor = old;
     // The peer may use at once what it has made.
     if (role === 'responder') made.children = old.children;
     return made;
@@ -199,6 +192,24 @@ export class IkeSa {
     this.#startTimers();
   }
 
+  /** It takes the place of another, with all that one was asked to do (§2.8). */
+  inherit(old: IkeSa): void {
+    this.move({ name: 'established', at: this.#core.now });
+    this.establishedAt = this.#core.now;
+    this.wanted = old.wanted;
+    this.reauthenticates = old.reauthenticates;
+    old.reauthenticates = [];
+    this.#core.replaced(old, this);
+    this.#startTimers();
+    this.#postponedPlans = old.#postponedPlans.splice(0);
+    if (this.#postponedPlans.length > 0) this.startTimer('postponed', 0);
+    for (const task of old.#requests.takeUnsent()) {
+      const again = task.onSuccessor?.(this);
+      if (again === undefined) task.abandon();
+      else this.request(again);
+    }
+  }
+
   #startTimers(): void {
     const { livenessSeconds, lifetime, reauthSeconds } = this.connection!;
     if (livenessSeconds > 0) this.startTimer('liveness', livenessSeconds * 1000);
@@ -212,65 +223,7 @@ export class IkeSa {
     }
   }
 
-  // --- rekeying ----------------------------------------------------------------------------
-
-  /** Gives all that this IKE SA has, and what it was asked to do, to the one that replaces it. */
-  handOver(to: IkeSa): void {
-    const { children } = this;
-    children.handTo(to);
-    to.children = children;
-    this.children = new Children(this.#core, this);
-    this.rival = undefined;
-    this.#successor = to;
-    for (const kind of OF_USE) this.stopTimer(kind);
-    to.move({ name: 'established', at: this.#core.now });
-    to.establishedAt = this.#core.now;
-    to.log('info', `IKE SA ${this.localSpi} is rekeyed, ${formatSuite(to.negotiated!.suite)}`);
-    to.wanted = this.wanted;
-    to.reauthenticates = this.reauthenticates;
-    this.reauthenticates = [];
-    this.#core.replaced(this, to);
-    to.#startTimers();
-    to.#postponedPlans = this.#postponedPlans.splice(0);
-    if (to.#postponedPlans.length > 0) to.startTimer('postponed', 0);
-    for (const task of this.#requests.takeUnsent()) {
-      const again = task.onSuccessor?.(to);
-      if (again === undefined) task.abandon();
-      else to.request(again);
-    }
-  }
-
-  /** The peer's rekeying has made `other`, and the peer deletes this one (§2.8). */
-  replaceBy(other: IkeSa): void {
-    // Bounds what a peer can pile up that rekeys and never deletes.
-    this.predecessor?.close('replaced, and not deleted by the peer');
-    this.handOver(other);
-    this.move({ name: 'replaced' });
-    this.startTimer('replaced', this.#core.options.replacedTimeout);
-  }
-
-  /** Of two rekeyings at once this one goes, and the peer deletes it (§2.8.2). */
-  lose(): void {
-    this.children = new Children(this.#core, this);
-    this.move({ name: 'replaced' });
-    this.startTimer('replaced', this.#core.options.replacedTimeout);
-  }
-
-  /** Rekeys it, unless that is under way. */
-  rekey(): void {
-    if (this.#state.name !== 'established') return;
-    if (this.isAbout(({ kind }) => kind === 'rekey-ike')) return;
-    this.request(new RekeyIke(this, this.#core));
-  }
-
-  /** The peer has deleted it. */
-  deletedByPeer(): void {
-    // §2.25.2: our own rekeying is forgotten; the peer's is what it deletes this one for.
-    if (this.#state.name === 'established' && this.rival !== undefined) {
-      this.replaceBy(this.rival);
-    }
-    this.close('deleted by the peer', true);
-  }
+  // --- the end -----------------------------------------------------------------------------
 
   /** Takes the IKE SA down in order, as far as its state allows. */
   terminate(reason: string): void {
@@ -281,9 +234,7 @@ export class IkeSa {
         this.log('info', `taken down: ${reason}`);
         this.move({ name: 'deleting' });
         this.#retireChildren(reason);
-        // For the peer the rival may be what all goes on with.
-        this.rival?.terminate(reason);
-        this.rival = undefined;
+        this.succession.terminate(reason);
         // With a window of 1 (§2.3) a request that is outstanding has to be answered first.
         this.#requests.dropQueued();
         this.request(new DeleteIke(this, this.#core));
@@ -311,16 +262,13 @@ export class IkeSa {
     this.move({ name: 'closed' });
     this.log(this.connection === undefined ? 'debug' : 'info', `IKE SA closed: ${reason}`);
     this.#removeChildren(reason, inOrder);
-    this.rival?.close(reason);
-    if (this.predecessor?.rival === this) this.predecessor.rival = undefined;
-    this.predecessor = undefined;
-    if (this.#successor !== undefined) this.#successor.predecessor = undefined;
+    this.succession.close(reason);
     this.#requests.dropAll();
     for (const kind of [...this.#timers]) this.stopTimer(kind);
     this.protection?.wipe();
     this.pending?.privateKey.wipe();
     this.pending = undefined;
-    this.waiting.length = 0;
+    this.channel.dropHeld();
     if (this.establishedAt !== undefined) {
       const { localSpi: ikeSpi, connection } = this;
       this.#core.emit({ type: 'ike-closed', connection: connection?.name, ikeSpi, reason });
@@ -391,6 +339,13 @@ export class IkeSa {
     this.#requests.addFirst(task);
   }
 
+  /** Rekeys it, unless that is under way. */
+  rekey(): void {
+    if (this.#state.name !== 'established') return;
+    if (this.isAbout(({ kind }) => kind === 'rekey-ike')) return;
+    this.request(new RekeyIke(this, this.#core));
+  }
+
   /** Whether a task of which this holds waits or is under way. */
   isAbout(test: (task: Task) => boolean): boolean {
     return this.#requests.has(test);
@@ -433,114 +388,11 @@ export class IkeSa {
     this.#requests.finish();
   }
 
-  /** A whole message of ours; in clear only in IKE_SA_INIT. */
-  encode(
-    exchangeType: number,
-    response: boolean,
-    messageId: number,
-    payloads: readonly Payload[],
-  ): Uint8Array {
-    const initiator = this.role === 'initiator';
-    const header = { ...this.spis, exchangeType, response, initiator, messageId };
-    const arrow = `-> ${formatEndpoint(this.remote)}`;
-    const content = describePayloads(payloads, response);
-    this.logExchange(`${describeMessage(exchangeType, response, messageId)} ${arrow}: ${content}`);
-    if (exchangeType === EXCHANGE.IKE_SA_INIT) return encodeMessage({ header, payloads });
-    return this.protection!.seal(header, payloads);
-  }
-
   // --- what arrives ------------------------------------------------------------------------
 
   receive(datagram: Datagram, header: PeekedHeader): void {
     if (header.response) this.#requests.receive(datagram, header);
-    else this.#receiveRequest(datagram, header);
-  }
-
-  #receiveRequest(datagram: Datagram, header: PeekedHeader): void {
-    const { messageId } = header;
-    const standing = this.window.classify(messageId, datagram.data);
-    if (standing === 'duplicate') {
-      this.log('debug', `${describeHeader(header)} came again, its response is sent again`);
-      this.send(this.window.lastResponse!, datagram.local, datagram.remote);
-      this.children.peerIsNotReady();
-      return;
-    }
-    if (standing === 'pending' || standing === 'stray' || !this.#takesRequests(header)) {
-      this.log('debug', `${describeHeader(header)} is outside the window, ignored`);
-      return;
-    }
-    answerRequest(this, this.#core, datagram, header);
-  }
-
-  /** Before the peer has proved anything it may only send IKE_AUTH. */
-  #takesRequests({ exchangeType }: PeekedHeader): boolean {
-    switch (this.#state.name) {
-      case 'half-open':
-        return exchangeType === EXCHANGE.IKE_AUTH;
-      case 'rival':
-      case 'established':
-      case 'replaced':
-      case 'deleting':
-        return exchangeType !== EXCHANGE.IKE_SA_INIT && exchangeType !== EXCHANGE.IKE_AUTH;
-      case 'initiating':
-      case 'authenticating':
-      case 'closed':
-        return false;
-    }
-  }
-
-  /** Handles the IKE_AUTH messages that have waited for the keys. */
-  receiveWaiting(): void {
-    for (const datagram of this.waiting.splice(0)) {
-      const header = peekHeader(datagram.data);
-      if (header !== undefined && this.#state.name !== 'closed') this.receive(datagram, header);
-    }
-  }
-
-  /** The payloads of a message in clear; undefined where it does not decode. */
-  decodeClear(datagram: Datagram, header: PeekedHeader): readonly Payload[] | undefined {
-    try {
-      const { payloads } = decodeMessage(datagram.data);
-      this.#logReceived(datagram, header, payloads);
-      return payloads;
-    } catch (error) {
-      if (!(error instanceof WireError)) throw error;
-      this.log('debug', `${describeHeader(header)} is ignored: ${error.message}`);
-      return undefined;
-    }
-  }
-
-  /**
-   * Opens a protected message. What does not authenticate changes nothing and is dropped.
-   * @param malformed  is told of an authentic message whose payloads do not decode
-   */
-  decodeSealed(
-    datagram: Datagram,
-    header: PeekedHeader,
-    malformed: (error: WireError) => void,
-  ): readonly Payload[] | undefined {
-    const content = this.protection?.open(datagram.data);
-    if (content === undefined) {
-      this.log('debug', `${describeHeader(header)} is not authentic, ignored`);
-      return undefined;
-    }
-    this.#heard(datagram);
-    try {
-      const payloads = content.decode();
-      this.#logReceived(datagram, header, payloads);
-      return payloads;
-    } catch (error) {
-      if (!(error instanceof WireError)) throw error;
-      malformed(error);
-      return undefined;
-    }
-  }
-
-  /** Sends the response of a new request; it answers the request's duplicates from now on. */
-  respond(datagram: Datagram, header: PeekedHeader, payloads: readonly Payload[]): void {
-    const response = this.encode(header.exchangeType, true, header.messageId, payloads);
-    this.window.answered(datagram.data, response);
-    this.send(response, datagram.local, datagram.remote);
+    else this.channel.receiveRequest(datagram, header);
   }
 
   /**
@@ -557,7 +409,7 @@ export class IkeSa {
   }
 
   /** An authentic message came: the peer lives, and this is where it is (§2.4, §2.23). */
-  #heard({ local, remote }: Datagram): void {
+  heard({ local, remote }: Datagram): void {
     this.#lastHeard = this.#core.now;
     if (this.#state.name === 'established') {
       this.children.peerIsEstablished();
@@ -660,26 +512,9 @@ export class IkeSa {
 
   // --- to the outside ----------------------------------------------------------------------
 
-  send(data: Uint8Array, local: Endpoint, remote: Endpoint): void {
-    const marker = local.port === this.#core.options.natPort;
-    this.#core.emit({ type: 'send', local, remote, marker, data });
-  }
-
   log(level: LogLevel, message: string): void {
     const connection = this.connection === undefined ? {} : { connection: this.connection.name };
     this.#core.emit({ type: 'log', level, ...connection, ikeSpi: this.localSpi, message });
-  }
-
-  #logReceived(datagram: Datagram, header: PeekedHeader, payloads: readonly Payload[]): void {
-    const content = describePayloads(payloads, header.response);
-    const from = formatEndpoint(datagram.remote);
-    this.logExchange(`${describeHeader(header)} <- ${from}: ${content}`);
-  }
-
-  /** Until the peer is known, anybody could fill a log. Liveness checks are many and dull. */
-  logExchange(message: string): void {
-    const dull = this.connection === undefined || message.endsWith(': empty');
-    this.log(dull ? 'debug' : 'info', message);
   }
 }
 

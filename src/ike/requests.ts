@@ -110,14 +110,14 @@ export class Requests {
   }
 
   #encode(task: Task, messageId: number, payloads: readonly Payload[]): Uint8Array {
-    return this.#sa.encode(task.exchange, false, messageId, payloads);
+    return this.#sa.channel.encode(task.exchange, false, messageId, payloads);
   }
 
   /** Sends the outstanding request, for the first time or again. */
   #transmit(): void {
     const request = this.#sa.window.outstanding!;
     request.sent++;
-    this.#sa.send(request.message, this.#sa.local, this.#sa.remote);
+    this.#sa.channel.send(request.message, this.#sa.local, this.#sa.remote);
     const { options, environment } = this.#core;
     this.#sa.startTimer('retransmit', retransmitDelay(options, environment, request.sent));
   }
@@ -136,7 +136,7 @@ export class Requests {
     }
     const message = describeMessage(task.exchange, false, messageId);
     const to = formatEndpoint(this.#sa.remote);
-    this.#sa.logExchange(`${message} -> ${to}, sent again (${sent})`);
+    this.#sa.channel.log(`${message} -> ${to}, sent again (${sent})`);
     this.#transmit();
   }
 
@@ -154,8 +154,8 @@ export class Requests {
     const { task } = outstanding;
     const clear = header.exchangeType === EXCHANGE.IKE_SA_INIT;
     const payloads = clear
-      ? this.#sa.decodeClear(datagram, header)
-      : this.#sa.decodeSealed(datagram, header, (error) => task.malformed(error.message));
+      ? this.#sa.channel.openClear(datagram, header)
+      : this.#sa.channel.openSealed(datagram, header, (error) => task.malformed(error.message));
     const story = payloads && this.#storyOf(task, header, payloads);
     if (story === undefined) return;
     // §2.21.3: the peer has closed the IKE SA with that; nothing else has to be said.

@@ -38,10 +38,10 @@ export function answerRequest(
     return;
   }
   const reply: Reply = ({ payloads, afterwards }) => {
-    sa.respond(datagram, header, payloads);
+    sa.channel.respond(datagram, header, payloads);
     afterwards?.();
   };
-  const payloads = sa.decodeSealed(datagram, header, (error) => {
+  const payloads = sa.channel.openSealed(datagram, header, (error) => {
     reply(answerMalformed(sa, error));
   });
   if (payloads === undefined) return;

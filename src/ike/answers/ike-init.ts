@@ -30,8 +30,6 @@ import { describeMessage, describePayloads, need, notifiesOf, notify } from '../
 import { agreeOnKeys, NONCE_OCTETS } from '../tasks/ike-init.js';
 
 const PURPOSE = { protocol: 'ike', keyExchange: true } as const;
-/** IKE_AUTH messages that may wait for the shared secret; all but one are forged. */
-const MAX_WAITING = 4;
 
 /** What the responder keeps between its response and IKE_AUTH. */
 export interface PendingKeyExchange {
@@ -62,7 +60,7 @@ export function answerIkeInit(core: Core, gate: Gate, datagram: Datagram, messag
   if (known !== undefined) {
     const { lastResponse } = known.window;
     if (lastResponse !== undefined && known.state.name === 'half-open') {
-      known.send(lastResponse, datagram.local, datagram.remote);
+      known.channel.send(lastResponse, datagram.local, datagram.remote);
     }
     return;
   }
@@ -235,7 +233,7 @@ function respond(
   const fake = forced && nat.supported ? core.environment.random(20) : undefined;
   sa.nat = fake === undefined ? nat : { ...nat, local: true };
   const { messageId } = message.header;
-  sa.respond(datagram, { ...message.header, length: datagram.data.length, messageId }, [
+  sa.channel.respond(datagram, { ...message.header, length: datagram.data.length, messageId }, [
     { kind: 'SA', proposals: [answer] },
     { kind: 'KE', method: group, data: own.publicValue },
     { kind: 'Nonce', data: nr },
@@ -256,7 +254,7 @@ function respond(
 
 /** The first IKE_AUTH is here: makes the keys, then handles what has come meanwhile. */
 export function deriveKeys(sa: IkeSa, core: Core, datagram: Datagram): void {
-  if (sa.waiting.length < MAX_WAITING) sa.waiting.push(datagram);
+  sa.channel.hold(datagram);
   const { pending } = sa;
   if (pending === undefined) return;
   sa.pending = undefined;
@@ -267,6 +265,6 @@ export function deriveKeys(sa: IkeSa, core: Core, datagram: Datagram): void {
       return;
     }
     agreeOnKeys(sa, core, suite, result.sharedSecret, pending);
-    sa.receiveWaiting();
+    sa.channel.receiveHeld();
   });
 }

@@ -16,7 +16,7 @@ export function answerInformational(sa: IkeSa, core: Core, payloads: readonly Pa
   const deletes = payloads.flatMap((payload) => (payload.kind === 'D' ? [payload] : []));
   if (deletes.some(({ protocolId }) => protocolId === PROTOCOL.IKE)) {
     // §1.4.1: the response is empty; all Child SAs go with it.
-    return { payloads: [], afterwards: () => sa.deletedByPeer() };
+    return { payloads: [], afterwards: () => sa.succession.deletedByPeer() };
   }
   const error = errorOf(payloads);
   if (error !== undefined && isFatal(error.notifyType)) {

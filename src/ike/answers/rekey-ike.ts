@@ -60,7 +60,7 @@ export function answerRekeyIke(
 
 /** §2.25.2: not while it is closed, nor while a Child SA of it is made, rekeyed or deleted. */
 function isBusy(sa: IkeSa): boolean {
-  if (sa.state.name !== 'established' || sa.rival !== undefined) return true;
+  if (sa.state.name !== 'established' || sa.succession.rival !== undefined) return true;
   const kind: TaskKind | undefined = sa.window.outstanding?.task.kind;
   return kind === 'create-child' || kind === 'rekey-child' || kind === 'delete-child';
 }
@@ -90,8 +90,8 @@ function makeIkeSa(
       own.payload,
     ] satisfies Payload[],
     afterwards: () => {
-      if (sa.window.outstanding?.task.kind === 'rekey-ike') sa.rival = made;
-      else sa.replaceBy(made);
+      if (sa.window.outstanding?.task.kind === 'rekey-ike') sa.succession.rival = made;
+      else sa.succession.replaceBy(made);
     },
   };
 }

@@ -123,16 +123,17 @@ export class RekeyIke implements Task {
   #conclude(made: IkeSa): void {
     const sa = this.#sa;
     this.#core.added(made);
-    const { rival } = sa;
+    const { succession } = sa;
+    const { rival } = succession;
     if (sa.state.name !== 'established') {
       // Whoever wants the old one gone wants this one gone as well.
       made.terminate('asked for while it was made');
-    } else if (rival !== undefined && made.lowestNonce < rival.lowestNonce) {
+    } else if (rival !== undefined && made.succession.lowestNonce < rival.succession.lowestNonce) {
       made.terminate('both sides have rekeyed at once');
-      sa.replaceBy(rival);
+      succession.replaceBy(rival);
     } else {
-      rival?.lose();
-      sa.handOver(made);
+      rival?.succession.lose();
+      succession.handOver(made);
       sa.terminate('rekeyed by us');
     }
   }
@@ -145,7 +146,7 @@ export class RekeyIke implements Task {
     const notify = notifyName(error.notifyType);
     const explanation = explainRefusal(ikeProposals, notify);
     const group = requestedGroup(error.data, ikeProposals);
-    if (sa.rival !== undefined || sa.state.name !== 'established') {
+    if (sa.succession.rival !== undefined || sa.state.name !== 'established') {
       this.#givenUp({ notify, explanation });
       return;
     }
@@ -176,8 +177,9 @@ export class RekeyIke implements Task {
     sa.finishRequest();
     this.abandon();
     if (sa.state.name !== 'established') return;
-    if (sa.rival !== undefined) {
-      sa.replaceBy(sa.rival);
+    const { succession } = sa;
+    if (succession.rival !== undefined) {
+      succession.replaceBy(succession.rival);
       return;
     }
     sa.report(failure);
@@ -240,6 +242,6 @@ export function makeSuccessor(old: IkeSa, core: Core, agreed: Succession): IkeSa
   const none = new Uint8Array(0);
   made.negotiated = { prf, suite, ni, nr, initRequest: none, initResponse: none };
   made.protection = new Protection(sk, keys, role, core.environment);
-  made.lowestNonce = lowestNonce(ni, nr);
+  made.succession.lowestNonce = lowestNonce(ni, nr);
   return made;
 }
