@@ -287,7 +287,7 @@ function handleEvent(
       workers.expire(event.inboundSpi, event.hard, `${event.direction}: limit of ${event.cause}`);
       break;
     case 'nat-mapping-changed':
-      log.info(`a peer behind a NAT moved to ${event.address} port ${event.port}`);
+      workers.natMappingChanged(event.inboundSpi, { address: event.address, port: event.port });
       break;
     case 'events-lost':
       log.warn(`${event.count} events of the dataplane were lost`);

@@ -41,7 +41,7 @@ class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
          InstanceMethod<&DataplaneObject::prefer>("prefer"),
          InstanceMethod<&DataplaneObject::retire>("retire"),
          InstanceMethod<&DataplaneObject::remove>("remove"),
-         InstanceMethod<&DataplaneObject::update_endpoint>("updateEndpoint"),
+         InstanceMethod<&DataplaneObject::move>("move"),
          InstanceMethod<&DataplaneObject::counters>("counters"),
          InstanceMethod<&DataplaneObject::ports>("ports"),
          InstanceMethod<&DataplaneObject::notes>("notes"),
@@ -149,12 +149,13 @@ class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
   void retire(const Napi::CallbackInfo& info) {
     dataplane_->retire(to_spi(info[0], "inboundSpi"));
   }
-  /// updateEndpoint(inboundSpi, {address, port}) -> whether the pair is installed
-  Napi::Value update_endpoint(const Napi::CallbackInfo& info) {
+  /// move(inboundSpi, {address, port}, {address, port}) -> whether the pair is installed
+  Napi::Value move(const Napi::CallbackInfo& info) {
     const uint32_t spi = to_spi(info[0], "inboundSpi");
-    const auto remote = to_endpoint(info[1], "remote");
+    const auto local = to_endpoint(info[1], "local");
+    const auto remote = to_endpoint(info[2], "remote");
     return Napi::Boolean::New(info.Env(), guarded(info.Env(), [&] {
-                                return dataplane_->update_endpoint(spi, remote);
+                                return dataplane_->move(spi, local, remote);
                               }));
   }
   Napi::Value remove(const Napi::CallbackInfo& info) {

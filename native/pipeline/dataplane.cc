@@ -329,8 +329,9 @@ bool Dataplane::remove(uint32_t inbound_spi) {
   return detach_and_remove(inbound_spi);
 }
 
-bool Dataplane::update_endpoint(uint32_t inbound_spi, const sad::Endpoint& remote) {
-  return sad_.update_endpoint(inbound_spi, remote);
+bool Dataplane::move(uint32_t inbound_spi, const sad::Endpoint& local,
+                     const sad::Endpoint& remote) {
+  return sad_.move(inbound_spi, local, remote);
 }
 
 bool Dataplane::detach_and_remove(uint32_t inbound_spi) {

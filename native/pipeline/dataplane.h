@@ -88,8 +88,8 @@ class Dataplane {
   /// Sends on this pair no more; it still receives.
   void retire(uint32_t inbound_spi);
   bool remove(uint32_t inbound_spi);
-  /// Sad::update_endpoint
-  bool update_endpoint(uint32_t inbound_spi, const sad::Endpoint& remote);
+  /// Sad::move
+  bool move(uint32_t inbound_spi, const sad::Endpoint& local, const sad::Endpoint& remote);
   std::optional<sad::PairCounters> counters(uint32_t inbound_spi) const;
 
   std::vector<PortStatus> ports() const;

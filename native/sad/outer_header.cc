@@ -21,19 +21,13 @@ OuterHeader::OuterHeader(const Endpoint& local, const Endpoint& remote, uint8_t 
     bytes[0] = 0x45;
     bytes[packet::kIpv4Ttl] = policy.ttl;
     bytes[packet::kIpv4Protocol] = next;
-    std::memcpy(bytes + packet::kIpv4Source, local.address.bytes, 4);
   } else {
     ip_bytes = packet::kIpv6HeaderBytes;
     base::store_be32(bytes, 0x60000000u | policy.flow_label);
     bytes[packet::kIpv6NextHeader] = next;
     bytes[packet::kIpv6HopLimit] = policy.ttl;
-    std::memcpy(bytes + packet::kIpv6Source, local.address.bytes, 16);
   }
-  size = ip_bytes;
-  if (udp_encapsulation) {
-    size = static_cast<uint8_t>(ip_bytes + packet::kUdpHeaderBytes);
-    base::store_be16(bytes + ip_bytes + packet::kUdpSourcePort, local.port);
-  }
+  size = static_cast<uint8_t>(ip_bytes + (udp_encapsulation ? packet::kUdpHeaderBytes : 0));
   if (policy.dscp) {
     tos_copied = kEcnBits;
     tos_set = static_cast<uint8_t>(*policy.dscp << 2);
@@ -42,17 +36,20 @@ OuterHeader::OuterHeader(const Endpoint& local, const Endpoint& remote, uint8_t 
   if (policy.dont_fragment == OuterPolicy::DontFragment::kSet) {
     fragment_set = packet::kIpv4DontFragment;
   }
-  write_destination(remote);
+  write_ends(local, remote);
 }
 
-void OuterHeader::write_destination(const Endpoint& remote) {
+void OuterHeader::write_ends(const Endpoint& local, const Endpoint& remote) {
   if (is_v4()) {
+    std::memcpy(bytes + packet::kIpv4Source, local.address.bytes, 4);
     std::memcpy(bytes + packet::kIpv4Destination, remote.address.bytes, 4);
     sum = packet::checksum_fold(packet::checksum_add(bytes, ip_bytes));
   } else {
+    std::memcpy(bytes + packet::kIpv6Source, local.address.bytes, 16);
     std::memcpy(bytes + packet::kIpv6Destination, remote.address.bytes, 16);
   }
   if (size > ip_bytes) {
+    base::store_be16(bytes + ip_bytes + packet::kUdpSourcePort, local.port);
     base::store_be16(bytes + ip_bytes + packet::kUdpDestinationPort, remote.port);
   }
 }
@@ -67,9 +64,10 @@ packet::IpAddress OuterHeader::destination() const {
                  : packet::IpAddress::v6(bytes + packet::kIpv6Destination);
 }
 
-std::unique_ptr<const OuterHeader> OuterHeader::towards(const Endpoint& remote) const {
+std::unique_ptr<const OuterHeader> OuterHeader::between(const Endpoint& local,
+                                                              const Endpoint& remote) const {
   auto fresh = std::make_unique<OuterHeader>(*this);
-  fresh->write_destination(remote);
+  fresh->write_ends(local, remote);
   return fresh;
 }
 

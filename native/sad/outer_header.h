@@ -1,8 +1,8 @@
 // The outer header of tunnel mode, and what policy makes of its fields (RFC 4301 §5.1.2, §8.1), and
 // the UDP header of RFC 3948.
 //
-// The header of an SA never changes: where a NAT gives the peer another address, a new one is
-// published in its place (Sad::update_endpoint). So a worker reads either the old or the new one
+// The header of an SA never changes: where one of its ends gets another address, a new one is
+// published in its place (Sad::move). So a worker reads either the old or the new one
 // and never a mixture, takes no lock for it, and the old one is freed when no worker can hold it
 // (base/epoch.h). The SA itself stays, with its sequence numbers, keys and counters.
 #pragma once
@@ -58,12 +58,11 @@ struct alignas(64) OuterHeader {
   bool is_v4() const { return ip_bytes == 20; }
   packet::IpAddress source() const;
   packet::IpAddress destination() const;
-  /// The same header to another address and port.
-  /// @param remote  of the same family
-  std::unique_ptr<const OuterHeader> towards(const Endpoint& remote) const;
+  /// The same header between other addresses and ports, of the same family.
+  std::unique_ptr<const OuterHeader> between(const Endpoint& local, const Endpoint& remote) const;
 
  private:
-  void write_destination(const Endpoint& remote);
+  void write_ends(const Endpoint& local, const Endpoint& remote);
 };
 static_assert(sizeof(OuterHeader) == 64);
 

@@ -108,7 +108,7 @@ OutboundSa* Sad::outbound(uint32_t inbound_spi) const {
   return slot ? slot->outbound.get() : nullptr;
 }
 
-bool Sad::update_endpoint(uint32_t inbound_spi, const Endpoint& remote) {
+bool Sad::move(uint32_t inbound_spi, const Endpoint& local, const Endpoint& remote) {
   const std::lock_guard lock(mutex_);
   Slot* slot = installed(inbound_spi);
   if (!slot) return false;
@@ -116,10 +116,11 @@ bool Sad::update_endpoint(uint32_t inbound_spi, const Endpoint& remote) {
   if (out.mode == Mode::kTransport) {
     throw std::invalid_argument("SA: in transport mode the packets' own addresses are the ends");
   }
-  if (remote.address.is_v4() != out.outer().is_v4()) {
+  const bool is_v4 = out.outer().is_v4();
+  if (local.address.is_v4() != is_v4 || remote.address.is_v4() != is_v4) {
     throw std::invalid_argument("SA: an outer address of another family needs another SA");
   }
-  epoch_.retire(out.set_outer(out.outer().towards(remote)));
+  epoch_.retire(out.set_outer(out.outer().between(local, remote)));
   epoch_.retire(slot->inbound->set_peer(std::make_unique<const Endpoint>(remote)));
   return true;
 }

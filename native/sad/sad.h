@@ -62,13 +62,13 @@ class Sad {
   /// @return false where no such pair is installed
   bool remove(uint32_t inbound_spi);
 
-  /// Sends a pair's packets to another address and port from now on, and expects its peer there:
-  /// a NAT changed its mapping (RFC 7296 §2.23). Traffic goes on; a packet goes to the old or to the
-  /// new place. Any thread.
+  /// Sends a pair's packets between these ends from now on, and expects its peer there: a NAT
+  /// changed its mapping (RFC 7296 §2.23), or a side moved (RFC 4555 §3.5). Traffic goes on; a
+  /// packet goes the old or the new way. Any thread.
   /// @return false where no such pair is installed
-  /// @throws std::invalid_argument for an address of another family, or in transport mode, whose
+  /// @throws std::invalid_argument for addresses of another family, or in transport mode, whose
   ///         packets have addresses of their own
-  bool update_endpoint(uint32_t inbound_spi, const Endpoint& remote);
+  bool move(uint32_t inbound_spi, const Endpoint& local, const Endpoint& remote);
 
   /// The inbound SA with this SPI, or null. Workers only, between two quiescent().
   InboundSa* find(uint32_t spi) const {

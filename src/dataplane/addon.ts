@@ -210,7 +210,7 @@ export interface NativeDataplane {
   prefer(inboundSpi: number): void;
   retire(inboundSpi: number): void;
   remove(inboundSpi: number): boolean;
-  updateEndpoint(inboundSpi: number, remote: Endpoint): boolean;
+  move(inboundSpi: number, local: Endpoint, remote: Endpoint): boolean;
   counters(inboundSpi: number): ChildSaCounters | undefined;
   ports(): readonly PortStatus[];
   notes(): readonly string[];

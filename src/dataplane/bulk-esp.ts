@@ -12,7 +12,7 @@ import { asSadFull } from './native.js';
 import type { PacketBatch } from './packet-batch.js';
 
 /** A Sad whose caller chooses the pair that sends, so that there is none to prefer or to retire. */
-export class BulkEsp implements Omit<Sad, 'prefer' | 'retire'> {
+export class BulkEsp implements Omit<Sad, 'prefer' | 'retire' | 'move'> {
   readonly #native: NativeBulkEsp;
 
   private constructor(native: NativeBulkEsp) {

@@ -155,12 +155,7 @@ export interface Dataplane {
   prefer(inboundSpi: EspSpi): void;
   retire(inboundSpi: EspSpi): void;
   remove(inboundSpi: EspSpi): void;
-  /**
-   * Sends a pair's packets to another address and port from now on, and expects its peer there,
-   * while traffic flows: a NAT changed its mapping (RFC 7296 §2.23). False where no such pair is
-   * installed. Throws a TypeError for another address family and in transport mode.
-   */
-  updateEndpoint(inboundSpi: EspSpi, remote: Endpoint): boolean;
+  move(inboundSpi: EspSpi, local: Endpoint, remote: Endpoint): boolean;
   counters(inboundSpi: EspSpi): ChildSaCounters | undefined;
 
   ports(): readonly PortStatus[];

@@ -111,8 +111,8 @@ export class NativeDataplane implements Dataplane, Sad {
     this.#native.remove(inboundSpi);
   }
 
-  updateEndpoint(inboundSpi: EspSpi, remote: Endpoint): boolean {
-    return this.#native.updateEndpoint(inboundSpi, remote);
+  move(inboundSpi: EspSpi, local: Endpoint, remote: Endpoint): boolean {
+    return this.#native.move(inboundSpi, local, remote);
   }
 
   counters(inboundSpi: EspSpi): ChildSaCounters | undefined {

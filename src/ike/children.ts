@@ -6,12 +6,13 @@
  * their way are received for a little longer, so that a rekeying loses none.
  */
 import { formatSuite } from '../policy/suite.js';
-import type { ChildSa, EspSpi } from '../sad/sad.js';
-import { deleteChild } from './child-procedures.js';
+import { type ChildSa, type Endpoint, type EspSpi, sameEndpoint, sameFamily } from '../sad/sad.js';
+import { deleteChild, rekeyChild } from './child-procedures.js';
 import { type ChildOrigin, espSpiText, type InstalledChild } from './child-sa.js';
 import type { Core } from './core.js';
 import type { IkeSa } from './ike-sa.js';
 import { rekeyDelay } from './lifetime.js';
+import { isTranslated } from './nat.js';
 import { type ChildState, childTransition } from './state.js';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -166,6 +167,28 @@ export class Children implements Iterable<InstalledChild> {
   remove(child: InstalledChild, reason: string): void {
     this.#forget(child, reason);
     this.#core.emit({ type: 'remove-child', inboundSpi: child.sa.inboundSpi, reason });
+  }
+
+  /**
+   * The ends of the path are others now (§2.23, RFC 4555 §3.5), or there is a NAT on it that was not
+   * there before, or none any more; `owner.nat` says so already. Packets go the new way at once.
+   * Where that cannot be, which is in transport mode and where the form of the packets changes, the
+   * Child SA is rekeyed between the new ends.
+   */
+  moveTo(local: Endpoint, remote: Endpoint): void {
+    for (const entry of this.#entries.values()) {
+      const { sa } = entry;
+      const isThere = sameEndpoint(sa.local, local) && sameEndpoint(sa.remote, remote);
+      const sameForm =
+        sa.udpEncapsulation === isTranslated(this.#owner.nat) && sameFamily(sa.remote, remote);
+      if (isThere && sameForm) continue;
+      if (!sameForm || sa.mode === 'transport') {
+        rekeyChild(this.#owner, this.#core, entry);
+        continue;
+      }
+      entry.sa = { ...sa, local, remote };
+      this.#core.emit({ type: 'move-child', inboundSpi: sa.inboundSpi, local, remote });
+    }
   }
 
   /** The IKE SA is rekeyed (§2.8): all of them belong to the new one. */

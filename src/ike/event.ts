@@ -74,6 +74,16 @@ export type Event =
       readonly hard: boolean;
       readonly cause: string;
     }
+  /**
+   * ESP of this pair has come from another place than its peer's: authentic, newer than all before,
+   * and in UDP (RFC 7296 §2.23).
+   */
+  | {
+      readonly type: 'nat-mapping-changed';
+      readonly at: Milliseconds;
+      readonly inboundSpi: EspSpi;
+      readonly remote: Endpoint;
+    }
   /** Another worker has a newer IKE SA with the same peer: drop this one without a Delete. */
   | {
       readonly type: 'superseded';
@@ -111,6 +121,13 @@ export type Effect =
   | { readonly type: 'prefer-child'; readonly inboundSpi: EspSpi }
   /** The outbound SA of this pair is used no more; what still arrives is received. */
   | { readonly type: 'retire-child'; readonly inboundSpi: EspSpi }
+  /** The pair goes between these ends from now on, of the same family as before. */
+  | {
+      readonly type: 'move-child';
+      readonly inboundSpi: EspSpi;
+      readonly local: Endpoint;
+      readonly remote: Endpoint;
+    }
   | { readonly type: 'remove-child'; readonly inboundSpi: EspSpi; readonly reason: string }
   /** An IKE SA has authenticated its peer; the index across workers looks for older ones. */
   | {

@@ -12,7 +12,7 @@ import type { Prf } from '../crypto/prf.js';
 import type { ChildPolicy, Connection } from '../policy/connection.js';
 import { formatIdentity, type Identity } from '../policy/identity.js';
 import { formatSuite, type Suite } from '../policy/suite.js';
-import type { Endpoint } from '../sad/sad.js';
+import { type Endpoint, sameEndpoint } from '../sad/sad.js';
 import { type PeekedHeader, ZERO_IKE_SPI } from '../wire/index.js';
 import type { PendingKeyExchange } from './answers/ike-init.js';
 import { Channel } from './channel.js';
@@ -415,15 +415,28 @@ export class IkeSa {
       this.children.peerIsEstablished();
       for (const action of this.#whenHeard.splice(0)) action();
     }
-    const { remote: before } = this;
-    if (sameEndpoint(before, remote) && sameEndpoint(this.local, local)) return;
-    // A host that is itself behind a NAT must not follow (§2.23), unless the move to port 4500.
-    const initial = this.#state.name === 'half-open';
-    if (!initial && (this.nat.local || !this.nat.remote)) return;
-    const places = `${formatEndpoint(remote)} now, was ${formatEndpoint(before)}`;
-    this.log(initial ? 'debug' : 'info', `the peer is at ${places}`);
+    // The move to port 4500 is taken along by whoever is behind a NAT, too.
+    if (this.#state.name === 'half-open' || this.#followsPeer) this.moveTo(local, remote);
+  }
+
+  /** Authentic ESP has come from there, in UDP: for a NAT it is the same flow as IKE (§2.23). */
+  heardEsp(remote: Endpoint): void {
+    if (this.#followsPeer) this.moveTo(this.local, remote);
+  }
+
+  /** §2.23: a host that is itself behind a NAT must not follow; where there is none, nobody has to. */
+  get #followsPeer(): boolean {
+    return this.nat.remote && !this.nat.local;
+  }
+
+  /** All that goes to the peer goes between these ends from now on, Child SAs included. */
+  moveTo(local: Endpoint, remote: Endpoint): void {
+    if (sameEndpoint(this.remote, remote) && sameEndpoint(this.local, local)) return;
+    const places = `${formatEndpoint(remote)} now, was ${formatEndpoint(this.remote)}`;
+    this.log(this.#state.name === 'half-open' ? 'debug' : 'info', `the peer is at ${places}`);
     this.local = local;
     this.remote = remote;
+    if (this.children.owner === this) this.children.moveTo(local, remote);
   }
 
   // --- timers ------------------------------------------------------------------------------
@@ -516,8 +529,4 @@ export class IkeSa {
     const connection = this.connection === undefined ? {} : { connection: this.connection.name };
     this.#core.emit({ type: 'log', level, ...connection, ikeSpi: this.localSpi, message });
   }
-}
-
-function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
-  return a.address === b.address && a.port === b.port;
 }

@@ -10,7 +10,7 @@ import { assertNever } from '../crypto/assert-never.js';
 import type { Job, JobResult } from '../crypto/job.js';
 import { type ChildPolicy, type Connection, hasSameIdentities } from '../policy/connection.js';
 import { formatIdentity } from '../policy/identity.js';
-import type { EspSpi } from '../sad/sad.js';
+import type { Endpoint, EspSpi } from '../sad/sad.js';
 import {
   decodeMessage,
   EXCHANGE,
@@ -127,6 +127,9 @@ export class Ike {
         break;
       case 'expire':
         this.#expire(event.inboundSpi, event.hard, event.cause);
+        break;
+      case 'nat-mapping-changed':
+        this.#heardEsp(event.inboundSpi, event.remote);
         break;
       case 'superseded':
         this.#sas.get(event.ikeSpi)?.close('the peer has a newer IKE SA with us');
@@ -281,6 +284,13 @@ export class Ike {
     );
     if (hard) endChild(owner, this.#core, child, cause);
     else rekeyChild(owner, this.#core, child);
+  }
+
+  /** §2.23: only where it is sure that the packet is new, and no old one that somebody has kept. */
+  #heardEsp(inboundSpi: EspSpi, remote: Endpoint): void {
+    const children = this.#childIndex.get(inboundSpi);
+    const child = children?.byInbound(inboundSpi);
+    if (child !== undefined && child.sa.replayWindow > 0) children?.owner.heardEsp(remote);
   }
 
   /** §2.8.3: a new IKE SA with the same Child SAs; the old ones go when all are there. */

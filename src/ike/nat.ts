@@ -13,6 +13,11 @@ export interface NatSituation {
   readonly remote: boolean;
 }
 
+/** With a NAT on the way ESP goes in UDP (§2.23). */
+export function isTranslated({ local, remote }: NatSituation): boolean {
+  return local || remote;
+}
+
 export const NO_NAT: NatSituation = { supported: false, local: false, remote: false };
 
 export interface SpiPair {

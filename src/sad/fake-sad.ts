@@ -1,5 +1,12 @@
 /** A Sad in memory: for tests and simulations of IKE, where no packet flows. */
-import { type ChildSa, type ChildSaCounters, type EspSpi, type Sad, SadFullError } from './sad.js';
+import {
+  type ChildSa,
+  type ChildSaCounters,
+  type Endpoint,
+  type EspSpi,
+  type Sad,
+  SadFullError,
+} from './sad.js';
 
 /** What is kept of an installed pair: everything, with copies of the keys to compare. */
 export interface FakeChildSa extends ChildSa {
@@ -88,6 +95,14 @@ export class FakeSad implements Sad {
   /** The pairs of a policy that may be sent on, the one that goes first at the front. */
   outbound(policy: string): readonly EspSpi[] {
     return this.#order.get(policy) ?? [];
+  }
+
+  move(inboundSpi: EspSpi, local: Endpoint, remote: Endpoint): boolean {
+    const sa = this.#installed.get(inboundSpi);
+    if (sa === undefined) return false;
+    if (sa.mode === 'transport') throw new TypeError("in transport mode the ends are the packets'");
+    this.#installed.set(inboundSpi, { ...sa, local, remote });
+    return true;
   }
 
   remove(inboundSpi: EspSpi): void {

@@ -16,6 +16,14 @@ export interface Endpoint {
   readonly port: number;
 }
 
+export function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
+  return a.address === b.address && a.port === b.port;
+}
+
+export function sameFamily(a: Endpoint, b: Endpoint): boolean {
+  return a.address.includes(':') === b.address.includes(':');
+}
+
 /**
  * How much each SA of a pair may carry, and how long, in its direction (RFC 4301 §4.4.2.1). A soft
  * limit asks for a new SA by an `expire` event; past a hard one the dataplane drops the packets.
@@ -120,6 +128,12 @@ export interface Sad {
   prefer(inboundSpi: EspSpi): void;
   /** Sends on the outbound SA of the pair no more; the inbound one receives until `remove`. */
   retire(inboundSpi: EspSpi): void;
+  /**
+   * Sends the pair's packets between these ends from now on, and expects its peer there, while
+   * traffic flows (RFC 7296 §2.23, RFC 4555 §3.5). False where no such pair is installed. Throws a
+   * TypeError for addresses of another family, and in transport mode.
+   */
+  move(inboundSpi: EspSpi, local: Endpoint, remote: Endpoint): boolean;
   /** Removes the pair with this inbound SPI; its keys are wiped when no worker can hold them. */
   remove(inboundSpi: EspSpi): void;
   /** Undefined where no such pair is installed. */

@@ -133,6 +133,9 @@ export class IkeShard {
       case 'retire-child':
         this.#sad.retire(effect.inboundSpi);
         break;
+      case 'move-child':
+        this.#sad.move(effect.inboundSpi, effect.local, effect.remote);
+        break;
       case 'remove-child':
         this.#sad.remove(effect.inboundSpi);
         this.#post({ type: 'spi', spi: effect.inboundSpi, state: 'free' });

@@ -9,7 +9,7 @@ import type { IkeSaView, Milliseconds, RekeyWhat } from '../ike/event.js';
 import { type Log, rateLimited } from '../log.js';
 import type { Datagram, Transport } from '../net/transport.js';
 import { type Connection, hasSameIdentities } from '../policy/connection.js';
-import type { EspSpi, Sad } from '../sad/sad.js';
+import type { Endpoint, EspSpi, Sad } from '../sad/sad.js';
 import { EXCHANGE, type PeekedHeader, peekHeader, ZERO_IKE_SPI } from '../wire/index.js';
 import { HalfOpenTable } from './half-open.js';
 import { ConnectionKeeper } from './keeper.js';
@@ -99,8 +99,16 @@ export class IkeWorkers {
 
   /** What a Child SA may be used for is used up in part (soft), or altogether (hard). */
   expire(inboundSpi: EspSpi, hard: boolean, cause: string): void {
-    const slot = this.#slots.find(({ spis }) => spis.has(inboundSpi));
-    slot?.link.post({ type: 'expire', inboundSpi, hard, cause });
+    this.#slotOf(inboundSpi)?.link.post({ type: 'expire', inboundSpi, hard, cause });
+  }
+
+  /** Authentic ESP of a Child SA has come from another place (RFC 7296 §2.23). */
+  natMappingChanged(inboundSpi: EspSpi, remote: Endpoint): void {
+    this.#slotOf(inboundSpi)?.link.post({ type: 'nat-mapping-changed', inboundSpi, remote });
+  }
+
+  #slotOf(inboundSpi: EspSpi): Slot | undefined {
+    return this.#slots.find(({ spis }) => spis.has(inboundSpi));
   }
 
   /** Deletes all SAs and waits for the peers' answers, but not for long. */

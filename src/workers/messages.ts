@@ -21,6 +21,11 @@ export type ToWorker =
       readonly hard: boolean;
       readonly cause: string;
     }
+  | {
+      readonly type: 'nat-mapping-changed';
+      readonly inboundSpi: EspSpi;
+      readonly remote: Endpoint;
+    }
   | { readonly type: 'superseded'; readonly ikeSpi: IkeSpi }
   | { readonly type: 'computed'; readonly job: string; readonly result: PortableJobResult }
   /** Answered with `view`. */

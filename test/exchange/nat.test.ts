@@ -1,7 +1,7 @@
 /** NAT traversal (RFC 7296 §2.23, RFC 3948): detection, port 4500, moving peers, keepalives. */
 import { describe, expect, it } from 'vitest';
 import { ADDRESS_A, Dialogue } from './dialogue.js';
-import type { Datagram } from './peer.js';
+import type { ConnectionOptions, Datagram } from './peer.js';
 
 const OUTSIDE = '198.51.100.1';
 
@@ -9,8 +9,8 @@ const OUTSIDE = '198.51.100.1';
 class Translated extends Dialogue {
   portOffset = 10_000;
 
-  constructor() {
-    super({ b: { remoteAddress: '%any', livenessSeconds: 0 } });
+  constructor(b: ConnectionOptions = {}) {
+    super({ b: { remoteAddress: '%any', livenessSeconds: 0, ...b } });
   }
 
   override give(datagram: Datagram): void {
@@ -79,6 +79,44 @@ describe('an initiator behind a NAT', () => {
     both.give(request);
     expect(both.b.outbox[0]!.remote).toEqual({ address: OUTSIDE, port: 24_500 });
     expect(both.b.log.some((line) => line.includes('the peer is at'))).toBe(true);
+  });
+
+  it('is followed with its Child SAs, whether IKE or ESP comes from the new place', () => {
+    for (const moved of ['ike', 'esp'] as const) {
+      const both = new Translated();
+      both.establish();
+      const [child] = both.b.installed.values();
+      const remote = { address: OUTSIDE, port: 24_500 };
+      both.portOffset = 20_000;
+      if (moved === 'ike') {
+        both.rekey(both.a, 'child');
+        both.give(both.take(both.a));
+      } else {
+        const { inboundSpi } = child!;
+        both.b.handle({ type: 'nat-mapping-changed', inboundSpi, remote });
+      }
+      expect(both.b.installed.get(child!.inboundSpi)).toMatchObject({
+        local: { port: 4500 },
+        remote,
+      });
+      expect(both.b.ike.ikeSas()[0]!.remote).toEqual(remote);
+    }
+  });
+
+  it('follows nobody itself, and an SA without a replay check makes nobody follow', () => {
+    const both = new Translated();
+    both.establish();
+    const [child] = both.a.installed.values();
+    const elsewhere = { address: '203.0.113.9', port: 4500 };
+    const { inboundSpi, remote } = child!;
+    both.a.handle({ type: 'nat-mapping-changed', inboundSpi, remote: elsewhere });
+    expect(both.a.installed.get(inboundSpi)!.remote).toEqual(remote);
+
+    const unchecked = new Translated({ replayWindow: 0 });
+    unchecked.establish();
+    const [other] = unchecked.b.installed.values();
+    unchecked.b.handle({ ...other!, type: 'nat-mapping-changed', remote: elsewhere });
+    expect(unchecked.b.installed.get(other!.inboundSpi)!.remote).toEqual(other!.remote);
   });
 });
 

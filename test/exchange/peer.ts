@@ -123,6 +123,11 @@ export class Peer {
       case 'retire-child':
         this.#retire(effect.inboundSpi);
         break;
+      case 'move-child': {
+        const { inboundSpi, local, remote } = effect;
+        this.installed.set(inboundSpi, { ...this.installed.get(inboundSpi)!, local, remote });
+        break;
+      }
       case 'remove-child':
         this.#retire(effect.inboundSpi);
         if (!this.installed.delete(effect.inboundSpi)) throw new Error('no such Child SA');
@@ -240,6 +245,7 @@ export interface ConnectionOptions {
   readonly lifetime?: Lifetime;
   readonly reauthSeconds?: number;
   readonly childless?: boolean;
+  readonly replayWindow?: number;
   readonly childLifetime?: Lifetime;
   /** In place of the one Child SA `net`: name and selectors of each, ours first. */
   readonly children?: Readonly<Record<string, readonly [readonly string[], readonly string[]]>>;
@@ -274,7 +280,7 @@ export function connectionOf(side: 'a' | 'b', options: ConnectionOptions = {}): 
       localSelectors: local.map(parseSelector),
       remoteSelectors: remote.map(parseSelector),
       espProposals: (options.esp ?? DEFAULT_ESP).map((text) => parseProposal('esp', text)),
-      replayWindow: 64,
+      replayWindow: options.replayWindow ?? 64,
       lifetime: options.childLifetime ?? NO_LIFETIME,
     })),
   };

@@ -42,6 +42,9 @@ class KeySad implements Sad {
   }
   prefer(): void {}
   retire(): void {}
+  move(): boolean {
+    return true;
+  }
   remove(inboundSpi: EspSpi): void {
     this.sas.delete(inboundSpi);
   }

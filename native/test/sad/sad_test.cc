@@ -378,6 +378,7 @@ TEST_CASE("an endpoint moves while workers read it: each sees the old or the new
     in = sad.find(pair.p.inbound_spi);
   }
   const Endpoint places[2] = {{test::ip("203.0.113.7"), 1007}, {test::ip("203.0.113.9"), 1009}};
+  const Endpoint here[2] = {{test::ip("192.0.2.7"), 2007}, {test::ip("192.0.2.9"), 2009}};
   std::atomic<bool> done{false};
   std::atomic<uint32_t> wrong{0};
   {
@@ -387,7 +388,8 @@ TEST_CASE("an endpoint moves while workers read it: each sees the old or the new
         const OuterHeader& outer = out->outer();
         const uint32_t port = base::load_be16(outer.bytes + 20 + packet::kUdpDestinationPort);
         const bool first = port == 4500 && outer.destination() == pair.p.remote;
-        const bool moved = port == 1000u + outer.bytes[packet::kIpv4Destination + 3];
+        const bool moved = port == 1000u + outer.bytes[packet::kIpv4Destination + 3] &&
+                           outer.bytes[packet::kIpv4Source + 3] == port - 1000;
         if (!first && !moved) wrong++;
         const Endpoint peer = in->peer();
         if (peer.port != 4500 && peer.port != 1000 + peer.address.bytes[3]) wrong++;
@@ -395,7 +397,7 @@ TEST_CASE("an endpoint moves while workers read it: each sees the old or the new
       }
     });
     for (int i = 0; i < 2000; i++) {
-      REQUIRE(sad.update_endpoint(pair.p.inbound_spi, places[i % 2]));
+      REQUIRE(sad.move(pair.p.inbound_spi, here[i % 2], places[i % 2]));
     }
     done = true;
   }
@@ -403,10 +405,11 @@ TEST_CASE("an endpoint moves while workers read it: each sees the old or the new
   CHECK(out->outer().destination() == places[1].address);
   CHECK(in->peer() == places[1]);
   CHECK(out->outer().sum ==
-        OuterHeader({pair.p.local, 4500}, places[1], packet::kEsp, true, {}).sum);
-  CHECK_FALSE(sad.update_endpoint(pair.p.inbound_spi ^ 0x80000000u, places[0]));
-  CHECK_THROWS_AS(sad.update_endpoint(pair.p.inbound_spi, {test::ip("2001:db8::1"), 1}),
-                  std::invalid_argument);
+        OuterHeader(here[1], places[1], packet::kEsp, true, {}).sum);
+  CHECK_FALSE(sad.move(pair.p.inbound_spi ^ 0x80000000u, here[0], places[0]));
+  const Endpoint v6 = {test::ip("2001:db8::1"), 1};
+  CHECK_THROWS_AS(sad.move(pair.p.inbound_spi, here[0], v6), std::invalid_argument);
+  CHECK_THROWS_AS(sad.move(pair.p.inbound_spi, v6, places[0]), std::invalid_argument);
   epoch.collect();
   CHECK(epoch.waiting() == 0);
 }

@@ -19,6 +19,7 @@ import { espSpiBytes, espSpiOf, type InstalledChild, makeChildSa } from '../chil
 import type { Core } from '../core.js';
 import { explainSelectors } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
+import { isTranslated } from '../nat.js';
 import { need, notify, notifyName } from '../payloads.js';
 import { lowestNonce } from '../uniqueness.js';
 
@@ -133,7 +134,7 @@ export function installChild(
       selectors,
       local,
       remote,
-      udpEncapsulation: nat.local || nat.remote,
+      udpEncapsulation: isTranslated(nat),
     },
     { prf: sa.negotiated!.prf, skD: sa.protection!.keys.skD, ni, nr, ...own },
   );

@@ -18,6 +18,7 @@ import type { Core } from '../core.js';
 import { explainChildError, type Failure } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
 import { postponedDelay } from '../lifetime.js';
+import { isTranslated } from '../nat.js';
 import { errorOf, find, need, notifiesOf, notify, notifyName, protocolOf } from '../payloads.js';
 import { lowestNonce } from '../uniqueness.js';
 import {
@@ -234,7 +235,7 @@ export class CreateChild implements Task {
       selectors,
       local,
       remote,
-      udpEncapsulation: nat.local || nat.remote,
+      udpEncapsulation: isTranslated(nat),
     } as const;
     const { prf } = sa.negotiated!;
     const { skD } = sa.protection!.keys;

@@ -15,6 +15,7 @@ import { makeChildSa } from '../child-sa.js';
 import type { Core } from '../core.js';
 import { explainAuthenticationFailed, explainChildError, type Failure } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
+import { isTranslated } from '../nat.js';
 import { errorOf, find, notifiesOf, notify, notifyName } from '../payloads.js';
 import { lowestNonce } from '../uniqueness.js';
 import {
@@ -172,7 +173,7 @@ export class InitiateIkeAuth implements Task {
         selectors,
         local,
         remote,
-        udpEncapsulation: nat.local || nat.remote,
+        udpEncapsulation: isTranslated(nat),
       },
       { prf, skD, ni, nr },
     );

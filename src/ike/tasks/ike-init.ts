@@ -17,7 +17,7 @@ import { EXCHANGE, NOTIFY, type Payload, ZERO_IKE_SPI } from '../../wire/index.j
 import type { Core } from '../core.js';
 import { explainRefusal, explainSilence, type Failure, NO_ANSWER } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
-import { detectNat, natDetection } from '../nat.js';
+import { detectNat, isTranslated, natDetection } from '../nat.js';
 import { errorOf, need, notifiesOf, notify, notifyName } from '../payloads.js';
 import { Protection } from '../protection.js';
 import { sameOctets } from '../window.js';
@@ -197,7 +197,7 @@ export class InitiateIkeInit implements Task {
   /** §2.23: with a NAT on the way, and both able to, all goes on from port 4500 to port 4500. */
   #authenticate(): void {
     const { local, remote, nat } = this.#sa;
-    if (nat.local || nat.remote) {
+    if (isTranslated(nat)) {
       const port = this.#core.options.natPort;
       this.#sa.local = { ...local, port };
       this.#sa.remote = { ...remote, port };

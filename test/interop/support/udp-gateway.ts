@@ -118,6 +118,7 @@ function apply(effect: Effect): void {
     }
     case 'prefer-child':
     case 'retire-child':
+    case 'move-child':
       break;
     case 'remove-child':
       report({ type: 'removed', spiIn: spi(effect.inboundSpi) });

@@ -155,6 +155,25 @@ describe.skipIf(!isThere)('scapy as the peer', () => {
       ]);
   });
 
+  it('moved, gets packets between the new ends, which it opens', async () => {
+    lone = new Lone();
+    const options = { udpEncapsulation: true };
+    const spi = lone.connect(options);
+    const [local, remote] = [
+      { address: '192.0.2.78', port: 4500 },
+      { address: '192.0.2.77', port: 1077 },
+    ];
+    expect(lone.gateway.dataplane.move(spi, local, remote)).toBe(true);
+    const packet = inner(false)[0]!;
+    lone.gateway.host.send([frame(packet)]);
+    const [outer] = (await collect(lone.wire, 1)).map((f) => hex(ipOf(f)));
+    // Source, destination, and both ports (RFC 791 §3.1, RFC 768).
+    expect(outer!.slice(24, 48)).toBe('c000024ec000024d11940435');
+    const ends = { source: local.address, destination: remote.address };
+    const { opened } = ask({ sa: { ...sa(2, 0x2000, options), ...ends }, open: [outer!] });
+    expect(opened).toEqual([hex(forwarded(packet, 1))]);
+  });
+
   it('with an inner packet outside the selectors is refused by name', async () => {
     lone = new Lone();
     const spi = lone.connect();

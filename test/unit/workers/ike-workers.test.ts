@@ -69,6 +69,9 @@ class RecordingSad implements Sad {
   retire(spi: EspSpi): void {
     this.calls.push(`retire ${spi.toString(16)}`);
   }
+  move(): boolean {
+    return true;
+  }
   remove(spi: EspSpi): void {
     this.calls.push(`remove ${spi.toString(16)}`);
   }
