@@ -16,6 +16,11 @@ export interface Log {
   error(message: string, fields?: LogFields): void;
 }
 
+/** A log whose least level may be changed at any time. */
+export interface SettableLog extends Log {
+  setLevel(level: LogLevel): void;
+}
+
 export interface LogOptions {
   readonly level: LogLevel;
   readonly format: 'text' | 'json';
@@ -23,7 +28,7 @@ export interface LogOptions {
   readonly write?: (line: string) => void;
 }
 
-export function createLog({ level, format, write }: LogOptions): Log {
+export function createLog({ level, format, write }: LogOptions): SettableLog {
   const sink: DestinationStream =
     write === undefined ? destination({ fd: 2, sync: true }) : { write };
   const stream = format === 'json' ? sink : { write: (line: string) => sink.write(readable(line)) };
@@ -36,6 +41,9 @@ export function createLog({ level, format, write }: LogOptions): Log {
     info: bind(logger, 'info'),
     warn: bind(logger, 'warn'),
     error: bind(logger, 'error'),
+    setLevel: (level) => {
+      logger.level = level;
+    },
   };
 }
 

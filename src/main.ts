@@ -16,12 +16,8 @@ import { type ApiServer, serveApi } from './api/server.js';
 import type { Status } from './api/status.js';
 import { type GatewayConfig, tunName } from './config/gateway-config.js';
 import { hintsForHost } from './config/host-hints.js';
-import type {
-  Dataplane,
-  DataplaneEvent,
-  DataplaneOptions,
-  SpdEntry,
-} from './dataplane/dataplane.js';
+import type { Plan } from './config/plan.js';
+import type { Dataplane, DataplaneEvent, DataplaneOptions } from './dataplane/dataplane.js';
 import {
   describeChoice,
   type EngineChoice,
@@ -30,11 +26,13 @@ import {
 } from './dataplane/engines.js';
 import { NativeDataplane } from './dataplane/native.js';
 import { peerCredentials } from './dataplane/process.js';
+import { Networks } from './gateway/networks.js';
+import { Reconfigure, wipeKeys } from './gateway/reconfigure.js';
+import type { LogLevel } from './ike/event.js';
 import type { IkeOptions } from './ike/options.js';
-import type { Log } from './log.js';
+import type { Log, SettableLog } from './log.js';
 import { monotonicNow } from './net/clock.js';
 import { type Guard, nftGuard, noGuard } from './net/guard.js';
-import { selectorPrefixes } from './net/prefixes.js';
 import type { Transport } from './net/transport.js';
 import { UdpTransport } from './net/udp.js';
 import { IkeWorkers } from './workers/ike-workers.js';
@@ -44,6 +42,9 @@ import { type JobRunner, openPool } from './workers/pool.js';
 /** What differs between a daemon on a host and a gateway in a test. */
 export interface GatewayParts {
   readonly log: Log;
+  readonly setLogLevel: (level: LogLevel) => void;
+  /** Reads the configuration anew; throws `ConfigError`. Undefined: it cannot be changed. */
+  readonly loadConfig: (() => GatewayConfig) | undefined;
   readonly guard: Guard;
   readonly createDataplane: (options: DataplaneOptions) => Dataplane;
   readonly transport: Transport;
@@ -74,20 +75,20 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
   };
   try {
     undo.push(
-      () => wipeKeys(config),
+      () => wipeKeys(config.connections),
       () => jobs.close(),
       () => transport.close(),
     );
     // First of all: from here on, and whatever happens, nothing protected leaves in clear.
-    guard.install();
+    guard.install(config.spd);
     log.info('what is protected is dropped unless a tunnel takes it (the guard is installed)');
 
     const dataplane = parts.createDataplane(dataplaneOptions(config));
     undo.push(() => dataplane.stop());
     for (const port of config.ports) dataplane.addPort(port);
     dataplane.setSpd(config.spd);
-    const followAddresses = addressFollower(config, dataplane, transport, parts.localAddresses);
-    followAddresses();
+    const { localAddresses } = parts;
+    const networks = new Networks({ dataplane, transport, localAddresses }, config.spd);
     logEngines(config, log);
     dataplane.start();
     logDataplane(config, dataplane, log);
@@ -104,12 +105,18 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
       log,
     });
     undo.push(() => workers.stop(FAREWELL_MS));
-    dataplane.onEvent((event) => handleEvent(event, workers, followAddresses, log));
-    const poll = setInterval(followAddresses, ADDRESS_POLL_MS);
+    dataplane.onEvent((event) => handleEvent(event, workers, networks, log));
+    const poll = setInterval(() => networks.follow(), ADDRESS_POLL_MS);
     undo.push(() => clearInterval(poll));
     await transport.open([...new Set(config.connections.map(({ local }) => local.address))]);
 
-    const control = makeControl(config, dataplane, workers, transport);
+    const configuration = new Reconfigure(config, {
+      ...{ log, setLogLevel: parts.setLogLevel, guard, dataplane, networks, transport, workers },
+      load: parts.loadConfig,
+      farewellMs: FAREWELL_MS,
+    });
+    undo.push(() => wipeKeys(configuration.running.connections));
+    const control = makeControl(configuration, dataplane, workers, transport);
     const api = await parts.serveApi(control);
     undo.push(() => api?.close());
     workers.keeper.start();
@@ -118,7 +125,7 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
       ...control,
       async stop() {
         await release();
-        openGuard(config, guard, log);
+        openGuard(configuration.running, guard, log);
       },
       abort: () => dataplane.stop(),
     };
@@ -128,13 +135,22 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
   }
 }
 
-/** The parts of a daemon on this host. */
-export function hostParts(config: GatewayConfig, log: Log): GatewayParts {
+/**
+ * The parts of a daemon on this host.
+ * @param loadConfig  reads the configuration anew
+ */
+export function hostParts(
+  config: GatewayConfig,
+  log: SettableLog,
+  loadConfig: () => GatewayConfig,
+): GatewayParts {
   for (const hint of hintsForHost(config)) log.warn(hint);
-  const { name, spd } = config;
+  const { name } = config;
   return {
     log,
-    guard: nftGuard({ name, spd, tun: tunName(name) }),
+    setLogLevel: (level) => log.setLevel(level),
+    loadConfig,
+    guard: nftGuard({ name, tun: tunName(name) }),
     createDataplane: (options) => NativeDataplane.create({ ...options, tunName: tunName(name) }),
     transport: new UdpTransport({
       onAddress: (address, present) => {
@@ -168,6 +184,8 @@ export function memoryParts(surroundings: MemorySurroundings): GatewayParts {
   const { log, transport, localAddresses, reinjectLink } = surroundings;
   return {
     log,
+    setLogLevel: () => {},
+    loadConfig: undefined,
     guard: noGuard,
     createDataplane: (options) => NativeDataplane.create({ ...options, reinjectLink }),
     transport,
@@ -236,38 +254,10 @@ function hostAddresses(): string[] {
   return all.map(({ address }) => address);
 }
 
-/** Tells the dataplane what to take and the transport to look again, when addresses change. */
-function addressFollower(
-  { spd }: GatewayConfig,
-  dataplane: Dataplane,
-  transport: Transport,
-  localAddresses: () => readonly string[],
-): () => void {
-  const prefixes = (key: 'localSelectors' | 'remoteSelectors') => {
-    const selectors = spd.filter(isProtect).flatMap((entry) => entry[key]);
-    return [...new Set(selectors.flatMap(selectorPrefixes))];
-  };
-  const localProtected = prefixes('localSelectors');
-  const remoteProtected = prefixes('remoteSelectors');
-  let before: string | undefined;
-  return () => {
-    const addresses = [...new Set(localAddresses())].sort();
-    const now = addresses.join(' ');
-    if (now === before) return;
-    before = now;
-    dataplane.setNetworks({ localAddresses: addresses, localProtected, remoteProtected });
-    transport.refresh();
-  };
-}
-
-function isProtect({ action }: SpdEntry): boolean {
-  return action === 'protect';
-}
-
 function handleEvent(
   event: DataplaneEvent,
   workers: IkeWorkers,
-  followAddresses: () => void,
+  networks: Networks,
   log: Log,
 ): void {
   switch (event.type) {
@@ -275,7 +265,7 @@ function handleEvent(
       workers.keeper.acquire(event.policy);
       break;
     case 'address-changed':
-      followAddresses();
+      networks.follow();
       break;
     case 'unknown-spi':
       log.debug(`ESP with an unknown SPI from ${event.remote}`, { spi: event.spi });
@@ -295,21 +285,21 @@ function handleEvent(
 }
 
 function makeControl(
-  config: GatewayConfig,
+  configuration: Reconfigure,
   dataplane: Dataplane,
   workers: IkeWorkers,
   transport: Transport,
 ): Control {
   const startedAt = monotonicNow();
-  const names = config.connections.map(({ name }) => name);
   const mustExist = (name: string) => {
+    const names = configuration.running.connections.map((connection) => connection.name);
     if (!names.includes(name)) throw new UnknownConnectionError(name, names);
   };
   return {
-    name: config.name,
+    name: configuration.running.name,
     async status(): Promise<Status> {
       return composeStatus({
-        config,
+        config: configuration.running,
         dataplane,
         ikeSas: await workers.ikeSas(),
         connectionState: (name) => workers.keeper.state(name),
@@ -337,6 +327,8 @@ function makeControl(
       const children = sas.reduce((sum, sa) => sum + sa.children.length, 0);
       return { connection, what, begun: what === 'child' ? children : sas.length };
     },
+    plan: async (): Promise<Plan> => configuration.plan(),
+    apply: () => configuration.apply(),
   };
 }
 
@@ -353,8 +345,4 @@ function transportDrops(transport: Transport): Record<string, number> {
 function openGuard(config: GatewayConfig, guard: Guard, log: Log): void {
   if (config.guardOnStop === 'open') guard.remove();
   else log.info('what is protected stays dropped (gateway.guard_on_stop = "keep")');
-}
-
-function wipeKeys(config: GatewayConfig): void {
-  for (const { psk } of config.connections) psk.wipe();
 }

@@ -1,5 +1,7 @@
 /** A client of the API, for the command line and the lab. */
 import { request } from 'node:http';
+import type { Plan } from '../config/plan.js';
+import type { ConfigProblem } from '../config/problem.js';
 import type { RekeyWhat } from '../ike/event.js';
 import type { ApiError, DownResult, Health, RekeyResult, UpResult } from './routes.js';
 import type { Status } from './status.js';
@@ -17,10 +19,13 @@ export class UnreachableError extends Error {
 export class RefusedError extends Error {
   override readonly name = 'RefusedError';
   readonly status: number;
+  /** Of the configuration, where it is what cannot be used. */
+  readonly problems: readonly ConfigProblem[];
 
-  constructor(status: number, message: string) {
+  constructor(status: number, message: string, problems: readonly ConfigProblem[] = []) {
     super(message);
     this.status = status;
+    this.problems = problems;
   }
 }
 
@@ -53,6 +58,15 @@ export class ApiClient {
     return this.#ask('POST', `/v1/connections/${encodeURIComponent(connection)}/rekey/${what}`);
   }
 
+  plan(): Promise<Plan> {
+    return this.#ask('GET', '/v1/plan');
+  }
+
+  /** Resolves with the plan when it is carried out. */
+  apply(): Promise<Plan> {
+    return this.#ask('POST', '/v1/apply');
+  }
+
   async #ask<T>(method: string, path: string): Promise<T> {
     const { status, body } = await exchange(this.#socketPath, method, path);
     let document: unknown;
@@ -62,7 +76,8 @@ export class ApiClient {
       throw new RefusedError(status, `${this.#socketPath} does not speak the esplane API`);
     }
     if (status === 200) return document as T;
-    throw new RefusedError(status, (document as ApiError).error ?? `status ${status}`);
+    const { error = `status ${status}`, problems } = document as Partial<ApiError>;
+    throw new RefusedError(status, error, problems);
   }
 }
 

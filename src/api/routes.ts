@@ -5,6 +5,8 @@
  * |---------------------------------------|---------------|
  * | GET  /v1/health                       | `Health`      |
  * | GET  /v1/status                       | `Status`      |
+ * | GET  /v1/plan                         | `Plan`        |
+ * | POST /v1/apply                        | `Plan`, done  |
  * | POST /v1/connections/NAME/up          | `UpResult`    |
  * | POST /v1/connections/NAME/down        | `DownResult`  |
  * | POST /v1/connections/NAME/rekey/child | `RekeyResult` |
@@ -12,8 +14,10 @@
  * | POST /v1/connections/NAME/rekey/reauth | `RekeyResult` |
  *
  * Requests have no body. A refusal is an `ApiError` with status 403 (peer not allowed), 404 (no
- * such path or connection), 405, 413 or 500.
+ * such path or connection), 405, 413, 422 (the configuration cannot be used; it says why) or 500.
  */
+import type { Plan } from '../config/plan.js';
+import type { ConfigProblem } from '../config/problem.js';
 import type { RekeyWhat } from '../ike/event.js';
 import type { Status } from './status.js';
 
@@ -46,6 +50,8 @@ export interface RekeyResult {
 
 export interface ApiError {
   readonly error: string;
+  /** With status 422. */
+  readonly problems?: readonly ConfigProblem[];
 }
 
 /** What the API drives; `Gateway` of main.ts implements it. */
@@ -58,6 +64,10 @@ export interface Control {
   down(connection: string): Promise<DownResult>;
   /** Throws `UnknownConnectionError`. */
   rekey(connection: string, what: RekeyWhat): Promise<RekeyResult>;
+  /** What `apply` would do. Throws `ConfigError`. */
+  plan(): Promise<Plan>;
+  /** Reads the configuration anew and puts it in force. Throws `ConfigError`; then nothing has changed. */
+  apply(): Promise<Plan>;
 }
 
 export class UnknownConnectionError extends Error {

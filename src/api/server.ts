@@ -7,10 +7,11 @@ import { chownSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { dirname } from 'node:path';
+import { ConfigError } from '../config/problem.js';
 import type { RekeyWhat } from '../ike/event.js';
 import { version } from '../version.js';
 import { belongs, findGroup, type Group } from './group.js';
-import { type Control, UnknownConnectionError } from './routes.js';
+import { type ApiError, type Control, type Health, UnknownConnectionError } from './routes.js';
 
 export interface PeerCredentials {
   readonly pid: number;
@@ -137,26 +138,46 @@ async function answer(
   if (!(await drain(request))) return refuse(response, 413, 'requests have no body');
   try {
     const path = new URL(request.url ?? '/', 'http://localhost').pathname;
-    const action = ACTION.exec(path);
-    const method = action === null ? 'GET' : 'POST';
-    const known = action !== null || path === '/v1/health' || path === '/v1/status';
-    if (!known) return refuse(response, 404, `no such path: ${path}`);
-    if (request.method !== method) return refuse(response, 405, `use ${method}`);
-    if (action !== null) {
-      send(response, 200, await act(control, decodeURIComponent(action[1]!), action[2]!));
-    } else if (path === '/v1/health') {
-      send(response, 200, { ok: true, name: control.name, version, pid: process.pid });
-    } else {
-      send(response, 200, await control.status());
-    }
+    const route = routeOf(path);
+    if (route === undefined) return refuse(response, 404, `no such path: ${path}`);
+    if (request.method !== route.method) return refuse(response, 405, `use ${route.method}`);
+    send(response, 200, await route.act(control));
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
+    if (error instanceof ConfigError) {
+      send(response, 422, { error: message, problems: error.problems } satisfies ApiError);
+      return;
+    }
     const status = error instanceof UnknownConnectionError ? 404 : isBadUrl(error) ? 400 : 500;
     refuse(response, status, message);
   }
 }
 
+interface Route {
+  readonly method: 'GET' | 'POST';
+  readonly act: (control: Control) => Promise<unknown>;
+}
+
+const ROUTES: Readonly<Record<string, Route>> = {
+  '/v1/health': {
+    method: 'GET',
+    act: async ({ name }) => ({ ok: true, name, version, pid: process.pid }) satisfies Health,
+  },
+  '/v1/status': { method: 'GET', act: (control) => control.status() },
+  '/v1/plan': { method: 'GET', act: (control) => control.plan() },
+  '/v1/apply': { method: 'POST', act: (control) => control.apply() },
+};
+
 const ACTION = /^\/v1\/connections\/([^/]+)\/(up|down|rekey\/child|rekey\/ike|rekey\/reauth)$/;
+
+function routeOf(path: string): Route | undefined {
+  const [, name, action] = ACTION.exec(path) ?? [];
+  if (name === undefined || action === undefined) {
+    return Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
+  }
+  const connection = decodeURIComponent(name);
+  return { method: 'POST', act: (control) => act(control, connection, action) };
+}
 
 function act(control: Control, connection: string, action: string): Promise<unknown> {
   if (action === 'up') return control.up(connection);

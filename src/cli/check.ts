@@ -5,8 +5,10 @@ import { hintsForHost } from '../config/host-hints.js';
 import { loadConfig } from '../config/load.js';
 import { ConfigError } from '../config/problem.js';
 import { configJsonSchema } from '../config/schema.js';
+import { wipeKeys } from '../gateway/reconfigure.js';
 import { guardRuleset } from '../net/guard.js';
 import { formatSelector } from '../wire/index.js';
+import { readsConfig } from './config-option.js';
 import { EXIT_CODES } from './exit.js';
 
 interface CheckOptions {
@@ -17,10 +19,11 @@ interface CheckOptions {
 }
 
 export function addCheck(program: Command): void {
-  program
-    .command('check')
-    .description('validate a configuration; every problem with its file, line and key')
-    .option('-c, --config <file>', 'configuration file', 'gateway.toml')
+  readsConfig(
+    program
+      .command('check')
+      .description('validate a configuration; every problem with its file, line and key'),
+  )
     .option('--json', 'print one JSON object')
     .option('--schema', 'print the JSON Schema of the configuration instead')
     .option('--guard', 'print the nftables rules of the guard instead, to be loaded at boot')
@@ -33,7 +36,7 @@ export function addCheck(program: Command): void {
 function check({ config: path, json, guard }: CheckOptions): void {
   try {
     const config = loadConfig(path);
-    for (const { psk } of config.connections) psk.wipe();
+    wipeKeys(config.connections);
     const hints = hintsForHost(config);
     if (guard === true) print(guardOf(config).trimEnd());
     else if (json === true) print(JSON.stringify({ ok: true, problems: [], hints }));

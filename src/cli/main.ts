@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { version } from '../version.js';
 import { addBench } from './bench.js';
+import { addChange } from './change.js';
 import { addCheck } from './check.js';
 import { addControl } from './control.js';
 import { EXIT_CODES, ExitError, exitCodeHelp } from './exit.js';
@@ -20,6 +21,7 @@ const program = new Command('esplane')
 
 addRun(program);
 addCheck(program);
+addChange(program);
 addControl(program);
 addLab(program);
 addBench(program);

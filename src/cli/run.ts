@@ -1,6 +1,7 @@
 /**
- * `esplane run`: the daemon, in the foreground, until SIGTERM or SIGINT. A second signal ends it
- * at once; so does an error that nobody expected, after the dataplane has let go of the ports.
+ * `esplane run`: the daemon, in the foreground, until SIGTERM or SIGINT; SIGHUP reads the
+ * configuration again. A second signal ends it at once; so does an error that nobody expected,
+ * after the dataplane has let go of the ports.
  */
 import { type Command, Option } from 'commander';
 import { refuseSecond } from '../api/server.js';
@@ -9,6 +10,7 @@ import { ConfigError } from '../config/problem.js';
 import { disableCoreDumps } from '../dataplane/process.js';
 import { createLog, type Log } from '../log.js';
 import { type Gateway, hostParts, runGateway } from '../main.js';
+import { readsConfig } from './config-option.js';
 import { EXIT_CODES, ExitError } from './exit.js';
 
 interface RunOptions {
@@ -19,10 +21,7 @@ interface RunOptions {
 
 export function addRun(program: Command): void {
   const format = new Option('--log-format <format>', 'how the log is written to standard error');
-  program
-    .command('run')
-    .description('run the gateway until SIGTERM or SIGINT')
-    .option('-c, --config <file>', 'configuration file', 'gateway.toml')
+  readsConfig(program.command('run').description('run the gateway until SIGTERM or SIGINT'))
     .addOption(format.choices(['text', 'json']).default('text'))
     .option('--json', 'the same as --log-format json')
     .action(run);
@@ -35,7 +34,10 @@ async function run(options: RunOptions): Promise<void> {
   const log = createLog({ level: config.logLevel, format });
   await refuseSecond(config.apiSocket);
   const signals = listenForSignals();
-  const gateway = await runGateway(config, hostParts(config, log));
+  const parts = hostParts(config, log, () => loadConfig(options.config));
+  const starting = runGateway(config, parts);
+  process.on('SIGHUP', () => void starting.then((gateway) => reload(gateway, log)));
+  const gateway = await starting;
   exitOnError(gateway, log);
   const signal = await signals.first;
   log.info(`${signal}: stopping`);
@@ -54,6 +56,16 @@ function loadOrExplain(path: string) {
   } catch (error) {
     if (error instanceof ConfigError) throw new ExitError(EXIT_CODES.config, `\n${error.message}`);
     throw error;
+  }
+}
+
+/** A configuration that cannot be used is told in the log, and changes nothing. */
+async function reload(gateway: Gateway, log: Log): Promise<void> {
+  try {
+    await gateway.apply();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    log.error(`the configuration cannot be used, nothing has changed: ${reason}`);
   }
 }
 

@@ -1,10 +1,11 @@
 /**
- * TOML text -> validated `ConfigFile`, or problems with their lines. Reads no other file and
- * looks at no interface; `config/load.ts` does.
+ * TOML texts -> one validated `ConfigFile`, or problems with their files and lines. Reads no file
+ * and looks at no interface; `config/load.ts` does.
  */
 import { parse, TomlError } from 'smol-toml';
 import type { z } from 'zod';
-import { KeyLocator, type KeyPath } from './key-locator.js';
+import type { KeyPath } from './key-locator.js';
+import { type Duplicate, MergedDocument, type ParsedSource } from './merge.js';
 import { ConfigError, type ConfigProblem, didYouMean } from './problem.js';
 import {
   type ConfigFile,
@@ -14,45 +15,70 @@ import {
   gatewaySchema,
   policySchema,
 } from './schema.js';
+import type { ConfigSource } from './source.js';
 
-/** The file's contents, and where each of its keys stands. */
+/** The contents of all files, and where each key stands. */
 export interface ParsedConfig {
   readonly file: ConfigFile;
   readonly problemAt: ProblemAt;
+  /** The file in which a key stands. */
+  readonly fileOf: (path: KeyPath) => string;
 }
 
 /** Makes a problem of a key. */
 export type ProblemAt = (path: KeyPath, found: string, allowed: string) => ConfigProblem;
 
-/** Throws `ConfigError` with every problem found. */
-export function parseConfig(text: string, fileName: string): ParsedConfig {
-  const document = parseToml(text, fileName);
-  const locator = new KeyLocator(text);
-  const problemAt: ProblemAt = (path, found, allowed) => ({
-    file: fileName,
-    ...locator.locate(path),
-    key: renderPath(path),
-    found,
-    allowed,
-  });
-  const result = fileSchema.safeParse(document);
-  if (!result.success) {
-    const problems = result.error.issues.flatMap((issue) => explain(issue, document, problemAt));
-    throw new ConfigError(problems.sort((a, b) => a.line - b.line || a.column - b.column));
-  }
-  return { file: result.data, problemAt };
+/**
+ * Throws `ConfigError` with every problem found.
+ * @param sources  one or more
+ */
+export function parseConfig(sources: readonly ConfigSource[]): ParsedConfig {
+  const merged = new MergedDocument(parseToml(sources));
+  const problemAt: ProblemAt = (key, found, allowed) => {
+    const { file, line, column, path } = merged.locate(key);
+    return { file, line, column, key: renderPath(path), found, allowed };
+  };
+  const result = fileSchema.safeParse(merged.document);
+  const issues = result.success ? [] : result.error.issues;
+  const problems = [
+    ...merged.duplicates.map(explainDuplicate),
+    ...issues.flatMap((issue) => explain(issue, merged.document, problemAt)),
+  ];
+  if (!result.success || problems.length > 0) throw new ConfigError(inOrder(problems, sources));
+  return { file: result.data, problemAt, fileOf: (path) => merged.locate(path).file };
 }
 
-function parseToml(text: string, fileName: string): unknown {
-  try {
-    return parse(text);
-  } catch (error) {
-    if (!(error instanceof TomlError)) throw error;
-    // The first line of the message only: the rest quotes the text, which may hold a secret.
-    const found = error.message.replace(/^Invalid TOML document: /, '').split('\n')[0]!;
-    const { line, column } = error;
-    throw new ConfigError([{ file: fileName, line, column, key: '', found, allowed: 'TOML 1.0' }]);
-  }
+function parseToml(sources: readonly ConfigSource[]): ParsedSource[] {
+  const problems: ConfigProblem[] = [];
+  const parsed = sources.flatMap((source) => {
+    try {
+      return [{ ...source, document: parse(source.text) }];
+    } catch (error) {
+      if (!(error instanceof TomlError)) throw error;
+      // The first line of the message only: the rest quotes the text, which may hold a secret.
+      const found = error.message.replace(/^Invalid TOML document: /, '').split('\n')[0]!;
+      const { line, column } = error;
+      problems.push({ file: source.file, line, column, key: '', found, allowed: 'TOML 1.0' });
+      return [];
+    }
+  });
+  if (problems.length > 0) throw new ConfigError(problems);
+  return parsed;
+}
+
+function explainDuplicate({ place, first }: Duplicate): ConfigProblem {
+  const { file, line, column, path } = place;
+  const allowed = `once; it stands in ${first.file}:${first.line} already`;
+  return { file, line, column, key: renderPath(path), found: 'found again', allowed };
+}
+
+/** By file, line and column. */
+function inOrder(problems: readonly ConfigProblem[], sources: readonly ConfigSource[]) {
+  const fileNumber = ({ file }: ConfigProblem) =>
+    sources.findIndex((source) => source.file === file);
+  return [...problems].sort(
+    (a, b) => fileNumber(a) - fileNumber(b) || a.line - b.line || a.column - b.column,
+  );
 }
 
 /** `connection.office.remote.networks[1]`. */

@@ -5,7 +5,7 @@
  * never appears in a message.
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { dirname, isAbsolute, join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { Secret } from '../crypto/secret.js';
 import type { ReadSecret } from './build.js';
 import type { Complain } from './semantics.js';
@@ -16,8 +16,8 @@ const MAX_SECRET_BYTES = 4096;
 /** RFC 7296 §2.15 wants a key of the strength of a random one; less is not worth starting. */
 const MIN_SECRET_BYTES = 8;
 
-/** @param configFile paths of keys are relative to its directory */
-export function secretReader(configFile: string): ReadSecret {
+/** @param folderOf  what the paths of a connection's keys are relative to */
+export function secretReader(folderOf: (connection: string) => string): ReadSecret {
   return (name, entry, complain) => {
     const at = (key: string) => ['connection', name, key];
     const { psk_file: file, psk_credential: credential } = entry;
@@ -26,7 +26,7 @@ export function secretReader(configFile: string): ReadSecret {
       return undefined;
     }
     if (file !== undefined) {
-      const path = isAbsolute(file) ? file : join(dirname(configFile), file);
+      const path = isAbsolute(file) ? file : join(folderOf(name), file);
       return readSecretFile(path, true, (_, ...rest) => complain(at('psk_file'), ...rest));
     }
     if (credential === undefined) {

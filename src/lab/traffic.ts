@@ -18,16 +18,19 @@ export interface PingOptions {
   readonly intervalSeconds?: number;
   /** Bytes of the echo's data. */
   readonly bytes?: number;
+  /** Address that the requests are sent from; default: as the kernel chooses. */
+  readonly source?: string;
 }
 
 /** Pings from a namespace, with iputils' ping; every request is waited for a second. */
 export async function ping(
   namespace: string,
   address: string,
-  { count, intervalSeconds = 0.2, bytes = 56 }: PingOptions,
+  { count, intervalSeconds = 0.2, bytes = 56, source }: PingOptions,
 ): Promise<PingResult> {
   const options = ['-n', '-q', '-W', '1', '-c', String(count), '-s', String(bytes)];
-  const command = ['ping', ...options, '-i', String(intervalSeconds), address];
+  const from = source === undefined ? [] : ['-I', source];
+  const command = ['ping', ...options, ...from, '-i', String(intervalSeconds), address];
   const seconds = count * intervalSeconds + 15;
   const output = await outputOf(inNamespace(namespace, command), seconds);
   const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(output) ?? [];

@@ -13,8 +13,8 @@ import type { SpdEntry } from '../dataplane/dataplane.js';
 import { formatSelector, isOpaque, type TrafficSelector } from '../wire/index.js';
 
 export interface Guard {
-  /** Puts the rules in place of those of an earlier run, in one transaction. */
-  install(): void;
+  /** Puts the rules of an SPD in place of those before, of an earlier run too, in one transaction. */
+  install(spd: readonly SpdEntry[]): void;
   /** Lets everything pass again. */
   remove(): void;
 }
@@ -22,7 +22,6 @@ export interface Guard {
 export interface GuardOptions {
   /** Name of the gateway. */
   readonly name: string;
-  readonly spd: readonly SpdEntry[];
   /** The TUN interface through which the dataplane hands packets to the kernel. */
   readonly tun: string;
 }
@@ -33,7 +32,7 @@ export const noGuard: Guard = { install() {}, remove() {} };
 export function nftGuard(options: GuardOptions): Guard {
   const table = guardTable(options.name);
   return {
-    install: () => runNft(guardRuleset(options)),
+    install: (spd) => runNft(guardRuleset({ ...options, spd })),
     remove: () => runNft(`table inet ${table}\ndelete table inet ${table}\n`),
   };
 }
@@ -44,7 +43,11 @@ export function guardTable(gateway: string): string {
 }
 
 /** The whole ruleset, as `nft -f` reads it; declaring the table first lets the delete succeed. */
-export function guardRuleset({ name, spd, tun }: GuardOptions): string {
+export function guardRuleset({
+  name,
+  spd,
+  tun,
+}: GuardOptions & { readonly spd: readonly SpdEntry[] }): string {
   const table = guardTable(name);
   const rules = (direction: SpdEntry['direction'], actions: readonly SpdEntry['action'][]) =>
     spd

@@ -33,9 +33,10 @@ export class MemoryNetwork {
     this.#transports.set(address, transport);
   }
 
-  detach(transport: MemoryTransport): void {
+  /** Of one address, or of all that the transport has. */
+  detach(transport: MemoryTransport, only?: string): void {
     for (const [address, one] of this.#transports) {
-      if (one === transport) this.#transports.delete(address);
+      if (one === transport && (only ?? address) === address) this.#transports.delete(address);
     }
   }
 
@@ -61,8 +62,14 @@ class MemoryTransport implements Transport {
 
   async open(addresses: readonly string[]): Promise<void> {
     for (const address of addresses) {
+      if (this.#addresses.has(address)) continue;
       this.#network.attach(address, this);
       this.#addresses.add(address);
+    }
+    for (const address of this.#addresses) {
+      if (addresses.includes(address)) continue;
+      this.#network.detach(this, address);
+      this.#addresses.delete(address);
     }
   }
 

@@ -29,7 +29,10 @@ export interface Transport {
   onDatagram(listener: (datagram: Datagram) => void): void;
   /** `marker`: put the non-ESP marker before the message. Never throws; failures are counted. */
   send(local: Endpoint, remote: Endpoint, marker: boolean, data: Uint8Array): void;
-  /** Opens what can be opened. Rejects where a port is taken or not permitted. */
+  /**
+   * Listens on these addresses and no others from now on, on those that are not there yet as soon
+   * as they come. Rejects where a port is taken or not permitted; what was open before stays so.
+   */
   open(addresses: readonly string[]): Promise<void>;
   /** Something about the addresses of this machine has changed: try the missing ones now. */
   refresh(): void;

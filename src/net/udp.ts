@@ -38,6 +38,8 @@ export class UdpTransport implements Transport {
   readonly #counters = zeroCounters();
   /** Open sockets by `address port`. */
   readonly #sockets = new Map<string, Socket>();
+  /** Those to listen on, and those among them that are not there. */
+  readonly #addresses = new Set<string>();
   readonly #missing = new Set<string>();
   #listener: (datagram: Datagram) => void = () => {};
   #retry: NodeJS.Timeout | undefined;
@@ -54,13 +56,36 @@ export class UdpTransport implements Transport {
   }
 
   async open(addresses: readonly string[]): Promise<void> {
-    for (const address of addresses) {
-      if (await this.#openAddress(address)) continue;
-      this.#missing.add(address);
-      this.#onAddress(address, false);
+    const before = new Set(this.#addresses);
+    const fresh = addresses.filter((address) => !before.has(address));
+    try {
+      for (const address of fresh) {
+        this.#addresses.add(address);
+        if (await this.#openAddress(address)) continue;
+        this.#missing.add(address);
+        this.#onAddress(address, false);
+      }
+    } catch (error) {
+      await this.#leave(fresh);
+      throw error;
     }
-    this.#retry = setInterval(() => this.refresh(), RETRY_MS);
-    this.#retry.unref();
+    await this.#leave([...before].filter((address) => !addresses.includes(address)));
+    this.#retry ??= setInterval(() => this.refresh(), RETRY_MS).unref();
+  }
+
+  /** Listens on these no longer. */
+  async #leave(addresses: readonly string[]): Promise<void> {
+    const gone: Socket[] = [];
+    for (const address of addresses) {
+      this.#addresses.delete(address);
+      this.#missing.delete(address);
+      for (const port of this.#ports) {
+        const socket = this.#sockets.get(`${address} ${port}`);
+        if (socket !== undefined) gone.push(socket);
+        this.#sockets.delete(`${address} ${port}`);
+      }
+    }
+    await Promise.all(gone.map(closeSocket));
   }
 
   refresh(): void {
@@ -120,7 +145,7 @@ export class UdpTransport implements Transport {
       if ((error as NodeJS.ErrnoException).code === 'EADDRNOTAVAIL') return false;
       throw explain(error as NodeJS.ErrnoException, address);
     }
-    if (this.#closed) {
+    if (this.#closed || !this.#addresses.has(address)) {
       await Promise.all(opened.map(([, socket]) => closeSocket(socket)));
       return false;
     }

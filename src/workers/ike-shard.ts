@@ -64,7 +64,7 @@ export class IkeShard {
   receive(message: ToWorker): void {
     switch (message.type) {
       case 'connections':
-        this.#setConnections(message.connections.map(unpackConnection));
+        this.#changeConnections(message.names, message.connections.map(unpackConnection));
         break;
       case 'computed':
         this.#handle({ ...message, result: unpackResult(message.result) });
@@ -90,11 +90,17 @@ export class IkeShard {
     this.#setConnections([]);
   }
 
+  /** Those that are not handed over anew stay the objects that they were, with their keys. */
+  #changeConnections(names: readonly string[], fresh: readonly Connection[]): void {
+    const known = new Map([...this.#connections, ...fresh].map((one) => [one.name, one]));
+    this.#setConnections(names.flatMap((name) => known.get(name) ?? []));
+  }
+
   #setConnections(connections: readonly Connection[]): void {
-    const before = this.#connections;
+    const gone = this.#connections.filter((one) => !connections.includes(one));
     this.#connections = connections;
     this.#core.setConnections(connections);
-    for (const { psk } of before) psk.wipe();
+    for (const { psk } of gone) psk.wipe();
   }
 
   #handle(event: Untimed): void {

@@ -58,6 +58,7 @@ export class IkeWorkers {
   readonly #halfOpen: HalfOpenTable;
   readonly #index = new SaIndex();
   readonly #slots: Slot[];
+  #connections: readonly Connection[];
   /** Pairs of ESP SAs of each policy, in all workers. */
   readonly #installed = new Map<string, number>();
   readonly #drops = new Map<IkeDrop, number>();
@@ -68,6 +69,7 @@ export class IkeWorkers {
 
   constructor(options: IkeWorkersOptions) {
     this.#options = options;
+    this.#connections = options.connections;
     this.#log = rateLimited(options.log, { linesPerSecond: 20, burst: 200, now: options.now });
     this.#map = new ShardMap(options.shards, randomBytes(32));
     this.#halfOpen = new HalfOpenTable(options.halfOpenPerAddress, options.now);
@@ -75,7 +77,7 @@ export class IkeWorkers {
     this.keeper = new ConnectionKeeper({
       connections: options.connections,
       initiate: (connection, child) => this.#initiate(connection, child),
-      terminate: (connection) => this.#postAll({ type: 'terminate', connection }),
+      terminate: (connection) => this.terminate(connection),
       isUp: (policy) => this.#isUp(policy),
       log: options.log,
     });
@@ -90,6 +92,38 @@ export class IkeWorkers {
   async ikeSas(): Promise<IkeSaView[]> {
     const views = await Promise.all(this.#slots.map((slot) => this.#view(slot)));
     return views.flat();
+  }
+
+  /**
+   * Replaces the connections, while SAs of them are there: those of a connection that is not
+   * `fresh` go on as they are. What is gone has been terminated before.
+   * @param fresh  those among them that differ from what the workers have
+   */
+  setConnections(connections: readonly Connection[], fresh: readonly Connection[]): void {
+    this.#connections = connections;
+    for (const { link } of this.#slots) this.#hand(link, fresh);
+    this.keeper.setConnections(connections);
+    this.#endChildrenThatAreGone();
+  }
+
+  /** Child SAs that are out of the configuration, of connections that are not. */
+  #endChildrenThatAreGone(): void {
+    const known = new Map(
+      this.#connections.map(({ name, children }) => [name, new Set(children.map((c) => c.name))]),
+    );
+    for (const { spis, link } of this.#slots) {
+      for (const [inboundSpi, policy = ''] of spis) {
+        const [connection, child] = policy.split('/') as [string, string];
+        if (known.get(connection)?.has(child) !== false) continue;
+        const cause = 'it is not in the configuration any more';
+        link.post({ type: 'expire', inboundSpi, hard: true, cause });
+      }
+    }
+  }
+
+  /** Deletes the SAs of a connection, in whichever workers they are. */
+  terminate(connection: string): void {
+    this.#postAll({ type: 'terminate', connection });
   }
 
   /** Rekeys the SAs of a connection, or sets it up anew, in whichever workers they are. */
@@ -129,17 +163,23 @@ export class IkeWorkers {
   // Workers.
 
   #openSlot(shard: number): Slot {
-    const { openLink, shards, connections } = this.#options;
+    const { openLink, shards } = this.#options;
     const link = openLink(shard, shards, {
       message: (message) => this.#receive(shard, message),
       died: (reason) => this.#replace(shard, reason),
     });
-    const packed = connections.map(packConnection);
-    link.post(
-      { type: 'connections', connections: packed },
-      packed.map(({ psk }) => psk),
-    );
+    this.#hand(link, this.#connections);
     return { link, spis: new Map(), stopped: false, alive: true };
+  }
+
+  /** Tells a worker which connections there are, and hands some over. */
+  #hand(link: WorkerLink, fresh: readonly Connection[]): void {
+    const connections = fresh.map(packConnection);
+    const names = this.#connections.map(({ name }) => name);
+    link.post(
+      { type: 'connections', names, connections },
+      connections.map(({ psk }) => psk),
+    );
   }
 
   /** Removes what the dead worker had, and starts another a little later. */
@@ -161,7 +201,7 @@ export class IkeWorkers {
       if (this.#stopping) return;
       this.#slots[shard] = this.#openSlot(shard);
       // Also of attempts that were under way there, which no index knows.
-      for (const { name } of this.#options.connections) this.keeper.closed(name);
+      for (const { name } of this.#connections) this.keeper.closed(name);
     }, RESTART_MS);
   }
 
@@ -202,9 +242,8 @@ export class IkeWorkers {
 
   /** The connections between the same identities, always in the same order. */
   #betweenSameIdentities(name: string): string[] {
-    const { connections } = this.#options;
-    const own = connections.find((connection) => connection.name === name);
-    return connections.flatMap((other) =>
+    const own = this.#connections.find((connection) => connection.name === name);
+    return this.#connections.flatMap((other) =>
       own !== undefined && hasSameIdentities(own, other) ? [other.name] : [],
     );
   }

@@ -5,7 +5,7 @@
  * A Child SA goes by the name of its policy, `<connection>/<child>`.
  */
 import type { Log } from '../log.js';
-import type { Connection } from '../policy/connection.js';
+import type { ChildPolicy, Connection, Start } from '../policy/connection.js';
 
 export type Wanted = 'up' | 'down' | 'on-demand';
 
@@ -30,6 +30,7 @@ interface Kept {
   readonly connection: string;
   readonly child: string;
   readonly policy: string;
+  start: Start;
   wanted: Wanted;
   lastError: string | undefined;
   /** An attempt is under way since then, by Date.now(). */
@@ -50,31 +51,55 @@ const STALE_ATTEMPT_MS = 240_000;
 export class ConnectionKeeper {
   readonly #options: KeeperOptions;
   /** By policy. */
-  readonly #kept: ReadonlyMap<string, Kept>;
+  #kept: ReadonlyMap<string, Kept> = new Map();
   /** By connection. */
-  readonly #children: ReadonlyMap<string, readonly Kept[]>;
+  #children: ReadonlyMap<string, readonly Kept[]> = new Map();
   #stopped = false;
 
   constructor(options: KeeperOptions) {
     this.#options = options;
-    this.#children = new Map(
-      options.connections.map((connection) => [connection.name, keptOf(connection)]),
-    );
-    const all = [...this.#children.values()].flat();
-    this.#kept = new Map(all.map((kept) => [kept.policy, kept]));
+    this.setConnections(options.connections);
   }
 
+  /**
+   * Replaces the connections. What stays keeps what is wanted of it, by a person too, unless its
+   * start has changed; what is gone is not tried again. `start` begins with what is new.
+   */
+  setConnections(connections: readonly Connection[]): void {
+    const before = this.#kept;
+    const children = connections.map(({ name, children }) => {
+      const all = children.map((child) => keptOf(name, child));
+      return [name, all.map((fresh) => keepOn(before.get(fresh.policy), fresh))] as const;
+    });
+    this.#children = new Map(children);
+    this.#kept = new Map(children.flatMap(([, all]) => all.map((kept) => [kept.policy, kept])));
+    for (const [policy, kept] of before) {
+      if (!this.#kept.has(policy)) this.#end(kept, 'it is not in the configuration any more');
+    }
+  }
+
+  /** Initiates what is to be up, is not, and is not tried already. */
   start(): void {
-    for (const kept of this.#kept.values()) if (kept.wanted === 'up') this.#attempt(kept);
+    for (const kept of this.#kept.values()) {
+      const due = kept.retry === undefined && !this.#isAttempting(kept);
+      if (kept.wanted === 'up' && due && !this.#options.isUp(kept.policy)) this.#attempt(kept);
+    }
+  }
+
+  /** Ends the SAs of a connection and initiates at once what is to be up. */
+  restart(connection: string): void {
+    this.#options.terminate(connection);
+    for (const kept of this.#get(connection)) {
+      kept.failures = 0;
+      kept.lastError = undefined;
+      if (kept.wanted === 'up') this.#attempt(kept);
+    }
   }
 
   /** Ends all attempts; nothing is initiated any more. */
   stop(): void {
     this.#stopped = true;
-    for (const kept of this.#kept.values()) {
-      clearTimeout(kept.retry);
-      this.#tell(kept, { result: 'failed', explanation: 'the gateway stops' });
-    }
+    for (const kept of this.#kept.values()) this.#end(kept, 'the gateway stops');
   }
 
   /** Of a connection: up as soon as one of its Child SAs is to be. */
@@ -114,10 +139,7 @@ export class ConnectionKeeper {
   down(connection: string): void {
     for (const kept of this.#get(connection)) {
       kept.wanted = 'down';
-      kept.attemptSince = undefined;
-      clearTimeout(kept.retry);
-      kept.retry = undefined;
-      this.#tell(kept, { result: 'failed', explanation: 'taken down' });
+      this.#end(kept, 'taken down');
     }
     this.#options.terminate(connection);
   }
@@ -218,6 +240,14 @@ export class ConnectionKeeper {
     }, wait);
   }
 
+  /** Nothing more is tried, and nobody waits any longer. */
+  #end(kept: Kept, explanation: string): void {
+    kept.attemptSince = undefined;
+    clearTimeout(kept.retry);
+    kept.retry = undefined;
+    this.#tell(kept, { result: 'failed', explanation });
+  }
+
   #tell(kept: Kept, outcome: Outcome): void {
     const waiting = kept.waiting;
     kept.waiting = [];
@@ -225,16 +255,27 @@ export class ConnectionKeeper {
   }
 }
 
-function keptOf({ name: connection, children }: Connection): Kept[] {
-  return children.map(({ name: child, start }) => ({
+function keptOf(connection: string, { name: child, start }: ChildPolicy): Kept {
+  return {
     connection,
     child,
     policy: `${connection}/${child}`,
+    start,
     wanted: start === 'always' ? 'up' : 'on-demand',
     lastError: undefined,
     attemptSince: undefined,
     failures: 0,
     retry: undefined,
     waiting: [],
-  }));
+  };
+}
+
+/** The one that is there, as the configuration has it now. */
+function keepOn(before: Kept | undefined, fresh: Kept): Kept {
+  if (before === undefined) return fresh;
+  if (before.start !== fresh.start) {
+    before.start = fresh.start;
+    before.wanted = fresh.wanted;
+  }
+  return before;
 }

@@ -4,7 +4,12 @@ import type { Endpoint, EspSpi } from '../sad/sad.js';
 import type { PortableConnection, PortableJob, PortableJobResult } from './portable.js';
 
 export type ToWorker =
-  | { readonly type: 'connections'; readonly connections: readonly PortableConnection[] }
+  /** All connections there are from now on, in order; those that are not handed over stay. */
+  | {
+      readonly type: 'connections';
+      readonly names: readonly string[];
+      readonly connections: readonly PortableConnection[];
+    }
   | {
       readonly type: 'datagram';
       readonly local: Endpoint;

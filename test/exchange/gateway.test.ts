@@ -294,7 +294,7 @@ describe('two gateways', () => {
     await expect.poll(async () => (await spis()).length).toBe(1);
     const before = await spis();
     // No message of ours is like this one: the thread throws.
-    links[0]!.post({ type: 'connections', connections: null as never });
+    links[0]!.post({ type: 'connections', names: [], connections: null as never });
     await expect.poll(() => errors.length).toBe(1);
     expect(errors[0]).toMatch(/^IKE worker 0 died, its SAs are removed: TypeError/);
     b.host.send([frame(ping(2))]);

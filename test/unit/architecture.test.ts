@@ -47,10 +47,11 @@ const typescript: Record<string, Layer> = {
   config: { uses: below },
   api: { uses: [...below, 'config'] },
   metrics: { uses: outside },
-  main: { uses: outside },
+  gateway: { uses: outside },
+  main: { uses: [...outside, 'gateway'] },
   index: { uses: ['wire', 'crypto', 'sad', 'dataplane'] },
-  lab: { uses: [...outside, 'main', 'cli'] },
-  cli: { uses: [...outside, 'main', 'lab'] },
+  lab: { uses: [...outside, 'gateway', 'main', 'cli'] },
+  cli: { uses: [...outside, 'gateway', 'main', 'lab'] },
 };
 
 const dataPath = ['base', 'packet', 'crypto', 'replay', 'sad', 'spd', 'esp', 'ah', 'port', 'net'];

@@ -1,5 +1,6 @@
 /** Documents that several tests of the control plane use. */
 import type { Status } from '../../src/api/status.js';
+import type { Plan } from '../../src/config/plan.js';
 
 export const emptyStatus: Status = {
   version: '0.1.0',
@@ -72,4 +73,19 @@ export const busyStatus: Status = {
   ],
   esp: { outPackets: 1, inPackets: 10, outBytes: 100, inBytes: 1_536 },
   drops: { 'replay-duplicate': 3, 'no-sa': 1_000 },
+};
+
+export const somePlan: Plan = {
+  connections: [
+    { connection: 'old', action: 'stop', changed: [] },
+    { connection: 'office', action: 'restart', changed: ['remote.address', 'psk'] },
+    { connection: 'home', action: 'renew', changed: ['esp'] },
+    { connection: 'lab', action: 'stay', changed: [] },
+    { connection: 'branch', action: 'start', changed: [] },
+  ],
+  settings: [
+    { key: 'workers', from: 'auto', to: '2', when: 'next start' },
+    { key: 'log_level', from: 'info', to: 'debug', when: 'now' },
+  ],
+  policies: false,
 };

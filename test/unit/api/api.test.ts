@@ -8,8 +8,9 @@ import { ApiClient, RefusedError, UnreachableError } from '../../../src/api/clie
 import { belongs, findGroup } from '../../../src/api/group.js';
 import { type Control, UnknownConnectionError } from '../../../src/api/routes.js';
 import { type ApiServer, type PeerCredentials, serveApi } from '../../../src/api/server.js';
+import { ConfigError } from '../../../src/config/problem.js';
 import { peerCredentials } from '../../../src/dataplane/process.js';
-import { emptyStatus } from '../fixtures.js';
+import { emptyStatus, somePlan } from '../fixtures.js';
 
 let directory: string;
 let socketPath: string;
@@ -24,6 +25,11 @@ afterEach(async () => {
   rmSync(directory, { recursive: true });
 });
 
+const problem = {
+  ...{ file: 'gateway.toml', line: 3, column: 1, key: 'gateway.wan' },
+  ...{ found: 'missing', allowed: 'a list' },
+};
+
 const control: Control = {
   name: 'main',
   status: async () => emptyStatus,
@@ -35,6 +41,10 @@ const control: Control = {
   down: async (connection) => {
     if (connection === 'broken') throw new Error('out of order');
     return { connection, deletedIkeSas: 2 };
+  },
+  plan: async () => somePlan,
+  apply: async () => {
+    throw new ConfigError([problem]);
   },
 };
 
@@ -79,6 +89,17 @@ describe('the API over a real Unix socket', () => {
       expect(await client.rekey('office', what)).toEqual({ connection: 'office', what, begun: 2 });
     }
     expect((await raw('POST', '/v1/connections/office/rekey/all'))[0]).toBe(404);
+  });
+
+  it('answers a plan, and a configuration that cannot be used with each problem', async () => {
+    const client = await serve();
+    expect(await client.plan()).toEqual(somePlan);
+    const refusal = await client.apply().catch((error: unknown) => error);
+    expect(refusal).toMatchObject({
+      status: 422,
+      message: 'gateway.toml:3:1: gateway.wan: missing, allowed: a list',
+      problems: [problem],
+    });
   });
 
   it('is a socket of mode 0660 that goes away with the server', async () => {

@@ -6,9 +6,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Control, UnknownConnectionError } from '../../../src/api/routes.js';
 import { type ApiServer, serveApi } from '../../../src/api/server.js';
 import { renderStatus } from '../../../src/cli/render-status.js';
+import { ConfigError } from '../../../src/config/problem.js';
 import { peerCredentials } from '../../../src/dataplane/process.js';
 import { compileIfStale, program } from '../../compiled.js';
-import { busyStatus } from '../fixtures.js';
+import { busyStatus, somePlan } from '../fixtures.js';
 
 let directory: string;
 let socketPath: string;
@@ -24,6 +25,12 @@ const control: Control = {
   },
   rekey: async (connection, what) => ({ connection, what, begun: what === 'ike' ? 1 : 2 }),
   down: async (connection) => ({ connection, deletedIkeSas: 1 }),
+  plan: async () => somePlan,
+  apply: async () => {
+    throw new ConfigError([
+      { file: 'a.toml', line: 2, column: 1, key: 'gateway', found: 'missing', allowed: 'a table' },
+    ]);
+  },
 };
 
 beforeAll(async () => {
@@ -104,6 +111,43 @@ describe('esplane', () => {
     });
   });
 
+  it('plan shows what apply would do', async () => {
+    expect((await esplane('plan', '--socket', socketPath)).out).toBe(`apply would do this:
+  stop     old     gone from the configuration: its SAs are deleted
+  restart  office  remote.address, psk; its SAs end and new ones are set up: traffic waits meanwhile
+  renew    home    esp; new SAs are set up beside the old ones: no packet is lost
+  start    branch  new
+  stay     1 connection
+  gateway.workers: auto -> 2, from the daemon's next start
+  gateway.log_level: info -> debug
+`);
+    expect(JSON.parse((await esplane('plan', '--json', '--socket', socketPath)).out)).toEqual(
+      somePlan,
+    );
+  });
+
+  it('apply tells what is wrong with the configuration and ends with 3', async () => {
+    expect(await esplane('apply', '--socket', socketPath)).toEqual({
+      code: 3,
+      out: '',
+      err: 'esplane: \na.toml:2:1: gateway: missing, allowed: a table\n',
+    });
+  });
+
+  it('plan --compare needs no daemon', async () => {
+    const file = (name: string, level: string) => {
+      const text = `[gateway]\nlan = ["es-lan0"]\nwan = ["es-wan0"]\nlog_level = "${level}"\n`;
+      writeFileSync(join(directory, name), text);
+      return join(directory, name);
+    };
+    const [old, next] = [file('old.toml', 'info'), file('new.toml', 'warn')];
+    expect((await esplane('plan', '--compare', old, next)).out).toBe(
+      'apply would do this:\n  gateway.log_level: info -> warn\n',
+    );
+    expect((await esplane('plan', '--compare', old, old)).out).toBe('nothing changes\n');
+    expect((await esplane('plan', '--compare', old)).code).toBe(2);
+  });
+
   it('ends with 4 where no daemon runs, and with 2 on wrong usage', async () => {
     const gone = join(directory, 'gone.sock');
     expect(await esplane('status', '--socket', gone)).toEqual({
@@ -154,7 +198,7 @@ psk_file = "psk"
       problems: [{ file, line: 3, column: 1, key: 'gateway.wan', allowed: 'a list' }],
     });
     expect((await esplane('check', '-c', join(directory, 'none.toml'))).err).toBe(
-      `${join(directory, 'none.toml')}:1:1: there is no such file, allowed: a configuration file\n`,
+      `${join(directory, 'none.toml')}:1:1: there is no such file, allowed: a configuration file, or a folder of them\n`,
     );
   });
 

@@ -106,6 +106,34 @@ describe('the UDP transport', () => {
     expect(told).toEqual([['192.0.2.77', false]]);
   });
 
+  it('opens what is new, closes what is gone, and does not disturb what stays', async () => {
+    const [ike, nat] = somePorts();
+    const transport = new UdpTransport({ ports: [ike, nat] });
+    cleanUp.push(() => transport.close());
+    const received = collect(transport);
+    await transport.open(['127.0.0.2', '127.0.0.3']);
+    await transport.open(['127.0.0.3', '127.0.0.4']);
+    const peer = await plainSocket();
+    peer.on('error', () => {});
+    for (const n of [2, 3, 4]) peer.send(message, ike, `127.0.0.${n}`);
+    await until(() => received.length === 2);
+    expect(received.map(({ local }) => local.address).sort()).toEqual(['127.0.0.3', '127.0.0.4']);
+
+    // What another has taken, nobody gets: what was open stays open.
+    const other = new UdpTransport({ ports: [ike, nat] });
+    cleanUp.push(() => other.close());
+    await other.open(['127.0.0.5']);
+    await expect(transport.open(['127.0.0.6', '127.0.0.5'])).rejects.toThrow('is taken');
+    for (const n of [3, 4, 6]) peer.send(message, ike, `127.0.0.${n}`);
+    await until(() => received.length === 4);
+    expect(
+      received
+        .slice(2)
+        .map(({ local }) => local.address)
+        .sort(),
+    ).toEqual(['127.0.0.3', '127.0.0.4']);
+  });
+
   it('says that a port is taken', async () => {
     const ports = somePorts();
     const [first, second] = [new UdpTransport({ ports }), new UdpTransport({ ports })];

@@ -206,4 +206,52 @@ describe('several Child SAs of a connection', () => {
     keeper.acquire('office/fax');
     expect(log).toEqual(['initiate office/data']);
   });
+
+  describe('with a changed configuration', () => {
+    const connection = (name: string, start: Start) =>
+      ({ name, children: [{ name: 'net', start }] }) as unknown as Connection;
+
+    it('begins with what is new and lets what has not changed alone', () => {
+      const { keeper, log, install } = setup('always');
+      keeper.start();
+      install();
+      keeper.setConnections([connection('office', 'always'), connection('home', 'always')]);
+      keeper.start();
+      keeper.start();
+      expect(log).toEqual(['initiate office/net', 'initiate home/net']);
+    });
+
+    it('keeps what a person wants, unless its start has changed', () => {
+      const { keeper } = setup('always');
+      keeper.start();
+      keeper.down('office');
+      keeper.setConnections([connection('office', 'always')]);
+      expect(keeper.state('office').wanted).toBe('down');
+      keeper.setConnections([connection('office', 'trap')]);
+      expect(keeper.state('office').wanted).toBe('on-demand');
+    });
+
+    it('forgets what is gone, and tells who waits for it', async () => {
+      const { keeper, log } = setup('always');
+      keeper.start();
+      const waiting = keeper.up('office');
+      keeper.setConnections([]);
+      keeper.failed('office', 'no answer');
+      vi.advanceTimersByTime(100_000);
+      expect(log).toEqual(['initiate office/net']);
+      const explanation = 'it is not in the configuration any more';
+      expect(await waiting).toEqual({ result: 'failed', explanation });
+    });
+
+    it('restarts at once what is to be up', () => {
+      const { keeper, log, install } = setup('always');
+      keeper.start();
+      install();
+      keeper.restart('office');
+      expect(log).toEqual(['initiate office/net', 'terminate office', 'initiate office/net']);
+      const trap = setup('trap');
+      trap.keeper.restart('office');
+      expect(trap.log).toEqual(['terminate office']);
+    });
+  });
 });

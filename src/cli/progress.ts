@@ -1,0 +1,28 @@
+/** What is going on, told on a terminal once it takes longer than a second. */
+
+const PATIENCE_MS = 1_000;
+const REFRESH_MS = 250;
+const CLEAR_LINE = '\r\u001b[K';
+
+/** @param doing  such as `waiting for office` */
+export async function withProgress<T>(
+  doing: string,
+  work: Promise<T>,
+  terminal: Pick<NodeJS.WriteStream, 'isTTY' | 'write'> = process.stderr,
+): Promise<T> {
+  if (!terminal.isTTY) return work;
+  const began = performance.now();
+  let shown = false;
+  const timer = setInterval(() => {
+    const elapsed = performance.now() - began;
+    if (elapsed < PATIENCE_MS) return;
+    shown = true;
+    terminal.write(`${CLEAR_LINE}${doing} … ${Math.floor(elapsed / 1000)} s`);
+  }, REFRESH_MS);
+  try {
+    return await work;
+  } finally {
+    clearInterval(timer);
+    if (shown) terminal.write(CLEAR_LINE);
+  }
+}

@@ -1,0 +1,204 @@
+/**
+ * What it takes to go from one configuration to another: which connections start, stop, are set up
+ * anew or stay as they are. Pure: a plan in, nothing done (`reconfigure.ts` carries it out).
+ */
+import { equalsSecretly } from '../crypto/auth.js';
+import { Secret } from '../crypto/secret.js';
+import type { Connection } from '../policy/connection.js';
+import type { GatewayConfig } from './gateway-config.js';
+
+/**
+ * - start: it is new.
+ * - stop: it is gone, and its SAs with it.
+ * - restart: who the peer is, how it proves it or what is protected has changed: its SAs end, and
+ *   new ones take their place. Its traffic waits meanwhile.
+ * - renew: new SAs are set up beside the old ones, which end when the new ones serve.
+ * - adjust: the SAs that stay are not touched; Child SAs may come and go beside them.
+ * - stay: nothing has changed.
+ */
+export type ConnectionAction = 'start' | 'stop' | 'restart' | 'renew' | 'adjust' | 'stay';
+
+export interface ConnectionChange {
+  readonly connection: string;
+  readonly action: ConnectionAction;
+  /** Keys of the configuration that differ; none of `start`, `stop` and `stay`. */
+  readonly changed: readonly string[];
+}
+
+export interface SettingChange {
+  /** Of the table [gateway]. */
+  readonly key: string;
+  readonly from: string;
+  readonly to: string;
+  /** Whether it counts at once, or from the daemon's next start. */
+  readonly when: 'now' | 'next start';
+}
+
+export interface Plan {
+  readonly connections: readonly ConnectionChange[];
+  readonly settings: readonly SettingChange[];
+  /** Whether `[[policy]]` tables differ, or the order in which policies are consulted. */
+  readonly policies: boolean;
+}
+
+type Effect = Exclude<ConnectionAction, 'start' | 'stop' | 'stay'>;
+
+/**
+ * What a change of each field of a connection asks for, and its key in the configuration. A field
+ * that is not here asks for a restart.
+ */
+const CONNECTION_FIELDS: Readonly<Record<string, readonly [key: string, effect: Effect]>> = {
+  'local.identity': ['local.id', 'restart'],
+  'remote.identity': ['remote.id', 'restart'],
+  ikeProposals: ['ike', 'renew'],
+  livenessSeconds: ['liveness_seconds', 'renew'],
+  forceUdpEncapsulation: ['udp_encapsulation', 'renew'],
+  childless: ['childless', 'renew'],
+  lifetime: ['ike_rekey_seconds or ike_lifetime_seconds', 'renew'],
+  reauthSeconds: ['reauth_seconds', 'renew'],
+};
+
+const CHILD_FIELDS: Readonly<Record<string, readonly [key: string, effect: Effect]>> = {
+  start: ['start', 'adjust'],
+  localSelectors: ['local networks', 'restart'],
+  remoteSelectors: ['remote networks', 'restart'],
+  espProposals: ['esp', 'renew'],
+  replayWindow: ['replay_window', 'renew'],
+  fragmentation: ['fragmentation', 'renew'],
+  lifetime: ['rekey_seconds or lifetime_seconds', 'renew'],
+};
+
+/** Of GatewayConfig: the key in the configuration, and when a change counts. */
+const SETTINGS = {
+  name: ['name', 'next start'],
+  ports: ['lan, wan, port_kind or queues', 'next start'],
+  workers: ['workers', 'next start'],
+  cpus: ['cpus', 'next start'],
+  framesPerWorker: ['frames', 'next start'],
+  frameBytes: ['frame_bytes', 'next start'],
+  ikeWorkers: ['ike_workers', 'next start'],
+  maxChildSas: ['max_child_sas', 'next start'],
+  halfOpenPerAddress: ['half_open_per_address', 'next start'],
+  apiSocket: ['api_socket', 'next start'],
+  apiGroup: ['api_group', 'next start'],
+  logLevel: ['log_level', 'now'],
+  guardOnStop: ['guard_on_stop', 'now'],
+  plainForwarding: ['lab_plain_forwarding', 'next start'],
+} as const satisfies Record<
+  Exclude<keyof GatewayConfig, 'connections' | 'spd'>,
+  readonly [string, SettingChange['when']]
+>;
+
+export function planChange(from: GatewayConfig, to: GatewayConfig): Plan {
+  const before = new Map(from.connections.map((connection) => [connection.name, connection]));
+  const after = new Set(to.connections.map(({ name }) => name));
+  const gone = from.connections.filter(({ name }) => !after.has(name));
+  return {
+    connections: [
+      ...gone.map(({ name }) => ({ connection: name, action: 'stop', changed: [] }) as const),
+      ...to.connections.map((connection) => changeOf(before.get(connection.name), connection)),
+    ],
+    settings: settingChanges(from, to),
+    policies: !isSame(policyOrder(from, to), policyOrder(to, from)),
+  };
+}
+
+/** Whether carrying it out would do anything. */
+export function isEmptyPlan({ connections, settings, policies }: Plan): boolean {
+  return settings.length === 0 && !policies && connections.every(({ action }) => action === 'stay');
+}
+
+function changeOf(before: Connection | undefined, after: Connection): ConnectionChange {
+  const { name: connection } = after;
+  if (before === undefined) return { connection, action: 'start', changed: [] };
+  const found = [...connectionDifferences(before, after), ...childDifferences(before, after)];
+  const action = (['restart', 'renew', 'adjust'] as const).find((one) =>
+    found.some(([, effect]) => effect === one),
+  );
+  return {
+    connection,
+    action: action ?? 'stay',
+    changed: [...new Set(found.map(([key]) => key))],
+  };
+}
+
+type Difference = readonly [key: string, effect: Effect];
+
+function connectionDifferences(before: Connection, after: Connection): Difference[] {
+  return differingFields(flat(before), flat(after)).map(
+    (field) => CONNECTION_FIELDS[field] ?? [field, 'restart'],
+  );
+}
+
+/** Both sides' fields as if they were the connection's own. */
+function flat({
+  local,
+  remote,
+  children: _,
+  ...rest
+}: Connection): Readonly<Record<string, unknown>> {
+  const prefixed = (side: string, fields: object) =>
+    Object.entries(fields).map(([name, value]) => [`${side}.${name}`, value]);
+  return {
+    ...rest,
+    ...Object.fromEntries([...prefixed('local', local), ...prefixed('remote', remote)]),
+  };
+}
+
+/** A Child SA that comes or goes changes nothing for the others. */
+function childDifferences(before: Connection, after: Connection): Difference[] {
+  const old = new Map(before.children.map((child) => [child.name, child]));
+  const fresh = new Set(after.children.map(({ name }) => name));
+  const gone = before.children.filter(({ name }) => !fresh.has(name));
+  return [
+    ...gone.map(({ name }): Difference => [`child ${name} is gone`, 'adjust']),
+    ...after.children.flatMap((child): Difference[] => {
+      const same = old.get(child.name);
+      if (same === undefined) return [[`child ${child.name} is new`, 'adjust']];
+      return differingFields({ ...same }, { ...child }).map(
+        (field) => CHILD_FIELDS[field] ?? [field, 'restart'],
+      );
+    }),
+  ];
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function differingFields(a: Fields, b: Fields): string[] {
+  const names = new Set([...Object.keys(a), ...Object.keys(b)]);
+  return [...names].filter((name) => !isSame(a[name], b[name]));
+}
+
+/** What stands in `[[policy]]` tables, and the order of the connections that both have. */
+function policyOrder({ spd }: GatewayConfig, other: GatewayConfig): unknown[] {
+  const common = new Set(other.spd.map(({ policy }) => policy));
+  return spd
+    .filter(({ policy }) => policy === undefined || common.has(policy))
+    .map((entry) => entry.policy ?? entry);
+}
+
+function settingChanges(from: GatewayConfig, to: GatewayConfig): SettingChange[] {
+  const fields = Object.keys(SETTINGS) as (keyof typeof SETTINGS)[];
+  return fields
+    .filter((field) => !isSame(from[field], to[field]))
+    .map((field) => {
+      const [key, when] = SETTINGS[field];
+      return { key, from: show(from[field]), to: show(to[field]), when };
+    });
+}
+
+function show(value: unknown): string {
+  if (value === undefined) return 'not set';
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** By value; secrets without telling by time how far they agree. */
+function isSame(a: unknown, b: unknown): boolean {
+  if (a instanceof Secret && b instanceof Secret) return equalsSecretly(a.bytes, b.bytes);
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
+  const [keysA, keysB] = [Object.keys(a), Object.keys(b)];
+  return (
+    keysA.length === keysB.length &&
+    keysA.every((key) => isSame((a as Fields)[key], (b as Fields)[key]))
+  );
+}

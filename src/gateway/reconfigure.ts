@@ -1,0 +1,176 @@
+/**
+ * The configuration of a running gateway, and its change while traffic flows. What a plan does not
+ * name is not touched: its SAs, policies and keys stay the very same ones, and lose no packet.
+ *
+ * What can fail is done first: reading and checking, the guard, sockets, the SPD. Where one of
+ * these fails, the others are taken back and nothing has changed.
+ */
+import type { GatewayConfig } from '../config/gateway-config.js';
+import { type ConnectionAction, isEmptyPlan, type Plan, planChange } from '../config/plan.js';
+import type { Dataplane } from '../dataplane/dataplane.js';
+import type { LogLevel } from '../ike/event.js';
+import type { Log } from '../log.js';
+import type { Guard } from '../net/guard.js';
+import type { Transport } from '../net/transport.js';
+import type { Connection } from '../policy/connection.js';
+import type { IkeWorkers } from '../workers/ike-workers.js';
+import type { Networks } from './networks.js';
+
+export interface ReconfigureParts {
+  readonly log: Log;
+  readonly setLogLevel: (level: LogLevel) => void;
+  readonly guard: Guard;
+  readonly dataplane: Pick<Dataplane, 'setSpd'>;
+  readonly networks: Networks;
+  readonly transport: Pick<Transport, 'open'>;
+  readonly workers: IkeWorkers;
+  /** Reads the configuration anew; throws `ConfigError`. Undefined: there is nowhere to read from. */
+  readonly load: (() => GatewayConfig) | undefined;
+  /** Longest wait for the peers' answers to our Deletes, before a socket is closed. */
+  readonly farewellMs: number;
+}
+
+export class Reconfigure {
+  readonly #parts: ReconfigureParts;
+  #running: GatewayConfig;
+  /** Changes are made one after the other. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(running: GatewayConfig, parts: ReconfigureParts) {
+    this.#running = running;
+    this.#parts = parts;
+  }
+
+  /** What is in force. Settings that wait for the next start have the values from before. */
+  get running(): GatewayConfig {
+    return this.#running;
+  }
+
+  /** What `apply` would do now. Throws `ConfigError`. */
+  plan(): Plan {
+    const next = this.#load();
+    try {
+      return planChange(this.#running, next);
+    } finally {
+      wipeKeys(next.connections);
+    }
+  }
+
+  /** Puts the configuration as it can be read now in force. Throws `ConfigError`, and host errors. */
+  apply(): Promise<Plan> {
+    const applied = this.#last.then(() => this.#apply());
+    this.#last = applied.catch(() => {});
+    return applied;
+  }
+
+  #load(): GatewayConfig {
+    const { load } = this.#parts;
+    if (load === undefined) throw new Error('this gateway was not started from a file');
+    return load();
+  }
+
+  async #apply(): Promise<Plan> {
+    const [before, next] = [this.#running, this.#load()];
+    const plan = planChange(before, next);
+    const after = inForce(before, next, plan);
+    const discarded = next.connections.filter((one) => !after.connections.includes(one));
+    wipeKeys(discarded);
+    if (isEmptyPlan(plan)) {
+      this.#parts.log.info('the configuration is read again: nothing has changed');
+      return plan;
+    }
+    try {
+      await this.#prepare(before, after);
+    } catch (error) {
+      await this.#prepare(after, before).catch(() => {});
+      wipeKeys(after.connections.filter((one) => !before.connections.includes(one)));
+      throw error;
+    }
+    this.#running = after;
+    this.#parts.setLogLevel(after.logLevel);
+    this.#changeConnections(plan, after);
+    wipeKeys(before.connections.filter((one) => !after.connections.includes(one)));
+    await this.#close(before, after, names(plan, 'stop', 'restart'));
+    this.#parts.log.info(`the configuration is read again: ${summary(plan)}`);
+    return plan;
+  }
+
+  /** The guard first: from then on nothing that is protected leaves in clear, old or new. */
+  async #prepare(before: GatewayConfig, after: GatewayConfig): Promise<void> {
+    const { guard, transport, dataplane, networks } = this.#parts;
+    guard.install(after.spd);
+    // Those that go are still needed, for the Deletes.
+    await transport.open([...new Set([...addresses(before), ...addresses(after)])]);
+    dataplane.setSpd(after.spd);
+    networks.protect(after.spd);
+  }
+
+  #changeConnections(plan: Plan, { connections }: GatewayConfig): void {
+    const { workers } = this.#parts;
+    for (const name of names(plan, 'stop')) workers.terminate(name);
+    const fresh = new Set(names(plan, 'start', 'restart', 'renew', 'adjust'));
+    workers.setConnections(
+      connections,
+      connections.filter(({ name }) => fresh.has(name)),
+    );
+    for (const name of names(plan, 'restart')) workers.keeper.restart(name);
+    for (const name of names(plan, 'renew')) workers.rekey(name, 'reauth');
+    workers.keeper.start();
+  }
+
+  /** Closes sockets that nobody needs any more, once the SAs of the connections have ended. */
+  async #close(before: GatewayConfig, after: GatewayConfig, ending: string[]): Promise<void> {
+    const { transport, workers, farewellMs } = this.#parts;
+    const left = addresses(after);
+    if (addresses(before).every((address) => left.includes(address))) return;
+    const end = performance.now() + farewellMs;
+    const isEnding = async () =>
+      (await workers.ikeSas()).some(
+        (sa) => ending.includes(sa.connection) && !left.includes(sa.local.address),
+      );
+    while (performance.now() < end && (await isEnding())) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    await transport.open(left);
+  }
+}
+
+/**
+ * The configuration once the plan is carried out. A connection that has not changed stays the
+ * object that it was, with its key.
+ */
+function inForce(before: GatewayConfig, next: GatewayConfig, plan: Plan): GatewayConfig {
+  const old = new Map(before.connections.map((connection) => [connection.name, connection]));
+  const stay = new Set(names(plan, 'stay'));
+  return {
+    ...before,
+    logLevel: next.logLevel,
+    guardOnStop: next.guardOnStop,
+    spd: next.spd,
+    connections: next.connections.map((one) => (stay.has(one.name) ? old.get(one.name)! : one)),
+  };
+}
+
+function names({ connections }: Plan, ...actions: readonly ConnectionAction[]): string[] {
+  return connections
+    .filter(({ action }) => actions.includes(action))
+    .map(({ connection }) => connection);
+}
+
+function addresses({ connections }: GatewayConfig): string[] {
+  return [...new Set(connections.map(({ local }) => local.address))];
+}
+
+function summary(plan: Plan): string {
+  const counts = (['start', 'stop', 'restart', 'renew', 'adjust', 'stay'] as const).flatMap(
+    (action) => {
+      const count = names(plan, action).length;
+      return count === 0 ? [] : [`${count} ${action}`];
+    },
+  );
+  return counts.length === 0 ? 'settings only' : counts.join(', ');
+}
+
+export function wipeKeys(connections: readonly Connection[]): void {
+  for (const { psk } of connections) psk.wipe();
+}
