@@ -215,7 +215,8 @@ function logEngines({ connections }: GatewayConfig, log: Log): void {
   const chosen = new Map<string, EngineChoice>();
   const proposals = connections.flatMap(({ children }) => children.flatMap((c) => c.espProposals));
   for (const { encryption, integrity } of proposals) {
-    for (const { id, keyBits = 0 } of encryption) {
+    // AH has integrity alone, an AEAD encryption alone.
+    for (const { id, keyBits = 0 } of encryption.length > 0 ? encryption : [{ id: 0 }]) {
       for (const { id: integrityId } of integrity.length > 0 ? integrity : [{ id: 0 }]) {
         const choice = engineFor({ encryption: id, keyBits, integrity: integrityId });
         if (choice !== undefined) chosen.set(choice.suite, choice);

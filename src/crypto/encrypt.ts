@@ -1,14 +1,13 @@
 /**
- * Protection of IKE messages (RFC 7296 §3.14): AES-GCM with a 16-octet ICV (RFC 5282), and
- * AES-CBC with HMAC-SHA2, encrypt then MAC (RFC 3602, RFC 4868). Where IV, ciphertext and ICV
- * stand in a message is known to `wire/encrypted.ts`; the ciphers are here.
- *
- * Left out: AES-GCM with shorter ICVs (RFC 8247 §2.1), AES-CTR, AES-CCM, ChaCha20-Poly1305.
+ * Protection of IKE messages (RFC 7296 §3.14): AEADs, which are AES-GCM and AES-CCM (RFC 5282) and
+ * ChaCha20-Poly1305 (RFC 7634), and AES-CBC and AES-CTR (RFC 3602, RFC 5930) with an integrity
+ * algorithm, encrypt then MAC. Where IV, ciphertext and ICV stand in a message is known to
+ * `wire/encrypted.ts`; the ciphers are here.
  */
 import {
+  type CipherGCMTypes,
   createCipheriv,
   createDecipheriv,
-  createHmac,
   randomBytes,
   timingSafeEqual,
 } from 'node:crypto';
@@ -27,56 +26,82 @@ import {
   unpadPlaintext,
 } from '../wire/index.js';
 import type { RandomBytes } from './key-exchange.js';
+import { cipherKey, integrityKeyLength } from './key-length.js';
+import { type Mac, mac } from './mac.js';
 import type { Secret } from './secret.js';
 
 /** The algorithms that protect an IKE SA, with what they ask of the keymat; in octets. */
 export interface SkSuite {
-  readonly encryption: 'gcm' | 'cbc';
+  readonly mode: 'aead' | 'cbc' | 'ctr';
+  /** OpenSSL's name. */
+  readonly cipher: string;
   readonly keyLength: number;
-  /** RFC 5282 §4: the last four octets of SK_e are the salt. */
+  /** The last octets of SK_e are the salt (RFC 5282 §4, RFC 5930 §2.2, RFC 7634 §2). */
   readonly saltLength: number;
   readonly integrity: IntegrityAlgorithm | undefined;
   readonly shape: CipherShape;
 }
 
 interface IntegrityAlgorithm {
-  readonly hash: 'sha256' | 'sha384' | 'sha512';
+  readonly mac: Mac;
   readonly keyLength: number;
   readonly icvLength: number;
 }
 
-const INTEGRITY: Readonly<Record<number, IntegrityAlgorithm>> = {
-  [INTEG.HMAC_SHA2_256_128]: { hash: 'sha256', keyLength: 32, icvLength: 16 },
-  [INTEG.HMAC_SHA2_384_192]: { hash: 'sha384', keyLength: 48, icvLength: 24 },
-  [INTEG.HMAC_SHA2_512_256]: { hash: 'sha512', keyLength: 64, icvLength: 32 },
+const integrity = (id: number, mac: Mac, icvLength: number) =>
+  [id, { mac, keyLength: integrityKeyLength(id)!, icvLength }] as const;
+
+const INTEGRITY: ReadonlyMap<number, IntegrityAlgorithm> = new Map([
+  integrity(INTEG.HMAC_SHA1_96, 'sha1', 12),
+  integrity(INTEG.AES_XCBC_96, 'xcbc', 12),
+  integrity(INTEG.AES_CMAC_96, 'cmac', 12),
+  integrity(INTEG.HMAC_SHA2_256_128, 'sha256', 16),
+  integrity(INTEG.HMAC_SHA2_384_192, 'sha384', 24),
+  integrity(INTEG.HMAC_SHA2_512_256, 'sha512', 32),
+]);
+
+/** OpenSSL's name of an AEAD, for a key of so many bits, and the length of its ICV. */
+const AEADS: Readonly<Record<number, readonly [(bits: number) => string, number]>> = {
+  [ENCR.AES_GCM_8]: [(bits) => `aes-${bits}-gcm`, 8],
+  [ENCR.AES_GCM_12]: [(bits) => `aes-${bits}-gcm`, 12],
+  [ENCR.AES_GCM_16]: [(bits) => `aes-${bits}-gcm`, 16],
+  [ENCR.AES_CCM_8]: [(bits) => `aes-${bits}-ccm`, 8],
+  [ENCR.AES_CCM_12]: [(bits) => `aes-${bits}-ccm`, 12],
+  [ENCR.AES_CCM_16]: [(bits) => `aes-${bits}-ccm`, 16],
+  [ENCR.CHACHA20_POLY1305]: [() => 'chacha20-poly1305', 16],
 };
 
-/** Octets of key of an integrity algorithm, or undefined where we do not have it. */
-export function integrityKeyLength(id: number): number | undefined {
-  return INTEGRITY[id]?.keyLength;
-}
-
-/** Octets of salt that follow the key in the keymat (RFC 4106 §8.1, RFC 5282 §7.1). */
-export function saltLength(encryption: number): number {
-  return encryption === ENCR.AES_GCM_16 ? 4 : 0;
-}
-
-/** The suite of these transforms; undefined where we do not have it. `integrity` 0: none. */
+/** The suite of these transforms; undefined where we do not have it. `integrityId` 0: none. */
 export function skSuite(
   encryption: number,
-  keyBits: number,
-  integrity: number,
+  keyBits: number | undefined,
+  integrityId: number,
 ): SkSuite | undefined {
-  if (![128, 192, 256].includes(keyBits)) return undefined;
-  const keyLength = keyBits / 8;
-  if (encryption === ENCR.AES_GCM_16 && integrity === INTEG.NONE) {
-    const shape = { ivLength: 8, blockLength: 1, icvLength: 16 };
-    return { encryption: 'gcm', keyLength, saltLength: 4, integrity: undefined, shape };
+  const key = cipherKey(encryption, keyBits);
+  if (key === undefined) return undefined;
+  const bits = key.keyLength * 8;
+  const aead = AEADS[encryption];
+  if (aead !== undefined) {
+    if (integrityId !== INTEG.NONE) return undefined;
+    const [nameOf, icvLength] = aead;
+    const shape = { ivLength: 8, blockLength: 1, icvLength };
+    return { mode: 'aead', cipher: nameOf(bits), ...key, integrity: undefined, shape };
   }
-  const mac = INTEGRITY[integrity];
-  if (encryption !== ENCR.AES_CBC || mac === undefined) return undefined;
-  const shape = { ivLength: 16, blockLength: 16, icvLength: mac.icvLength };
-  return { encryption: 'cbc', keyLength, saltLength: 0, integrity: mac, shape };
+  const algorithm = INTEGRITY.get(integrityId);
+  if (algorithm === undefined) return undefined;
+  const { icvLength } = algorithm;
+  switch (encryption) {
+    case ENCR.AES_CBC: {
+      const shape = { ivLength: 16, blockLength: 16, icvLength };
+      return { mode: 'cbc', cipher: `aes-${bits}-cbc`, ...key, integrity: algorithm, shape };
+    }
+    case ENCR.AES_CTR: {
+      const shape = { ivLength: 8, blockLength: 1, icvLength };
+      return { mode: 'ctr', cipher: `aes-${bits}-ctr`, ...key, integrity: algorithm, shape };
+    }
+    default:
+      return undefined;
+  }
 }
 
 /** SK_e and SK_a of one direction. */
@@ -112,8 +137,8 @@ export class Sealer {
     const plaintext = padPlaintext(bytes, shape);
     const iv = this.#nextIv();
     frame.body.set(iv);
-    if (this.#suite.encryption === 'gcm') this.#sealGcm(frame, iv, plaintext);
-    else this.#sealCbc(frame, iv, plaintext);
+    if (this.#suite.mode === 'aead') this.#sealAead(frame, iv, plaintext);
+    else this.#sealWithMac(frame, iv, plaintext);
     return frame.message;
   }
 
@@ -122,36 +147,36 @@ export class Sealer {
    * RFC 3602 §3: that of CBC has to be unpredictable.
    */
   #nextIv(): Uint8Array {
-    if (this.#suite.encryption === 'cbc') return this.#random(16);
+    if (this.#suite.mode === 'cbc') return this.#random(16);
     const iv = new Uint8Array(8);
     new DataView(iv.buffer).setBigUint64(0, this.#counter++);
     return iv;
   }
 
-  #sealGcm(
+  #sealAead(
     { aad, body }: { aad: Uint8Array; body: Uint8Array },
     iv: Uint8Array,
     plaintext: Uint8Array,
   ): void {
-    const { key, salt } = splitKey(this.#suite, this.#keys);
-    const nonce = gcmNonce(salt, iv);
-    const cipher = createCipheriv(gcmName(this.#suite), key, nonce, { authTagLength: 16 });
-    cipher.setAAD(aad);
-    body.set(cipher.update(plaintext), 8);
+    const { name, key, nonce, options } = aeadOf(this.#suite, this.#keys, iv);
+    const cipher = createCipheriv(name, key, nonce, options);
+    cipher.setAAD(aad, { plaintextLength: plaintext.length });
+    body.set(cipher.update(plaintext), iv.length);
     cipher.final();
-    body.set(cipher.getAuthTag(), body.length - 16);
+    body.set(cipher.getAuthTag(), body.length - options.authTagLength);
   }
 
-  #sealCbc(
+  #sealWithMac(
     { message, body }: { message: Uint8Array; body: Uint8Array },
     iv: Uint8Array,
     plaintext: Uint8Array,
   ): void {
-    const { key } = splitKey(this.#suite, this.#keys);
-    const cipher = createCipheriv(cbcName(this.#suite), key, iv).setAutoPadding(false);
-    body.set(cipher.update(plaintext), 16);
+    const { cipher: name, shape } = this.#suite;
+    const { key, salt } = splitKey(this.#suite, this.#keys);
+    const cipher = createCipheriv(name, key, startOf(this.#suite, salt, iv)).setAutoPadding(false);
+    body.set(cipher.update(plaintext), iv.length);
     cipher.final();
-    const covered = message.subarray(0, message.length - this.#suite.shape.icvLength);
+    const covered = message.subarray(0, message.length - shape.icvLength);
     message.set(icvOf(this.#suite, this.#keys, covered), covered.length);
   }
 
@@ -178,18 +203,17 @@ export class Opener {
   open(part: EncryptedPart): Opened | undefined {
     const { iv, ciphertext, icv } = splitBody(part.body, this.#suite.shape);
     const padded =
-      this.#suite.encryption === 'gcm'
-        ? this.#openGcm(part.aad, iv, ciphertext, icv)
-        : this.#openCbc(part.message, iv, ciphertext, icv);
+      this.#suite.mode === 'aead'
+        ? this.#openAead(part.aad, iv, ciphertext, icv)
+        : this.#openWithMac(part.message, iv, ciphertext, icv);
     if (padded === undefined) return undefined;
     return { firstType: part.firstType, plaintext: unpadPlaintext(padded) };
   }
 
-  #openGcm(aad: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array, icv: Uint8Array) {
-    const { key, salt } = splitKey(this.#suite, this.#keys);
-    const nonce = gcmNonce(salt, iv);
-    const decipher = createDecipheriv(gcmName(this.#suite), key, nonce, { authTagLength: 16 });
-    decipher.setAAD(aad);
+  #openAead(aad: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array, icv: Uint8Array) {
+    const { name, key, nonce, options } = aeadOf(this.#suite, this.#keys, iv);
+    const decipher = createDecipheriv(name, key, nonce, options);
+    decipher.setAAD(aad, { plaintextLength: ciphertext.length });
     decipher.setAuthTag(icv);
     const plaintext = decipher.update(ciphertext);
     try {
@@ -201,11 +225,12 @@ export class Opener {
     }
   }
 
-  #openCbc(message: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array, icv: Uint8Array) {
+  #openWithMac(message: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array, icv: Uint8Array) {
     const covered = message.subarray(0, message.length - icv.length);
     if (!timingSafeEqual(icvOf(this.#suite, this.#keys, covered), icv)) return undefined;
-    const { key } = splitKey(this.#suite, this.#keys);
-    const decipher = createDecipheriv(cbcName(this.#suite), key, iv).setAutoPadding(false);
+    const { key, salt } = splitKey(this.#suite, this.#keys);
+    const start = startOf(this.#suite, salt, iv);
+    const decipher = createDecipheriv(this.#suite.cipher, key, start).setAutoPadding(false);
     const plaintext = decipher.update(ciphertext);
     decipher.final();
     return plaintext;
@@ -221,26 +246,26 @@ function splitKey({ keyLength }: SkSuite, { encryption }: SkKeys) {
   return { key: bytes.subarray(0, keyLength), salt: bytes.subarray(keyLength) };
 }
 
-/** RFC 5282 §4: salt | explicit IV. */
-function gcmNonce(salt: Uint8Array, iv: Uint8Array): Uint8Array {
-  const nonce = new Uint8Array(12);
-  nonce.set(salt);
-  nonce.set(iv, 4);
-  return nonce;
+/** What OpenSSL has to be told of an AEAD; its nonce is salt | explicit IV (RFC 5282 §4). */
+function aeadOf(suite: SkSuite, keys: SkKeys, iv: Uint8Array) {
+  const { key, salt } = splitKey(suite, keys);
+  return {
+    // Node's types tell AEADs apart; all of them are used in the same way.
+    name: suite.cipher as CipherGCMTypes,
+    key,
+    nonce: Buffer.concat([salt, iv]),
+    options: { authTagLength: suite.shape.icvLength },
+  };
+}
+
+/** The IV of CBC, or the first counter block of CTR: salt | explicit IV | 1 (RFC 5930 §2.3). */
+function startOf({ mode }: SkSuite, salt: Uint8Array, iv: Uint8Array): Uint8Array {
+  return mode === 'cbc' ? iv : Buffer.concat([salt, iv, Uint8Array.of(0, 0, 0, 1)]);
 }
 
 function icvOf({ integrity }: SkSuite, keys: SkKeys, covered: Uint8Array): Uint8Array {
   if (integrity === undefined || keys.integrity === undefined) throw new Error('no integrity key');
-  const mac = createHmac(integrity.hash, keys.integrity.bytes).update(covered).digest();
-  return mac.subarray(0, integrity.icvLength);
-}
-
-function gcmName({ keyLength }: SkSuite) {
-  return `aes-${(keyLength * 8) as 128 | 192 | 256}-gcm` as const;
-}
-
-function cbcName({ keyLength }: SkSuite): string {
-  return `aes-${keyLength * 8}-cbc`;
+  return mac(integrity.mac, keys.integrity.bytes, covered).subarray(0, integrity.icvLength);
 }
 
 function wipeKeys({ encryption, integrity }: SkKeys): void {

@@ -1,13 +1,13 @@
 /**
- * Key exchange methods of IKEv2 (Transform Type 4) over node:crypto: MODP 2048 to 4096
- * (RFC 3526), P-256, P-384 and P-521 (RFC 5903), X25519 (RFC 8031, RFC 7748).
+ * Key exchange methods of IKEv2 (Transform Type 4) over node:crypto: MODP 2048 to 8192
+ * (RFC 3526), P-256, P-384 and P-521 (RFC 5903), Brainpool of 256, 384 and 512 bits (RFC 6954),
+ * X25519 and X448 (RFC 8031, RFC 7748).
  *
  * A public value and a shared secret have one fixed length per group. OpenSSL strips the leading
  * zeros of MODP values, one key in 256 has some, and RFC 7296 §2.14, §3.4 want them: they are
  * padded here. A peer's value is checked as RFC 6989 §2 asks before it is used.
  *
- * Left out: MODP 1024 and 1536 (RFC 8247 §2.4: must not, should not), MODP above 4096 (a flood
- * of requests would cost too much), Brainpool, Curve448.
+ * Left out: MODP 1024 and 1536 (RFC 8247 §2.4: must not, should not), curves below 256 bits.
  */
 import {
   createDiffieHellman,
@@ -45,10 +45,7 @@ interface Method {
   derive(privateKey: Secret, peerPublic: Uint8Array): Uint8Array;
 }
 
-// --- X25519 ---------------------------------------------------------------------------------
-
-// RFC 8410 §7: what stands before the 32 octets in PKCS #8.
-const X25519_PKCS8 = Buffer.from('302e020100300506032b656e04220420', 'hex');
+// --- X25519, X448 ---------------------------------------------------------------------------
 
 /**
  * Keys that were made in this thread, as OpenSSL has them: reading PKCS #8 again takes 0.6 ms, the
@@ -56,49 +53,65 @@ const X25519_PKCS8 = Buffer.from('302e020100300506032b656e04220420', 'hex');
  */
 const made = new WeakMap<Secret, KeyObject>();
 
-const x25519: Method = {
-  publicLength: 32,
-  cost: 'cheap',
-  generate(random) {
-    const key =
-      random === undefined ? generateKeyPairSync('x25519').privateKey : x25519FromSeed(random(32));
-    const der = key.export({ format: 'der', type: 'pkcs8' });
-    const privateKey = new Secret(der.subarray(-32));
-    der.fill(0);
-    made.set(privateKey, key);
-    const { x = '' } = createPublicKey(key).export({ format: 'jwk' });
-    return { privateKey, publicValue: new Uint8Array(Buffer.from(x, 'base64url')) };
-  },
-  derive(privateKey, peerPublic) {
-    const key = made.get(privateKey) ?? x25519Private(privateKey.bytes);
-    made.delete(privateKey);
-    const x = Buffer.from(peerPublic).toString('base64url');
-    const jwk = { kty: 'OKP', crv: 'X25519', x };
-    const publicKey = createPublicKey({ key: jwk, format: 'jwk' });
-    // RFC 8031 §3: an all-zero result is refused. OpenSSL does so too; it is not relied upon.
-    const shared = diffieHellman({ privateKey: key, publicKey });
-    if (shared.reduce((any, octet) => any | octet, 0) === 0) {
-      throw new KeyExchangeError('the shared secret is all zero');
-    }
-    return shared;
-  },
-};
+/**
+ * @param length       of keys, public values and secrets
+ * @param pkcs8Prefix  what stands before the key in PKCS #8 (RFC 8410 §7)
+ */
+function montgomery(
+  name: 'X25519' | 'X448',
+  length: number,
+  cost: Method['cost'],
+  pkcs8Prefix: string,
+): Method {
+  const prefix = Buffer.from(pkcs8Prefix, 'hex');
+  return {
+    publicLength: length,
+    cost,
+    generate(random) {
+      const key = random === undefined ? freshKey(name) : keyFromSeed(name, random(length));
+      const der = key.export({ format: 'der', type: 'pkcs8' });
+      const privateKey = new Secret(der.subarray(-length));
+      der.fill(0);
+      made.set(privateKey, key);
+      const { x = '' } = createPublicKey(key).export({ format: 'jwk' });
+      return { privateKey, publicValue: new Uint8Array(Buffer.from(x, 'base64url')) };
+    },
+    derive(privateKey, peerPublic) {
+      const key = made.get(privateKey) ?? readPkcs8(prefix, privateKey.bytes);
+      made.delete(privateKey);
+      const x = Buffer.from(peerPublic).toString('base64url');
+      const publicKey = createPublicKey({ key: { kty: 'OKP', crv: name, x }, format: 'jwk' });
+      // RFC 8031 §3: an all-zero result is refused. OpenSSL does so too; it is not relied upon.
+      const shared = diffieHellman({ privateKey: key, publicKey });
+      if (shared.reduce((any, octet) => any | octet, 0) === 0) {
+        throw new KeyExchangeError('the shared secret is all zero');
+      }
+      return shared;
+    },
+  };
+}
 
-function x25519Private(privateKey: Uint8Array): KeyObject {
-  const der = Buffer.concat([X25519_PKCS8, privateKey]);
+function freshKey(name: 'X25519' | 'X448'): KeyObject {
+  const { privateKey } =
+    name === 'X25519' ? generateKeyPairSync('x25519') : generateKeyPairSync('x448');
+  return privateKey;
+}
+
+function readPkcs8(prefix: Uint8Array, privateKey: Uint8Array): KeyObject {
+  const der = Buffer.concat([prefix, privateKey]);
   const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   der.fill(0);
   return key;
 }
 
 /** In simulations and tests only: a string cannot be wiped. */
-function x25519FromSeed(seed: Uint8Array): KeyObject {
+function keyFromSeed(name: 'X25519' | 'X448', seed: Uint8Array): KeyObject {
   const d = Buffer.from(seed).toString('base64url');
-  const jwk = { kty: 'OKP', crv: 'X25519', d, x: d }; // x is computed from d, not read
+  const jwk = { kty: 'OKP', crv: name, d, x: d }; // x is computed from d, not read
   return createPrivateKey({ key: jwk, format: 'jwk' });
 }
 
-// --- P-256, P-384, P-521 --------------------------------------------------------------------
+// --- P-256, P-384, P-521, Brainpool ---------------------------------------------------------
 
 /** `order` is that of the base point, to draw a private key evenly below it. */
 function ecp(curve: string, coordinateLength: number, order: bigint): Method {
@@ -109,14 +122,14 @@ function ecp(curve: string, coordinateLength: number, order: bigint): Method {
       const ecdh = createECDH(curve);
       const privateKey = scalarBelow(order, coordinateLength, random ?? randomBytes);
       ecdh.setPrivateKey(privateKey.bytes);
-      // RFC 5903 §7: x | y, without the octet that says that the point is not compressed.
+      // RFC 5903 §7, RFC 6954 §3: x | y, without the octet that says that the point is not compressed.
       return { privateKey, publicValue: new Uint8Array(ecdh.getPublicKey().subarray(1)) };
     },
     derive(privateKey, peerPublic) {
       const ecdh = createECDH(curve);
       ecdh.setPrivateKey(privateKey.bytes);
       // RFC 6989 §2.3: x and y below p and on the curve, which computeSecret checks.
-      // RFC 5903 §9: the secret is the x coordinate alone.
+      // RFC 5903 §9, RFC 6954 §3: the secret is the x coordinate alone.
       return ecdh.computeSecret(Buffer.concat([Uint8Array.of(4), peerPublic]));
     },
   };
@@ -176,14 +189,27 @@ const P521_ORDER = BigInt(
   `0x01${'f'.repeat(64)}fa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409`,
 );
 
+// RFC 5639 §3
+const BRAINPOOL_P256_ORDER = 0xa9fb57dba1eea9bc3e660a909d838d718c397aa3b561a6f7901e0e82974856a7n;
+const BRAINPOOL_P384_ORDER =
+  0x8cb91e82a3386d280f5d6f7e50e641df152f7109ed5456b31f166e6cac0425a7cf3ab6af6b7fc3103b883202e9046565n;
+const BRAINPOOL_P512_ORDER =
+  0xaadd9db8dbe9c48b3fd4e6ae33c9fc07cb308db3b3c9d20ed6639cca70330870553e5c414ca92619418661197fac10471db1d381085ddaddb58796829ca90069n;
+
 const METHODS: ReadonlyMap<number, Method> = new Map([
   [KEY_EXCHANGE.MODP_2048, modp('modp14', 256, 32)],
   [KEY_EXCHANGE.MODP_3072, modp('modp15', 384, 36)],
   [KEY_EXCHANGE.MODP_4096, modp('modp16', 512, 44)],
+  [KEY_EXCHANGE.MODP_6144, modp('modp17', 768, 60)],
+  [KEY_EXCHANGE.MODP_8192, modp('modp18', 1024, 64)],
   [KEY_EXCHANGE.ECP_256, ecp('prime256v1', 32, P256_ORDER)],
   [KEY_EXCHANGE.ECP_384, ecp('secp384r1', 48, P384_ORDER)],
   [KEY_EXCHANGE.ECP_521, ecp('secp521r1', 66, P521_ORDER)],
-  [KEY_EXCHANGE.CURVE25519, x25519],
+  [KEY_EXCHANGE.BRAINPOOL_P256R1, ecp('brainpoolP256r1', 32, BRAINPOOL_P256_ORDER)],
+  [KEY_EXCHANGE.BRAINPOOL_P384R1, ecp('brainpoolP384r1', 48, BRAINPOOL_P384_ORDER)],
+  [KEY_EXCHANGE.BRAINPOOL_P512R1, ecp('brainpoolP512r1', 64, BRAINPOOL_P512_ORDER)],
+  [KEY_EXCHANGE.CURVE25519, montgomery('X25519', 32, 'cheap', '302e020100300506032b656e04220420')],
+  [KEY_EXCHANGE.CURVE448, montgomery('X448', 56, 'dear', '3046020100300506032b656f043a0438')],
 ]);
 
 /** Whether we have this key exchange method. */

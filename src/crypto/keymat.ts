@@ -5,7 +5,7 @@
  */
 import { type IkeSpi, ikeSpiBytes } from '../wire/index.js';
 import type { SkKeys, SkSuite } from './encrypt.js';
-import { type Prf, prf, prfPlus } from './prf.js';
+import { isKeyedByAes, type Prf, prf, prfPlus } from './prf.js';
 import { Secret } from './secret.js';
 
 /** The keys of an IKE SA, by their names in §2.14. */
@@ -18,14 +18,19 @@ export interface IkeKeys {
   readonly skPr: Secret;
 }
 
-/** SKEYSEED = prf(Ni | Nr, g^ir). The PRFs that we have take nonces of any length as their key. */
+/**
+ * SKEYSEED = prf(Ni | Nr, g^ir). A PRF that is keyed by AES takes the first 64 bits of each nonce
+ * (§2.14), the others nonces of any length.
+ */
 export function skeyseed(
   algorithm: Prf,
   ni: Uint8Array,
   nr: Uint8Array,
   sharedSecret: Secret,
 ): Secret {
-  return toSecret(prf(algorithm, concat(ni, nr), sharedSecret.bytes));
+  const most = isKeyedByAes(algorithm) ? algorithm.length / 2 : undefined;
+  const key = concat(ni.subarray(0, most), nr.subarray(0, most));
+  return toSecret(prf(algorithm, key, sharedSecret.bytes));
 }
 
 /**

@@ -1,25 +1,28 @@
 /**
- * Pseudorandom functions of IKEv2 and prf+ (RFC 7296 §2.13), over HMAC-SHA2 (RFC 4868).
+ * Pseudorandom functions of IKEv2 and prf+ (RFC 7296 §2.13): HMAC (RFC 4868), AES-XCBC (RFC 4434)
+ * and AES-CMAC (RFC 4615).
  *
- * Left out: the PRFs with a fixed key size (AES-XCBC, AES-CMAC), whose keying by a PSK or by
- * nonces follows other rules (§2.14), and HMAC-MD5 and HMAC-SHA1 (RFC 8247 §2.2).
+ * Left out: HMAC-MD5 (RFC 8247 §2.2).
  */
-import { createHmac } from 'node:crypto';
 import { PRF } from '../wire/index.js';
+import { type Mac, mac } from './mac.js';
 import { Secret } from './secret.js';
 
 export interface Prf {
   /** IANA transform ID. */
   readonly id: number;
-  readonly hash: 'sha256' | 'sha384' | 'sha512';
+  readonly mac: Mac;
   /** Preferred key length, which is the output length, in octets. */
   readonly length: number;
 }
 
 const PRFS: readonly Prf[] = [
-  { id: PRF.PRF_HMAC_SHA2_256, hash: 'sha256', length: 32 },
-  { id: PRF.PRF_HMAC_SHA2_384, hash: 'sha384', length: 48 },
-  { id: PRF.PRF_HMAC_SHA2_512, hash: 'sha512', length: 64 },
+  { id: PRF.PRF_HMAC_SHA1, mac: 'sha1', length: 20 },
+  { id: PRF.PRF_AES128_XCBC, mac: 'xcbc', length: 16 },
+  { id: PRF.PRF_HMAC_SHA2_256, mac: 'sha256', length: 32 },
+  { id: PRF.PRF_HMAC_SHA2_384, mac: 'sha384', length: 48 },
+  { id: PRF.PRF_HMAC_SHA2_512, mac: 'sha512', length: 64 },
+  { id: PRF.PRF_AES128_CMAC, mac: 'cmac', length: 16 },
 ];
 
 /** The PRF with this transform ID, or undefined where we have none. */
@@ -29,13 +32,32 @@ export function prfById(id: number): Prf | undefined {
 
 /** prf(key, data); several chunks of data are one string of octets. */
 export function prf(
-  { hash }: Prf,
+  algorithm: Prf,
   key: Uint8Array,
   ...data: readonly Uint8Array[]
 ): Uint8Array<ArrayBuffer> {
-  const hmac = createHmac(hash, key);
-  for (const chunk of data) hmac.update(chunk);
-  return hmac.digest();
+  if (!isKeyedByAes(algorithm) || key.length === algorithm.length) {
+    return mac(algorithm.mac, key, ...data);
+  }
+  const fitted = fitKey(algorithm, key);
+  const output = mac(algorithm.mac, fitted, ...data);
+  fitted.fill(0);
+  return output;
+}
+
+/** The two PRFs whose key is one of AES (RFC 7296 §2.14 keys them by half of each nonce). */
+export function isKeyedByAes({ mac }: Prf): boolean {
+  return mac === 'xcbc' || mac === 'cmac';
+}
+
+/** A key of 16 octets from one of another length (RFC 4434 §2, RFC 4615 §3). */
+function fitKey(algorithm: Prf, key: Uint8Array): Uint8Array {
+  const fitted = new Uint8Array(algorithm.length);
+  if (algorithm.mac === 'cmac' || key.length > fitted.length) {
+    return mac(algorithm.mac, fitted, key);
+  }
+  fitted.set(key);
+  return fitted;
 }
 
 /**

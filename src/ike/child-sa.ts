@@ -1,5 +1,5 @@
 /** A Child SA (RFC 7296 §1.2, §2.17): how it is made of what was agreed, and how status shows it. */
-import { integrityKeyLength, saltLength } from '../crypto/encrypt.js';
+import { cipherKey, integrityKeyLength } from '../crypto/key-length.js';
 import { deriveChildKeys } from '../crypto/keymat.js';
 import type { Prf } from '../crypto/prf.js';
 import type { Secret } from '../crypto/secret.js';
@@ -73,12 +73,8 @@ export interface ChildSeed {
 /** The pair of ESP SAs, with keys that whoever installs it wipes. */
 export function makeChildSa(agreement: ChildAgreement, seed: ChildSeed): ChildSa {
   const { role, suite, policy, selectors } = agreement;
-  const keyBits = suite.encryption.keyBits ?? 0;
-  const integrity = suite.integrity?.id ?? 0;
-  const keyLength =
-    keyBits / 8 + saltLength(suite.encryption.id) + (integrityKeyLength(integrity) ?? 0);
   const { prf, skD, ni, nr, sharedSecret } = seed;
-  const keys = deriveChildKeys(prf, skD, ni, nr, keyLength, sharedSecret);
+  const keys = deriveChildKeys(prf, skD, ni, nr, keymatLength(suite), sharedSecret);
   const initiator = role === 'initiator';
   return {
     policy: `${agreement.connection}/${policy.name}`,
@@ -89,9 +85,9 @@ export function makeChildSa(agreement: ChildAgreement, seed: ChildSeed): ChildSa
     udpEncapsulation: agreement.udpEncapsulation,
     inboundSpi: agreement.inboundSpi,
     outboundSpi: agreement.outboundSpi,
-    encryption: suite.encryption.id,
-    keyBits,
-    integrity,
+    encryption: suite.encryption?.id ?? 0,
+    keyBits: suite.encryption?.keyBits ?? 0,
+    integrity: suite.integrity?.id ?? 0,
     inboundKey: initiator ? keys.responder : keys.initiator,
     outboundKey: initiator ? keys.initiator : keys.responder,
     esn: suite.esn ?? false,
@@ -100,6 +96,13 @@ export function makeChildSa(agreement: ChildAgreement, seed: ChildSeed): ChildSa
     localSelectors: initiator ? selectors.tsi : selectors.tsr,
     remoteSelectors: initiator ? selectors.tsr : selectors.tsi,
   };
+}
+
+/** Octets of keying material of each SA of the pair (§2.17). */
+export function keymatLength({ encryption, integrity }: Suite): number {
+  const { keyLength = 0, saltLength = 0 } =
+    (encryption && cipherKey(encryption.id, encryption.keyBits)) ?? {};
+  return keyLength + saltLength + ((integrity && integrityKeyLength(integrity.id)) ?? 0);
 }
 
 export function viewChild({ policy, sa, suite, state, installedAt }: InstalledChild): ChildSaView {

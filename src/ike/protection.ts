@@ -1,6 +1,7 @@
 /** The keys of an IKE SA at work: seals what this role sends, opens what the other role sends. */
-import { Opener, Sealer, type SkSuite } from '../crypto/encrypt.js';
+import { Opener, Sealer, type SkSuite, skSuite } from '../crypto/encrypt.js';
 import { type IkeKeys, wipeIkeKeys } from '../crypto/keymat.js';
+import type { Suite } from '../policy/suite.js';
 import {
   decodeMessage,
   decodePayloads,
@@ -10,6 +11,13 @@ import {
 } from '../wire/index.js';
 import type { Environment } from './event.js';
 import type { Role } from './state.js';
+
+/** What protects the messages of an IKE SA with this suite, of which every word has one. */
+export function protectionOf({ encryption, integrity }: Suite): SkSuite {
+  const found = encryption && skSuite(encryption.id, encryption.keyBits, integrity?.id ?? 0);
+  if (found === undefined) throw new Error('an IKE SA with algorithms that we do not have');
+  return found;
+}
 
 export class Protection {
   readonly keys: IkeKeys;

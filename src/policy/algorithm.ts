@@ -1,9 +1,9 @@
 /**
  * The algorithms that a proposal may name: the words of configuration (strongSwan's, where it has
- * them) and the transform IDs of the IANA registries.
+ * them) and the transform IDs of the IANA registries. ESP and AH have what the dataplane can do.
  *
- * Left out is what RFC 8221 and RFC 8247 say must not be used, and what we do not have. ESP has
- * what the dataplane can do.
+ * Left out is what RFC 8221 and RFC 8247 say must not be used: DES, 3DES and other old ciphers,
+ * HMAC-MD5, small MODP groups; and encryption without integrity.
  */
 import {
   ENCR,
@@ -22,18 +22,32 @@ export interface Algorithm {
   readonly keyBits?: number;
 }
 
+/** What is proposed: an IKE SA, or one of the two kinds of Child SA. */
+export type Protocol = 'ike' | 'esp' | 'ah';
+
 /** What a word of a proposal stands for. */
 export type Word =
   | { readonly part: 'encryption'; readonly algorithm: Algorithm; readonly aead: boolean }
-  | { readonly part: 'integrity'; readonly algorithm: Algorithm; readonly prf: Algorithm }
+  /** `prf`: what it brings with it for an IKE SA. */
+  | { readonly part: 'integrity'; readonly algorithm: Algorithm; readonly prf?: Algorithm }
   | { readonly part: 'prf' | 'keyExchange'; readonly algorithm: Algorithm }
   | { readonly part: 'esn'; readonly esn: boolean };
 
-const encryption = (id: number, keyBits: number, aead: boolean): Word => ({
-  part: 'encryption',
-  algorithm: { id, keyBits },
-  aead,
-});
+type Words = Readonly<Record<string, Word>>;
+
+const AES_KEY_BITS = [128, 192, 256];
+
+/** `aes128<suffix>` and with longer keys. */
+function aes(suffix: string, id: number, aead: boolean): Words {
+  return Object.fromEntries(
+    AES_KEY_BITS.map((keyBits) => [
+      `aes${keyBits}${suffix}`,
+      { part: 'encryption', algorithm: { id, keyBits }, aead },
+    ]),
+  );
+}
+
+const aead = (id: number): Word => ({ part: 'encryption', algorithm: { id }, aead: true });
 const group = (id: number): Word => ({ part: 'keyExchange', algorithm: { id } });
 const prf = (id: number): Word => ({ part: 'prf', algorithm: { id } });
 const integrity = (id: number, prfId: number): Word => ({
@@ -42,43 +56,86 @@ const integrity = (id: number, prfId: number): Word => ({
   prf: { id: prfId },
 });
 
-const GCM: Readonly<Record<string, Word>> = {
-  aes128gcm16: encryption(ENCR.AES_GCM_16, 128, true),
-  aes192gcm16: encryption(ENCR.AES_GCM_16, 192, true),
-  aes256gcm16: encryption(ENCR.AES_GCM_16, 256, true),
+/** RFC 8247 §2.1 prefers ICVs of 16 octets. */
+const AEADS: Words = {
+  ...aes('gcm16', ENCR.AES_GCM_16, true),
+  ...aes('gcm12', ENCR.AES_GCM_12, true),
+  ...aes('gcm8', ENCR.AES_GCM_8, true),
+  chacha20poly1305: aead(ENCR.CHACHA20_POLY1305),
+  ...aes('ccm16', ENCR.AES_CCM_16, true),
+  ...aes('ccm12', ENCR.AES_CCM_12, true),
+  ...aes('ccm8', ENCR.AES_CCM_8, true),
 };
 
-const GROUPS: Readonly<Record<string, Word>> = {
+/** Of ESP alone: GMAC encrypts nothing (RFC 4543); the others send no IV (RFC 8750). */
+const ESP_AEADS: Words = {
+  ...aes('gmac', ENCR.NULL_AUTH_AES_GMAC, true),
+  ...aes('gcm16iiv', ENCR.AES_GCM_16_IIV, true),
+  ...aes('ccm8iiv', ENCR.AES_CCM_8_IIV, true),
+  chacha20poly1305iiv: aead(ENCR.CHACHA20_POLY1305_IIV),
+};
+
+const CIPHERS: Words = {
+  ...aes('', ENCR.AES_CBC, false),
+  ...aes('ctr', ENCR.AES_CTR, false),
+};
+
+const MACS: Words = {
+  sha256: integrity(INTEG.HMAC_SHA2_256_128, PRF.PRF_HMAC_SHA2_256),
+  sha384: integrity(INTEG.HMAC_SHA2_384_192, PRF.PRF_HMAC_SHA2_384),
+  sha512: integrity(INTEG.HMAC_SHA2_512_256, PRF.PRF_HMAC_SHA2_512),
+  sha1: integrity(INTEG.HMAC_SHA1_96, PRF.PRF_HMAC_SHA1),
+  aesxcbc: integrity(INTEG.AES_XCBC_96, PRF.PRF_AES128_XCBC),
+  aescmac: integrity(INTEG.AES_CMAC_96, PRF.PRF_AES128_CMAC),
+};
+
+/** AH's GMAC is an integrity algorithm for each length of key (RFC 4543). */
+const AH_GMAC: Words = {
+  aes128gmac: { part: 'integrity', algorithm: { id: INTEG.AES_128_GMAC } },
+  aes192gmac: { part: 'integrity', algorithm: { id: INTEG.AES_192_GMAC } },
+  aes256gmac: { part: 'integrity', algorithm: { id: INTEG.AES_256_GMAC } },
+};
+
+const PRFS: Words = {
+  prfsha256: prf(PRF.PRF_HMAC_SHA2_256),
+  prfsha384: prf(PRF.PRF_HMAC_SHA2_384),
+  prfsha512: prf(PRF.PRF_HMAC_SHA2_512),
+  prfsha1: prf(PRF.PRF_HMAC_SHA1),
+  prfaesxcbc: prf(PRF.PRF_AES128_XCBC),
+  prfaescmac: prf(PRF.PRF_AES128_CMAC),
+};
+
+const GROUPS: Words = {
   x25519: group(KEY_EXCHANGE.CURVE25519),
   curve25519: group(KEY_EXCHANGE.CURVE25519),
+  x448: group(KEY_EXCHANGE.CURVE448),
+  curve448: group(KEY_EXCHANGE.CURVE448),
   ecp256: group(KEY_EXCHANGE.ECP_256),
   ecp384: group(KEY_EXCHANGE.ECP_384),
   ecp521: group(KEY_EXCHANGE.ECP_521),
+  ecp256bp: group(KEY_EXCHANGE.BRAINPOOL_P256R1),
+  ecp384bp: group(KEY_EXCHANGE.BRAINPOOL_P384R1),
+  ecp512bp: group(KEY_EXCHANGE.BRAINPOOL_P512R1),
   modp2048: group(KEY_EXCHANGE.MODP_2048),
   modp3072: group(KEY_EXCHANGE.MODP_3072),
   modp4096: group(KEY_EXCHANGE.MODP_4096),
+  modp6144: group(KEY_EXCHANGE.MODP_6144),
+  modp8192: group(KEY_EXCHANGE.MODP_8192),
 };
 
-export const WORDS: Readonly<Record<'ike' | 'esp', Readonly<Record<string, Word>>>> = {
-  ike: {
-    ...GCM,
-    aes128: encryption(ENCR.AES_CBC, 128, false),
-    aes192: encryption(ENCR.AES_CBC, 192, false),
-    aes256: encryption(ENCR.AES_CBC, 256, false),
-    sha256: integrity(INTEG.HMAC_SHA2_256_128, PRF.PRF_HMAC_SHA2_256),
-    sha384: integrity(INTEG.HMAC_SHA2_384_192, PRF.PRF_HMAC_SHA2_384),
-    sha512: integrity(INTEG.HMAC_SHA2_512_256, PRF.PRF_HMAC_SHA2_512),
-    prfsha256: prf(PRF.PRF_HMAC_SHA2_256),
-    prfsha384: prf(PRF.PRF_HMAC_SHA2_384),
-    prfsha512: prf(PRF.PRF_HMAC_SHA2_512),
-    ...GROUPS,
-  },
-  esp: {
-    ...GCM,
-    ...GROUPS,
-    esn: { part: 'esn', esn: true },
-    noesn: { part: 'esn', esn: false },
-  },
+const SEQUENCES: Words = {
+  esn: { part: 'esn', esn: true },
+  noesn: { part: 'esn', esn: false },
+};
+
+const NULL_CIPHER: Words = {
+  null: { part: 'encryption', algorithm: { id: ENCR.NULL }, aead: false },
+};
+
+export const WORDS: Readonly<Record<Protocol, Words>> = {
+  ike: { ...AEADS, ...CIPHERS, ...MACS, ...PRFS, ...GROUPS },
+  esp: { ...AEADS, ...ESP_AEADS, ...CIPHERS, ...NULL_CIPHER, ...MACS, ...GROUPS, ...SEQUENCES },
+  ah: { ...MACS, ...AH_GMAC, ...GROUPS, ...SEQUENCES },
 };
 
 const REGISTRIES: Readonly<Record<number, Registry>> = {
@@ -93,16 +150,6 @@ const REGISTRIES: Readonly<Record<number, Registry>> = {
 export function algorithmName(transformType: number, { id, keyBits }: Algorithm): string {
   const name = nameOf(REGISTRIES[transformType] ?? {}, id);
   return keyBits === undefined ? name : `${name}_${keyBits}`;
-}
-
-/** AEADs bring their own integrity and stand in proposals of their own (RFC 7296 §3.3). */
-export function isAead(id: number): boolean {
-  const { AES_CCM_8, AES_CCM_12, AES_CCM_16, AES_GCM_8, AES_GCM_12, AES_GCM_16 } = ENCR;
-  const aeads: readonly number[] = [
-    ...[AES_CCM_8, AES_CCM_12, AES_CCM_16, AES_GCM_8, AES_GCM_12, AES_GCM_16],
-    ...[ENCR.CHACHA20_POLY1305, ENCR.NULL_AUTH_AES_GMAC],
-  ];
-  return aeads.includes(id);
 }
 
 export function sameAlgorithm(a: Algorithm, b: Algorithm): boolean {

@@ -4,20 +4,28 @@
  * `suite.ts`.
  *
  * As text it is algorithms joined by `-`, such as `aes128gcm16-prfsha256-x25519`,
- * `aes256-sha256-modp2048` or, for ESP, `aes128gcm16-esn`.
+ * `aes256-sha256-modp2048`, for ESP `aes128gcm16-esn`, or for AH `sha256`.
  */
 import { TRANSFORM } from '../wire/index.js';
-import { type Algorithm, algorithmName, sameAlgorithm, WORDS, type Word } from './algorithm.js';
+import {
+  type Algorithm,
+  algorithmName,
+  type Protocol,
+  sameAlgorithm,
+  WORDS,
+  type Word,
+} from './algorithm.js';
 
-export type { Algorithm } from './algorithm.js';
+export type { Algorithm, Protocol } from './algorithm.js';
 
 export interface Proposal {
-  readonly protocol: 'ike' | 'esp';
+  readonly protocol: Protocol;
+  /** Not of AH. */
   readonly encryption: readonly Algorithm[];
   readonly prf: readonly Algorithm[];
   readonly integrity: readonly Algorithm[];
   readonly keyExchange: readonly Algorithm[];
-  /** Acceptable values, preferred first (esp only). */
+  /** Acceptable values, preferred first (not of an IKE SA). */
   readonly esn: readonly boolean[];
 }
 
@@ -39,7 +47,7 @@ export const DEFAULT_ESP: readonly string[] = [
  * Reads a proposal.
  * @throws RangeError  that says which word is unknown, what is missing, and what is allowed
  */
-export function parseProposal(protocol: 'ike' | 'esp', text: string): Proposal {
+export function parseProposal(protocol: Protocol, text: string): Proposal {
   const words = text.split('-').map((word) => wordOf(protocol, word));
   const of = <P extends Word['part']>(part: P) =>
     words.filter((word): word is Extract<Word, { part: P }> => word.part === part);
@@ -49,7 +57,7 @@ export function parseProposal(protocol: 'ike' | 'esp', text: string): Proposal {
     protocol,
     encryption: unique(of('encryption').map(({ algorithm }) => algorithm)),
     // As with strongSwan, an integrity algorithm brings its PRF unless one is named.
-    prf: unique(prf.length > 0 ? prf : integrity.map((word) => word.prf)),
+    prf: unique(prf.length > 0 || protocol !== 'ike' ? prf : integrity.flatMap(prfOf)),
     integrity: unique(integrity.map(({ algorithm }) => algorithm)),
     keyExchange: unique(of('keyExchange').map(({ algorithm }) => algorithm)),
     esn: esnOf(
@@ -63,7 +71,7 @@ export function parseProposal(protocol: 'ike' | 'esp', text: string): Proposal {
   return proposal;
 }
 
-function wordOf(protocol: 'ike' | 'esp', text: string): Word {
+function wordOf(protocol: Protocol, text: string): Word {
   const words = WORDS[protocol];
   const word = Object.hasOwn(words, text) ? words[text] : undefined;
   if (word !== undefined) return word;
@@ -71,8 +79,12 @@ function wordOf(protocol: 'ike' | 'esp', text: string): Word {
   throw new RangeError(`unknown algorithm "${text}"; allowed for ${protocol}: ${allowed}`);
 }
 
+function prfOf({ prf }: Extract<Word, { part: 'integrity' }>): readonly Algorithm[] {
+  return prf === undefined ? [] : [prf];
+}
+
 /** RFC 7296 §3.3.2: both values are offered unless one is asked for; ESN is preferred. */
-function esnOf(protocol: 'ike' | 'esp', named: readonly boolean[]): readonly boolean[] {
+function esnOf(protocol: Protocol, named: readonly boolean[]): readonly boolean[] {
   if (protocol === 'ike') return [];
   return named.length === 0 ? [true, false] : [...new Set(named)];
 }
@@ -80,12 +92,15 @@ function esnOf(protocol: 'ike' | 'esp', named: readonly boolean[]): readonly boo
 /** RFC 7296 §3.3.3 lists the transform types that each protocol needs. */
 function problemWith(proposal: Proposal, aeads: readonly boolean[]): string | undefined {
   const { protocol, prf, integrity, keyExchange } = proposal;
-  if (aeads.length === 0) return 'has no encryption algorithm, such as aes256gcm16';
+  if (protocol !== 'ah' && aeads.length === 0) {
+    return 'has no encryption algorithm, such as aes256gcm16';
+  }
   if (aeads.includes(true) && aeads.includes(false)) {
-    return 'mixes AES-GCM and AES-CBC, which need proposals of their own (RFC 7296 §3.3)';
+    return 'mixes AEADs, such as AES-GCM, with other ciphers: both need proposals of their own (RFC 7296 §3.3)';
   }
   if (aeads.includes(true) && integrity.length > 0) {
-    return 'has an integrity algorithm beside AES-GCM, which needs none; write prfsha256 for a PRF';
+    const hint = protocol === 'ike' ? '; write prfsha256 for a PRF' : '';
+    return `has an integrity algorithm beside an AEAD, such as AES-GCM, which needs none${hint}`;
   }
   if (!aeads.includes(true) && integrity.length === 0) {
     return 'has no integrity algorithm, such as sha256';

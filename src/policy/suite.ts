@@ -19,16 +19,17 @@ import {
   type WireTransform,
 } from '../wire/index.js';
 import { type Algorithm, algorithmName, sameAlgorithm } from './algorithm.js';
-import type { Proposal } from './proposal.js';
+import type { Proposal, Protocol } from './proposal.js';
 
 /** One algorithm of each type: what two peers have agreed upon. */
 export interface Suite {
-  readonly encryption: Algorithm;
+  /** Undefined with AH. */
+  readonly encryption: Algorithm | undefined;
   readonly prf: Algorithm | undefined;
   /** Undefined with an AEAD. */
   readonly integrity: Algorithm | undefined;
   readonly keyExchange: Algorithm | undefined;
-  /** esp only. */
+  /** Of a Child SA only. */
   readonly esn: boolean | undefined;
 }
 
@@ -41,7 +42,7 @@ export interface Selection {
 }
 
 export interface Purpose {
-  readonly protocol: 'ike' | 'esp';
+  readonly protocol: Protocol;
   /** False in IKE_AUTH: the Child SA has no key exchange of its own (RFC 7296 §1.2). */
   readonly keyExchange: boolean;
   /** The IKE SA replaces another: its proposals hold its new SPI, of 8 octets (§3.3.1). */
@@ -49,6 +50,8 @@ export interface Purpose {
   /** Method of the KE payload that came with the proposals. */
   readonly guessed?: number;
 }
+
+const PROTOCOL_IDS = { ike: PROTOCOL.IKE, esp: PROTOCOL.ESP, ah: PROTOCOL.AH } as const;
 
 /** Transform types in the order in which proposals list them. */
 const TYPES = [TRANSFORM.ENCR, TRANSFORM.PRF, TRANSFORM.INTEG, TRANSFORM.KE, TRANSFORM.SN] as const;
@@ -95,7 +98,7 @@ export function toWireProposals(
 ): WireProposal[] {
   return proposals.map((proposal, i) => ({
     number: i + 1,
-    protocolId: PROTOCOL[proposal.protocol === 'ike' ? 'IKE' : 'ESP'],
+    protocolId: PROTOCOL_IDS[proposal.protocol],
     spi,
     transforms: TYPES.flatMap((type) =>
       algorithmsOf(proposal, type, purpose).map((algorithm) => toTransform(type, algorithm)),
@@ -164,7 +167,7 @@ export function acceptAnswer(
 }
 
 function match(own: Proposal, other: WireProposal, purpose: Purpose): Suite | undefined {
-  if (other.protocolId !== PROTOCOL[purpose.protocol === 'ike' ? 'IKE' : 'ESP']) return undefined;
+  if (other.protocolId !== PROTOCOL_IDS[purpose.protocol]) return undefined;
   if (other.spi.length !== spiLength(purpose)) return undefined;
   // §3.3.6: a proposal with a transform type that we do not know is no choice.
   if (other.transforms.some(({ type }) => !(TYPES as readonly number[]).includes(type))) {
@@ -179,7 +182,7 @@ function match(own: Proposal, other: WireProposal, purpose: Purpose): Suite | un
   }
   const esn = chosen.get(TRANSFORM.SN);
   return {
-    encryption: chosen.get(TRANSFORM.ENCR)!,
+    encryption: chosen.get(TRANSFORM.ENCR),
     prf: chosen.get(TRANSFORM.PRF),
     integrity: chosen.get(TRANSFORM.INTEG),
     keyExchange: chosen.get(TRANSFORM.KE),

@@ -5,7 +5,6 @@
  * The shared secret is computed when IKE_AUTH comes, so that a forged source address costs us one
  * key pair and no more.
  */
-import { skSuite } from '../../crypto/encrypt.js';
 import { fingerprint } from '../../crypto/fingerprint.js';
 import { publicValueLength } from '../../crypto/key-exchange.js';
 import type { Secret } from '../../crypto/secret.js';
@@ -147,11 +146,7 @@ function select(
   for (const { ikeProposals } of core.candidates(local.address, remote.address)) {
     const purpose = { ...PURPOSE, guessed };
     const selection = selectSuite(ikeProposals, offered, new Uint8Array(0), purpose);
-    if (selection === undefined) continue;
-    const { encryption, integrity } = selection.suite;
-    if (skSuite(encryption.id, encryption.keyBits ?? 0, integrity?.id ?? 0) !== undefined) {
-      return selection;
-    }
+    if (selection !== undefined) return selection;
   }
   return undefined;
 }

@@ -5,7 +5,6 @@
  * Nothing in this exchange is authenticated. An error only says what may be wrong: it is kept as
  * a hint while a better answer may still come (§2.21.1).
  */
-import { skSuite } from '../../crypto/encrypt.js';
 import type { JobResult } from '../../crypto/job.js';
 import { deriveIkeKeys, skeyseed } from '../../crypto/keymat.js';
 import { prfById } from '../../crypto/prf.js';
@@ -19,7 +18,7 @@ import { explainRefusal, explainSilence, type Failure, NO_ANSWER } from '../expl
 import type { IkeSa } from '../ike-sa.js';
 import { detectNat, isTranslated, natDetection } from '../nat.js';
 import { errorOf, need, notifiesOf, notify, notifyName } from '../payloads.js';
-import { Protection } from '../protection.js';
+import { Protection, protectionOf } from '../protection.js';
 import { sameOctets } from '../window.js';
 import { InitiateIkeAuth } from './ike-auth.js';
 import type { Response, Task } from './task.js';
@@ -239,8 +238,7 @@ export function agreeOnKeys(
   exchanged: Exchanged,
 ): void {
   const prf = prfById(suite.prf!.id)!;
-  const { id, keyBits } = suite.encryption;
-  const sk = skSuite(id, keyBits!, suite.integrity?.id ?? 0)!;
+  const sk = protectionOf(suite);
   const { ni, nr } = exchanged;
   const seed = skeyseed(prf, ni, nr, sharedSecret);
   const keys = deriveIkeKeys(prf, sk, { skeyseed: seed, ni, nr, ...sa.spis });

@@ -5,7 +5,6 @@
  * Where the peer has rekeyed it as well, meanwhile, the new IKE SA with the lowest of the four
  * nonces goes, deleted by who made it, and the Child SAs belong to the other (§2.8.2).
  */
-import { skSuite } from '../../crypto/encrypt.js';
 import { deriveIkeKeys, rekeyedSkeyseed } from '../../crypto/keymat.js';
 import { prfById } from '../../crypto/prf.js';
 import type { Secret } from '../../crypto/secret.js';
@@ -26,7 +25,7 @@ import { explainRefusal, type Failure } from '../explain.js';
 import { IkeSa } from '../ike-sa.js';
 import { postponedDelay } from '../lifetime.js';
 import { errorOf, need, notifyName } from '../payloads.js';
-import { Protection } from '../protection.js';
+import { Protection, protectionOf } from '../protection.js';
 import type { Role } from '../state.js';
 import { lowestNonce } from '../uniqueness.js';
 import { NONCE_OCTETS } from './ike-init.js';
@@ -227,8 +226,7 @@ export interface Succession {
 export function makeSuccessor(old: IkeSa, core: Core, agreed: Succession): IkeSa {
   const { suite, sharedSecret, ni, nr, role, localSpi, peerSpi } = agreed;
   const prf = prfById(suite.prf!.id)!;
-  const { id, keyBits } = suite.encryption;
-  const sk = skSuite(id, keyBits!, suite.integrity?.id ?? 0)!;
+  const sk = protectionOf(suite);
   const { prf: oldPrf } = old.negotiated!;
   const seed = rekeyedSkeyseed(oldPrf, old.protection!.keys.skD, sharedSecret, ni, nr);
   const spis =

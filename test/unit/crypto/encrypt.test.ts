@@ -7,9 +7,10 @@ import {
   encryptedPart,
   type HeaderToSend,
   type IkeSpi,
+  NOTIFY,
   type Payload,
 } from '../../../src/wire/index.js';
-import { hex, strongswanSessions, toHex } from './vectors.js';
+import { hex, readVectors, strongswanSessions, toHex } from './vectors.js';
 
 const HEADER: HeaderToSend = {
   initiatorSpi: '0102030405060708' as IkeSpi,
@@ -36,6 +37,16 @@ const SUITES = [
   [12, 128, 12, 16, 32],
   [12, 192, 13, 24, 48],
   [12, 256, 14, 32, 64],
+  [18, 128, 0, 20, 0],
+  [19, 256, 0, 36, 0],
+  [14, 128, 0, 19, 0],
+  [15, 192, 0, 27, 0],
+  [16, 256, 0, 35, 0],
+  [28, undefined, 0, 36, 0],
+  [13, 128, 2, 20, 20],
+  [13, 256, 12, 36, 32],
+  [12, 128, 5, 16, 16],
+  [12, 128, 8, 16, 16],
 ] as const;
 
 describe.each(strongswanSessions())('the session $name', (session) => {
@@ -128,14 +139,35 @@ describe.each(SUITES)('suite %i with %i bits and integrity %i', (encr, bits, int
   });
 });
 
+it('opens the message of RFC 7634, appendix B', () => {
+  const { tests } = JSON.parse(readVectors('rfc/esp-kat.json')) as {
+    tests: readonly Readonly<Record<string, string>>[];
+  };
+  const vector = tests.find(({ alg }) => alg === 'rfc7634-ike')!;
+  const suite = skSuite(28, undefined, 0)!;
+  const key = { encryption: new Secret(hex(vector.key! + vector.salt!)), integrity: undefined };
+  const message = hex(vector.packet!);
+  const part = encryptedPart(message, decodeMessage(message))!;
+  const opened = new Opener(suite, key).open(part)!;
+  // Its Pad Length stands last in the plaintext.
+  expect(`${toHex(opened.plaintext)}00`).toBe(vector.plaintext);
+  const [notify] = decodePayloads(opened.firstType, opened.plaintext);
+  expect(notify).toMatchObject({ kind: 'N', notifyType: NOTIFY.SET_WINDOW_SIZE });
+});
+
 it('has no suite of an AEAD with integrity, of CBC without, and of unknown algorithms', () => {
   for (const [encr, bits, integ] of [
     [20, 128, 12],
     [12, 128, 0],
-    [12, 128, 2],
+    [13, 128, 0],
     [20, 64, 0],
-    [18, 128, 0],
+    [20, undefined, 0],
+    [28, 256, 0],
     [3, 192, 12],
+    // Of ESP only: NULL, GMAC and what sends no IV.
+    [11, undefined, 12],
+    [21, 128, 0],
+    [30, 128, 0],
   ] as const) {
     expect(skSuite(encr, bits, integ)).toBeUndefined();
   }

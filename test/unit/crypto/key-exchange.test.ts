@@ -11,7 +11,7 @@ import {
 import { Secret } from '../../../src/crypto/secret.js';
 import { hex, readVectors, readWycheproof, toHex } from './vectors.js';
 
-const GROUPS = [14, 15, 16, 19, 20, 21, 31];
+const GROUPS = [14, 15, 16, 17, 18, 19, 20, 21, 28, 29, 30, 31, 32];
 
 function derive(group: number, privateKey: string, peerPublic: string): string {
   const secret = deriveSharedSecret(group, new Secret(hex(privateKey)), hex(peerPublic));
@@ -40,7 +40,7 @@ describe('every group', () => {
   });
 
   it('is not one that RFC 8247 forbids or that we lack', () => {
-    for (const group of [0, 1, 2, 5, 17, 18, 22, 25, 32, 36]) {
+    for (const group of [0, 1, 2, 5, 22, 23, 24, 25, 26, 27, 36]) {
       expect(isKeyExchangeSupported(group)).toBe(false);
     }
   });
@@ -76,6 +76,53 @@ describe('X25519', () => {
       }
     }
     expect(zero).toBeGreaterThan(20);
+  });
+});
+
+describe('X448', () => {
+  it('gives the public values and the secret of RFC 7748 §6.2', () => {
+    const a =
+      '9a8f4925d1519f5775cf46b04b5800d4ee9ee8bae8bc5565d498c28dd9c9baf574a9419744897391006382a6f127ab1d9ac2d8c0a598726b';
+    const publicA =
+      '9b08f7cc31b7e3e67d22d5aea121074a273bd2b83de09c63faa73d2c22c5d9bbc836647241d953d40c5b12da88120d53177f80e532c41fa0';
+    const publicB =
+      '3eb7a829b0cd20f5bcfc0b599b6feccf6da4627107bdb0d4f345b43027d8b972fc3e34fb4232a13ca706dcb57aec3dae07bdc1c67bf33609';
+    expect(toHex(generateKeyPair(32, once(a)).publicValue)).toBe(publicA);
+    expect(derive(32, a, publicB)).toBe(
+      '07fff4181ac6cc95ec1c16a94a0f74d12da232ce40a77552281d282bb60c0b56fd2464c335543936521c24403085d59a449a5037514a879d',
+    );
+  });
+
+  it('refuses a public value of which nothing is left', () => {
+    const { privateKey } = generateKeyPair(32);
+    const zero = new Uint8Array(56);
+    expect(() => deriveSharedSecret(32, privateKey, zero)).toThrow(KeyExchangeError);
+  });
+});
+
+describe('the Brainpool curves', () => {
+  const { tests } = JSON.parse(readVectors('rfc/brainpool.json')) as {
+    tests: readonly {
+      readonly group: number;
+      readonly dA: string;
+      readonly dB: string;
+      readonly qA: readonly string[];
+      readonly qB: readonly string[];
+      readonly xZ: string;
+    }[];
+  };
+
+  it.each(tests)('$group: give the values of RFC 7027 appendix A', (vector) => {
+    const { group, dA, dB, qA, qB, xZ } = vector;
+    expect(toHex(generateKeyPair(group, once(dA)).publicValue)).toBe(qA.join(''));
+    expect(derive(group, dA, qB.join(''))).toBe(xZ);
+    expect(derive(group, dB, qA.join(''))).toBe(xZ);
+  });
+
+  it.each(tests)('$group: refuse a point that is not on the curve', ({ group, dA, qB }) => {
+    const off = hex(qB.join(''));
+    off[off.length - 1]! ^= 1;
+    expect(() => derive(group, dA, toHex(off))).toThrow(KeyExchangeError);
   });
 });
 
@@ -143,6 +190,9 @@ it.each([
   [19, 'prime256v1', 32],
   [20, 'secp384r1', 48],
   [21, 'secp521r1', 66],
+  [28, 'brainpoolP256r1', 32],
+  [29, 'brainpoolP384r1', 48],
+  [30, 'brainpoolP512r1', 64],
 ] as const)('group %i: draws just below the order of %s', (group, curve, size) => {
   // OpenSSL knows the order: it takes every private key below it and no other.
   const ecdh = createECDH(curve);

@@ -4,7 +4,8 @@
  */
 import { describe, expect, it } from 'vitest';
 import { natDetectionHash, pskAuth } from '../../../src/crypto/auth.js';
-import { integrityKeyLength, saltLength, skSuite } from '../../../src/crypto/encrypt.js';
+import { skSuite } from '../../../src/crypto/encrypt.js';
+import { cipherKey, integrityKeyLength } from '../../../src/crypto/key-length.js';
 import { deriveChildKeys, deriveIkeKeys, skeyseed } from '../../../src/crypto/keymat.js';
 import { prfById } from '../../../src/crypto/prf.js';
 import { Secret } from '../../../src/crypto/secret.js';
@@ -55,7 +56,8 @@ describe.each(strongswanSessions())('the session $name', (session) => {
 
   it('has the keys of the Child SA, the salt after the encryption key', () => {
     const integrity = integrityKeyLength(session.integrity) ?? 0;
-    const length = session.keyBits / 8 + saltLength(session.encryption) + integrity;
+    const { keyLength, saltLength } = cipherKey(session.encryption, session.keyBits)!;
+    const length = keyLength + saltLength + integrity;
     const keys = deriveChildKeys(prf, secret(session.skD), ni, nr, length);
     const { childEncryptionI, childIntegrityI = '' } = session;
     const { childEncryptionR, childIntegrityR = '' } = session;

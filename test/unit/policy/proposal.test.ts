@@ -35,6 +35,26 @@ describe('parseProposal', () => {
     expect(parseProposal('esp', 'aes256gcm16-noesn-esn').esn).toEqual([false, true]);
   });
 
+  it('reads what has no Key Length attribute, and what ESP and AH have alone', () => {
+    expect(parseProposal('ike', 'chacha20poly1305-prfsha256-x448').encryption).toEqual([
+      { id: 28 },
+    ]);
+    expect(parseProposal('esp', 'null-sha1')).toMatchObject({
+      encryption: [{ id: 11 }],
+      integrity: [{ id: 2 }],
+      prf: [],
+    });
+    expect(parseProposal('esp', 'aes192gmac').encryption).toEqual([{ id: 21, keyBits: 192 }]);
+    expect(parseProposal('ah', 'sha512-aes256gmac-esn')).toEqual({
+      protocol: 'ah',
+      encryption: [],
+      prf: [],
+      integrity: [{ id: 14 }, { id: 11 }],
+      keyExchange: [],
+      esn: [true],
+    });
+  });
+
   it('keeps the order of preference and drops what is named twice', () => {
     const { encryption } = parseProposal(
       'ike',
@@ -52,11 +72,19 @@ describe('parseProposal', () => {
     ['ike', 'aes128gcm16-x25519', /no PRF/],
     ['ike', 'aes128gcm16-prfsha256', /no key exchange/],
     ['ike', 'aes128-prfsha256-x25519', /no integrity/],
-    ['ike', 'aes128gcm16-sha256-x25519', /beside AES-GCM/],
+    ['ike', 'aes128gcm16-sha256-x25519', /beside an AEAD, such as AES-GCM/],
     ['ike', 'aes128gcm16-aes128-sha256-x25519', /proposals of their own/],
     ['ike', 'aes128gcm16-esn', /unknown algorithm "esn"/],
-    ['esp', 'aes128-sha256', /unknown algorithm "aes128"/],
+    ['ike', 'null-sha256-x25519', /unknown algorithm "null"/],
+    ['ike', 'aes128gmac-prfsha256-x25519', /unknown algorithm "aes128gmac"/],
+    ['ike', 'aes128gcm16iiv-prfsha256-x25519', /unknown algorithm "aes128gcm16iiv"/],
+    ['esp', 'aes128-md5', /unknown algorithm "md5"/],
+    ['esp', 'aes128', /no integrity/],
+    ['esp', 'null', /no integrity/],
+    ['esp', 'aes128-prfsha256', /unknown algorithm "prfsha256"/],
     ['esp', 'esn', /no encryption/],
+    ['ah', 'esn', /no integrity/],
+    ['ah', 'aes128-sha256', /unknown algorithm "aes128"/],
   ] as const)('refuses %s "%s"', (protocol, text, problem) => {
     expect(() => parseProposal(protocol, text)).toThrow(problem);
   });
