@@ -121,6 +121,7 @@ function buildConnection(
     psk,
     ikeProposals,
     livenessSeconds: entry.liveness_seconds,
+    fragmentBytes: entry.ike_fragment_bytes,
     forceUdpEncapsulation: entry.udp_encapsulation === 'always',
     lifetime: lifetimeOf(entry.ike_rekey_seconds, entry.ike_lifetime_seconds),
     reauthSeconds: entry.reauth_seconds,

@@ -6,6 +6,7 @@
  * the file itself; a pre-shared key is a file of its own or a systemd credential.
  */
 import { z } from 'zod';
+import { DEFAULT_FRAGMENT_BYTES } from '../policy/connection.js';
 import { parseAddress, parseSelector } from '../wire/index.js';
 
 const interfaceName = z
@@ -164,6 +165,10 @@ export const connectionSchema = z.strictObject({
     .enum(['auto', 'always'])
     .default('auto')
     .describe('ESP in UDP where there is a NAT, or always (RFC 3948)'),
+  ike_fragment_bytes: z
+    .union([z.literal(0), integer(512, 65_535)])
+    .default(DEFAULT_FRAGMENT_BYTES)
+    .describe('IP datagram above which IKE messages go in fragments (RFC 7383); 0: never'),
   ike_rekey_seconds: seconds
     .default(14_400)
     .describe('Age at which the IKE SA is rekeyed, sooner by up to a tenth; 0: never'),

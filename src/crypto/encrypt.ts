@@ -17,6 +17,9 @@ import {
   ENCR,
   type EncryptedPart,
   encodePayloads,
+  type Fragment,
+  fragmentCapacity,
+  HEADER_OCTETS,
   type HeaderToSend,
   INTEG,
   type Payload,
@@ -29,6 +32,9 @@ import type { RandomBytes } from './key-exchange.js';
 import { cipherKey, integrityKeyLength } from './key-length.js';
 import { type Mac, mac } from './mac.js';
 import type { Secret } from './secret.js';
+
+/** The generic header of the Encrypted payload. */
+const SK_OCTETS = 4;
 
 /** The algorithms that protect an IKE SA, with what they ask of the keymat; in octets. */
 export interface SkSuite {
@@ -131,9 +137,43 @@ export class Sealer {
 
   /** A whole message with these payloads inside its encrypted payload. */
   seal(header: HeaderToSend, payloads: readonly Payload[]): Uint8Array<ArrayBuffer> {
+    const { firstType, bytes } = encodePayloads(payloads);
+    return this.#seal(header, firstType, bytes);
+  }
+
+  /**
+   * The message as it is where it has `most` octets at most, else in fragments of no more
+   * (RFC 7383 §2.5).
+   */
+  sealInFragments(
+    header: HeaderToSend,
+    payloads: readonly Payload[],
+    most: number,
+  ): Uint8Array<ArrayBuffer>[] {
     const { shape } = this.#suite;
     const { firstType, bytes } = encodePayloads(payloads);
-    const frame = beginEncrypted(header, firstType, sealedLength(bytes.length, shape));
+    if (HEADER_OCTETS + SK_OCTETS + sealedLength(bytes.length, shape) <= most) {
+      return [this.#seal(header, firstType, bytes)];
+    }
+    const room = fragmentCapacity(most, shape);
+    const total = Math.ceil(bytes.length / room);
+    return Array.from({ length: total }, (_, i) =>
+      // Only the first fragment says what the payloads begin with.
+      this.#seal(header, i === 0 ? firstType : 0, bytes.subarray(i * room, (i + 1) * room), {
+        number: i + 1,
+        total,
+      }),
+    );
+  }
+
+  #seal(
+    header: HeaderToSend,
+    firstType: number,
+    bytes: Uint8Array,
+    fragment?: Fragment,
+  ): Uint8Array<ArrayBuffer> {
+    const { shape } = this.#suite;
+    const frame = beginEncrypted(header, firstType, sealedLength(bytes.length, shape), fragment);
     const plaintext = padPlaintext(bytes, shape);
     const iv = this.#nextIv();
     frame.body.set(iv);

@@ -3,8 +3,11 @@
  * Of the peer's requests each is let in once, and its response answers its duplicates
  * (RFC 7296 §2.1-2.3). What is said in an exchange is for the tasks and the answers.
  *
- * Left out: fragmentation (RFC 7383).
+ * A message that is too long for one datagram goes in fragments where both can (RFC 7383). How long
+ * that is, is configured, and shrinks to what every path takes when the peer does not answer, or to
+ * what the peer's own fragments have (§2.5.1, §2.5.2).
  */
+import { DEFAULT_FRAGMENT_BYTES } from '../policy/connection.js';
 import type { Endpoint } from '../sad/sad.js';
 import {
   decodeMessage,
@@ -18,52 +21,118 @@ import {
 import { answerRequest } from './answers/answer.js';
 import type { Core } from './core.js';
 import { formatEndpoint } from './explain.js';
+import { PartialMessage } from './fragments.js';
 import type { Datagram, IkeSa } from './ike-sa.js';
 import { describeHeader, describeMessage, describePayloads } from './payloads.js';
+import type { SealedContent } from './protection.js';
 
-/** IKE_AUTH messages that may wait for the shared secret; all but one are forged. */
-const MAX_HELD = 4;
+/** Datagrams of IKE_AUTH that may wait for the shared secret; they may be forged. */
+const MAX_HELD = 16;
+/** IP datagrams that every path takes, so to speak (RFC 7383 §2.5.1), and what is around ours. */
+const IPV4 = { leastBytes: 576, headerBytes: 20 + 8 };
+const IPV6 = { leastBytes: 1280, headerBytes: 40 + 8 };
+const MARKER_BYTES = 4;
+/** Times that something is sent before its length is suspected. */
+const TRIES_BEFORE_SHRINKING = 2;
 
 export class Channel {
   readonly #sa: IkeSa;
   readonly #core: Core;
   /** What has come before there were keys to open it. */
   readonly #held: Datagram[] = [];
+  /** What is here of the peer's request, and of its response to ours. */
+  readonly #request: PartialMessage;
+  readonly #response: PartialMessage;
+  /** Bytes of an IP datagram, where the path or the peer has taught less than is configured. */
+  #learnedBytes = Number.POSITIVE_INFINITY;
+  /** Makes our last response anew, in fragments as long as goes by then. */
+  #encodeResponse: (() => Uint8Array[]) | undefined;
+  #repeats = 0;
 
   constructor(sa: IkeSa, core: Core) {
     this.#sa = sa;
     this.#core = core;
+    this.#request = new PartialMessage(core.fragments);
+    this.#response = new PartialMessage(core.fragments);
   }
 
   // --- ours --------------------------------------------------------------------------------
 
-  /** A whole message of ours; in clear only in IKE_SA_INIT. */
+  /** A message of ours, in one datagram or several; in clear only in IKE_SA_INIT. */
   encode(
     exchangeType: number,
     response: boolean,
     messageId: number,
     payloads: readonly Payload[],
-  ): Uint8Array {
+  ): Uint8Array[] {
     const { spis, role, remote, protection } = this.#sa;
     const initiator = role === 'initiator';
     const header = { ...spis, exchangeType, response, initiator, messageId };
+    const clear = exchangeType === EXCHANGE.IKE_SA_INIT;
+    const datagrams = clear
+      ? [encodeMessage({ header, payloads })]
+      : protection!.seal(header, payloads, this.#mostOctets);
     const arrow = `-> ${formatEndpoint(remote)}`;
-    const content = describePayloads(payloads, response);
+    const content = describePayloads(payloads, response) + inFragments(datagrams.length);
     this.log(`${describeMessage(exchangeType, response, messageId)} ${arrow}: ${content}`);
-    if (exchangeType === EXCHANGE.IKE_SA_INIT) return encodeMessage({ header, payloads });
-    return protection!.seal(header, payloads);
+    return datagrams;
   }
 
-  /** Sends the response of a new request; it answers the request's duplicates from now on. */
+  /** Sends the response of the accepted request; it answers its duplicates from now on. */
   respond(datagram: Datagram, header: PeekedHeader, payloads: readonly Payload[]): void {
-    const response = this.encode(header.exchangeType, true, header.messageId, payloads);
-    this.#sa.window.answered(datagram.data, response);
-    this.send(response, datagram.local, datagram.remote);
+    const { exchangeType, messageId } = header;
+    const encode = () => this.encode(exchangeType, true, messageId, payloads);
+    const responses = encode();
+    this.#sa.window.answered(responses);
+    const clear = exchangeType === EXCHANGE.IKE_SA_INIT;
+    this.#encodeResponse = !clear && this.#mayShrink(responses) ? encode : undefined;
+    this.#repeats = 0;
+    this.send(responses, datagram.local, datagram.remote);
   }
 
-  send(data: Uint8Array, local: Endpoint, remote: Endpoint): void {
+  send(datagrams: readonly Uint8Array[], local: Endpoint, remote: Endpoint): void {
     const marker = local.port === this.#core.options.natPort;
-    this.#core.emit({ type: 'send', local, remote, marker, data });
+    for (const data of datagrams) this.#core.emit({ type: 'send', local, remote, marker, data });
+  }
+
+  // --- how long a datagram may be ----------------------------------------------------------
+
+  /** Octets of an IKE message, or fragment, in one datagram. */
+  get #mostOctets(): number {
+    const { supportsFragments, connection } = this.#sa;
+    if (!supportsFragments) return Number.POSITIVE_INFINITY;
+    const configured = connection?.fragmentBytes ?? DEFAULT_FRAGMENT_BYTES;
+    return Math.min(configured, this.#learnedBytes) - this.#overheadBytes;
+  }
+
+  get #family() {
+    return this.#sa.remote.address.includes(':') ? IPV6 : IPV4;
+  }
+
+  get #overheadBytes(): number {
+    const marked = this.#sa.local.port === this.#core.options.natPort;
+    return this.#family.headerBytes + (marked ? MARKER_BYTES : 0);
+  }
+
+  #mayShrink(datagrams: readonly Uint8Array[]): boolean {
+    const least = this.#family.leastBytes - this.#overheadBytes;
+    return this.#sa.supportsFragments && datagrams.some(({ length }) => length > least);
+  }
+
+  /**
+   * Whether what was sent so often without an answer may be too long for the path, and can be
+   * sent in smaller fragments: from now on all is (§2.5.2).
+   */
+  shrink(datagrams: readonly Uint8Array[], sent: number): boolean {
+    if (sent < TRIES_BEFORE_SHRINKING || !this.#mayShrink(datagrams)) return false;
+    this.#learnedBytes = this.#family.leastBytes;
+    return true;
+  }
+
+  /** §2.5.1: a responder may do with what its peer's fragments have. */
+  #learn(fragmentOctets: number): void {
+    const bytes = Math.max(fragmentOctets + this.#overheadBytes, this.#family.leastBytes);
+    this.#learnedBytes = Math.min(bytes, this.#learnedBytes);
   }
 
   // --- the peer's --------------------------------------------------------------------------
@@ -71,17 +140,28 @@ export class Channel {
   receiveRequest(datagram: Datagram, header: PeekedHeader): void {
     const sa = this.#sa;
     const standing = sa.window.classify(header.messageId, datagram.data);
-    if (standing === 'duplicate') {
-      sa.log('debug', `${describeHeader(header)} came again, its response is sent again`);
-      this.send(sa.window.lastResponse!, datagram.local, datagram.remote);
-      sa.children.peerIsNotReady();
-      return;
+    const again = standing === 'altered' && this.#isFirstFragment(datagram);
+    if (standing === 'duplicate' || again) this.#repeat(datagram, header);
+    else if (standing === 'new' && this.#takesRequests(header)) {
+      answerRequest(sa, this.#core, datagram, header);
+    } else sa.log('debug', `${describeHeader(header)} is outside the window, ignored`);
+  }
+
+  /** RFC 7383 §2.6.1: of a request that comes again in other fragments, the first one counts. */
+  #isFirstFragment({ data }: Datagram): boolean {
+    return this.#sa.protection?.open(data)?.fragment?.number === 1;
+  }
+
+  #repeat(datagram: Datagram, header: PeekedHeader): void {
+    const sa = this.#sa;
+    const { responses } = sa.window.last!;
+    sa.log('debug', `${describeHeader(header)} came again, its response is sent again`);
+    if (this.#encodeResponse !== undefined && this.shrink(responses, ++this.#repeats)) {
+      sa.window.answerAnew(this.#encodeResponse());
+      this.#encodeResponse = undefined;
     }
-    if (standing === 'pending' || standing === 'stray' || !this.#takesRequests(header)) {
-      sa.log('debug', `${describeHeader(header)} is outside the window, ignored`);
-      return;
-    }
-    answerRequest(sa, this.#core, datagram, header);
+    this.send(sa.window.last!.responses, datagram.local, datagram.remote);
+    sa.children.peerIsNotReady();
   }
 
   /** Before the peer has proved anything it may only send IKE_AUTH. */
@@ -116,8 +196,12 @@ export class Channel {
     }
   }
 
-  dropHeld(): void {
+  /** The IKE SA is closed: nothing is kept. */
+  close(): void {
     this.#held.length = 0;
+    this.#request.drop();
+    this.#response.drop();
+    this.#encodeResponse = undefined;
   }
 
   /** The payloads of a message in clear; undefined where it does not decode. */
@@ -134,7 +218,8 @@ export class Channel {
   }
 
   /**
-   * Opens a protected message. What does not authenticate changes nothing and is dropped.
+   * Opens a protected message, when all of it is here; a request is accepted with that. What does
+   * not authenticate changes nothing and is dropped.
    * @param malformed  is told of an authentic message whose payloads do not decode
    */
   openSealed(
@@ -142,15 +227,13 @@ export class Channel {
     header: PeekedHeader,
     malformed: (error: WireError) => void,
   ): readonly Payload[] | undefined {
-    const content = this.#sa.protection?.open(datagram.data);
-    if (content === undefined) {
-      this.#sa.log('debug', `${describeHeader(header)} is not authentic, ignored`);
-      return undefined;
-    }
+    const whole = this.#openWhole(datagram, header);
+    if (whole === undefined) return undefined;
+    if (!header.response) this.#sa.window.accept(whole.first);
     this.#sa.heard(datagram);
     try {
-      const payloads = content.decode();
-      this.#logReceived(datagram, header, payloads);
+      const payloads = whole.content.decode();
+      this.#logReceived(datagram, header, payloads, whole.fragments);
       return payloads;
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
@@ -159,10 +242,38 @@ export class Channel {
     }
   }
 
+  /** The message that this datagram is, or of which it is the last fragment that was missing. */
+  #openWhole(datagram: Datagram, header: PeekedHeader): Whole | undefined {
+    const sa = this.#sa;
+    const content = sa.protection?.open(datagram.data);
+    const partial = header.response ? this.#response : this.#request;
+    if (content?.fragment === undefined) {
+      if (content === undefined) {
+        sa.log('debug', `${describeHeader(header)} is not authentic, ignored`);
+        return undefined;
+      }
+      partial.drop();
+      return { content, first: datagram.data, fragments: 1 };
+    }
+    const { number, total } = content.fragment;
+    const result = sa.supportsFragments
+      ? partial.add(header.messageId, content, datagram.data)
+      : ({ fate: 'refused' } as const);
+    sa.log('debug', `${describeHeader(header)}, fragment ${number} of ${total}: ${result.fate}`);
+    if (result.fate !== 'complete') return undefined;
+    this.#learn(result.first.length);
+    return { ...result, fragments: total };
+  }
+
   // --- the log -----------------------------------------------------------------------------
 
-  #logReceived(datagram: Datagram, header: PeekedHeader, payloads: readonly Payload[]): void {
-    const content = describePayloads(payloads, header.response);
+  #logReceived(
+    datagram: Datagram,
+    header: PeekedHeader,
+    payloads: readonly Payload[],
+    fragments = 1,
+  ): void {
+    const content = describePayloads(payloads, header.response) + inFragments(fragments);
     const from = formatEndpoint(datagram.remote);
     this.log(`${describeHeader(header)} <- ${from}: ${content}`);
   }
@@ -172,4 +283,16 @@ export class Channel {
     const dull = this.#sa.connection === undefined || message.endsWith(': empty');
     this.#sa.log(dull ? 'debug' : 'info', message);
   }
+}
+
+/** A message of the peer that is here as a whole. */
+interface Whole {
+  readonly content: SealedContent;
+  /** The datagram that its retransmissions begin with. */
+  readonly first: Uint8Array;
+  readonly fragments: number;
+}
+
+function inFragments(count: number): string {
+  return count === 1 ? '' : `, in ${count} fragments`;
 }

@@ -4,6 +4,7 @@ import type { Connection } from '../policy/connection.js';
 import type { EspSpi } from '../sad/sad.js';
 import type { Children } from './children.js';
 import type { Effect, Environment, Milliseconds } from './event.js';
+import type { FragmentStore } from './fragments.js';
 import type { IkeSa } from './ike-sa.js';
 import type { IkeOptions } from './options.js';
 
@@ -12,6 +13,8 @@ export interface Core {
   readonly now: Milliseconds;
   readonly environment: Environment;
   readonly options: IkeOptions;
+  /** What is kept of messages that are not complete yet. */
+  readonly fragments: FragmentStore;
   emit(effect: Effect): void;
   /** Asks for a job; `resume` is called with its result unless the IKE SA is gone by then. */
   compute(sa: IkeSa, job: Job, resume: (result: JobResult) => void): void;

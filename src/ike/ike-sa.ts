@@ -99,6 +99,8 @@ export class IkeSa {
   unwanted = false;
   /** Initiator: the Child SAs that it is set up for; the first comes with IKE_AUTH. */
   wanted: readonly ChildPolicy[] = [];
+  /** Both have said that they take messages in fragments (RFC 7383). */
+  supportsFragments = false;
   /** The responder has said that IKE_AUTH may come without a Child SA (RFC 6023). */
   childlessSupported = false;
   /** The IKE SAs that go when this one has taken their place with new authentication (§2.8.3). */
@@ -147,6 +149,7 @@ export class IkeSa {
     made.connection = old.connection;
     made.remoteIdentity = old.remoteIdentity;
     made.nat = old.nat;
+    made.supportsFragments = old.supportsFragments;
     made.authenticatedAt = old.authenticatedAt;
     // The peer may use at once what it has made.
     if (role === 'responder') made.children = old.children;
@@ -268,7 +271,7 @@ export class IkeSa {
     this.protection?.wipe();
     this.pending?.privateKey.wipe();
     this.pending = undefined;
-    this.channel.dropHeld();
+    this.channel.close();
     if (this.establishedAt !== undefined) {
       const { localSpi: ikeSpi, connection } = this;
       this.#core.emit({ type: 'ike-closed', connection: connection?.name, ikeSpi, reason });

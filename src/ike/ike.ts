@@ -38,6 +38,7 @@ import type {
   Milliseconds,
   RekeyWhat,
 } from './event.js';
+import { FragmentStore } from './fragments.js';
 import { HalfOpen } from './half-open.js';
 import { type Datagram, IkeSa, type TimerKind } from './ike-sa.js';
 import { Keeper } from './keeper.js';
@@ -422,6 +423,7 @@ export class Ike {
       },
       environment: this.#environment,
       options: this.#options,
+      fragments: new FragmentStore(this.#options.maxFragmentOctets),
       emit: (effect) => this.#emit(effect),
       compute: (sa, job, resume) => this.#compute(sa, job, resume),
       connection: (name) => this.#connections.find((candidate) => candidate.name === name),
@@ -518,7 +520,7 @@ export class Ike {
     this.#sas.delete(sa.localSpi);
     this.#contest.leave(sa);
     this.#halfOpen.remove(sa);
-    const last = sa.window.lastExchange();
+    const { last } = sa.window;
     if (last !== undefined && sa.protection !== undefined)
       this.#strangers.linger(sa.localSpi, last);
     if (sa.connection === undefined) return;

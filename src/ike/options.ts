@@ -24,6 +24,8 @@ export interface IkeOptions {
   readonly maxIkeSasPerConnection: number;
   /** For how long retransmissions of a last request are answered after the IKE SA is gone. */
   readonly lingerTime: Milliseconds;
+  /** What is kept of all messages that are not complete yet (RFC 7383); the oldest go. */
+  readonly maxFragmentOctets: number;
   /** Child SAs that one IKE SA may have. */
   readonly maxChildSasPerIkeSa: number;
   /** Part of the time until a rekeying that chance takes away. */
@@ -63,6 +65,7 @@ export const DEFAULT_OPTIONS: IkeOptions = {
   maxHalfOpenPerAddress: 8,
   maxIkeSasPerConnection: 8,
   lingerTime: 30_000,
+  maxFragmentOctets: 4 * 1024 * 1024,
   maxChildSasPerIkeSa: 256,
   rekeyJitter: 0.1,
   postponedFirst: 2_000,

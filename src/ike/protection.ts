@@ -6,6 +6,7 @@ import {
   decodeMessage,
   decodePayloads,
   encryptedPart,
+  type Fragment,
   type HeaderToSend,
   type Payload,
 } from '../wire/index.js';
@@ -32,20 +33,25 @@ export class Protection {
     this.#opener = new Opener(suite, other);
   }
 
-  seal(header: HeaderToSend, payloads: readonly Payload[]): Uint8Array<ArrayBuffer> {
-    return this.#sealer.seal(header, payloads);
+  /** A message of ours; in fragments where it would have more octets than `most`. */
+  seal(
+    header: HeaderToSend,
+    payloads: readonly Payload[],
+    most = Number.POSITIVE_INFINITY,
+  ): Uint8Array<ArrayBuffer>[] {
+    return this.#sealer.sealInFragments(header, payloads, most);
   }
 
   /**
-   * The plaintext of an authentic message; undefined for one that is not, or has no encrypted
-   * payload, or does not decode around it.
+   * The plaintext of an authentic message, or fragment of one; undefined for what is not, or has no
+   * encrypted payload, or does not decode around it.
    */
   open(message: Uint8Array): SealedContent | undefined {
     try {
       const part = encryptedPart(message, decodeMessage(message));
-      if (part === undefined || part.fragment !== undefined) return undefined;
-      const opened = this.#opener.open(part);
-      return opened && new SealedContent(opened.firstType, opened.plaintext);
+      const opened = part && this.#opener.open(part);
+      if (opened === undefined) return undefined;
+      return new SealedContent(opened.firstType, opened.plaintext, part!.fragment);
     } catch {
       return undefined;
     }
@@ -58,16 +64,19 @@ export class Protection {
 
 /** What was inside an authentic message; it decodes apart, because its errors are answered. */
 export class SealedContent {
-  readonly #firstType: number;
-  readonly #plaintext: Uint8Array;
+  readonly firstType: number;
+  readonly plaintext: Uint8Array;
+  /** Where it stands in its message; undefined: it is the whole. */
+  readonly fragment: Fragment | undefined;
 
-  constructor(firstType: number, plaintext: Uint8Array) {
-    this.#firstType = firstType;
-    this.#plaintext = plaintext;
+  constructor(firstType: number, plaintext: Uint8Array, fragment?: Fragment) {
+    this.firstType = firstType;
+    this.plaintext = plaintext;
+    this.fragment = fragment;
   }
 
   /** @throws WireError */
   decode(): Payload[] {
-    return decodePayloads(this.#firstType, this.#plaintext);
+    return decodePayloads(this.firstType, this.plaintext);
   }
 }

@@ -60,7 +60,8 @@ export class Requests {
   again(): void {
     const { window } = this.#sa;
     const { task, messageId } = window.outstanding!;
-    window.replace(this.#encode(task, messageId, task.build()!));
+    const payloads = task.build()!;
+    window.replace(payloads, this.#encode(task, messageId, payloads));
     this.#transmit();
   }
 
@@ -105,11 +106,11 @@ export class Requests {
       this.proceed();
       return;
     }
-    this.#sa.window.open(task, (messageId) => this.#encode(task, messageId, payloads));
+    this.#sa.window.open(task, payloads, (messageId) => this.#encode(task, messageId, payloads));
     this.#transmit();
   }
 
-  #encode(task: Task, messageId: number, payloads: readonly Payload[]): Uint8Array {
+  #encode(task: Task, messageId: number, payloads: readonly Payload[]): Uint8Array[] {
     return this.#sa.channel.encode(task.exchange, false, messageId, payloads);
   }
 
@@ -117,7 +118,7 @@ export class Requests {
   #transmit(): void {
     const request = this.#sa.window.outstanding!;
     request.sent++;
-    this.#sa.channel.send(request.message, this.#sa.local, this.#sa.remote);
+    this.#sa.channel.send(request.datagrams, this.#sa.local, this.#sa.remote);
     const { options, environment } = this.#core;
     this.#sa.startTimer('retransmit', retransmitDelay(options, environment, request.sent));
   }
@@ -126,7 +127,7 @@ export class Requests {
   retransmit(): void {
     const request = this.#sa.window.outstanding;
     if (request === undefined) return;
-    const { task, messageId, sent } = request;
+    const { task, messageId, payloads, sent } = request;
     // Who wants it gone does not wait for minutes until a dead peer has answered something else.
     const { deleteTries } = this.#core.options;
     const leaving = this.#sa.state.name === 'deleting';
@@ -137,6 +138,9 @@ export class Requests {
     const message = describeMessage(task.exchange, false, messageId);
     const to = formatEndpoint(this.#sa.remote);
     this.#sa.channel.log(`${message} -> ${to}, sent again (${sent})`);
+    if (this.#sa.channel.shrink(request.datagrams, sent)) {
+      request.datagrams = this.#encode(task, messageId, payloads);
+    }
     this.#transmit();
   }
 

@@ -17,22 +17,16 @@ import { formatEndpoint } from './explain.js';
 import type { Datagram } from './ike-sa.js';
 import { describeHeader, notify } from './payloads.js';
 import { Throttle } from './throttle.js';
-import { sameOctets } from './window.js';
+import { type Exchanged, sameOctets } from './window.js';
 
 const ANSWERS_PER_SECOND = 50;
 /** IKE SAs that are gone and still answer retransmissions. */
 const MAX_LINGERING = 1_000;
 
-/** The last exchange of an IKE SA that is gone. */
-export interface Lingering {
-  readonly request: Uint8Array;
-  readonly response: Uint8Array;
-}
-
 export class Strangers {
   readonly #core: Core;
   readonly #throttle = new Throttle(ANSWERS_PER_SECOND);
-  readonly #lingering = new Map<IkeSpi, Lingering>();
+  readonly #lingering = new Map<IkeSpi, Exchanged>();
 
   constructor(core: Core) {
     this.#core = core;
@@ -72,7 +66,7 @@ export class Strangers {
   }
 
   /** The IKE SA is gone; the peer may not have got our last response. */
-  linger(spi: IkeSpi, last: Lingering): void {
+  linger(spi: IkeSpi, last: Exchanged): void {
     if (this.#lingering.size >= MAX_LINGERING) return;
     this.#lingering.set(spi, last);
     const delay = this.#core.options.lingerTime;
@@ -83,9 +77,9 @@ export class Strangers {
     this.#lingering.delete(spi);
   }
 
-  #repeat({ local, remote }: Datagram, { response: data }: Lingering): void {
+  #repeat({ local, remote }: Datagram, { responses }: Exchanged): void {
     const marker = local.port === this.#core.options.natPort;
-    this.#core.emit({ type: 'send', local, remote, marker, data });
+    for (const data of responses) this.#core.emit({ type: 'send', local, remote, marker, data });
   }
 
   #reply(datagram: Datagram, header: PeekedHeader, type: number, data?: Uint8Array): void {

@@ -21,6 +21,11 @@ export interface Connection {
   readonly ikeProposals: readonly Proposal[];
   /** Seconds of silence before a liveness check (RFC 7296 §2.4); 0: never. */
   readonly livenessSeconds: number;
+  /**
+   * Bytes of an IP datagram above which our IKE messages go in fragments (RFC 7383); 0: never, and
+   * the peer's may not either.
+   */
+  readonly fragmentBytes: number;
   /** Pretend a NAT, so that ESP travels in UDP. */
   readonly forceUdpEncapsulation: boolean;
   /**
@@ -45,6 +50,9 @@ export interface Lifetime {
   /** Seconds until it ends, rekeyed or not; 0: never. */
   readonly endSeconds: number;
 }
+
+/** What every IPv6 path takes, and nearly every IPv4 path (RFC 7383 §2.5.1). */
+export const DEFAULT_FRAGMENT_BYTES = 1280;
 
 /** Never rekeyed, never ended by us. */
 export const NO_LIFETIME: Lifetime = { rekeySeconds: 0, endSeconds: 0 };

@@ -14,7 +14,10 @@
  *            decodePayloads(part.firstType, unpadPlaintext(plaintext))
  */
 import { invalidSyntax } from './error.js';
-import { encodeMessage, type HeaderToSend, type Message } from './message.js';
+import { encodeMessage, HEADER_OCTETS, type HeaderToSend, type Message } from './message.js';
+
+/** Generic header, Fragment Number and Total Fragments. */
+const SKF_OCTETS = 8;
 
 /** Sizes of a cipher with its integrity algorithm, in octets. */
 export interface CipherShape {
@@ -97,6 +100,15 @@ export function beginEncrypted(
 export function sealedLength(innerLength: number, shape: CipherShape): number {
   const padded = Math.ceil((innerLength + 1) / shape.blockLength) * shape.blockLength;
   return shape.ivLength + padded + shape.icvLength;
+}
+
+/**
+ * Octets of payloads that a fragment of a message has room for (RFC 7383 §2.5).
+ * @param length  octets of the fragment's message at most, its IKE header included
+ */
+export function fragmentCapacity(length: number, shape: CipherShape): number {
+  const ciphertext = length - HEADER_OCTETS - SKF_OCTETS - shape.ivLength - shape.icvLength;
+  return Math.floor(ciphertext / shape.blockLength) * shape.blockLength - 1;
 }
 
 /** Adds Padding, all zero, and Pad Length, up to the block size (RFC 7296 §3.14). */

@@ -63,9 +63,11 @@ describe('two gateways', () => {
     const log = both.a.log.filter((line) => /IKE_(SA_INIT|AUTH)/.test(line));
     expect(log).toEqual([
       'info IKE_SA_INIT request 0 -> 192.0.2.2:500: SA, KE, Ni, ' +
-        'N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP)',
+        'N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP), ' +
+        'N(IKEV2_FRAGMENTATION_SUPPORTED)',
       'info IKE_SA_INIT response 0 <- 192.0.2.2:500: SA, KE, Nr, N(CHILDLESS_IKEV2_SUPPORTED), ' +
-        'N(NAT_DETECTION_SOURCE_IP), N(NAT_DETECTION_DESTINATION_IP)',
+        'N(IKEV2_FRAGMENTATION_SUPPORTED), N(NAT_DETECTION_SOURCE_IP), ' +
+        'N(NAT_DETECTION_DESTINATION_IP)',
       'debug initiating -> authenticating: IKE_SA_INIT is answered',
       'info IKE_AUTH request 1 -> 192.0.2.2:500: IDi, N(INITIAL_CONTACT), IDr, AUTH, SA, TSi, TSr',
       'info IKE_AUTH response 1 <- 192.0.2.2:500: IDr, AUTH, SA, TSi, TSr',

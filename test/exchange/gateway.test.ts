@@ -11,7 +11,7 @@ import { Ike } from '../../src/ike/ike.js';
 import { type Log, silentLog } from '../../src/log.js';
 import { type Gateway, type GatewayParts, memoryParts, runGateway } from '../../src/main.js';
 import { MemoryNetwork } from '../../src/net/memory.js';
-import { NO_LIFETIME, type Start } from '../../src/policy/connection.js';
+import { DEFAULT_FRAGMENT_BYTES, NO_LIFETIME, type Start } from '../../src/policy/connection.js';
 import { parseIdentity } from '../../src/policy/identity.js';
 import { parseProposal } from '../../src/policy/proposal.js';
 import { parseSelector } from '../../src/wire/index.js';
@@ -132,6 +132,7 @@ function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): G
         psk: new Secret(Buffer.from('one key for both of them')),
         ikeProposals: [parseProposal('ike', wanted.ike)],
         livenessSeconds: 0,
+        fragmentBytes: DEFAULT_FRAGMENT_BYTES,
         forceUdpEncapsulation: false,
         lifetime: NO_LIFETIME,
         reauthSeconds: 0,

@@ -1,7 +1,8 @@
 /**
  * What has to hold after every step of a simulated session, whatever the network does:
  *
- * - a message ID is never used for two contents (RFC 7296 §2.1, §2.2);
+ * - a message ID is never used for two contents (RFC 7296 §2.1, §2.2), nor is a fragment's number
+ *   for two, unless the message goes in more fragments than before (RFC 7383 §2.5.2);
  * - both ends of a Child SA hold the same keys;
  * - once the tunnel is up, each side always has one outbound SA for each policy that it has Child
  *   SAs for, and what it would send on that SA the other side can read at once (§2.8);
@@ -11,9 +12,11 @@
 
 import type { Connection } from '../../src/policy/connection.js';
 import { isNarrowed } from '../../src/policy/narrow.js';
-import { PAYLOAD, peekHeader } from '../../src/wire/index.js';
+import { decodeMessage, encryptedPart, PAYLOAD, peekHeader } from '../../src/wire/index.js';
 import type { Network } from './network.js';
 import type { Datagram, Installed, Peer } from './peer.js';
+
+const WHOLE = { number: 1, total: 1 };
 
 export class Invariants {
   /** The tunnel is up and nobody has asked for its end. */
@@ -23,6 +26,8 @@ export class Invariants {
   readonly #network: Network;
   readonly #connections: Readonly<Record<'a' | 'b', Connection>>;
   readonly #contents = new Map<string, Uint8Array>();
+  /** In how many fragments each message has gone last. */
+  readonly #totals = new Map<string, number>();
   readonly #seen = new Set<Installed>();
 
   constructor(network: Network, a: Connection, b: Connection) {
@@ -40,9 +45,14 @@ export class Invariants {
     const header = peekHeader(data);
     // In clear there are IKE_SA_INIT, which a COOKIE or another group changes under the same
     // message ID (§2.6, §2.7), and answers to who belongs to no IKE SA (§2.21.4).
-    if (header === undefined || data[16] !== PAYLOAD.SK) return;
+    if (header === undefined) return;
+    if (data[16] !== PAYLOAD.SK && data[16] !== PAYLOAD.SKF) return;
     const { initiatorSpi, responderSpi, initiator, response, messageId } = header;
-    const name = `${initiatorSpi} ${responderSpi} ${initiator} ${response} ${messageId}`;
+    const message = `${initiatorSpi} ${responderSpi} ${initiator} ${response} ${messageId}`;
+    const { number, total } = encryptedPart(data, decodeMessage(data))?.fragment ?? WHOLE;
+    if (total < (this.#totals.get(message) ?? 0)) this.#fail(`fewer fragments of ${message}`);
+    this.#totals.set(message, total);
+    const name = `${message}, ${number} of ${total}`;
     const before = this.#contents.get(name);
     if (before === undefined) this.#contents.set(name, data);
     else if (Buffer.compare(before, data) !== 0) this.#fail(`two contents of message ${name}`);

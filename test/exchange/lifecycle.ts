@@ -110,7 +110,9 @@ class Player {
     const pfs = this.#pick(['', `-${group}`, `-${other}`]);
     // Now and then one guesses a group that the other does not have.
     const guess = this.#dice.chance(0.2) && other !== group ? `-${other}` : '';
-    const common = { livenessSeconds: 30 };
+    // Now and then nearly all goes in fragments, or all that one side sends.
+    const small = this.#dice.chance(0.3) ? { fragmentBytes: 300 + this.#dice.below(300) } : {};
+    const common = { livenessSeconds: 30, ...(this.#dice.chance(0.8) && small) };
     const several = this.#dice.chance(0.3);
     const half = (own: number, remote: number): NonNullable<ConnectionOptions['children']> => ({
       five: [[`10.${own}.5.0/24`], [`10.${remote}.5.0/24`]],
@@ -120,6 +122,7 @@ class Player {
     return {
       a: connectionOf('a', {
         ...common,
+        ...small,
         ike: [`${suite}${guess}-${group}`],
         esp: [`${cipher}${pfs}`],
         ...(several && { children: half(1, 2) }),

@@ -11,6 +11,7 @@ import { Ike } from '../../src/ike/ike.js';
 import type { IkeOptions } from '../../src/ike/options.js';
 import {
   type Connection,
+  DEFAULT_FRAGMENT_BYTES,
   type Lifetime,
   NO_LIFETIME,
   type Start,
@@ -241,6 +242,7 @@ export interface ConnectionOptions {
   readonly remoteSelectors?: readonly string[];
   readonly start?: Start;
   readonly livenessSeconds?: number;
+  readonly fragmentBytes?: number;
   readonly forceUdpEncapsulation?: boolean;
   readonly lifetime?: Lifetime;
   readonly reauthSeconds?: number;
@@ -269,6 +271,7 @@ export function connectionOf(side: 'a' | 'b', options: ConnectionOptions = {}): 
     psk: new Secret(new TextEncoder().encode(options.psk ?? PSK)),
     ikeProposals: (options.ike ?? DEFAULT_IKE).map((text) => parseProposal('ike', text)),
     livenessSeconds: options.livenessSeconds ?? 0,
+    fragmentBytes: options.fragmentBytes ?? DEFAULT_FRAGMENT_BYTES,
     forceUdpEncapsulation: options.forceUdpEncapsulation ?? false,
     lifetime: options.lifetime ?? NO_LIFETIME,
     reauthSeconds: options.reauthSeconds ?? 0,

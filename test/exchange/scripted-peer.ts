@@ -79,8 +79,8 @@ export class ScriptedPeer {
   }
 
   /** IKE_SA_INIT as it should be; afterwards there are keys. */
-  init(): void {
-    this.#initRequest = this.initRequest();
+  init(offer = this.initPayloads()): void {
+    this.#initRequest = this.initRequest(offer);
     const [response] = this.send(this.#initRequest);
     const { header, payloads } = decodeMessage(response!);
     this.peerSpi = header.responderSpi;
@@ -114,6 +114,16 @@ export class ScriptedPeer {
 
   seal(exchangeType: number, messageId: number, payloads: readonly Payload[]): Uint8Array {
     return this.#sealer!.seal(this.header(exchangeType, messageId), payloads);
+  }
+
+  /** The same in fragments of so many octets at most. */
+  sealInFragments(
+    exchangeType: number,
+    messageId: number,
+    payloads: readonly Payload[],
+    most: number,
+  ): Uint8Array[] {
+    return this.#sealer!.sealInFragments(this.header(exchangeType, messageId), payloads, most);
   }
 
   /** Sends a protected request and opens the responses; what belongs to other SAs is left out. */

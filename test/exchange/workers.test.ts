@@ -7,7 +7,12 @@ import { Secret } from '../../src/crypto/secret.js';
 import { Ike } from '../../src/ike/ike.js';
 import { silentLog } from '../../src/log.js';
 import { MemoryNetwork } from '../../src/net/memory.js';
-import { type Connection, NO_LIFETIME, type Start } from '../../src/policy/connection.js';
+import {
+  type Connection,
+  DEFAULT_FRAGMENT_BYTES,
+  NO_LIFETIME,
+  type Start,
+} from '../../src/policy/connection.js';
 import { parseIdentity } from '../../src/policy/identity.js';
 import { parseProposal } from '../../src/policy/proposal.js';
 import type { ChildSa, EspSpi, Sad } from '../../src/sad/sad.js';
@@ -66,6 +71,7 @@ function connection(here: 1 | 2, name: string, start: Start): Connection {
     psk: new Secret(Buffer.from('one key for both of them')),
     ikeProposals: [parseProposal('ike', 'aes128gcm16-prfsha256-x25519')],
     livenessSeconds: 0,
+    fragmentBytes: DEFAULT_FRAGMENT_BYTES,
     forceUdpEncapsulation: false,
     lifetime: NO_LIFETIME,
     reauthSeconds: 0,

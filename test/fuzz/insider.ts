@@ -232,6 +232,10 @@ export class Insider {
     const plain = encodePayloads(random.pick(this.#templates(session)));
     this.#remember(plain.bytes);
     const bytes = mutate(plain.bytes, random, this.#corpus);
+    if (random.oneIn(4)) {
+      const data = this.#seal(EXCHANGE.INFORMATIONAL, { firstType: plain.firstType, bytes }, true);
+      return { kind: 'sealed fragment', data };
+    }
     const firstType = random.oneIn(8) ? random.below(256) : plain.firstType;
     const exchanges: readonly number[] = [
       EXCHANGE.IKE_AUTH,
@@ -297,6 +301,7 @@ export class Insider {
   #seal(
     exchangeType: number,
     { firstType, bytes }: { firstType: number; bytes: Uint8Array },
+    isFragment = false,
   ): Uint8Array {
     const session = this.#session!;
     const random = this.#random;
@@ -313,7 +318,12 @@ export class Insider {
     if (random.oneIn(20)) padded[bytes.length] = random.below(256);
     const iv = new Uint8Array(8);
     new DataView(iv.buffer).setBigUint64(0, session.iv++ + 0x10_0000n);
-    const frame = beginEncrypted(header, firstType, 8 + padded.length + 16);
+    const fragment = {
+      number: random.below(4),
+      total: random.oneIn(20) ? 65_535 : random.below(5),
+    };
+    const length = 8 + padded.length + 16;
+    const frame = beginEncrypted(header, firstType, length, isFragment ? fragment : undefined);
     frame.body.set(iv);
     const key = session.keys.initiator.encryption.bytes;
     const nonce = Buffer.concat([key.subarray(16), iv]);
@@ -356,6 +366,7 @@ function encodeInit({ initiatorSpi, publicValue, ni }: Opening, cookie?: Payload
       { kind: 'SA', proposals: toWireProposals([IKE], new Uint8Array(0), purpose) },
       { kind: 'KE', method: GROUP, data: publicValue },
       { kind: 'Nonce', data: ni },
+      notify(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED),
     ],
   });
 }

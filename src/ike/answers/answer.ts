@@ -45,7 +45,6 @@ export function answerRequest(
     reply(answerMalformed(sa, error));
   });
   if (payloads === undefined) return;
-  sa.window.accept();
   // With a window of 1 (§2.3) a new request says that all our responses have arrived.
   sa.children.peerIsReady();
   answerPayloads(sa, core, header, payloads, reply);

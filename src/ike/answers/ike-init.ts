@@ -57,9 +57,9 @@ export function answerIkeInit(core: Core, gate: Gate, datagram: Datagram, messag
   const key = `${formatEndpoint(datagram.remote)} ${fingerprint(datagram.data)}`;
   const known = halfOpen.find(key);
   if (known !== undefined) {
-    const { lastResponse } = known.window;
-    if (lastResponse !== undefined && known.state.name === 'half-open') {
-      known.channel.send(lastResponse, datagram.local, datagram.remote);
+    const { last } = known.window;
+    if (last !== undefined && known.state.name === 'half-open') {
+      known.channel.send(last.responses, datagram.local, datagram.remote);
     }
     return;
   }
@@ -189,6 +189,7 @@ function open(
 ): void {
   const sa = new IkeSa(core, 'responder', datagram.local, datagram.remote);
   sa.peerSpi = message.header.initiatorSpi;
+  sa.window.accept(datagram.data);
   gate.halfOpen.add(key, sa);
   gate.opened(sa);
   sa.startTimer('half-open', core.options.halfOpenTimeout);
@@ -222,17 +223,21 @@ function respond(
   const nr = core.environment.random(NONCE_OCTETS);
   const before = { ...sa.spis, responderSpi: message.header.responderSpi };
   const nat = detectNat(payloads, before, datagram.local, datagram.remote);
-  const forced = core
-    .candidates(datagram.local.address, datagram.remote.address)
-    .some(({ forceUdpEncapsulation }) => forceUdpEncapsulation);
+  const candidates = core.candidates(datagram.local.address, datagram.remote.address);
+  const forced = candidates.some(({ forceUdpEncapsulation }) => forceUdpEncapsulation);
   const fake = forced && nat.supported ? core.environment.random(20) : undefined;
   sa.nat = fake === undefined ? nat : { ...nat, local: true };
+  // RFC 7383 §2.3: said by both, or not in use.
+  sa.supportsFragments =
+    notifiesOf(payloads, NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED).length > 0 &&
+    candidates.every(({ fragmentBytes }) => fragmentBytes > 0);
   const { messageId } = message.header;
   sa.channel.respond(datagram, { ...message.header, length: datagram.data.length, messageId }, [
     { kind: 'SA', proposals: [answer] },
     { kind: 'KE', method: group, data: own.publicValue },
     { kind: 'Nonce', data: nr },
     notify(NOTIFY.CHILDLESS_IKEV2_SUPPORTED),
+    ...(sa.supportsFragments ? [notify(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED)] : []),
     ...(nat.supported ? natDetection(sa.spis, datagram.local, datagram.remote, fake) : []),
   ]);
   sa.pending = {
@@ -243,7 +248,7 @@ function respond(
     ni,
     nr,
     initRequest: datagram.data,
-    initResponse: sa.window.lastResponse!,
+    initResponse: sa.window.last!.responses[0]!,
   };
 }
 

@@ -92,7 +92,13 @@ export class InitiateIkeInit implements Task {
       { kind: 'KE', method: this.#group, data: this.#publicValue },
       { kind: 'Nonce', data: this.#ni },
       ...natDetection(before, local, remote, this.#fakeNat),
+      ...(this.#offersFragments ? [notify(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED)] : []),
     ];
+  }
+
+  /** RFC 7383 §2.3. */
+  get #offersFragments(): boolean {
+    return this.#connection.fragmentBytes > 0;
   }
 
   process(response: Response): void {
@@ -170,11 +176,14 @@ export class InitiateIkeInit implements Task {
     }
     if (accepted.suite.keyExchange?.id !== this.#group || method !== this.#group) return;
     const nr = need(payloads, 'Nonce').data;
-    const initRequest = this.#sa.window.outstanding!.message;
+    const [initRequest] = this.#sa.window.outstanding!.datagrams;
     this.#sa.finishRequest();
     this.#sa.stopTimer('hint');
     this.#busy = true;
     this.#sa.peerSpi = header.responderSpi;
+    this.#sa.supportsFragments =
+      this.#offersFragments &&
+      notifiesOf(payloads, NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED).length > 0;
     this.#sa.childlessSupported = notifiesOf(payloads, NOTIFY.CHILDLESS_IKEV2_SUPPORTED).length > 0;
     this.#sa.nat = detectNat(payloads, this.#sa.spis, this.#sa.local, this.#sa.remote);
     if (this.#fakeNat !== undefined && this.#sa.nat.supported) {
@@ -187,7 +196,7 @@ export class InitiateIkeInit implements Task {
         this.#sa.fail(internal(result));
         return;
       }
-      const exchanged = { ni: this.#ni, nr, initRequest, initResponse: message };
+      const exchanged = { ni: this.#ni, nr, initRequest: initRequest!, initResponse: message };
       agreeOnKeys(this.#sa, this.#core, accepted.suite, result.sharedSecret, exchanged);
       this.#authenticate();
     });

@@ -23,6 +23,8 @@ export interface CharonOptions {
   readonly childless?: 'allow' | 'prefer' | 'force' | 'never';
   /** Half-open IKE SAs above which it asks for a COOKIE. */
   readonly cookieThreshold?: number;
+  /** Bytes of an IP datagram above which its IKE messages go in fragments. */
+  readonly fragmentBytes?: number;
 }
 
 export interface Side {
@@ -133,10 +135,12 @@ const PLUGINS =
   'constraints kernel-netlink socket-default vici updown';
 
 /** The daemon's own configuration. kernel-libipsec comes first: it takes ESP from the kernel. */
-function daemonConfig(folder: string, { esp, cookieThreshold = 30 }: CharonOptions): string {
+function daemonConfig(folder: string, options: CharonOptions): string {
+  const { esp, cookieThreshold = 30, fragmentBytes = 1280 } = options;
   return `charon {
   load = ${esp === 'userspace' ? 'kernel-libipsec ' : ''}${PLUGINS}
   cookie_threshold = ${cookieThreshold}
+  fragment_size = ${fragmentBytes}
   retransmit_timeout = 0.5
   retransmit_tries = 4
   plugins {

@@ -18,7 +18,11 @@ import type {
 } from '../../../src/ike/event.js';
 import { Ike } from '../../../src/ike/ike.js';
 import type { IkeOptions } from '../../../src/ike/options.js';
-import { type Connection, NO_LIFETIME } from '../../../src/policy/connection.js';
+import {
+  type Connection,
+  DEFAULT_FRAGMENT_BYTES,
+  NO_LIFETIME,
+} from '../../../src/policy/connection.js';
 import { parseIdentity } from '../../../src/policy/identity.js';
 import { parseProposal } from '../../../src/policy/proposal.js';
 import type { EspSpi } from '../../../src/sad/sad.js';
@@ -31,6 +35,7 @@ export interface GatewayConfig {
   readonly ike: readonly string[];
   readonly esp: readonly string[];
   readonly livenessSeconds?: number;
+  readonly fragmentBytes?: number;
   readonly forceUdp?: boolean;
   readonly childless?: boolean;
   /** In place of the one Child SA `net`: the networks of each, ours first. */
@@ -142,6 +147,7 @@ function configure(config: GatewayConfig): void {
       psk: new Secret(new TextEncoder().encode(config.psk)),
       ikeProposals: config.ike.map((text) => parseProposal('ike', text)),
       livenessSeconds: config.livenessSeconds ?? 0,
+      fragmentBytes: config.fragmentBytes ?? DEFAULT_FRAGMENT_BYTES,
       forceUdpEncapsulation: config.forceUdp ?? false,
       lifetime: NO_LIFETIME,
       reauthSeconds: 0,

@@ -1,0 +1,114 @@
+/**
+ * Extensions of IKEv2 against strongSwan over UDP, without a dataplane, in both roles:
+ * fragmentation at 576 bytes (RFC 7383).
+ */
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { waitFor } from '../../src/lab/program.js';
+import { Charon, type CharonOptions, PSK } from './support/charon.js';
+import { GatewayProcess } from './support/gateway-process.js';
+import { makeNetwork, type Network, whyNot } from './support/network.js';
+import { namespacePlace } from './support/place.js';
+import type { GatewayConfig } from './support/udp-gateway.js';
+
+const why = whyNot('charon-systemd', 'swanctl');
+const IKE = 'aes128gcm16-prfsha256-x25519';
+
+/** So many that a message with their selectors takes 1,100 octets. */
+const NETWORKS = Array.from({ length: 60 }, (_, n) => `10.1.${2 * n}.0/24`);
+
+describe.skipIf(why)(`extensions with strongSwan${why === undefined ? '' : ` (${why})`}`, () => {
+  let network: Network;
+  let charon: Charon;
+  let gateway: GatewayProcess;
+  let ours: { address: string; id: string; networks: string[] };
+  let theirs: typeof ours;
+
+  beforeAll(async () => {
+    network = makeNetwork();
+    const { ours: site, peer } = network;
+    ours = { address: site.wan.ipv4, id: 'a.test', networks: [site.networks.ipv4] };
+    theirs = { address: peer.wan.ipv4, id: 'b.test', networks: [peer.networks.ipv4] };
+    const place = namespacePlace(peer.namespace, join(network.folder, 'charon'));
+    charon = await Charon.start(place, charonOptions({ fragmentBytes: 576 }));
+    gateway = await GatewayProcess.start(site.gatewayNamespace, ours.address, {
+      drainTime: 100,
+    });
+  });
+
+  afterAll(async () => {
+    await gateway?.stop();
+    await charon?.stop();
+    network?.remove();
+  });
+
+  afterEach(async () => {
+    if ((await gateway.view()).length > 0) gateway.command({ type: 'terminate' });
+    if ((await charon.sas()).length > 0) await charon.terminate().catch(() => '');
+    await waitFor('no SA of ours', 5, async () => (await gateway.view()).length === 0 || undefined);
+  });
+
+  function charonOptions(more: Partial<CharonOptions> = {}): CharonOptions {
+    const both = { local: theirs, remote: ours };
+    return { esp: 'userspace', ...both, ikeProposal: IKE, espProposal: 'aes128gcm16', ...more };
+  }
+
+  async function configure(
+    config: Partial<GatewayConfig> = {},
+    peer: Partial<CharonOptions> = {},
+  ): Promise<void> {
+    gateway.drain();
+    await charon.load(charonOptions(peer));
+    const both = { local: ours, remote: theirs, psk: PSK, ike: [IKE], esp: ['aes128gcm16'] };
+    gateway.command({ type: 'configure', config: { ...both, ...config } });
+  }
+
+  describe('fragments of 576 bytes', () => {
+    const fragmentBytes = 576;
+
+    async function configureLarge(): Promise<void> {
+      const large = { ...ours, networks: NETWORKS };
+      await configure({ local: large, fragmentBytes }, { remote: large });
+    }
+
+    /** Both sides have sent an IKE_AUTH in fragments, and put the other's together. */
+    async function expectFragments(): Promise<void> {
+      const [sa] = await charon.sas();
+      expect(sa).toMatchObject({ state: 'ESTABLISHED' });
+      expect(sa!.children[0]).toMatchObject({ state: 'INSTALLED' });
+      const log = gateway.drain();
+      expect(log).toMatch(/IKE_AUTH (request|response) 1 -> .*, in \d fragments/);
+      expect(log).toMatch(/IKE_AUTH (request|response) 1 <- .*, in \d fragments/);
+      expect(await charon.log()).toMatch(/reassembled fragmented IKE message/);
+    }
+
+    it('as initiator', async () => {
+      await configureLarge();
+      gateway.command({ type: 'initiate' });
+      await gateway.next('installed');
+      await expectFragments();
+    });
+
+    it('as responder', async () => {
+      await configureLarge();
+      await charon.initiate();
+      await gateway.next('installed');
+      await expectFragments();
+    });
+
+    it('of a CREATE_CHILD_SA after the IKE SA was rekeyed, from either side', async () => {
+      await configureLarge();
+      gateway.command({ type: 'initiate' });
+      await gateway.next('installed');
+      gateway.command({ type: 'rekey', what: 'ike' });
+      await gateway.next('ike-closed');
+      gateway.drain();
+      gateway.command({ type: 'rekey', what: 'child' });
+      await gateway.next('removed');
+      expect(gateway.drain()).toMatch(/CREATE_CHILD_SA response \d+ <- .*, in \d fragments/);
+      await charon.swanctl('--rekey', '--child', 'net');
+      await gateway.next('removed');
+      expect(gateway.drain()).toMatch(/CREATE_CHILD_SA request \d+ <- .*, in \d fragments/);
+    });
+  });
+});
