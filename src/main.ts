@@ -27,7 +27,7 @@ import {
 import { NativeDataplane } from './dataplane/native.js';
 import { peerCredentials } from './dataplane/process.js';
 import { Networks } from './gateway/networks.js';
-import { Reconfigure, wipeKeys } from './gateway/reconfigure.js';
+import { Reconfigure } from './gateway/reconfigure.js';
 import type { LogLevel } from './ike/event.js';
 import type { IkeOptions } from './ike/options.js';
 import type { Log, SettableLog } from './log.js';
@@ -35,6 +35,7 @@ import { monotonicNow } from './net/clock.js';
 import { type Guard, nftGuard, noGuard } from './net/guard.js';
 import type { Transport } from './net/transport.js';
 import { UdpTransport } from './net/udp.js';
+import { wipeKeys } from './policy/authentication.js';
 import { IkeWorkers } from './workers/ike-workers.js';
 import { type OpenLink, threadLinks } from './workers/link.js';
 import { type JobRunner, openPool } from './workers/pool.js';

@@ -9,7 +9,7 @@ import {
   planChange,
 } from '../config/plan.js';
 import { ConfigError } from '../config/problem.js';
-import { wipeKeys } from '../gateway/reconfigure.js';
+import { wipeKeys } from '../policy/authentication.js';
 import { ask, asksDaemon, type DaemonOptions } from './daemon.js';
 import { EXIT_CODES, ExitError } from './exit.js';
 

@@ -2,31 +2,28 @@
  * `ConfigFile` -> `GatewayConfig`: identities, proposals, selectors and the ordered SPD
  * (RFC 4301 §4.4.1). What the schema cannot see, because it takes two keys, is refused here.
  */
-import type { Secret } from '../crypto/secret.js';
 import type { PortOptions, SpdEntry } from '../dataplane/dataplane.js';
+import { wipeKeys } from '../policy/authentication.js';
 import type { Connection, Lifetime } from '../policy/connection.js';
-import { type Identity, parseIdentity } from '../policy/identity.js';
+import { formatIdentity, type Identity, parseIdentity, sameIdentity } from '../policy/identity.js';
 import type { Proposal } from '../policy/proposal.js';
 import { DEFAULT_ESP, DEFAULT_IKE, parseProposal } from '../policy/proposal.js';
 import { parseSelector } from '../wire/index.js';
+import type { ReadAuthentication, SidesOfFile } from './authentication.js';
 import { defaultApiSocket, type GatewayConfig } from './gateway-config.js';
 import type { ParsedConfig } from './parse.js';
 import { ConfigError, type ConfigProblem } from './problem.js';
 import type { ChildFile, ConfigFile, ConnectionFile, PolicyFile } from './schema.js';
 import { type Complain, checkConnection, checkInterfaces } from './semantics.js';
 
-/** Reads the pre-shared key of a connection; complains and answers undefined where it cannot. */
-export type ReadSecret = (
-  name: string,
-  connection: ConnectionFile,
-  complain: Complain,
-) => Secret | undefined;
-
 /** Of a connection without tables of Child SAs. */
 const ONLY_CHILD = 'net';
 
 /** Throws `ConfigError` with every problem found; secrets already read are wiped then. */
-export function buildGateway(parsed: ParsedConfig, readSecret: ReadSecret): GatewayConfig {
+export function buildGateway(
+  parsed: ParsedConfig,
+  readAuthentication: ReadAuthentication,
+): GatewayConfig {
   const { file, problemAt } = parsed;
   const problems: ConfigProblem[] = [];
   const complain: Complain = (path, found, allowed) => {
@@ -35,13 +32,13 @@ export function buildGateway(parsed: ParsedConfig, readSecret: ReadSecret): Gate
   checkInterfaces(file, complain);
   const connections = Object.entries(file.connection).flatMap(([name, entry]) => {
     checkConnection(name, entry, complain);
-    const psk = readSecret(name, entry, complain);
+    const sides = readAuthentication(name, entry, complain);
     const ike = readProposals([name, 'ike'], 'ike', entry.ike ?? DEFAULT_IKE, complain);
     const esp = readProposals([name, 'esp'], 'esp', entry.esp ?? DEFAULT_ESP, complain);
-    return psk === undefined ? [] : [buildConnection(name, entry, psk, ike, esp, complain)];
+    return sides === undefined ? [] : [buildConnection(name, entry, sides, ike, esp, complain)];
   });
   if (problems.length > 0) {
-    for (const connection of connections) connection.psk.wipe();
+    wipeKeys(connections);
     throw new ConfigError(problems);
   }
   return { ...buildSettings(file), connections, spd: buildSpd(file.policy, connections) };
@@ -87,38 +84,61 @@ function readProposals(
   });
 }
 
+/**
+ * What a side calls itself: as the file says, or its certificate, or its address. Where a
+ * certificate says it too, its octets are taken, which peers may compare.
+ */
 function readIdentity(
   name: string,
   side: 'local' | 'remote',
-  text: string,
+  { id, address }: { readonly id?: string | undefined; readonly address: string },
+  certified: readonly Identity[],
   complain: Complain,
 ): Identity {
+  const [first] = certified;
+  if (id === undefined && first !== undefined) return first;
+  const path = ['connection', name, side, 'id'];
+  const text = id ?? address;
+  let identity: Identity;
   try {
-    return parseIdentity(text);
+    identity = parseIdentity(text);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    const allowed = 'an address, "gw.example.org", "user@example.org" or "keyid:TEXT"';
-    complain(['connection', name, side, 'id'], `found "${text}" (${reason})`, allowed);
+    const allowed = 'an address, "gw.example.org", "user@example.org", "C=CH, CN=gw", "keyid:TEXT"';
+    complain(path, `found "${text}" (${reason})`, allowed);
     return { type: 0, data: new Uint8Array(0) };
   }
+  const own = certified.find((each) => sameIdentity(each, identity));
+  if (own === undefined && first !== undefined && side === 'local') {
+    const allowed = certified.map((each) => `"${formatIdentity(each)}"`).join(', ');
+    complain(path, `found "${text}", which the certificate does not prove`, allowed);
+  }
+  return own ?? identity;
 }
 
 function buildConnection(
   name: string,
   entry: ConnectionFile,
-  psk: Secret,
+  sides: SidesOfFile,
   ikeProposals: readonly Proposal[],
   espProposals: readonly Proposal[],
   complain: Complain,
 ): Connection {
   const { local, remote } = entry;
   const identity = (side: 'local' | 'remote') =>
-    readIdentity(name, side, entry[side].id ?? entry[side].address, complain);
+    readIdentity(name, side, entry[side], sides[side].identities, complain);
   return {
     name,
-    local: { address: local.address, identity: identity('local') },
-    remote: { address: remote.address, identity: identity('remote') },
-    psk,
+    local: {
+      address: local.address,
+      identity: identity('local'),
+      authentication: sides.local.authentication,
+    },
+    remote: {
+      address: remote.address,
+      identity: identity('remote'),
+      authentication: sides.remote.authentication,
+    },
     ikeProposals,
     livenessSeconds: entry.liveness_seconds,
     fragmentBytes: entry.ike_fragment_bytes,

@@ -1,9 +1,9 @@
 /** Reads a configuration and the keys that it names. */
 import { dirname } from 'node:path';
+import { authenticationReader } from './authentication.js';
 import { buildGateway } from './build.js';
 import type { GatewayConfig } from './gateway-config.js';
 import { parseConfig } from './parse.js';
-import { secretReader } from './secret-file.js';
 import { readSources } from './source.js';
 
 /**
@@ -13,5 +13,5 @@ import { readSources } from './source.js';
 export function loadConfig(path: string): GatewayConfig {
   const parsed = parseConfig(readSources(path));
   const folderOf = (connection: string) => dirname(parsed.fileOf(['connection', connection]));
-  return buildGateway(parsed, secretReader(folderOf));
+  return buildGateway(parsed, authenticationReader(folderOf));
 }

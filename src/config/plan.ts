@@ -2,6 +2,7 @@
  * What it takes to go from one configuration to another: which connections start, stop, are set up
  * anew or stay as they are. Pure: a plan in, nothing done (`reconfigure.ts` carries it out).
  */
+import { KeyObject } from 'node:crypto';
 import { equalsSecretly } from '../crypto/auth.js';
 import { Secret } from '../crypto/secret.js';
 import type { Connection } from '../policy/connection.js';
@@ -49,7 +50,14 @@ type Effect = Exclude<ConnectionAction, 'start' | 'stop' | 'stay'>;
  */
 const CONNECTION_FIELDS: Readonly<Record<string, readonly [key: string, effect: Effect]>> = {
   'local.identity': ['local.id', 'restart'],
+  'local.chain': ['local.cert', 'renew'],
+  'local.key': ['local.key', 'renew'],
+  'local.rsaPadding': ['local.rsa_padding', 'renew'],
   'remote.identity': ['remote.id', 'restart'],
+  'remote.anchors': ['remote.ca', 'restart'],
+  'remote.pinned': ['remote.cert', 'restart'],
+  'remote.crls': ['remote.crl', 'renew'],
+  'remote.revocation': ['remote.revocation', 'renew'],
   ikeProposals: ['ike', 'renew'],
   livenessSeconds: ['liveness_seconds', 'renew'],
   forceUdpEncapsulation: ['udp_encapsulation', 'renew'],
@@ -130,15 +138,14 @@ function connectionDifferences(before: Connection, after: Connection): Differenc
   );
 }
 
-/** Both sides' fields as if they were the connection's own. */
-function flat({
-  local,
-  remote,
-  children: _,
-  ...rest
-}: Connection): Readonly<Record<string, unknown>> {
-  const prefixed = (side: string, fields: object) =>
-    Object.entries(fields).map(([name, value]) => [`${side}.${name}`, value]);
+/** Both sides' fields as if they were the connection's own, and what they prove themselves by. */
+function flat({ local, remote, children: _, ...rest }: Connection): Fields {
+  const prefixed = (side: string, { authentication, ...fields }: Fields) => {
+    const { type, psk, ...proof } = authentication as Fields & { readonly type: string };
+    const all = Object.entries({ ...fields, ...proof });
+    const byKey = type === 'psk' ? [['psk', psk]] : [];
+    return [...byKey, ...all.map(([name, value]) => [`${side}.${name}`, value])];
+  };
   return {
     ...rest,
     ...Object.fromEntries([...prefixed('local', local), ...prefixed('remote', remote)]),
@@ -195,6 +202,7 @@ function show(value: unknown): string {
 /** By value; secrets without telling by time how far they agree. */
 function isSame(a: unknown, b: unknown): boolean {
   if (a instanceof Secret && b instanceof Secret) return equalsSecretly(a.bytes, b.bytes);
+  if (a instanceof KeyObject && b instanceof KeyObject) return a.equals(b);
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
   const [keysA, keysB] = [Object.keys(a), Object.keys(b)];
   return (

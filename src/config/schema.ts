@@ -42,6 +42,9 @@ function selectorProblem(text: string): string | undefined {
 
 const networks = z.array(network).min(1);
 
+/** A path, relative to the directory of the configuration. */
+const file = z.string().min(1);
+
 const algorithms = z.array(z.string()).min(1);
 
 function integer(minimum: number, maximum: number) {
@@ -104,7 +107,19 @@ export const gatewaySchema = z.strictObject({
 
 const localSchema = z.strictObject({
   address: address.describe('Our address towards the peer'),
-  id: z.string().min(1).optional().describe('Our identity; default: our address'),
+  id: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Our identity; default: the subject of our certificate, or our address'),
+  cert: file
+    .optional()
+    .describe('Our certificate, and those between it and what the peer trusts, in PEM'),
+  key: file.optional().describe('Its private key in PEM, mode 0600 or stricter'),
+  rsa_padding: z
+    .enum(['pss', 'pkcs1'])
+    .default('pss')
+    .describe('Of signatures with an RSA key (RFC 7427), for peers that know one of them only'),
   networks: networks
     .optional()
     .describe('Protected on our side: networks, with protocol and ports in brackets'),
@@ -112,7 +127,26 @@ const localSchema = z.strictObject({
 
 const remoteSchema = z.strictObject({
   address: addressOrAny.describe('Address of the peer, or "%any"'),
-  id: z.string().min(1).optional().describe("The peer's identity; default: its address"),
+  id: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("The peer's identity; default: the subject of cert, or its address"),
+  ca: z
+    .array(file)
+    .min(1)
+    .optional()
+    .describe("Certificates of authorities, one of which vouches for the peer's, in PEM or DER"),
+  cert: file
+    .optional()
+    .describe("The peer's own certificate: no other is taken, and this one for any id"),
+  crl: z.array(file).min(1).optional().describe('Certificate revocation lists, in PEM or DER'),
+  revocation: z
+    .enum(['strict', 'ifuri', 'relaxed'])
+    .optional()
+    .describe(
+      'A revoked certificate is always refused. strict: so is one of which it is not known; ifuri: only if it says where to ask; relaxed (default): only a revoked one',
+    ),
   networks: networks.optional().describe('Protected behind the peer, in the same way'),
 });
 

@@ -4,10 +4,10 @@
  * the end, or after `0x` the octets of hexadecimal digits (RFC 7296 §2.15 wants both forms). It
  * never appears in a message.
  */
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { isAbsolute, join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Secret } from '../crypto/secret.js';
-import type { ReadSecret } from './build.js';
+import { type FolderOf, readConfigFile } from './config-file.js';
+import type { ConnectionFile } from './schema.js';
 import type { Complain } from './semantics.js';
 
 /** More than any hash block; a larger file is a mistake. */
@@ -16,8 +16,15 @@ const MAX_SECRET_BYTES = 4096;
 /** RFC 7296 §2.15 wants a key of the strength of a random one; less is not worth starting. */
 const MIN_SECRET_BYTES = 8;
 
+/** Reads the pre-shared key of a connection; complains and answers undefined where it cannot. */
+export type ReadSecret = (
+  name: string,
+  connection: ConnectionFile,
+  complain: Complain,
+) => Secret | undefined;
+
 /** @param folderOf  what the paths of a connection's keys are relative to */
-export function secretReader(folderOf: (connection: string) => string): ReadSecret {
+export function secretReader(folderOf: FolderOf): ReadSecret {
   return (name, entry, complain) => {
     const at = (key: string) => ['connection', name, key];
     const { psk_file: file, psk_credential: credential } = entry;
@@ -26,7 +33,7 @@ export function secretReader(folderOf: (connection: string) => string): ReadSecr
       return undefined;
     }
     if (file !== undefined) {
-      const path = isAbsolute(file) ? file : join(folderOf(name), file);
+      const path = resolve(folderOf(name), file);
       return readSecretFile(path, true, (_, ...rest) => complain(at('psk_file'), ...rest));
     }
     if (credential === undefined) {
@@ -46,32 +53,12 @@ export function secretReader(folderOf: (connection: string) => string): ReadSecr
 }
 
 function readSecretFile(path: string, checkMode: boolean, complain: Complain): Secret | undefined {
-  let descriptor: number;
+  const wanted = 'a file that holds the key (head -c 32 /dev/random | base64)';
+  const rules = { maxBytes: MAX_SECRET_BYTES, private: checkMode, wanted };
+  const bytes = readConfigFile(path, rules, complain);
+  if (bytes === undefined) return undefined;
   try {
-    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'no file' : 'cannot read';
-    complain(
-      [],
-      `${reason} ${path}`,
-      'a file that holds the key (head -c 32 /dev/random | base64)',
-    );
-    return undefined;
-  }
-  const bytes = new Uint8Array(MAX_SECRET_BYTES + 1);
-  try {
-    const { mode, size } = fstatSync(descriptor);
-    if ((mode & constants.S_IFMT) !== constants.S_IFREG || size > MAX_SECRET_BYTES) {
-      complain([], `found ${path}`, `a regular file of at most ${MAX_SECRET_BYTES} bytes`);
-      return undefined;
-    }
-    if (checkMode && (mode & 0o077) !== 0) {
-      const found = `${path} has mode ${(mode & 0o777).toString(8).padStart(4, '0')}`;
-      complain([], found, `nothing for group and others: chmod 600 ${path}`);
-      return undefined;
-    }
-    const length = readSync(descriptor, bytes, 0, bytes.length, 0);
-    const key = keyOf(bytes.subarray(0, withoutLineEnd(bytes, length)));
+    const key = keyOf(bytes.subarray(0, withoutLineEnd(bytes)));
     if (key === undefined) {
       complain([], `${path} begins with 0x`, 'pairs of hexadecimal digits after it');
       return undefined;
@@ -81,7 +68,6 @@ function readSecretFile(path: string, checkMode: boolean, complain: Complain): S
     return undefined;
   } finally {
     bytes.fill(0);
-    closeSync(descriptor);
   }
 }
 
@@ -103,7 +89,8 @@ function digit(octet: number): number | undefined {
   return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : undefined;
 }
 
-function withoutLineEnd(bytes: Uint8Array, length: number): number {
+function withoutLineEnd(bytes: Uint8Array): number {
+  const { length } = bytes;
   if (bytes[length - 1] !== 0x0a) return length;
   return bytes[length - 2] === 0x0d ? length - 2 : length - 1;
 }

@@ -25,7 +25,9 @@ export function checkConnection(name: string, entry: ConnectionFile, complain: C
     if (entry.start !== 'wait') {
       complain(at('start'), `found "${entry.start}" with a peer at "%any"`, '"wait"');
     }
-    if (remote.id === undefined) complain(at('remote'), 'id is missing', 'an identity for "%any"');
+    if (remote.id === undefined && remote.cert === undefined) {
+      complain(at('remote'), 'id is missing', 'an identity for "%any"');
+    }
   } else if (parseAddress(local.address)?.length !== parseAddress(remote.address)?.length) {
     const found = `found ${remote.address} for the local address ${local.address}`;
     complain(at('remote', 'address'), found, 'both IPv4 or both IPv6');

@@ -1,6 +1,6 @@
 /**
- * AUTH with a pre-shared key (RFC 7296 §2.15), and the NAT detection hashes (§2.23).
- * Left out: signatures (RFC 7427).
+ * What AUTH covers, and AUTH with a pre-shared key (RFC 7296 §2.15); the NAT detection hashes
+ * (§2.23). Signatures are made in signature.ts.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { type IkeSpi, ikeSpiBytes } from '../wire/index.js';
@@ -21,6 +21,12 @@ export interface SignedOctets {
   readonly skP: Secret;
 }
 
+/** message | nonce | prf(SK_p, ID'): what a signature is made over. */
+export function signedOctets(algorithm: Prf, signed: SignedOctets): Uint8Array<ArrayBuffer> {
+  const macedId = prf(algorithm, signed.skP.bytes, signed.idBody);
+  return Uint8Array.from(Buffer.concat([signed.message, signed.peerNonce, macedId]));
+}
+
 /** AUTH = prf(prf(PSK, "Key Pad for IKEv2"), message | nonce | prf(SK_p, ID')). */
 export function pskAuth(
   algorithm: Prf,
@@ -28,8 +34,7 @@ export function pskAuth(
   signed: SignedOctets,
 ): Uint8Array<ArrayBuffer> {
   const key = prf(algorithm, psk.bytes, KEY_PAD);
-  const macedId = prf(algorithm, signed.skP.bytes, signed.idBody);
-  const auth = prf(algorithm, key, signed.message, signed.peerNonce, macedId);
+  const auth = prf(algorithm, key, signedOctets(algorithm, signed));
   key.fill(0);
   return auth;
 }

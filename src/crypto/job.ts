@@ -1,10 +1,12 @@
 /**
- * A key exchange as a job (RFC 7296 §2.12): the IKE core asks for it by an effect and gets its
- * result as an event. MODP runs in a pool, cheap curves in place.
+ * What of the cryptography takes its time, as a job (RFC 7296 §2.12, §2.15): the IKE core asks for
+ * it by an effect and gets its result as an event. What is dear runs in a pool, the rest in place.
  */
+import type { PrivateKey } from './private-key.js';
 import type { Secret } from './secret.js';
+import type { SignatureScheme } from './signature-scheme.js';
 
-export type Job =
+export type KeyExchangeJob =
   | { readonly type: 'generate'; readonly group: number }
   | {
       readonly type: 'derive';
@@ -13,7 +15,23 @@ export type Job =
       readonly peerPublic: Uint8Array;
     };
 
-export type JobResult =
+/** Makes the Authentication Data of our AUTH payload. */
+export interface SignJob {
+  readonly type: 'sign';
+  readonly key: PrivateKey;
+  readonly scheme: SignatureScheme;
+  readonly octets: Uint8Array;
+}
+
+export type CryptoJob = KeyExchangeJob | SignJob;
+
+export type CryptoJobResult =
   | { readonly type: 'generated'; readonly privateKey: Secret; readonly publicValue: Uint8Array }
   | { readonly type: 'derived'; readonly sharedSecret: Secret }
-  | { readonly type: 'failed'; readonly reason: string };
+  | { readonly type: 'signed'; readonly data: Uint8Array }
+  | JobFailure;
+
+export interface JobFailure {
+  readonly type: 'failed';
+  readonly reason: string;
+}

@@ -1,10 +1,10 @@
 /**
- * Runs the key exchange jobs that the IKE core asks for (`ike/event.ts`). A pure function of the
+ * Runs the jobs of cryptography that the IKE core asks for (`ike/event.ts`). A pure function of the
  * job and of randomness, so that it runs in a pool, in place, or in a simulation alike.
  */
 
 import { assertNever } from './assert-never.js';
-import type { Job, JobResult } from './job.js';
+import type { CryptoJob, CryptoJobResult } from './job.js';
 import {
   deriveSharedSecret,
   generateKeyPair,
@@ -12,9 +12,10 @@ import {
   KeyExchangeError,
   type RandomBytes,
 } from './key-exchange.js';
+import { signAuth } from './signature.js';
 
-/** Does the job. The job's private key is wiped; the result's secrets are the caller's. */
-export function runJob(job: Job, random?: RandomBytes): JobResult {
+/** Does the job. A private key of a key exchange is wiped; the result's secrets are the caller's. */
+export function runJob(job: CryptoJob, random?: RandomBytes): CryptoJobResult {
   try {
     switch (job.type) {
       case 'generate':
@@ -24,18 +25,25 @@ export function runJob(job: Job, random?: RandomBytes): JobResult {
           type: 'derived',
           sharedSecret: deriveSharedSecret(job.group, job.privateKey, job.peerPublic),
         };
+      case 'sign':
+        return { type: 'signed', data: signAuth(job.key, job.scheme, job.octets) };
       default:
         return assertNever(job);
     }
   } catch (error) {
-    if (!(error instanceof KeyExchangeError)) throw error;
-    return { type: 'failed', reason: error.message };
+    // OpenSSL's reasons for not signing say nothing of the key.
+    if (job.type !== 'sign' && !(error instanceof KeyExchangeError)) throw error;
+    return { type: 'failed', reason: error instanceof Error ? error.message : String(error) };
   } finally {
     if (job.type === 'derive') job.privateKey.wipe();
   }
 }
 
+/** RSA keys that take longer to sign with than 3 ms. */
+const DEAR_RSA_BITS = 3072;
+
 /** Whether a pool should run the job; the others cost less than the way there. */
-export function belongsInPool(job: Job): boolean {
-  return isKeyExchangeDear(job.group);
+export function belongsInPool(job: CryptoJob): boolean {
+  if (job.type !== 'sign') return isKeyExchangeDear(job.group);
+  return (job.key.asymmetricKeyDetails?.modulusLength ?? 0) > DEAR_RSA_BITS;
 }

@@ -376,11 +376,58 @@ export interface BulkEspBinding {
   verdictNames(): readonly string[];
 }
 
+/** What a certificate says (native/pki/certificate.h). Names are in DER. */
+export interface CertificateFacts {
+  readonly subject: Uint8Array;
+  readonly issuer: Uint8Array;
+  /** Hexadecimal digits. */
+  readonly serial: string;
+  /** Tag of GeneralName (RFC 5280 §4.2.1.6): 1 mail, 2 host, 4 name, 6 URI, 7 address. */
+  readonly altNames: readonly { readonly tag: number; readonly value: Uint8Array }[];
+  readonly isCa: boolean;
+  /** Bits as OpenSSL has them: 0x80 digitalSignature, 0x40 nonRepudiation. Absent: any use. */
+  readonly keyUsage?: number;
+  /** Object identifiers. */
+  readonly extendedKeyUsage: readonly string[];
+  /** Of CRL distribution points and of OCSP responders, by http. */
+  readonly crlUrls: readonly string[];
+  readonly ocspUrls: readonly string[];
+}
+
+/** What was found about a path of certificates (native/pki/trust_store.h). */
+export interface PathResult {
+  /** An X509_V_ERR of OpenSSL for the certificate at `depth`, 0 being the leaf; 0: all is well. */
+  readonly code: number;
+  readonly reason: string;
+  readonly depth: number;
+  /** In DER, leaf first, the trust anchor last; as far as it was built. */
+  readonly path: readonly Uint8Array[];
+  /** What CRLs say of each but the anchor. 0: good; 23: revoked; others: why nothing is known. */
+  readonly revocation: readonly { readonly code: number; readonly reason: string }[];
+}
+
+export interface NativeTrustStore {
+  /** @param time seconds since 1970 */
+  verify(certificates: readonly Uint8Array[], time: number): PathResult;
+}
+
+/** native/addon/pki_binding.cc. All certificates and CRLs are in DER. */
+export interface PkiBinding {
+  /** Null where it is no certificate. */
+  certificateFacts(certificate: Uint8Array): CertificateFacts | null;
+  /** Throws TypeError for what does not parse. */
+  readonly TrustStore: new (
+    anchors: readonly Uint8Array[],
+    crls: readonly Uint8Array[],
+  ) => NativeTrustStore;
+}
+
 export type Addon = BulkEspBinding &
   CryptoBinding &
   SuiteBinding &
   DataplaneBinding &
   MemoryHostBinding &
+  PkiBinding &
   ProcessBinding &
   SadBenchBinding &
   TapBinding &

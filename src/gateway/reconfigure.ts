@@ -12,7 +12,7 @@ import type { LogLevel } from '../ike/event.js';
 import type { Log } from '../log.js';
 import type { Guard } from '../net/guard.js';
 import type { Transport } from '../net/transport.js';
-import type { Connection } from '../policy/connection.js';
+import { wipeKeys } from '../policy/authentication.js';
 import type { IkeWorkers } from '../workers/ike-workers.js';
 import type { Networks } from './networks.js';
 
@@ -169,8 +169,4 @@ function summary(plan: Plan): string {
     },
   );
   return counts.length === 0 ? 'settings only' : counts.join(', ');
-}
-
-export function wipeKeys(connections: readonly Connection[]): void {
-  for (const { psk } of connections) psk.wipe();
 }

@@ -1,9 +1,25 @@
-/** AUTH of both sides with a pre-shared key (RFC 7296 §2.15), over what IKE_SA_INIT has said. */
-import { equalsSecretly, pskAuth } from '../crypto/auth.js';
+/**
+ * AUTH of both sides (RFC 7296 §2.15), over what IKE_SA_INIT has said: by a pre-shared key, or by a
+ * signature (§3.8, RFC 7427). The two sides need not prove themselves in the same way.
+ *
+ * What a signature costs is a job, so each function here tells its result to a callback: at once
+ * where a pre-shared key is used.
+ */
+import { equalsSecretly, pskAuth, type SignedOctets, signedOctets } from '../crypto/auth.js';
+import type { Secret } from '../crypto/secret.js';
+import { chooseScheme } from '../crypto/signature-scheme.js';
+import type { OwnCertificate, Trust } from '../policy/authentication.js';
 import type { Connection } from '../policy/connection.js';
 import { type Identity, sameIdentity } from '../policy/identity.js';
-import { AUTH_METHOD, type Payload, type PayloadOf, payloadBody } from '../wire/index.js';
-import { explainIdentity, explainWrongKey, type Failure } from './explain.js';
+import { AUTH_METHOD, nameOf, type Payload, type PayloadOf, payloadBody } from '../wire/index.js';
+import { readCertificates } from './certificates.js';
+import {
+  explainIdentity,
+  explainNoScheme,
+  explainWrongKey,
+  explainWrongMethod,
+  type Failure,
+} from './explain.js';
 import type { IkeSa } from './ike-sa.js';
 import { need } from './payloads.js';
 import type { Role } from './state.js';
@@ -18,45 +34,138 @@ export function identityOf({ idType, data }: IdPayload): Identity {
   return { type: idType, data };
 }
 
-/** Our AUTH payload over our ID payload. */
-export function authPayload(sa: IkeSa, connection: Connection, id: IdPayload): PayloadOf<'AUTH'> {
-  const data = auth(sa, connection, id, sa.role);
-  return { kind: 'AUTH', method: AUTH_METHOD.SHARED_KEY_MIC, data };
-}
-
-/** Why the peer's AUTH does not prove that it is the connection's other end; undefined: it does. */
-export function refusePeer(
-  sa: IkeSa,
-  connection: Connection,
-  id: IdPayload,
-  payloads: readonly Payload[],
-): Failure | undefined {
-  const expected = connection.remote.identity;
-  const found = identityOf(id);
-  if (!sameIdentity(expected, found)) return refused(explainIdentity(expected, found));
-  // Wiped with a configuration that is gone while this exchange was under way.
-  if (connection.psk.byteLength === 0) return refused('the connection is not configured any more');
-  const { method, data } = need(payloads, 'AUTH');
-  if (method !== AUTH_METHOD.SHARED_KEY_MIC) {
-    return refused(`the peer authenticates by method ${method}, not by a pre-shared key`);
-  }
-  const peerRole = sa.role === 'initiator' ? 'responder' : 'initiator';
-  const good = equalsSecretly(data, auth(sa, connection, id, peerRole));
-  return good ? undefined : refused(explainWrongKey(found));
-}
-
 export function refused(explanation: string): Failure {
   return { notify: 'AUTHENTICATION_FAILED', explanation };
 }
 
-/** The AUTH data of the side in this role. */
-function auth(sa: IkeSa, { psk }: Connection, id: IdPayload, role: Role): Uint8Array {
-  const { prf, ni, nr, initRequest, initResponse } = sa.negotiated!;
+/** Wiped with a configuration that is gone while an exchange was under way. */
+export const NOT_CONFIGURED = refused('the connection is not configured any more');
+
+// --- ours -------------------------------------------------------------------------------------
+
+/** Makes our AUTH payload over our ID payload; or says why there can be none. */
+export function proveOurselves(
+  sa: IkeSa,
+  { local }: Connection,
+  id: IdPayload,
+  done: (auth: PayloadOf<'AUTH'> | Failure) => void,
+): void {
+  const { authentication } = local;
+  const signed = toBeSigned(sa, id, sa.role);
+  if (authentication.type === 'certificate') {
+    sign(sa, authentication, signedOctets(sa.negotiated!.prf, signed), done);
+    return;
+  }
+  const { psk } = authentication;
+  if (psk.byteLength === 0) {
+    done(NOT_CONFIGURED);
+    return;
+  }
+  const data = pskAuth(sa.negotiated!.prf, psk, signed);
+  done({ kind: 'AUTH', method: AUTH_METHOD.SHARED_KEY_MIC, data });
+}
+
+function sign(
+  sa: IkeSa,
+  { key, rsaPadding }: OwnCertificate,
+  octets: Uint8Array,
+  done: (auth: PayloadOf<'AUTH'> | Failure) => void,
+): void {
+  const scheme = chooseScheme(key, rsaPadding, sa.peerHashes);
+  if (scheme === undefined) {
+    done(refused(explainNoScheme(sa.peerHashes)));
+    return;
+  }
+  sa.compute({ type: 'sign', key, scheme, octets }, (result) => {
+    if (result.type === 'signed') {
+      done({ kind: 'AUTH', method: scheme.method, data: result.data });
+      return;
+    }
+    const reason = result.type === 'failed' ? result.reason : 'an unexpected result';
+    done(refused(`our private key does not sign: ${reason}`));
+  });
+}
+
+// --- the peer's -------------------------------------------------------------------------------
+
+/** Tells why the peer's AUTH does not prove that it is the connection's other end, if so. */
+export function verifyPeer(
+  sa: IkeSa,
+  { remote }: Connection,
+  id: IdPayload,
+  payloads: readonly Payload[],
+  done: (refusal: Failure | undefined) => void,
+): void {
+  const { identity: expected, authentication } = remote;
+  const found = identityOf(id);
+  const auth = need(payloads, 'AUTH');
+  const bySharedKey = auth.method === AUTH_METHOD.SHARED_KEY_MIC;
+  if (!sameIdentity(expected, found)) {
+    done(refused(explainIdentity(expected, found)));
+  } else if (bySharedKey !== (authentication.type === 'psk')) {
+    const how = nameOf(AUTH_METHOD, auth.method);
+    done(refused(explainWrongMethod(how, authentication.type)));
+  } else if (authentication.type === 'psk') {
+    done(refuseSharedKey(sa, authentication.psk, id, auth));
+  } else {
+    verifySignature(sa, authentication, id, payloads, done);
+  }
+}
+
+function refuseSharedKey(
+  sa: IkeSa,
+  psk: Secret,
+  id: IdPayload,
+  { data }: PayloadOf<'AUTH'>,
+): Failure | undefined {
+  if (psk.byteLength === 0) return NOT_CONFIGURED;
+  const expected = pskAuth(sa.negotiated!.prf, psk, toBeSigned(sa, id, peerRole(sa)));
+  return equalsSecretly(data, expected) ? undefined : refused(explainWrongKey(identityOf(id)));
+}
+
+function verifySignature(
+  sa: IkeSa,
+  trust: Trust,
+  id: IdPayload,
+  payloads: readonly Payload[],
+  done: (refusal: Failure | undefined) => void,
+): void {
+  const { certificates, problem } = readCertificates(payloads);
+  if (problem !== undefined && trust.pinned === undefined) {
+    done(refused(problem));
+    return;
+  }
+  const { method, data } = need(payloads, 'AUTH');
+  const octets = signedOctets(sa.negotiated!.prf, toBeSigned(sa, id, peerRole(sa)));
+  const identity = identityOf(id);
+  const job = { type: 'verify', identity, trust, certificates, method, data, octets } as const;
+  sa.compute(job, (result) => {
+    switch (result.type) {
+      case 'verified':
+        for (const note of result.notes) sa.log('warn', note);
+        done(undefined);
+        break;
+      case 'refused':
+        done(refused(result.explanation));
+        break;
+      default:
+        done(refused(result.type === 'failed' ? result.reason : 'an unexpected result'));
+    }
+  });
+}
+
+// --- the octets -------------------------------------------------------------------------------
+
+function peerRole({ role }: IkeSa): Role {
+  return role === 'initiator' ? 'responder' : 'initiator';
+}
+
+/** What the side in this role signs. Exchanges between IKE_SA_INIT and IKE_AUTH would join here. */
+function toBeSigned(sa: IkeSa, id: IdPayload, role: Role): SignedOctets {
+  const { ni, nr, initRequest, initResponse } = sa.negotiated!;
   const { skPi, skPr } = sa.protection!.keys;
   const idBody = payloadBody(id);
-  const signed =
-    role === 'initiator'
-      ? { message: initRequest, peerNonce: nr, idBody, skP: skPi }
-      : { message: initResponse, peerNonce: ni, idBody, skP: skPr };
-  return pskAuth(prf, psk, signed);
+  return role === 'initiator'
+    ? { message: initRequest, peerNonce: nr, idBody, skP: skPi }
+    : { message: initResponse, peerNonce: ni, idBody, skP: skPr };
 }

@@ -1,9 +1,8 @@
 /** What an IKE SA and its tasks see of the core around them. */
-import type { Job, JobResult } from '../crypto/job.js';
 import type { Connection } from '../policy/connection.js';
 import type { EspSpi } from '../sad/sad.js';
 import type { Children } from './children.js';
-import type { Effect, Environment, Milliseconds } from './event.js';
+import type { Effect, Environment, Job, JobResult, Milliseconds } from './event.js';
 import type { FragmentStore } from './fragments.js';
 import type { IkeSa } from './ike-sa.js';
 import type { IkeOptions } from './options.js';

@@ -3,13 +3,16 @@
  * `Ike.handle(event) -> effects`. Clock, randomness and SPIs are handed in (`Environment`), so
  * that two cores run against each other in memory and a session replays from a seed.
  */
-import type { Job, JobResult } from '../crypto/job.js';
+import type { CryptoJob, CryptoJobResult } from '../crypto/job.js';
+import type { VerifyJob, VerifyResult } from '../policy/peer-proof.js';
 import type { ChildSa, Endpoint, EspSpi } from '../sad/sad.js';
 import type { IkeSpi } from '../wire/ike-spi.js';
 
 export type { IkeSpi } from '../wire/ike-spi.js';
 
-export type { Job, JobResult };
+/** What the core has others compute. */
+export type Job = CryptoJob | VerifyJob;
+export type JobResult = CryptoJobResult | VerifyResult;
 
 /** Milliseconds of a monotonic clock. */
 export type Milliseconds = number;

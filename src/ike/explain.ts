@@ -2,11 +2,12 @@
  * What a person is told when an attempt fails: what happened, what was compared, what to look at.
  * No explanation holds a secret.
  */
+import type { Connection } from '../policy/connection.js';
 import { formatIdentity, type Identity } from '../policy/identity.js';
 import type { SelectorPair } from '../policy/narrow.js';
 import { formatProposal, type Proposal } from '../policy/proposal.js';
 import type { Endpoint } from '../sad/sad.js';
-import { formatSelector, type TrafficSelector } from '../wire/index.js';
+import { formatSelector, HASH, nameOf, type TrafficSelector } from '../wire/index.js';
 
 /** In the place of a notify type where nobody has notified us of anything. */
 export const NO_ANSWER = 'no answer';
@@ -43,11 +44,30 @@ export function explainWrongKey(peer: Identity): string {
   return `AUTH of ${formatIdentity(peer)} does not verify: the pre-shared keys differ`;
 }
 
-export function explainAuthenticationFailed(local: Identity, remote: Identity): string {
+export function explainWrongMethod(method: string, wanted: 'psk' | 'certificate'): string {
+  const expected = wanted === 'psk' ? 'by a pre-shared key' : 'with a certificate';
+  return `the peer authenticates by ${method}; the connection has it do so ${expected}`;
+}
+
+/** Our key makes no signature that the peer says it can verify. */
+export function explainNoScheme(peerHashes: readonly number[] | undefined): string {
+  const known =
+    peerHashes === undefined
+      ? 'does not know RFC 7427, which Ed25519, Ed448 and RSASSA-PSS keys need'
+      : `verifies signatures with ${peerHashes.map((id) => nameOf(HASH, id)).join(', ') || 'nothing'}`;
+  return `our private key is of no use with this peer, which ${known}`;
+}
+
+/** The peer refuses us and does not say why: what it may be, by how we have proved ourselves. */
+export function explainAuthenticationFailed({ local, remote }: Connection): string {
+  const reason =
+    local.authentication.type === 'psk'
+      ? 'the pre-shared keys differ'
+      : 'it does not accept our certificate';
   return [
-    'the peer answers AUTHENTICATION_FAILED: the pre-shared keys differ, or it expects others than',
-    `ours:   ${formatIdentity(local)}`,
-    `peer's: ${formatIdentity(remote)}`,
+    `the peer answers AUTHENTICATION_FAILED: ${reason}, or it expects others than`,
+    `ours:   ${formatIdentity(local.identity)}`,
+    `peer's: ${formatIdentity(remote.identity)}`,
   ].join('\n');
 }
 

@@ -7,7 +7,6 @@
  * Left out: MOBIKE (RFC 4555).
  */
 import { assertNever } from '../crypto/assert-never.js';
-import type { Job, JobResult } from '../crypto/job.js';
 import type { Prf } from '../crypto/prf.js';
 import type { ChildPolicy, Connection } from '../policy/connection.js';
 import { formatIdentity, type Identity } from '../policy/identity.js';
@@ -18,7 +17,7 @@ import type { PendingKeyExchange } from './answers/ike-init.js';
 import { Channel } from './channel.js';
 import { Children } from './children.js';
 import type { Core } from './core.js';
-import type { Event, IkeSpi, LogLevel, Milliseconds } from './event.js';
+import type { Event, IkeSpi, Job, JobResult, LogLevel, Milliseconds } from './event.js';
 import { explainSilence, type Failure, formatEndpoint, NO_ANSWER } from './explain.js';
 import { postponedDelay, rekeyDelay } from './lifetime.js';
 import { type NatSituation, NO_NAT, type SpiPair } from './nat.js';
@@ -82,6 +81,8 @@ export class IkeSa {
   nat: NatSituation = NO_NAT;
   negotiated: Negotiated | undefined;
   protection: Protection | undefined;
+  /** The hashes that the peer verifies signatures of (RFC 7427 §4); undefined: it has not said. */
+  peerHashes: readonly number[] | undefined;
   /** When our IKE_SA_INIT was sent, or the peer's received. */
   readonly startedAt: Milliseconds;
   establishedAt: Milliseconds | undefined;

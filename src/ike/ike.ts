@@ -7,7 +7,6 @@
  */
 
 import { assertNever } from '../crypto/assert-never.js';
-import type { Job, JobResult } from '../crypto/job.js';
 import { type ChildPolicy, type Connection, hasSameIdentities } from '../policy/connection.js';
 import { formatIdentity } from '../policy/identity.js';
 import type { Endpoint, EspSpi } from '../sad/sad.js';
@@ -34,6 +33,8 @@ import type {
   Event,
   IkeSaView,
   IkeSpi,
+  Job,
+  JobResult,
   LogLevel,
   Milliseconds,
   RekeyWhat,

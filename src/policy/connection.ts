@@ -3,20 +3,24 @@
  * §4.4.3) and the SPD entries behind it (§4.4.1), as the IKE core and the dataplane need them.
  * `config/` makes these from a file; tests make them by hand.
  */
-import type { Secret } from '../crypto/secret.js';
 import type { TrafficSelector } from '../wire/traffic-selector.js';
+import type { LocalAuthentication, RemoteAuthentication } from './authentication.js';
 import { type Identity, sameIdentity } from './identity.js';
 import type { Proposal } from './proposal.js';
 
 export interface Connection {
   readonly name: string;
-  readonly local: { readonly address: string; readonly identity: Identity };
+  readonly local: {
+    readonly address: string;
+    readonly identity: Identity;
+    readonly authentication: LocalAuthentication;
+  };
   readonly remote: {
     /** Numeric address, or `%any`: whoever proves the identity (responder only). */
     readonly address: string;
     readonly identity: Identity;
+    readonly authentication: RemoteAuthentication;
   };
-  readonly psk: Secret;
   /** In order of preference. */
   readonly ikeProposals: readonly Proposal[];
   /** Seconds of silence before a liveness check (RFC 7296 §2.4); 0: never. */

@@ -1,8 +1,6 @@
-/**
- * IKE identities (RFC 7296 §3.5): what a peer calls itself and proves, as text and compared.
- * Left out: distinguished names, which need certificates; they print as hexadecimal digits.
- */
+/** IKE identities (RFC 7296 §3.5): what a peer calls itself and proves, as text and compared. */
 import { formatAddress, ID_TYPE, nameOf, parseAddress } from '../wire/index.js';
+import { formatName, parseName, sameName } from './distinguished-name.js';
 
 export interface Identity {
   /** ID type of the IANA registry: 1 IPv4, 2 FQDN, 3 RFC 822 address, 5 IPv6, 9 DN, 11 key ID. */
@@ -10,12 +8,13 @@ export interface Identity {
   readonly data: Uint8Array;
 }
 
-const MAX_OCTETS = 255;
+const MAX_OCTETS = 1024;
 
 /**
- * Reads an identity: an IP address, `user@host`, `host.example.org`, or with the type before it:
- * `fqdn:`, `email:`, `ipv4:`, `ipv6:`, `keyid:` (text, or hexadecimal digits after `0x`). As
- * strongSwan has it, `@host` is a host name and `@#0a0b` a key ID.
+ * Reads an identity: an IP address, `user@host`, `host.example.org`, a distinguished name such as
+ * `C=CH, O=Example, CN=gw`, or with the type before it: `fqdn:`, `email:`, `ipv4:`, `ipv6:`, `dn:`,
+ * `keyid:` (text, or hexadecimal digits after `0x`). As strongSwan has it, `@host` is a host name
+ * and `@#0a0b` a key ID.
  * @throws RangeError  that says what is wrong
  */
 export function parseIdentity(text: string): Identity {
@@ -27,7 +26,7 @@ export function parseIdentity(text: string): Identity {
 }
 
 function parseTyped(text: string): Identity | undefined {
-  const match = /^(fqdn|email|ipv4|ipv6|keyid):(.*)$/s.exec(text);
+  const match = /^(fqdn|email|ipv4|ipv6|keyid|dn):(.*)$/s.exec(text);
   if (match === null) return undefined;
   const [, type, value = ''] = match;
   switch (type) {
@@ -37,6 +36,8 @@ function parseTyped(text: string): Identity | undefined {
       return named(ID_TYPE.ID_RFC822_ADDR, value);
     case 'keyid':
       return { type: ID_TYPE.ID_KEY_ID, data: keyId(value) };
+    case 'dn':
+      return nameIdentity(parseName(value));
     default: {
       const address = parseAddress(value);
       if (address?.length !== (type === 'ipv4' ? 4 : 16)) {
@@ -52,6 +53,7 @@ function parseUntyped(text: string): Identity {
   if (address !== undefined) return addressIdentity(address);
   if (text.startsWith('@#')) return { type: ID_TYPE.ID_KEY_ID, data: keyId(`0x${text.slice(2)}`) };
   if (text.startsWith('@')) return named(ID_TYPE.ID_FQDN, text.slice(1));
+  if (text.includes('=')) return nameIdentity(parseName(text));
   if (text.includes('@')) return named(ID_TYPE.ID_RFC822_ADDR, text);
   return named(ID_TYPE.ID_FQDN, text);
 }
@@ -80,6 +82,11 @@ export function addressIdentity(address: Uint8Array): Identity {
   };
 }
 
+/** The identity of whom a certificate calls by this name (in DER). */
+export function nameIdentity(der: Uint8Array): Identity {
+  return { type: ID_TYPE.ID_DER_ASN1_DN, data: der };
+}
+
 /** The identity as text. A peer may have sent any octets: only printing ones are shown as text. */
 export function formatIdentity({ type, data }: Identity): string {
   const text = printable(data);
@@ -95,14 +102,20 @@ export function formatIdentity({ type, data }: Identity): string {
       return text ?? `email:${toHex(data)}`;
     case ID_TYPE.ID_KEY_ID:
       return `keyid:${text === undefined || text.startsWith('0x') ? `0x${toHex(data)}` : text}`;
+    case ID_TYPE.ID_DER_ASN1_DN:
+      return formatName(data) ?? `dn:${toHex(data)}`;
     default:
       return `${nameOf(ID_TYPE, type)}:${toHex(data)}`;
   }
 }
 
-/** Host names and mail addresses are the same in capitals (RFC 4945 §3.1.2, §3.1.3). */
+/**
+ * Host names and mail addresses are the same in capitals (RFC 4945 §3.1.2, §3.1.3), and so are
+ * names of directories (RFC 5280 §7.1).
+ */
 export function sameIdentity(a: Identity, b: Identity): boolean {
   if (a.type !== b.type) return false;
+  if (a.type === ID_TYPE.ID_DER_ASN1_DN) return sameName(a.data, b.data);
   const fold = a.type === ID_TYPE.ID_FQDN || a.type === ID_TYPE.ID_RFC822_ADDR;
   const lower = (octet: number) => (fold && octet >= 0x41 && octet <= 0x5a ? octet + 32 : octet);
   return (

@@ -1,6 +1,7 @@
 /** The IKEv2 message formats: what other parts import. The interpreters stay inside. */
 export * from './address.js';
 export * from './content.js';
+export * from './der.js';
 export * from './encrypted.js';
 export * from './error.js';
 export type { Field, Form, RecordOf, Struct } from './field.js';

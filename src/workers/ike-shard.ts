@@ -7,6 +7,8 @@ import { randomFillSync } from 'node:crypto';
 import { belongsInPool, runJob } from '../crypto/jobs.js';
 import type { Effect, Environment, Event, IkeSaView, Job, Milliseconds } from '../ike/event.js';
 import { Timers } from '../net/timers.js';
+import { PeerVerifier } from '../pki/peer-verifier.js';
+import { wipeKeys } from '../policy/authentication.js';
 import type { Connection } from '../policy/connection.js';
 import type { ChildSa, Sad } from '../sad/sad.js';
 import type { PostToMain, ToWorker } from './messages.js';
@@ -38,6 +40,7 @@ export class IkeShard {
   readonly #now: () => Milliseconds;
   readonly #post: PostToMain;
   readonly #timers = new Timers((timer) => this.#handle({ type: 'timer', timer }));
+  readonly #verifier = new PeerVerifier();
   #connections: readonly Connection[] = [];
   #stopping = false;
 
@@ -100,7 +103,7 @@ export class IkeShard {
     const gone = this.#connections.filter((one) => !connections.includes(one));
     this.#connections = connections;
     this.#core.setConnections(connections);
-    for (const { psk } of gone) psk.wipe();
+    wipeKeys(gone);
   }
 
   #handle(event: Untimed): void {
@@ -159,12 +162,15 @@ export class IkeShard {
    * ones is that the worker's other SAs need not wait: posting takes 0.02 ms.
    */
   #compute(id: string, job: Job): void {
-    if (belongsInPool(job)) {
+    if (job.type !== 'verify' && belongsInPool(job)) {
       const packed = packJob(job);
       this.#post({ type: 'compute', id, job: packed }, transferOf(packed));
       return;
     }
-    setImmediate(() => this.#handle({ type: 'computed', job: id, result: runJob(job) }));
+    setImmediate(() => {
+      const result = job.type === 'verify' ? this.#verifier.verify(job) : runJob(job);
+      this.#handle({ type: 'computed', job: id, result });
+    });
   }
 
   #install(sa: ChildSa, standby: boolean): void {

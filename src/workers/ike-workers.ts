@@ -16,7 +16,7 @@ import { ConnectionKeeper } from './keeper.js';
 import type { OpenLink, WorkerLink } from './link.js';
 import type { FromWorker, ToWorker } from './messages.js';
 import type { JobRunner } from './pool.js';
-import { packConnection, transferOf } from './portable.js';
+import { keysOf, packConnection, transferOf } from './portable.js';
 import { SaIndex } from './sa-index.js';
 import { ShardMap } from './shard-map.js';
 
@@ -176,10 +176,7 @@ export class IkeWorkers {
   #hand(link: WorkerLink, fresh: readonly Connection[]): void {
     const connections = fresh.map(packConnection);
     const names = this.#connections.map(({ name }) => name);
-    link.post(
-      { type: 'connections', names, connections },
-      connections.map(({ psk }) => psk),
-    );
+    link.post({ type: 'connections', names, connections }, keysOf(connections));
   }
 
   /** Removes what the dead worker had, and starts another a little later. */

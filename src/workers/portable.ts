@@ -2,8 +2,9 @@
  * Secrets on their way between threads. They are moved, never copied: the memory is transferred,
  * so that the sender has none left, and the receiver wipes what arrived once it is a `Secret`.
  */
+import type { CryptoJob, CryptoJobResult } from '../crypto/job.js';
 import { Secret } from '../crypto/secret.js';
-import type { Job, JobResult } from '../ike/event.js';
+import type { OwnCertificate, PreSharedKey, Trust } from '../policy/authentication.js';
 import type { Connection } from '../policy/connection.js';
 
 /** The memory of a secret, to be named in the transfer list. */
@@ -11,44 +12,52 @@ export type PortableSecret = ArrayBuffer;
 
 type Portable<T, Key extends keyof T> = Omit<T, Key> & { readonly [K in Key]: PortableSecret };
 
-export type PortableConnection = Portable<Connection, 'psk'>;
+type PortableSide<T, Authentication> = Omit<T, 'authentication'> & {
+  readonly authentication: Portable<PreSharedKey, 'psk'> | Authentication;
+};
+
+/** Private keys go as they are: their memory is OpenSSL's, and the threads share it. */
+export type PortableConnection = Omit<Connection, 'local' | 'remote'> & {
+  readonly local: PortableSide<Connection['local'], OwnCertificate>;
+  readonly remote: PortableSide<Connection['remote'], Trust>;
+};
 
 export type PortableJob =
-  | Extract<Job, { type: 'generate' }>
-  | Portable<Extract<Job, { type: 'derive' }>, 'privateKey'>;
+  | Exclude<CryptoJob, { type: 'derive' }>
+  | Portable<Extract<CryptoJob, { type: 'derive' }>, 'privateKey'>;
 
 export type PortableJobResult =
-  | Portable<Extract<JobResult, { type: 'generated' }>, 'privateKey'>
-  | Portable<Extract<JobResult, { type: 'derived' }>, 'sharedSecret'>
-  | Extract<JobResult, { type: 'failed' }>;
+  | Portable<Extract<CryptoJobResult, { type: 'generated' }>, 'privateKey'>
+  | Portable<Extract<CryptoJobResult, { type: 'derived' }>, 'sharedSecret'>
+  | Exclude<CryptoJobResult, { type: 'generated' | 'derived' }>;
 
 /** Takes the secret's memory; the secret is empty afterwards. */
-export function packJob(job: Job): PortableJob {
-  return job.type === 'generate' ? job : { ...job, privateKey: job.privateKey.release() };
+export function packJob(job: CryptoJob): PortableJob {
+  return job.type === 'derive' ? { ...job, privateKey: job.privateKey.release() } : job;
 }
 
-export function unpackJob(job: PortableJob): Job {
-  return job.type === 'generate' ? job : { ...job, privateKey: unpackSecret(job.privateKey) };
+export function unpackJob(job: PortableJob): CryptoJob {
+  return job.type === 'derive' ? { ...job, privateKey: unpackSecret(job.privateKey) } : job;
 }
 
-export function packResult(result: JobResult): PortableJobResult {
+export function packResult(result: CryptoJobResult): PortableJobResult {
   switch (result.type) {
     case 'generated':
       return { ...result, privateKey: result.privateKey.release() };
     case 'derived':
       return { ...result, sharedSecret: result.sharedSecret.release() };
-    case 'failed':
+    default:
       return result;
   }
 }
 
-export function unpackResult(result: PortableJobResult): JobResult {
+export function unpackResult(result: PortableJobResult): CryptoJobResult {
   switch (result.type) {
     case 'generated':
       return { ...result, privateKey: unpackSecret(result.privateKey) };
     case 'derived':
       return { ...result, sharedSecret: unpackSecret(result.sharedSecret) };
-    case 'failed':
+    default:
       return result;
   }
 }
@@ -59,11 +68,43 @@ export function unpackResult(result: PortableJobResult): JobResult {
  */
 export function packConnection(connection: Connection): PortableConnection {
   const children = connection.children.map((child) => ({ ...child, start: 'wait' as const }));
-  return { ...connection, children, psk: new Secret(connection.psk.bytes).release() };
+  const { local, remote } = connection;
+  return {
+    ...connection,
+    children,
+    local: { ...local, authentication: packKey(local.authentication) },
+    remote: { ...remote, authentication: packKey(remote.authentication) },
+  };
 }
 
 export function unpackConnection(connection: PortableConnection): Connection {
-  return { ...connection, psk: unpackSecret(connection.psk) };
+  const { local, remote } = connection;
+  return {
+    ...connection,
+    local: { ...local, authentication: unpackKey(local.authentication) },
+    remote: { ...remote, authentication: unpackKey(remote.authentication) },
+  };
+}
+
+function packKey<T extends { readonly type: 'certificate' }>(authentication: PreSharedKey | T) {
+  if (authentication.type === 'certificate') return authentication;
+  return { ...authentication, psk: new Secret(authentication.psk.bytes).release() };
+}
+
+function unpackKey<T extends { readonly type: 'certificate' }>(
+  authentication: Portable<PreSharedKey, 'psk'> | T,
+) {
+  if (authentication.type === 'certificate') return authentication;
+  return { ...authentication, psk: unpackSecret(authentication.psk) };
+}
+
+/** The keys' memory in these connections, for the transfer list of their message. */
+export function keysOf(connections: readonly PortableConnection[]): ArrayBuffer[] {
+  return connections.flatMap(({ local, remote }) =>
+    [local, remote].flatMap(({ authentication }) =>
+      authentication.type === 'psk' ? [authentication.psk] : [],
+    ),
+  );
 }
 
 /** The secrets' memory in a message, for its transfer list. */

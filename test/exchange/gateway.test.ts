@@ -4,7 +4,6 @@
  */
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { GatewayConfig } from '../../src/config/gateway-config.js';
-import { Secret } from '../../src/crypto/secret.js';
 import type { SpdEntry } from '../../src/dataplane/dataplane.js';
 import { MemoryHost } from '../../src/dataplane/memory-host.js';
 import { Ike } from '../../src/ike/ike.js';
@@ -17,6 +16,7 @@ import { parseProposal } from '../../src/policy/proposal.js';
 import { parseSelector } from '../../src/wire/index.js';
 import { inlineLinks, threadLinks, type WorkerLink } from '../../src/workers/link.js';
 import { compileIfStale } from '../compiled.js';
+import { keyOf, sharedKey } from '../shared-key.js';
 import { forwarded, frame, hex, ipOf, ipPacket, pattern } from '../unit/dataplane/packets.js';
 
 const cleanUp: (() => unknown)[] = [];
@@ -88,9 +88,11 @@ function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): G
     ...selectors,
   });
   const port = { kind: 'memory', device: '', queues: 1 } as const;
+  const authentication = sharedKey('one key for both of them');
   const end = (n: number) => ({
     address: `192.0.2.${n}`,
     identity: parseIdentity(`gw${n}.example`),
+    authentication,
   });
   return {
     name: `gw${here}`,
@@ -129,7 +131,6 @@ function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): G
         name: 'office',
         local: end(here),
         remote: end(there),
-        psk: new Secret(Buffer.from('one key for both of them')),
         ikeProposals: [parseProposal('ike', wanted.ike)],
         livenessSeconds: 0,
         fragmentBytes: DEFAULT_FRAGMENT_BYTES,
@@ -274,7 +275,7 @@ describe('two gateways', () => {
       await a.stop();
       expect(performance.now() - before).toBeLessThan(1_900);
       await expect.poll(async () => (await office(b.gateway)).ikeSas).toEqual([]);
-      expect(a.config.connections[0]!.psk.byteLength).toBe(0);
+      expect(keyOf(a.config.connections[0]!).byteLength).toBe(0);
     }
   });
 
@@ -322,7 +323,7 @@ describe('two gateways', () => {
     await expect(runGateway(config, { ...parts, jobs })).rejects.toThrow('192.0.2.1 is taken');
     await parts.jobs.close();
     expect(closed).toEqual(['jobs']);
-    expect(config.connections[0]!.psk.byteLength).toBe(0);
+    expect(keyOf(config.connections[0]!).byteLength).toBe(0);
     // The links are free again.
     new MemoryHost('gateways-spare-lan').close();
     expect((await a.gateway.status()).name).toBe('gw1');

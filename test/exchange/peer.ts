@@ -2,13 +2,12 @@
  * One gateway of a simulation: an IKE core with a SAD, timers and jobs around it. The SAD fails
  * loudly where the core breaks its rules.
  */
-import type { Job, JobResult } from '../../src/crypto/job.js';
-import { runJob } from '../../src/crypto/jobs.js';
 import type { RandomBytes } from '../../src/crypto/key-exchange.js';
-import { Secret } from '../../src/crypto/secret.js';
-import type { Effect, Environment, Event, IkeSpi } from '../../src/ike/event.js';
+import type { Secret } from '../../src/crypto/secret.js';
+import type { Effect, Environment, Event, IkeSpi, Job, JobResult } from '../../src/ike/event.js';
 import { Ike } from '../../src/ike/ike.js';
 import type { IkeOptions } from '../../src/ike/options.js';
+import type { LocalAuthentication, RemoteAuthentication } from '../../src/policy/authentication.js';
 import {
   type Connection,
   DEFAULT_FRAGMENT_BYTES,
@@ -20,6 +19,8 @@ import { parseIdentity } from '../../src/policy/identity.js';
 import { DEFAULT_ESP, DEFAULT_IKE, parseProposal } from '../../src/policy/proposal.js';
 import { type ChildSa, type EspSpi, SadFullError } from '../../src/sad/sad.js';
 import { parseSelector } from '../../src/wire/index.js';
+import { realJob } from '../real-job.js';
+import { sharedKey } from '../shared-key.js';
 import type { SeededRandom } from './random.js';
 
 type Of<T extends Effect['type']> = Extract<Effect, { type: T }>;
@@ -55,7 +56,7 @@ export class Peer {
   /** When each line of the log was written. */
   readonly logTimes: number[] = [];
   /** How key exchange is done: as it is, or by a stand-in. */
-  runJob: (job: Job, random: RandomBytes) => JobResult = runJob;
+  runJob: (job: Job, random: RandomBytes) => JobResult = realJob;
   /** Whether jobs wait for `finishJob`. */
   manualJobs = false;
   sadIsFull = false;
@@ -233,6 +234,9 @@ export const PSK = 'an example key for tests';
 export interface ConnectionOptions {
   readonly name?: string;
   readonly psk?: string;
+  /** In place of the pre-shared key, on either side. */
+  readonly local?: LocalAuthentication;
+  readonly remote?: RemoteAuthentication;
   readonly localId?: string;
   readonly remoteId?: string;
   readonly remoteAddress?: string;
@@ -261,14 +265,19 @@ export function connectionOf(side: 'a' | 'b', options: ConnectionOptions = {}): 
   const { localSelectors = own.net, remoteSelectors = other.net } = options;
   const net: readonly [readonly string[], readonly string[]] = [localSelectors, remoteSelectors];
   const { children = { net } } = options;
+  const authentication = sharedKey(options.psk ?? PSK);
   return {
     name: options.name ?? 'site',
-    local: { address: own.address, identity: parseIdentity(options.localId ?? own.id) },
+    local: {
+      address: own.address,
+      identity: parseIdentity(options.localId ?? own.id),
+      authentication: options.local ?? authentication,
+    },
     remote: {
       address: options.remoteAddress ?? other.address,
       identity: parseIdentity(options.remoteId ?? other.id),
+      authentication: options.remote ?? authentication,
     },
-    psk: new Secret(new TextEncoder().encode(options.psk ?? PSK)),
     ikeProposals: (options.ike ?? DEFAULT_IKE).map((text) => parseProposal('ike', text)),
     livenessSeconds: options.livenessSeconds ?? 0,
     fragmentBytes: options.fragmentBytes ?? DEFAULT_FRAGMENT_BYTES,

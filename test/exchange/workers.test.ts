@@ -3,7 +3,7 @@
  * memory and with the real core: what has to work across shards.
  */
 import { afterEach, describe, expect, it } from 'vitest';
-import { Secret } from '../../src/crypto/secret.js';
+import type { Secret } from '../../src/crypto/secret.js';
 import { Ike } from '../../src/ike/ike.js';
 import { silentLog } from '../../src/log.js';
 import { MemoryNetwork } from '../../src/net/memory.js';
@@ -19,6 +19,7 @@ import type { ChildSa, EspSpi, Sad } from '../../src/sad/sad.js';
 import { parseSelector } from '../../src/wire/index.js';
 import { IkeWorkers } from '../../src/workers/ike-workers.js';
 import { inlineLinks } from '../../src/workers/link.js';
+import { sharedKey } from '../shared-key.js';
 
 const cleanUp: (() => unknown)[] = [];
 afterEach(async () => {
@@ -58,17 +59,20 @@ class KeySad implements Sad {
   }
 }
 
-function connection(here: 1 | 2, name: string, start: Start): Connection {
+const KEY = 'one key for both of them';
+
+function connection(here: 1 | 2, name: string, start: Start, key = KEY): Connection {
   const there = 3 - here;
+  const authentication = sharedKey(key);
   const end = (n: number) => ({
     address: `192.0.2.${n}`,
     identity: parseIdentity(`gw${n}.example`),
+    authentication,
   });
   return {
     name,
     local: end(here),
     remote: end(there),
-    psk: new Secret(Buffer.from('one key for both of them')),
     ikeProposals: [parseProposal('ike', 'aes128gcm16-prfsha256-x25519')],
     livenessSeconds: 0,
     fragmentBytes: DEFAULT_FRAGMENT_BYTES,
@@ -100,11 +104,9 @@ interface SideOptions {
 async function side(network: MemoryNetwork, n: 1 | 2, options: SideOptions = {}) {
   const sad = new KeySad(n * 0x1000);
   const transport = network.transport();
-  const made = connection(n, 'office', options.start ?? 'wait');
-  const psk = options.psk === undefined ? made.psk : new Secret(Buffer.from(options.psk));
   const workers = new IkeWorkers({
     shards: options.shards ?? 4,
-    connections: [{ ...made, psk }],
+    connections: [connection(n, 'office', options.start ?? 'wait', options.psk)],
     openLink: inlineLinks({
       sad,
       makeCore: (environment) => new Ike(environment, { drainTime: 10 }),

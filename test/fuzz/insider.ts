@@ -6,7 +6,7 @@
 import { createCipheriv } from 'node:crypto';
 import { pskAuth } from '../../src/crypto/auth.js';
 import { skSuite } from '../../src/crypto/encrypt.js';
-import type { JobResult } from '../../src/crypto/job.js';
+import type { CryptoJob, CryptoJobResult } from '../../src/crypto/job.js';
 import { runJob } from '../../src/crypto/jobs.js';
 import { deriveIkeKeys, type IkeKeys, skeyseed } from '../../src/crypto/keymat.js';
 import { prfById } from '../../src/crypto/prf.js';
@@ -130,7 +130,7 @@ export class Insider {
   #init() {
     this.#forget();
     const pair = this.#run({ type: 'generate', group: GROUP }) as Extract<
-      JobResult,
+      CryptoJobResult,
       { type: 'generated' }
     >;
     const opening: Opening = {
@@ -145,7 +145,7 @@ export class Insider {
     return { kind: 'IKE_SA_INIT', data: request };
   }
 
-  #run(job: Parameters<typeof runJob>[0]): JobResult {
+  #run(job: CryptoJob): CryptoJobResult {
     return runJob(job, (octets) => noise(this.#random, octets));
   }
 
@@ -287,7 +287,7 @@ export class Insider {
   #rekeyIkePayloads(): Payload[] {
     const purpose = { protocol: 'ike', keyExchange: true, rekeying: true } as const;
     const pair = this.#run({ type: 'generate', group: GROUP }) as Extract<
-      JobResult,
+      CryptoJobResult,
       { type: 'generated' }
     >;
     pair.privateKey.wipe();

@@ -67,7 +67,7 @@ function answerPayloads(
   }
   switch (exchangeType) {
     case EXCHANGE.IKE_AUTH:
-      reply(answerIkeAuth(sa, core, story, payloads));
+      answerIkeAuth(sa, core, story, payloads, reply);
       break;
     case EXCHANGE.INFORMATIONAL:
       reply(answerInformational(sa, core, payloads));

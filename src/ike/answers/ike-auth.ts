@@ -1,9 +1,9 @@
 /**
- * IKE_AUTH as the responder with a pre-shared key (RFC 7296 §1.2, §2.15, §2.9).
+ * IKE_AUTH as the responder (RFC 7296 §1.2, §2.15, §2.9).
  *
  * Which connection it is, is decided by both identities. The Child SA is installed before the
  * response goes out, so that no packet comes too early; where it is refused the IKE SA stays.
- * Left out: certificates, EAP, configuration payloads.
+ * Left out: EAP, configuration payloads.
  */
 
 import { type Algorithm, sameAlgorithm } from '../../policy/algorithm.js';
@@ -12,13 +12,21 @@ import { formatIdentity, sameIdentity } from '../../policy/identity.js';
 import type { Proposal } from '../../policy/proposal.js';
 import type { Suite } from '../../policy/suite.js';
 import { NOTIFY, type Payload, type PayloadOf, type Story } from '../../wire/index.js';
-import { authPayload, identityOf, idPayload, refused, refusePeer } from '../authentication.js';
+import {
+  identityOf,
+  idPayload,
+  NOT_CONFIGURED,
+  proveOurselves,
+  refused,
+  verifyPeer,
+} from '../authentication.js';
+import { certificatePayloads } from '../certificates.js';
 import type { Core } from '../core.js';
 import type { Failure } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
-import { find, notifiesOf, notify } from '../payloads.js';
+import { find, need, notifiesOf, notify } from '../payloads.js';
 import { CHILD_IN_AUTH } from '../tasks/ike-auth.js';
-import type { Answer } from './answer.js';
+import type { Answer, Reply } from './answer.js';
 import { chooseChild, installChild, refuseChild } from './child.js';
 
 export function answerIkeAuth(
@@ -26,25 +34,47 @@ export function answerIkeAuth(
   core: Core,
   story: Story,
   payloads: readonly Payload[],
-): Answer {
+  reply: Reply,
+): void {
   const idi = find(payloads, 'IDi');
   if (idi === undefined || !story.includes('authentication')) {
-    return refuse(sa, refused('the peer does not authenticate by a pre-shared key'));
+    reply(refuse(sa, refused('the peer wants to authenticate by EAP')));
+    return;
   }
   const connection = findConnection(sa, core, idi, payloads);
   if (connection === undefined) {
     const identity = formatIdentity(identityOf(idi));
-    return refuse(sa, refused(`no connection has the identities of this peer: ${identity}`));
+    reply(refuse(sa, refused(`no connection has the identities of this peer: ${identity}`)));
+    return;
   }
-  const refusal = refusePeer(sa, connection, idi, payloads);
-  if (refusal !== undefined) return refuse(sa, refusal);
+  verifyPeer(sa, connection, idi, payloads, (refusal) => {
+    if (refusal !== undefined) {
+      reply(refuse(sa, refusal));
+      return;
+    }
+    const idr = idPayload('IDr', connection.local.identity);
+    proveOurselves(sa, connection, idr, (auth) => {
+      if ('explanation' in auth) reply(refuse(sa, auth));
+      else reply(accept(sa, core, connection, payloads, [idr, auth]));
+    });
+  });
+}
+
+/** Both have proved themselves: the IKE SA is there, and the Child SA if that can be. */
+function accept(
+  sa: IkeSa,
+  core: Core,
+  connection: Connection,
+  payloads: readonly Payload[],
+  [idr, auth]: readonly [PayloadOf<'IDr'>, PayloadOf<'AUTH'>],
+): Answer {
+  if (core.connection(connection.name) === undefined) return refuse(sa, NOT_CONFIGURED);
   sa.connection = connection;
-  sa.remoteIdentity = identityOf(idi);
+  sa.remoteIdentity = identityOf(need(payloads, 'IDi'));
   sa.establish(notifiesOf(payloads, NOTIFY.INITIAL_CONTACT).length > 0);
-  const idr = idPayload('IDr', connection.local.identity);
   const child = find(payloads, 'SA') === undefined ? [] : answerChild(sa, core, payloads);
   return {
-    payloads: [idr, authPayload(sa, connection, idr), ...child],
+    payloads: [idr, ...certificatePayloads(connection), auth, ...child],
     afterwards: () => core.settled(sa),
   };
 }

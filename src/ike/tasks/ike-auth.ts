@@ -1,15 +1,16 @@
 /**
- * IKE_AUTH as the initiator with a pre-shared key (RFC 7296 §1.2, §2.15): the peer proves who it
- * is, and the first Child SA is made.
+ * IKE_AUTH as the initiator (RFC 7296 §1.2, §2.15): both prove who they are, and the first Child SA
+ * is made.
  *
  * A Child SA that is refused leaves the IKE SA as it is (§1.2, §2.21.2); none is asked for where it
- * is to come by CREATE_CHILD_SA (RFC 6023). Left out: certificates, EAP, configuration payloads.
+ * is to come by CREATE_CHILD_SA (RFC 6023). Left out: EAP, configuration payloads.
  */
 
 import type { ChildPolicy, Connection } from '../../policy/connection.js';
 import { type EspSpi, SadFullError } from '../../sad/sad.js';
 import { EXCHANGE, NOTIFY, type Payload, type PayloadOf } from '../../wire/index.js';
-import { authPayload, idPayload, refused, refusePeer } from '../authentication.js';
+import { idPayload, proveOurselves, refused, verifyPeer } from '../authentication.js';
+import { certificatePayloads, certificateRequests } from '../certificates.js';
 import { requestPairs } from '../child-procedures.js';
 import { makeChildSa } from '../child-sa.js';
 import type { Core } from '../core.js';
@@ -40,12 +41,17 @@ export class InitiateIkeAuth implements Task {
   readonly #offer: ChildOffer;
   /** Reserved until it is installed, or given back. */
   #inboundSpi: EspSpi | undefined;
+  readonly #idi: PayloadOf<'IDi'>;
+  #auth: PayloadOf<'AUTH'> | undefined;
+  /** The peer's AUTH is being verified; what arrives meanwhile is the same response again. */
+  #busy = false;
 
   constructor(sa: IkeSa, core: Core, connection: Connection, child: ChildPolicy) {
     this.#sa = sa;
     this.#core = core;
     this.#connection = connection;
     this.#offer = { policy: child, selectors: policySelectors(child), purpose: CHILD_IN_AUTH };
+    this.#idi = idPayload('IDi', connection.local.identity);
     this.tries = core.options.requestTries;
   }
 
@@ -69,16 +75,29 @@ export class InitiateIkeAuth implements Task {
     this.#sa.request(this);
   }
 
+  /** Makes AUTH. */
+  prepare(ready: () => void): void {
+    proveOurselves(this.#sa, this.#configured, this.#idi, (auth) => {
+      if ('explanation' in auth) {
+        this.#sa.fail(auth);
+        return;
+      }
+      this.#auth = auth;
+      ready();
+    });
+  }
+
   build(): readonly Payload[] {
-    const { local, remote } = this.#connection;
-    const idi = idPayload('IDi', local.identity);
+    const { remote } = this.#connection;
     const first = !this.#core.isEstablished(this.#connection, this.#sa);
     return [
-      idi,
+      this.#idi,
+      ...certificatePayloads(this.#connection),
       // §2.4: said only where we know of no other IKE SA with this peer.
       ...(first ? [notify(NOTIFY.INITIAL_CONTACT)] : []),
+      ...certificateRequests([this.#connection]),
       idPayload('IDr', remote.identity),
-      authPayload(this.#sa, this.#configured, idi),
+      this.#auth!,
       ...(this.#inboundSpi === undefined
         ? []
         : [saPayload(this.#offer, this.#inboundSpi), ...selectorPayloads(this.#offer)]),
@@ -96,37 +115,47 @@ export class InitiateIkeAuth implements Task {
   }
 
   process({ story, payloads }: Response): void {
+    if (this.#busy) return;
     switch (story) {
       case 'authentication with a Child SA':
       case 'authentication without a Child SA':
-        this.#authenticate(payloads);
+        this.#verify(payloads);
         break;
       case 'error':
         this.#sa.fail(this.#explainError(errorOf(payloads)!));
         break;
       default:
-        this.#sa.fail({
-          notify: 'AUTHENTICATION_FAILED',
-          explanation: 'the peer wants to authenticate by other means than a pre-shared key',
-        });
+        this.#sa.fail(refused('the peer wants us to authenticate by EAP'));
     }
   }
 
-  #authenticate(payloads: readonly Payload[]): void {
-    const sa = this.#sa;
+  #verify(payloads: readonly Payload[]): void {
     const idr = find(payloads, 'IDr');
-    const refusal =
-      idr === undefined
-        ? refused('the peer does not say who it is')
-        : refusePeer(sa, this.#configured, idr, payloads);
-    sa.finishRequest();
-    if (refusal !== undefined) {
-      this.#releaseSpi();
-      sa.report(refusal);
-      sa.move({ name: 'deleting' });
-      sa.request(new RefusePeer(sa, this.#core));
+    if (idr === undefined) {
+      this.#refuse(refused('the peer does not say who it is'));
       return;
     }
+    this.#busy = true;
+    this.#sa.stopTimer('retransmit');
+    verifyPeer(this.#sa, this.#configured, idr, payloads, (refusal) => {
+      if (refusal === undefined) this.#establish(payloads);
+      else this.#refuse(refusal);
+    });
+  }
+
+  /** §2.21.2: the peer, for which all is well, is told in an exchange of its own. */
+  #refuse(refusal: Failure): void {
+    const sa = this.#sa;
+    sa.finishRequest();
+    this.#releaseSpi();
+    sa.report(refusal);
+    sa.move({ name: 'deleting' });
+    sa.request(new RefusePeer(sa, this.#core));
+  }
+
+  #establish(payloads: readonly Payload[]): void {
+    const sa = this.#sa;
+    sa.finishRequest();
     sa.remoteIdentity = this.#connection.remote.identity;
     sa.establish(!this.#core.isEstablished(this.#connection, sa));
     const failure = this.#isChildless ? undefined : this.#makeChild(payloads);
@@ -134,6 +163,7 @@ export class InitiateIkeAuth implements Task {
     if (!this.#askForPairs(payloads) && failure !== undefined)
       sa.report(failure, this.#offer.policy.name);
     this.#core.settled(sa);
+    sa.proceed();
   }
 
   /** §2.9: the peer takes one pair of selectors in a Child SA, or would take others in others. */
@@ -197,13 +227,10 @@ export class InitiateIkeAuth implements Task {
 
   #explainError({ notifyType }: PayloadOf<'N'>): Failure {
     const name = notifyName(notifyType);
-    const { local, remote } = this.#connection;
     const { policy, selectors } = this.#offer;
     switch (notifyType) {
-      case NOTIFY.AUTHENTICATION_FAILED: {
-        const explanation = explainAuthenticationFailed(local.identity, remote.identity);
-        return { notify: name, explanation };
-      }
+      case NOTIFY.AUTHENTICATION_FAILED:
+        return { notify: name, explanation: explainAuthenticationFailed(this.#connection) };
       default:
         return {
           notify: name,

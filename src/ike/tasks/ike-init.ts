@@ -5,7 +5,6 @@
  * Nothing in this exchange is authenticated. An error only says what may be wrong: it is kept as
  * a hint while a better answer may still come (§2.21.1).
  */
-import type { JobResult } from '../../crypto/job.js';
 import { deriveIkeKeys, skeyseed } from '../../crypto/keymat.js';
 import { prfById } from '../../crypto/prf.js';
 import type { Secret } from '../../crypto/secret.js';
@@ -13,7 +12,9 @@ import { explainNoProposal } from '../../policy/compare.js';
 import type { ChildPolicy, Connection } from '../../policy/connection.js';
 import { acceptAnswer, type Suite, toWireProposals } from '../../policy/suite.js';
 import { EXCHANGE, NOTIFY, type Payload, ZERO_IKE_SPI } from '../../wire/index.js';
+import { announceHashes, readHashes } from '../certificates.js';
 import type { Core } from '../core.js';
+import type { JobResult } from '../event.js';
 import { explainRefusal, explainSilence, type Failure, NO_ANSWER } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
 import { detectNat, isTranslated, natDetection } from '../nat.js';
@@ -93,6 +94,7 @@ export class InitiateIkeInit implements Task {
       { kind: 'Nonce', data: this.#ni },
       ...natDetection(before, local, remote, this.#fakeNat),
       ...(this.#offersFragments ? [notify(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED)] : []),
+      ...announceHashes([this.#connection]),
     ];
   }
 
@@ -185,6 +187,7 @@ export class InitiateIkeInit implements Task {
       this.#offersFragments &&
       notifiesOf(payloads, NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED).length > 0;
     this.#sa.childlessSupported = notifiesOf(payloads, NOTIFY.CHILDLESS_IKEV2_SUPPORTED).length > 0;
+    this.#sa.peerHashes = readHashes(payloads);
     this.#sa.nat = detectNat(payloads, this.#sa.spis, this.#sa.local, this.#sa.remote);
     if (this.#fakeNat !== undefined && this.#sa.nat.supported) {
       this.#sa.nat = { ...this.#sa.nat, local: true };

@@ -25,6 +25,24 @@ export interface CharonOptions {
   readonly cookieThreshold?: number;
   /** Bytes of an IP datagram above which its IKE messages go in fragments. */
   readonly fragmentBytes?: number;
+  /** In place of the pre-shared key on its side, or on ours. */
+  readonly localCertificate?: CharonCertificate | undefined;
+  readonly remoteAuthority?: CharonAuthority | undefined;
+  /** RFC 7427; from the start of the daemon on. */
+  readonly signatureAuthentication?: boolean;
+}
+
+/** Contents of files in PEM. */
+export interface CharonCertificate {
+  readonly certificate: string;
+  readonly key: string;
+  /** What leads from it to the authority that we trust. */
+  readonly intermediates?: readonly string[];
+}
+
+export interface CharonAuthority {
+  readonly ca: string;
+  readonly crl?: string;
 }
 
 export interface Side {
@@ -72,7 +90,7 @@ export class Charon {
   /** Starts a daemon and loads its one connection, `gw` with the child `net`. */
   static async start(place: Place, options: CharonOptions): Promise<Charon> {
     await place.write('strongswan.conf', daemonConfig(place.folder, options));
-    await place.write('swanctl.conf', connectionConfig(options));
+    await writeConnection(place, options);
     const command = ['env', ...environment(place), '/usr/sbin/charon-systemd'];
     const charon = new Charon(place, await place.start(command));
     await waitFor('charon', 10, () => charon.#answers()).catch(async (error: Error) => {
@@ -85,8 +103,8 @@ export class Charon {
 
   /** Loads another connection in place of the one before. */
   async load(options: CharonOptions): Promise<void> {
-    await this.#place.write('swanctl.conf', connectionConfig(options));
-    await this.swanctl('--load-all', '--noprompt');
+    await writeConnection(this.#place, options);
+    await this.swanctl('--load-all', '--noprompt', '--clear');
   }
 
   swanctl(verb: string, ...args: readonly string[]): Promise<string> {
@@ -131,15 +149,23 @@ function environment({ folder }: Place): string[] {
 }
 
 const PLUGINS =
-  'random nonce drbg openssl aes sha1 sha2 hmac kdf gmp curve25519 gcm pem pkcs1 pubkey x509 ' +
+  'random nonce drbg openssl aes sha1 sha2 hmac kdf gmp curve25519 gcm pem pkcs1 pkcs8 pubkey x509 ' +
   'constraints kernel-netlink socket-default vici updown';
 
 /** The daemon's own configuration. kernel-libipsec comes first: it takes ESP from the kernel. */
-function daemonConfig(folder: string, options: CharonOptions): string {
-  const { esp, cookieThreshold = 30, fragmentBytes = 1280 } = options;
+function daemonConfig(
+  folder: string,
+  {
+    esp,
+    cookieThreshold = 30,
+    fragmentBytes = 1280,
+    signatureAuthentication = true,
+  }: CharonOptions,
+): string {
   return `charon {
   load = ${esp === 'userspace' ? 'kernel-libipsec ' : ''}${PLUGINS}
   cookie_threshold = ${cookieThreshold}
+  signature_authentication = ${signatureAuthentication ? 'yes' : 'no'}
   fragment_size = ${fragmentBytes}
   retransmit_timeout = 0.5
   retransmit_tries = 4
@@ -159,11 +185,35 @@ function daemonConfig(folder: string, options: CharonOptions): string {
   }
 }
 charon-systemd { journal { default = -1 } }
-swanctl { load = pem pkcs1 pubkey x509 openssl random }
+swanctl { load = pem pkcs1 pkcs8 pubkey x509 openssl random }
 `;
 }
 
-/** The connection `gw` with the child `net`, by pre-shared key. */
+/** The connection, and the files that it names. Those of the connection before are gone. */
+async function writeConnection(place: Place, options: CharonOptions): Promise<void> {
+  await place.run(['rm', '-rf', ...CREDENTIALS.map((name) => `${place.folder}/${name}`)]);
+  await place.write('swanctl.conf', connectionConfig(options));
+  const { localCertificate: own, remoteAuthority: authority } = options;
+  if (own !== undefined) {
+    await place.write('x509/own.pem', own.certificate);
+    await place.write('private/own.pem', own.key);
+    for (const [i, pem] of (own.intermediates ?? []).entries()) {
+      await place.write(`x509ca/between-${i}.pem`, pem);
+    }
+  }
+  if (authority === undefined) return;
+  await place.write('x509ca/authority.pem', authority.ca);
+  if (authority.crl !== undefined) await place.write('x509crl/authority.pem', authority.crl);
+}
+
+const CREDENTIALS = ['x509', 'x509ca', 'x509crl', 'private'];
+
+/** How its side, or ours, proves itself. */
+function proof(certificate: string | undefined): string {
+  return certificate === undefined ? 'auth = psk' : `auth = pubkey\n      ${certificate}`;
+}
+
+/** The connection `gw` with the child `net`. */
 function connectionConfig(options: CharonOptions): string {
   const { local, remote, ikeProposal, espProposal, forceUdp = false } = options;
   const { childless = 'allow', children = { net: [local.networks, remote.networks] as const } } =
@@ -187,12 +237,12 @@ function connectionConfig(options: CharonOptions): string {
     encap = ${forceUdp ? 'yes' : 'no'}
     childless = ${childless}
     local {
-      auth = psk
-      id = ${local.id}
+      ${proof(options.localCertificate && 'certs = own.pem')}
+      id = "${local.id}"
     }
     remote {
-      auth = psk
-      id = ${remote.id}
+      ${proof(options.remoteAuthority && 'cacerts = authority.pem')}
+      id = "${remote.id}"
     }
     children {
 ${all.join('\n')}

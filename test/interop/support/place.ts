@@ -1,6 +1,6 @@
 /** Where a peer's programs run: in a namespace of this machine, or in a guest kernel. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { execute, inNamespace } from '../../../src/lab/namespaces.js';
 import { Program } from '../../../src/lab/program.js';
 import type { LinuxKernel } from './linux-kernel.js';
@@ -24,7 +24,10 @@ export function namespacePlace(namespace: string, folder: string): Place {
   mkdirSync(folder, { recursive: true });
   return {
     folder,
-    write: async (name, text) => writeFileSync(join(folder, name), text, { mode: 0o600 }),
+    write: async (name, text) => {
+      mkdirSync(dirname(join(folder, name)), { recursive: true });
+      writeFileSync(join(folder, name), text, { mode: 0o600 });
+    },
     read: async (name) => readFileSync(join(folder, name), 'utf8'),
     run: async (command) => execute(inNamespace(namespace, command)),
     start: async (command) => {

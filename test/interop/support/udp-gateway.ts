@@ -6,8 +6,8 @@
 import { randomFillSync } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { createInterface } from 'node:readline';
-import { runJob } from '../../../src/crypto/jobs.js';
-import { Secret } from '../../../src/crypto/secret.js';
+import { type CertificateKeys, readCertificates } from '../../../src/config/authentication.js';
+import type { Secret } from '../../../src/crypto/secret.js';
 import type {
   Effect,
   Environment,
@@ -27,6 +27,8 @@ import { parseIdentity } from '../../../src/policy/identity.js';
 import { parseProposal } from '../../../src/policy/proposal.js';
 import type { EspSpi } from '../../../src/sad/sad.js';
 import { classifyUdp4500, parseSelector, withNonEspMarker } from '../../../src/wire/index.js';
+import { realJob } from '../../real-job.js';
+import { sharedKey } from '../../shared-key.js';
 
 export interface GatewayConfig {
   readonly local: { address: string; id: string; networks: readonly string[] };
@@ -38,6 +40,11 @@ export interface GatewayConfig {
   readonly fragmentBytes?: number;
   readonly forceUdp?: boolean;
   readonly childless?: boolean;
+  /** Paths of files, as the configuration has them, in place of the pre-shared key. */
+  readonly certificates?: {
+    readonly local?: Partial<CertificateKeys['local']>;
+    readonly remote?: CertificateKeys['remote'];
+  };
   /** In place of the one Child SA `net`: the networks of each, ours first. */
   readonly children?: Readonly<Record<string, readonly [readonly string[], readonly string[]]>>;
 }
@@ -112,7 +119,7 @@ function apply(effect: Effect): void {
       break;
     case 'compute': {
       const { id, job } = effect;
-      setImmediate(() => handle({ type: 'computed', job: id, result: runJob(job) }));
+      setImmediate(() => handle({ type: 'computed', job: id, result: realJob(job) }));
       break;
     }
     case 'install-child': {
@@ -136,15 +143,38 @@ function apply(effect: Effect): void {
 const hex = (secret: Secret) => Buffer.from(secret.bytes).toString('hex');
 const spi = (value: number) => value.toString(16).padStart(8, '0');
 
+function readSides({ psk, certificates = {} }: GatewayConfig) {
+  const { local, remote } = readCertificates(
+    '/',
+    { local: { rsa_padding: 'pss', ...certificates.local }, remote: certificates.remote ?? {} },
+    (_, found, allowed) => {
+      throw new Error(`${found}: ${allowed}`);
+    },
+  );
+  const key = sharedKey(psk);
+  return {
+    local: local === 'psk' ? key : local!.authentication,
+    remote: remote === 'psk' ? key : remote!.authentication,
+  };
+}
+
 function configure(config: GatewayConfig): void {
   const { local, remote } = config;
   const { children = { net: [local.networks, remote.networks] as const } } = config;
+  const sides = readSides(config);
   connections = [
     {
       name: 'site',
-      local: { address: local.address, identity: parseIdentity(local.id) },
-      remote: { address: remote.address, identity: parseIdentity(remote.id) },
-      psk: new Secret(new TextEncoder().encode(config.psk)),
+      local: {
+        address: local.address,
+        identity: parseIdentity(local.id),
+        authentication: sides.local,
+      },
+      remote: {
+        address: remote.address,
+        identity: parseIdentity(remote.id),
+        authentication: sides.remote,
+      },
       ikeProposals: config.ike.map((text) => parseProposal('ike', text)),
       livenessSeconds: config.livenessSeconds ?? 0,
       fragmentBytes: config.fragmentBytes ?? DEFAULT_FRAGMENT_BYTES,
@@ -176,7 +206,7 @@ function knock(): void {
     for (const effect of other.handle(event)) {
       if (effect.type === 'send') apply(effect);
       if (effect.type !== 'compute') continue;
-      events.push({ type: 'computed', job: effect.id, result: runJob(effect.job), at: 0 });
+      events.push({ type: 'computed', job: effect.id, result: realJob(effect.job), at: 0 });
     }
   }
 }

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../src/config/load.js';
 import { ConfigError } from '../../../src/config/problem.js';
 import { formatSelector } from '../../../src/wire/index.js';
+import { keyOf } from '../../shared-key.js';
 
 const TEN_LINES = `[gateway]
 lan = ["lan0"]
@@ -66,13 +67,13 @@ describe('a configuration', () => {
 
   it('takes the key from the file without its line end', () => {
     const [office] = load(TEN_LINES).connections;
-    expect(Buffer.from(office!.psk.bytes).toString()).toBe(PSK);
+    expect(Buffer.from(keyOf(office!).bytes).toString()).toBe(PSK);
   });
 
   it('takes a key in hexadecimal digits after 0x (RFC 7296 §2.15)', () => {
     writeFileSync(join(directory, 'office.psk'), '0x0011223344556677eEfF\n', { mode: 0o600 });
     const [office] = load(TEN_LINES).connections;
-    expect(Buffer.from(office!.psk.bytes).toString('hex')).toBe('0011223344556677eeff');
+    expect(Buffer.from(keyOf(office!).bytes).toString('hex')).toBe('0011223344556677eeff');
   });
 
   it('protects both directions, after what the policies say, in their order', () => {

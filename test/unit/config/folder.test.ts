@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../src/config/load.js';
 import { ConfigError } from '../../../src/config/problem.js';
+import { keyOf } from '../../shared-key.js';
 
 const GATEWAY = '[gateway]\nlan = ["lan0"]\nwan = ["wan0"]\n';
 
@@ -48,7 +49,7 @@ describe('a folder of configuration files', () => {
     write('conf.d/home.psk', 'a key of the home');
     const { connections, spd } = loadConfig(folder);
     expect(connections.map(({ name }) => name)).toEqual(['office', 'home']);
-    expect(Buffer.from(connections[1]!.psk.bytes).toString()).toBe('a key of the home');
+    expect(Buffer.from(keyOf(connections[1]!).bytes).toString()).toBe('a key of the home');
     expect(spd.map(({ action }) => action)).toEqual([
       ...['bypass', 'bypass', 'discard', 'discard'],
       ...['protect', 'protect', 'protect', 'protect'],

@@ -11,6 +11,7 @@ import type { ProtocolCore } from '../../../src/workers/ike-shard.js';
 import { IkeWorkers } from '../../../src/workers/ike-workers.js';
 import { inlineLinks, type LinkHandlers, type OpenLink } from '../../../src/workers/link.js';
 import { shardOfSpi } from '../../../src/workers/shard-map.js';
+import { keyOf, sharedKey } from '../../shared-key.js';
 
 const cleanUp: (() => unknown)[] = [];
 afterEach(async () => {
@@ -95,6 +96,12 @@ const branch = {
   remote: { ...connection.remote, identity: parseIdentity('c.example') },
 };
 
+/** Each test wipes what it has made. */
+function withKey({ local, remote, ...rest }: Connection): Connection {
+  const authentication = sharedKey('a key of the test');
+  return { ...rest, local: { ...local, authentication }, remote: { ...remote, authentication } };
+}
+
 async function setup(shards: number, wrap: (open: OpenLink) => OpenLink = (open) => open) {
   const cores: ScriptedCore[] = [];
   const sad = new RecordingSad();
@@ -108,15 +115,12 @@ async function setup(shards: number, wrap: (open: OpenLink) => OpenLink = (open)
   const jobs: string[] = [];
   const workers = new IkeWorkers({
     shards,
-    connections: [connection, warehouse, branch].map((one) => ({
-      ...one,
-      psk: new Secret(Buffer.from('a key of the test')),
-    })),
+    connections: [connection, warehouse, branch].map(withKey),
     openLink: wrap(inlineLinks({ sad, makeCore })),
     transport,
     jobs: {
       async run(job) {
-        jobs.push(`${job.type} ${job.group}`);
+        jobs.push(`${job.type} ${'group' in job ? job.group : ''}`);
         return { type: 'failed', reason: 'scripted' };
       },
       async close() {},
@@ -171,7 +175,7 @@ describe('the IKE workers', () => {
   it('give every core its connections, each with a key of its own', async () => {
     const { cores } = await setup(3);
     expect(cores.length).toBe(3);
-    const keys = cores.map(({ connections }) => connections[0]!.psk);
+    const keys = cores.map(({ connections }) => keyOf(connections[0]!));
     for (const key of keys) expect(Buffer.from(key.bytes).toString()).toBe('a key of the test');
     keys[0]!.wipe();
     expect(keys[1]!.bytes.length).toBe(17);

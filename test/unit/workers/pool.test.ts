@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { CryptoJob, CryptoJobResult } from '../../../src/crypto/job.js';
 import { Secret } from '../../../src/crypto/secret.js';
-import type { Job, JobResult } from '../../../src/ike/event.js';
 import { type JobRunner, openPool } from '../../../src/workers/pool.js';
 import {
   packJob,
@@ -20,11 +20,11 @@ beforeAll(() => {
 }, 60_000);
 afterAll(() => pool.close());
 
-async function run(job: Job): Promise<JobResult> {
+async function run(job: CryptoJob): Promise<CryptoJobResult> {
   return unpackResult(await pool.run(packJob(job)));
 }
 
-function generated(result: JobResult) {
+function generated(result: CryptoJobResult) {
   if (result.type !== 'generated') throw new Error(`not generated: ${result.type}`);
   return result;
 }

@@ -1,0 +1,107 @@
+// Certificates and their paths; src/pki decides what follows from what is found.
+#include "addon/arguments.h"
+#include "addon/guarded.h"
+#include "addon/registry.h"
+#include "pki/certificate.h"
+#include "pki/trust_store.h"
+
+namespace esplane::addon {
+namespace {
+
+using pki::Bytes;
+using pki::Der;
+
+Napi::Uint8Array to_array(Napi::Env env, const Bytes& bytes) {
+  auto array = Napi::Uint8Array::New(env, bytes.size());
+  std::copy(bytes.begin(), bytes.end(), array.Data());
+  return array;
+}
+
+template <typename T, typename Convert>
+Napi::Array to_list(Napi::Env env, const std::vector<T>& items, Convert convert) {
+  auto list = Napi::Array::New(env, items.size());
+  for (uint32_t i = 0; i < items.size(); i++) list.Set(i, convert(items[i]));
+  return list;
+}
+
+/// The bytes of an array of Uint8Arrays: valid until JavaScript runs again.
+std::vector<Der> der_list(const Napi::Value& value, const std::string& field) {
+  const auto array = addon::to_array(value, field);
+  std::vector<Der> all;
+  for (uint32_t i = 0; i < array.Length(); i++) {
+    all.push_back(to_bytes(array.Get(i), field + "[" + std::to_string(i) + "]"));
+  }
+  return all;
+}
+
+/// certificateFacts(der): null where it is no certificate.
+Napi::Value certificate_facts(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const pki::X509Ptr certificate = pki::parse_certificate(to_bytes(info[0], "certificate"));
+  if (!certificate) return env.Null();
+  const pki::CertificateFacts facts = pki::facts_of(certificate.get());
+  const auto text = [env](const std::string& s) { return Napi::String::New(env, s); };
+  auto o = Napi::Object::New(env);
+  o.Set("subject", to_array(env, facts.subject));
+  o.Set("issuer", to_array(env, facts.issuer));
+  o.Set("serial", facts.serial);
+  o.Set("altNames", to_list(env, facts.alt_names, [env](const pki::AltName& name) {
+          auto each = Napi::Object::New(env);
+          each.Set("tag", name.tag);
+          each.Set("value", to_array(env, name.value));
+          return each;
+        }));
+  o.Set("isCa", facts.is_ca);
+  if (facts.key_usage) o.Set("keyUsage", *facts.key_usage);
+  o.Set("extendedKeyUsage", to_list(env, facts.extended_key_usage, text));
+  o.Set("crlUrls", to_list(env, facts.crl_urls, text));
+  o.Set("ocspUrls", to_list(env, facts.ocsp_urls, text));
+  return o;
+}
+
+class TrustStoreBinding : public Napi::ObjectWrap<TrustStoreBinding> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "TrustStore", {InstanceMethod<&TrustStoreBinding::verify>("verify")});
+  }
+
+  /// new TrustStore(anchors, crls), both arrays of DER.
+  explicit TrustStoreBinding(const Napi::CallbackInfo& info)
+      : ObjectWrap(info), store_(guarded(info.Env(), [&info] {
+          return pki::TrustStore(der_list(info[0], "anchors"), der_list(info[1], "crls"));
+        })) {}
+
+ private:
+  /// verify(certificates, seconds since 1970)
+  Napi::Value verify(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    const std::vector<Der> certificates = der_list(info[0], "certificates");
+    if (certificates.empty()) throw_type(env, "certificates", "at least one");
+    const int64_t time = to_integer(info[1], "time", 0, int64_t{1} << 40);
+    const pki::PathResult result =
+        guarded(env, [&] { return store_.verify(certificates, time); });
+    auto o = Napi::Object::New(env);
+    o.Set("code", result.code);
+    o.Set("reason", result.reason);
+    o.Set("depth", result.depth);
+    o.Set("path", to_list(env, result.path, [env](const Bytes& der) { return to_array(env, der); }));
+    o.Set("revocation", to_list(env, result.revocation, [env](const pki::Revocation& known) {
+            auto each = Napi::Object::New(env);
+            each.Set("code", known.code);
+            each.Set("reason", X509_verify_cert_error_string(known.code));
+            return each;
+          }));
+    return o;
+  }
+
+  pki::TrustStore store_;
+};
+
+}  // namespace
+
+void export_pki(Napi::Env env, Napi::Object exports) {
+  exports.Set("certificateFacts", Napi::Function::New(env, certificate_facts));
+  exports.Set("TrustStore", TrustStoreBinding::define(env));
+}
+
+}  // namespace esplane::addon

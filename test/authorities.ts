@@ -1,0 +1,152 @@
+/**
+ * Certificate authorities for tests, made by the openssl command: what is verified here was not
+ * made by us.
+ */
+import { execFileSync } from 'node:child_process';
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { PrivateKey } from '../src/crypto/private-key.js';
+import type { OwnCertificate, Trust } from '../src/policy/authentication.js';
+
+/** In the words of `openssl genpkey`, with what follows the colon as its option. */
+export type KeyKind =
+  | `rsa:${number}`
+  | `rsa-pss:${number}`
+  | 'rsa-e3'
+  | 'ec:P-256'
+  | 'ec:P-384'
+  | 'ec:P-521'
+  | 'ed25519'
+  | 'ed448';
+
+const GENERATE: Readonly<Record<string, readonly string[]>> = {
+  rsa: ['RSA', 'rsa_keygen_bits:'],
+  'rsa-pss': ['RSA-PSS', 'rsa_keygen_bits:'],
+  ec: ['EC', 'ec_paramgen_curve:'],
+  ed25519: ['ED25519'],
+  ed448: ['ED448'],
+};
+
+export interface CertificateOptions {
+  readonly key?: KeyKind;
+  /** Default: itself. */
+  readonly issuer?: string;
+  /** Default: `/C=CH/O=Example/CN=` and the name. */
+  readonly subject?: string;
+  readonly ca?: boolean;
+  /** Lines of an openssl extension section, such as `subjectAltName = DNS:a.example.org`. */
+  readonly extensions?: readonly string[];
+  readonly days?: number;
+  readonly hash?: string;
+}
+
+export class Authorities {
+  readonly folder = mkdtempSync(join(tmpdir(), 'esplane-pki-'));
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true });
+  }
+
+  path(file: string): string {
+    return join(this.folder, file);
+  }
+
+  write(file: string, text: string): void {
+    writeFileSync(this.path(file), text);
+  }
+
+  /** Makes NAME.key and NAME.pem. */
+  make(name: string, options: CertificateOptions = {}): this {
+    const { key = 'ec:P-256', issuer, ca = false, days = 30, hash = 'sha256' } = options;
+    const { subject = `/C=CH/O=Example/CN=${name}` } = options;
+    this.#generate(name, key);
+    const extensions = ca
+      ? ['basicConstraints = critical, CA:TRUE', 'keyUsage = critical, keyCertSign, cRLSign']
+      : ['basicConstraints = CA:FALSE'];
+    const all = [...extensions, ...(options.extensions ?? [])];
+    writeFileSync(this.path(`${name}.ext`), `[all]\n${all.join('\n')}\n`);
+    this.openssl(
+      ['req', '-new', '-key', this.path(`${name}.key`), '-subj', subject],
+      ['-out', this.path(`${name}.csr`)],
+    );
+    const signer =
+      issuer === undefined
+        ? ['-signkey', this.path(`${name}.key`)]
+        : ['-CA', this.path(`${issuer}.pem`), '-CAkey', this.path(`${issuer}.key`)];
+    const digest = /^ed/.test(issuer === undefined ? key : '') ? [] : [`-${hash}`];
+    this.openssl(
+      ['x509', '-req', '-in', this.path(`${name}.csr`), '-days', `${days}`, ...digest, ...signer],
+      ['-set_serial', `${1000 + ++this.#serial}`, '-extfile', this.path(`${name}.ext`)],
+      ['-extensions', 'all', '-out', this.path(`${name}.pem`)],
+    );
+    return this;
+  }
+  #serial = 0;
+
+  #generate(name: string, key: KeyKind): void {
+    const [kind, size] = key === 'rsa-e3' ? ['rsa', '2048'] : key.split(':');
+    const [algorithm, option] = GENERATE[kind!]!;
+    const options = option === undefined ? [] : ['-pkeyopt', `${option}${size}`];
+    const exponent = key === 'rsa-e3' ? ['-pkeyopt', 'rsa_keygen_pubexp:3'] : [];
+    this.openssl(
+      ['genpkey', '-algorithm', algorithm!, ...options, ...exponent],
+      ['-out', this.path(`${name}.key`)],
+    );
+  }
+
+  /** A CRL in DER, in which the certificates of these names are revoked. */
+  crl(issuer: string, revoked: readonly string[], days = 30): Uint8Array {
+    const index = revoked.map((name) => {
+      const { serialNumber } = this.x509(name);
+      return `R\t400101000000Z\t200101000000Z\t${serialNumber}\tunknown\t/CN=${name}\n`;
+    });
+    writeFileSync(this.path('index.txt'), index.join(''));
+    const config = `[ca]\ndefault_ca = it\n[it]\ndatabase = ${this.path('index.txt')}\n`;
+    writeFileSync(this.path('ca.conf'), `${config}default_md = sha256\n`);
+    this.openssl(
+      ['ca', '-config', this.path('ca.conf'), '-gencrl', '-crldays', `${days}`],
+      ['-cert', this.path(`${issuer}.pem`), '-keyfile', this.path(`${issuer}.key`)],
+      ['-out', this.path(`${issuer}.crl`)],
+    );
+    this.openssl(
+      ['crl', '-in', this.path(`${issuer}.crl`), '-outform', 'DER'],
+      ['-out', this.path('crl.der')],
+    );
+    return new Uint8Array(readFileSync(this.path('crl.der')));
+  }
+
+  x509(name: string): X509Certificate {
+    return new X509Certificate(readFileSync(this.path(`${name}.pem`)));
+  }
+
+  der(name: string): Uint8Array {
+    return new Uint8Array(this.x509(name).raw);
+  }
+
+  key(name: string): PrivateKey {
+    return createPrivateKey(readFileSync(this.path(`${name}.key`)));
+  }
+
+  /** We prove ourselves with this certificate and those behind it. */
+  own([leaf, ...others]: readonly [string, ...string[]]): OwnCertificate {
+    const chain = [leaf, ...others].map((name) => this.der(name));
+    return { type: 'certificate', key: this.key(leaf), chain, rsaPadding: 'pss' };
+  }
+
+  /** The peer has to have a certificate of one of these authorities. */
+  trust(authorities: readonly string[], more: Partial<Trust> = {}): Trust {
+    const anchors = authorities.map((name) => {
+      const info = this.x509(name).publicKey.export({ type: 'spki', format: 'der' });
+      const keyHash = new Uint8Array(createHash('sha1').update(info).digest());
+      return { certificate: this.der(name), keyHash };
+    });
+    const none = { pinned: undefined, crls: [], revocation: 'relaxed' } as const;
+    return { type: 'certificate', anchors, ...none, ...more };
+  }
+
+  openssl(...args: readonly (readonly string[])[]): void {
+    execFileSync('openssl', args.flat(), { stdio: ['ignore', 'ignore', 'pipe'] });
+  }
+}

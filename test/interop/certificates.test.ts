@@ -1,0 +1,234 @@
+/**
+ * Authentication with certificates against strongSwan over UDP, without a dataplane: every type of
+ * key by RFC 7427 and by the methods before it, paths with an intermediate, revocation, identities.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { waitFor } from '../../src/lab/program.js';
+import { Authorities, type KeyKind } from '../authorities.js';
+import { Charon, type CharonOptions, PSK } from './support/charon.js';
+import { GatewayProcess } from './support/gateway-process.js';
+import { makeNetwork, type Network, whyNot } from './support/network.js';
+import { namespacePlace } from './support/place.js';
+import type { GatewayConfig } from './support/udp-gateway.js';
+
+const why = whyNot('charon-systemd', 'swanctl');
+
+const IKE = 'aes128gcm16-prfsha256-x25519';
+
+/** The type of both keys, and the algorithms in charon's log: of its own AUTH, and of ours. */
+const KEYS: readonly (readonly [KeyKind, string, string])[] = [
+  ['rsa:2048', 'RSA_EMSA_PKCS1_SHA2_256', 'RSA_EMSA_PSS_SHA2_256_SALT_32'],
+  ['ec:P-256', 'ECDSA_WITH_SHA256_DER', 'ECDSA_WITH_SHA256_DER'],
+  ['ec:P-384', 'ECDSA_WITH_SHA384_DER', 'ECDSA_WITH_SHA384_DER'],
+  ['ec:P-521', 'ECDSA_WITH_SHA512_DER', 'ECDSA_WITH_SHA512_DER'],
+  ['ed25519', 'ED25519', 'ED25519'],
+  ['ed448', 'ED448', 'ED448'],
+];
+
+describe.skipIf(why)(`certificates with strongSwan${why === undefined ? '' : ` (${why})`}`, () => {
+  const pki = new Authorities();
+  let network: Network;
+  let charon: Charon;
+  let gateway: GatewayProcess;
+  let ours: { address: string; id: string; networks: string[] };
+  let theirs: typeof ours;
+
+  beforeAll(async () => {
+    network = makeNetwork();
+    const { ours: site, peer } = network;
+    ours = { address: site.wan.ipv4, id: 'a.test', networks: [site.networks.ipv4] };
+    theirs = { address: peer.wan.ipv4, id: 'b.test', networks: [peer.networks.ipv4] };
+    const place = namespacePlace(peer.namespace, join(network.folder, 'charon'));
+    charon = await Charon.start(place, charonOptions());
+    gateway = await GatewayProcess.start(site.gatewayNamespace, ours.address);
+    pki.make('root', { ca: true }).make('between', { ca: true, issuer: 'root' });
+    for (const side of ['a', 'b']) {
+      const extensions = [`subjectAltName = DNS:${side}.test`];
+      pki.make(`far-${side}`, { issuer: 'between', extensions });
+      for (const [key] of KEYS) pki.make(`${side}-${key}`, { key, issuer: 'root', extensions });
+    }
+  });
+
+  afterAll(async () => {
+    await gateway?.stop();
+    await charon?.stop();
+    network?.remove();
+    pki.remove();
+  });
+
+  afterEach(async () => {
+    if ((await gateway.view()).length > 0) gateway.command({ type: 'terminate' });
+    if ((await charon.sas()).length > 0) await charon.terminate().catch(() => '');
+    await waitFor('no SA of ours', 5, async () => (await gateway.view()).length === 0 || undefined);
+  });
+
+  function charonOptions(more: Partial<CharonOptions> = {}): CharonOptions {
+    const both = { local: theirs, remote: ours };
+    return { esp: 'userspace', ...both, ikeProposal: IKE, espProposal: 'aes128gcm16', ...more };
+  }
+
+  const pem = (file: string) => readFileSync(pki.path(file), 'utf8');
+  const certificate = (name: string) => {
+    return { certificate: pem(`${name}.pem`), key: pem(`${name}.key`) };
+  };
+  const files = (name: string) => ({ cert: pki.path(`${name}.pem`), key: pki.path(`${name}.key`) });
+  const root = () => ({ ca: [pki.path('root.pem')] });
+
+  /** Both trust the root; `a` and `b` name the certificates. */
+  async function configure(
+    [a, b]: readonly [string, string],
+    config: Partial<GatewayConfig> = {},
+    peer: Partial<CharonOptions> = {},
+  ): Promise<void> {
+    gateway.drain();
+    const authority = { ca: pem('root.pem') };
+    const theirSide = { localCertificate: certificate(b), remoteAuthority: authority };
+    await charon.load(charonOptions({ ...theirSide, ...peer }));
+    const certificates = { local: files(a), remote: root() };
+    const all = { local: ours, remote: theirs, psk: PSK, ike: [IKE], esp: ['aes128gcm16'] };
+    gateway.command({ type: 'configure', config: { ...all, certificates, ...config } });
+  }
+
+  async function initiate(): Promise<void> {
+    gateway.command({ type: 'initiate' });
+    await gateway.next('ike-established');
+    await expectBoth();
+  }
+
+  async function answer(): Promise<void> {
+    await charon.initiate();
+    await gateway.next('ike-established');
+    await expectBoth();
+  }
+
+  async function expectBoth(): Promise<void> {
+    const [sa] = await charon.sas();
+    const [view] = await gateway.view();
+    expect(sa).toMatchObject({ state: 'ESTABLISHED', initiatorSpi: view!.initiatorSpi });
+    expect(view).toMatchObject({ state: 'established' });
+    expect(view!.children.length).toBe(1);
+    gateway.command({ type: 'terminate' });
+    await gateway.next('ike-closed');
+    await waitFor(
+      'charon without SA',
+      5,
+      async () => (await charon.sas()).length === 0 || undefined,
+    );
+  }
+
+  /** What each side has last proved itself with, as charon logs it. */
+  async function lastProofs(): Promise<Record<string, string>> {
+    const proofs = (await charon.log()).matchAll(
+      /authentication of '([^']+)' (?:\(myself\) )?with (.+) successful/g,
+    );
+    return Object.fromEntries([...proofs].map(([, who, how]) => [who!, how!]));
+  }
+
+  it.each(KEYS)(
+    'of type %s prove both sides, in both roles (RFC 7427)',
+    async (key, their, our) => {
+      await configure([`a-${key}`, `b-${key}`]);
+      await initiate();
+      await answer();
+      expect(await lastProofs()).toEqual({ 'b.test': their, 'a.test': our });
+    },
+  );
+
+  it('of RSA are signed with PKCS#1 v1.5 for a peer that wants that', async () => {
+    const local = { ...files('a-rsa:2048'), rsa_padding: 'pkcs1' } as const;
+    await configure(['a-rsa:2048', 'b-rsa:2048'], { certificates: { local, remote: root() } });
+    await initiate();
+    expect(await lastProofs()).toMatchObject({ 'a.test': 'RSA_EMSA_PKCS1_SHA2_256' });
+  });
+
+  it('are sent with what leads to the root, in both directions', async () => {
+    const chain = pki.path('far-a-chain.pem');
+    pki.write('far-a-chain.pem', pem('far-a.pem') + pem('between.pem'));
+    const local = { cert: chain, key: pki.path('far-a.key') };
+    const localCertificate = { ...certificate('far-b'), intermediates: [pem('between.pem')] };
+    const both = { certificates: { local, remote: root() } };
+    await configure(['far-a', 'far-b'], both, { localCertificate });
+    await initiate();
+    await answer();
+  });
+
+  it('prove one side, and a pre-shared key the other', async () => {
+    const names = ['a-ec:P-256', 'b-ec:P-256'] as const;
+    const weSign = { certificates: { local: files(names[0]) } };
+    await configure(names, weSign, { localCertificate: undefined });
+    await initiate();
+    await answer();
+    await configure(names, { certificates: { remote: root() } }, { remoteAuthority: undefined });
+    await initiate();
+    await answer();
+  });
+
+  it('prove distinguished names', async () => {
+    const name = (side: string) => `C=CH, O=Example, CN=${side}-ec:P-256`;
+    const [local, remote] = [
+      { ...ours, id: name('a') },
+      { ...theirs, id: name('b') },
+    ];
+    const names = ['a-ec:P-256', 'b-ec:P-256'] as const;
+    await configure(names, { local, remote }, { local: remote, remote: local });
+    await initiate();
+    await answer();
+  });
+
+  it('of the peer may be the one that is named, without an authority', async () => {
+    const names = ['a-ed25519', 'b-ed25519'] as const;
+    const remote = { cert: pki.path('b-ed25519.pem') };
+    await configure(names, { certificates: { local: files(names[0]), remote } });
+    await initiate();
+  });
+
+  describe('are refused with an explanation', () => {
+    it('where they are revoked, in both roles', async () => {
+      const names = ['a-ec:P-256', 'b-ec:P-256'] as const;
+      pki.crl('root', ['b-ec:P-256']);
+      const remote = { ...root(), crl: [pki.path('root.crl')] };
+      await configure(names, { certificates: { local: files(names[0]), remote } });
+      gateway.command({ type: 'initiate' });
+      const asInitiator = await gateway.next('failed');
+      expect(asInitiator.explanation).toBe('"C=CH, O=Example, CN=b-ec:P-256" is revoked');
+      await expect(charon.initiate()).rejects.toThrow();
+      const asResponder = await gateway.next('failed');
+      expect(asResponder.explanation).toBe('"C=CH, O=Example, CN=b-ec:P-256" is revoked');
+    });
+
+    it('where the intermediate is missing', async () => {
+      await configure(['a-ec:P-256', 'far-b']);
+      await expect(charon.initiate()).rejects.toThrow();
+      const { explanation } = await gateway.next('failed');
+      expect(explanation).toContain('leads to no certificate authority that the connection trusts');
+    });
+
+    it('where they are for another identity', async () => {
+      const remote = { ...theirs, id: 'c.test' };
+      await configure(['a-ec:P-256', 'b-ec:P-256'], { remote }, { local: remote });
+      await expect(charon.initiate()).rejects.toThrow();
+    });
+
+    it('where the peer refuses ours', async () => {
+      await configure(['far-a', 'b-ec:P-256']);
+      gateway.command({ type: 'initiate' });
+      const { explanation } = await gateway.next('failed');
+      expect(explanation).toContain('it does not accept our certificate');
+    });
+  });
+
+  it.each([
+    ['rsa:2048', 'RSA signature'],
+    ['ec:P-256', 'ECDSA-256 signature'],
+    ['ec:P-384', 'ECDSA-384 signature'],
+    ['ec:P-521', 'ECDSA-521 signature'],
+  ] as const)('of type %s prove both sides to a peer without RFC 7427', async (key, method) => {
+    if (key === 'rsa:2048') await charon.restart(charonOptions({ signatureAuthentication: false }));
+    await configure([`a-${key}`, `b-${key}`]);
+    await initiate();
+    await answer();
+    expect(await lastProofs()).toEqual({ 'a.test': method, 'b.test': method });
+  });
+});
