@@ -202,7 +202,7 @@ int KernelNextHops::ask_route(const IpAddress& address, Destination& d) {
     d.hop.port = port->port;
     d.hop.port_mtu_bytes = port->mtu_bytes;
     d.hop.mtu_bytes = std::min(port->mtu_bytes, metrics.u32(RTAX_MTU, port->mtu_bytes));
-    std::copy_n(port->mac, 6, d.hop.source_mac);
+    std::copy_n(port->mac, 6, d.hop.macs.source);
     d.neighbour = {port->ifindex, address};
     if (const auto gateway = a[RTA_GATEWAY]; !gateway.empty())
       d.neighbour.address = address_from(route.rtm_family, gateway);
@@ -252,7 +252,7 @@ void KernelNextHops::settle(const IpAddress& address, Destination& d, uint16_t s
   d.waiting = false;
   const bool valid = (state & kNeighbourValid) != 0;
   d.hop.kind = valid ? NextHop::Kind::kForward : NextHop::Kind::kUnresolved;
-  if (valid) std::copy_n(mac, 6, d.hop.destination_mac);
+  if (valid) std::copy_n(mac, 6, d.hop.macs.destination);
   answer(address, d);
 }
 
@@ -327,7 +327,7 @@ void KernelNextHops::on_neighbour(const nlmsghdr& message) {
   for (auto it = first; it != last; ++it) {
     auto& d = destinations_.at(it->second);
     const bool news = d.waiting || (d.hop.kind == NextHop::Kind::kForward) != valid ||
-                      (valid && !std::equal(lladdr.begin(), lladdr.end(), d.hop.destination_mac));
+                      (valid && !std::equal(lladdr.begin(), lladdr.end(), d.hop.macs.destination));
     if (news) settle(it->second, d, valid ? entry.ndm_state : 0, lladdr.data());
   }
 }

@@ -24,8 +24,11 @@ struct NextHop {
   };
   Kind kind = Kind::kNoRoute;
   uint16_t port = 0;
-  uint8_t destination_mac[6] = {};
-  uint8_t source_mac[6] = {};
+  /// As an Ethernet header begins.
+  struct Macs {
+    uint8_t destination[6] = {};
+    uint8_t source[6] = {};
+  } macs;
   uint32_t mtu_bytes = 0;       ///< of the route: the least of interface, route and learnt path MTU
   uint32_t port_mtu_bytes = 0;  ///< of the interface
 };

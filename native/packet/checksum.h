@@ -56,23 +56,36 @@ inline uint16_t internet_checksum(const void* data, size_t bytes) {
   return static_cast<uint16_t>(~checksum_fold(checksum_add(data, bytes)));
 }
 
+/// Whether the checksum of an IPv4 header without options holds. Nearly all headers have none, and
+/// every packet has to pass here: the machine's own order serves, since a sum of all ones is the
+/// same turned.
+inline bool ipv4_header_holds(const uint8_t* header) {
+  uint64_t low, high;
+  uint32_t last;
+  std::memcpy(&low, header, 8);
+  std::memcpy(&high, header + 8, 8);
+  std::memcpy(&last, header + 16, 4);
+  const uint64_t words = low + high;
+  const uint64_t sum = (words >> 32) + (words & 0xffffffff) + (words < low) + last;
+  return checksum_fold(sum) == 0xffff;
+}
+
 /// A checksum after one 16-bit word that it covers has changed (RFC 1624 §3, equation 3).
 inline uint16_t checksum_update(uint16_t checksum, uint16_t old_word, uint16_t new_word) {
   const uint32_t sum = static_cast<uint16_t>(~checksum) + uint32_t{static_cast<uint16_t>(~old_word)} + new_word;
   return static_cast<uint16_t>(~checksum_fold(sum));
 }
 
-/// Decrements TTL or hop limit, which must not be zero, and updates the IPv4 header checksum.
+/// Decrements TTL or hop limit, which must not be zero, and updates the IPv4 header checksum: the
+/// word with the TTL became smaller by 0x0100, so its complement grows by that (RFC 1624).
 inline void decrement_ttl(uint8_t* ip, Family family) {
   if (family == Family::kV6) {
     ip[kIpv6HopLimit]--;
     return;
   }
-  const uint16_t before = base::load_be16(ip + kIpv4Ttl);
   ip[kIpv4Ttl]--;
-  const uint16_t checksum = base::load_be16(ip + kIpv4Checksum);
-  base::store_be16(ip + kIpv4Checksum,
-                   checksum_update(checksum, before, base::load_be16(ip + kIpv4Ttl)));
+  const uint32_t sum = base::load_be16(ip + kIpv4Checksum) + 0x0100u;
+  base::store_be16(ip + kIpv4Checksum, static_cast<uint16_t>(sum + (sum >= 0xffff)));
 }
 
 /// Sum over the pseudo-header of TCP, UDP or ICMPv6 (RFC 9293 §3.1, RFC 768, RFC 8200 §8.1).

@@ -8,8 +8,14 @@ namespace {
 
 using base::load_be16;
 
+void set_ports(IpHeader& out, uint16_t source, uint16_t destination) {
+  out.source_port = source;
+  out.destination_port = destination;
+  out.has_ports = true;
+}
+
 /// Reads what the upper layer shows of itself at `data`, of which `bytes` belong to the packet.
-Verdict parse_upper(const uint8_t* data, uint32_t bytes, IpHeader& out) {
+inline Verdict parse_upper(const uint8_t* data, uint32_t bytes, IpHeader& out) {
   out.has_ports = false;
   out.source_port = out.destination_port = 0;
   if (out.fragment_offset != 0) return Verdict::kPending;
@@ -20,22 +26,22 @@ Verdict parse_upper(const uint8_t* data, uint32_t bytes, IpHeader& out) {
     case kSctp:
     case kDccp:
       if (bytes < 4) return Verdict::kTooShort;
-      out.source_port = load_be16(data);
-      out.destination_port = load_be16(data + 2);
+      set_ports(out, load_be16(data), load_be16(data + 2));
       break;
     case kIcmp:
     case kIcmpV6:
       if (bytes < 2) return Verdict::kTooShort;
-      out.source_port = out.destination_port = load_be16(data);
+      set_ports(out, load_be16(data), load_be16(data));
       break;
-    case kMobility:  // RFC 6275 §6.1.1: MH Type is the third byte
+    case kMobility: {  // RFC 6275 §6.1.1: MH Type is the third byte
       if (bytes < 3) return Verdict::kTooShort;
-      out.source_port = out.destination_port = static_cast<uint16_t>(data[2] << 8);
+      const auto type = static_cast<uint16_t>(data[2] << 8);
+      set_ports(out, type, type);
       break;
+    }
     default:
-      return Verdict::kPending;
+      break;
   }
-  out.has_ports = true;
   return Verdict::kPending;
 }
 
@@ -43,26 +49,25 @@ Verdict parse_ipv4(const uint8_t* data, uint32_t length, IpHeader& out) {
   if (length < kIpv4HeaderBytes) return Verdict::kTooShort;
   const uint32_t header_bytes = (data[0] & 0x0fu) * 4;
   if (header_bytes < kIpv4HeaderBytes) return Verdict::kBadIpVersion;
-  out.total_bytes = load_be16(data + kIpv4TotalLength);
-  if (out.total_bytes < header_bytes || out.total_bytes > length) return Verdict::kBadIpLength;
-  // Nearly all headers have no options, and a constant length makes the sum a few instructions.
-  const uint16_t checksum = header_bytes == kIpv4HeaderBytes
-                                ? internet_checksum(data, kIpv4HeaderBytes)
-                                : internet_checksum(data, header_bytes);
-  if (checksum != 0) return Verdict::kBadIpChecksum;
+  const uint32_t total_bytes = load_be16(data + kIpv4TotalLength);
+  if (total_bytes < header_bytes || total_bytes > length) return Verdict::kBadIpLength;
+  const bool plain = header_bytes == kIpv4HeaderBytes;
+  const bool holds = plain ? ipv4_header_holds(data) : internet_checksum(data, header_bytes) == 0;
+  if (!holds) return Verdict::kBadIpChecksum;
 
-  const uint16_t fragment = load_be16(data + kIpv4Fragment);
-  out.family = Family::kV4;
   out.source.set_v4(data + kIpv4Source);
   out.destination.set_v4(data + kIpv4Destination);
+  out.family = Family::kV4;
   out.tos = data[kIpv4Tos];
   out.ttl = data[kIpv4Ttl];
   out.protocol = data[kIpv4Protocol];
   out.header_bytes = static_cast<uint16_t>(header_bytes);
+  out.total_bytes = total_bytes;
+  const uint16_t fragment = load_be16(data + kIpv4Fragment);
   out.dont_fragment = (fragment & kIpv4DontFragment) != 0;
   out.more_fragments = (fragment & kIpv4MoreFragments) != 0;
   out.fragment_offset = static_cast<uint16_t>((fragment & kIpv4OffsetMask) * 8);
-  return parse_upper(data + header_bytes, out.total_bytes - header_bytes, out);
+  return parse_upper(data + header_bytes, total_bytes - header_bytes, out);
 }
 
 /// Walks the extension headers of RFC 8200 §4 from `at` to the upper-layer header, which to IPsec

@@ -19,7 +19,6 @@ uint64_t random_seed() {
   return seed;
 }
 
-constexpr uint16_t kEthertypeIpv4 = 0x0800, kEthertypeIpv6 = 0x86dd;
 constexpr uint32_t kIcmpHeadroom = packet::kIpv6HeaderBytes + 8;
 constexpr uint32_t kMostQuoted = 1280;  ///< more than any ICMP error holds
 
@@ -53,10 +52,10 @@ void Core::read_headers(Burst& burst) {
     batch.length[i] -= Egress::kEthernetBytes;
     Verdict verdict = packet::parse_ip(batch.data[i], batch.length[i], burst.headers[i]);
     const auto family = burst.headers[i].family;
-    if (ethertype != kEthertypeIpv4 && ethertype != kEthertypeIpv6) {
+    if (ethertype != Egress::kIpv4Type && ethertype != Egress::kIpv6Type) {
       verdict = Verdict::kBadEthertype;
     } else if (verdict == Verdict::kPending &&
-               (ethertype == kEthertypeIpv4) != (family == packet::Family::kV4)) {
+               (ethertype == Egress::kIpv4Type) != (family == packet::Family::kV4)) {
       verdict = Verdict::kBadIpVersion;
     }
     if (verdict != Verdict::kPending) {

@@ -227,8 +227,8 @@ std::unique_ptr<net::NextHopSource> Dataplane::make_static_next_hops() const {
                      .port = i,
                      .mtu_bytes = p.mtu_bytes(),
                      .port_mtu_bytes = p.mtu_bytes()};
-    std::copy_n(kFarEndMac, 6, hop.destination_mac);
-    std::copy_n(p.mac(), 6, hop.source_mac);
+    std::copy_n(kFarEndMac, 6, hop.macs.destination);
+    std::copy_n(p.mac(), 6, hop.macs.source);
     for (const auto& network : ports_[i].known.networks) routes.push_back({network, hop});
     for (const auto& address : ports_[i].known.addresses) {
       const auto bits = static_cast<uint8_t>(address.size() * 8);

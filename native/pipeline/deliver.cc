@@ -15,18 +15,6 @@ using net::NextHop;
 using packet::Batch;
 using packet::Verdict;
 
-bool is_forwardable(const net::IpAddress& destination) {
-  const uint8_t* a = destination.bytes;
-  if (destination.is_v4()) {
-    if (a[0] == 0 || a[0] == 127 || a[0] >= 224) return false;
-    return !(a[0] == 169 && a[1] == 254);
-  }
-  if (a[0] == 0xff || (a[0] == 0xfe && (a[1] & 0xc0) == 0x80)) return false;
-  uint32_t sum = 0;
-  for (uint32_t i = 0; i < 15; i++) sum |= a[i];
-  return sum != 0 || a[15] > 1;
-}
-
 void Stages::deliver(Burst& burst) {
   // What an earlier part of a burst with fragments has turned around goes first.
   if (turned_any()) finish_turned();
@@ -74,35 +62,43 @@ bool Stages::deliver_one(Burst& burst, uint32_t i) {
 
 void Stages::forward_clear(Burst& burst, uint32_t i, const NextHop& hop) {
   const auto& header = burst.headers[i];
-  // Errors about a decrypted packet go back through policy, into the tunnel that it came from,
-  // and come from our address on the protected side, which its selectors cover.
-  const bool plain = core_.shared.plain_forwarding;
-  const Resume way_back = plain ? Resume::kDeliver : Resume::kOutbound;
-  const uint16_t our_port = plain ? burst.port : hop.port;
+  const bool ours = burst.origin == Origin::kOurs;
+  const uint32_t bytes = burst.batch.length[i];
+  if (bytes > hop.mtu_bytes || (header.ttl <= 1 && !ours)) [[unlikely]]
+    return forward_with_care(burst, i, hop);
+  uint8_t* data = burst.batch.data[i];
+  if (!ours) packet::decrement_ttl(data, header.family);
+  if (core_.shared.plain_forwarding) packet::complete_checksum(data, header);
+  core_.egress.forward(data, bytes, hop, Egress::Content::kClear, burst.origin);
+  burst.gone(i);
+}
+
+/// A packet whose time is up, or that does not fit.
+void Stages::forward_with_care(Burst& burst, uint32_t i, const NextHop& hop) {
+  const auto& header = burst.headers[i];
   if (burst.origin != Origin::kOurs && header.ttl <= 1) {
-    return core_.refuse_with_error(burst, i, Verdict::kTtlExceeded,
-                                   {.kind = net::IcmpError::Kind::kTimeExceeded}, our_port,
-                                   way_back);
+    return answer_with_error(burst, i, Verdict::kTtlExceeded,
+                             {.kind = net::IcmpError::Kind::kTimeExceeded}, hop);
   }
-  const bool fits = burst.batch.length[i] <= hop.mtu_bytes;
-  if (!fits && !may_be_cut(header)) return refuse_too_big(burst, i, hop);
+  if (!may_be_cut(header)) {
+    return answer_with_error(burst, i, Verdict::kTooBig,
+                             {.kind = net::IcmpError::Kind::kTooBig, .mtu_bytes = hop.mtu_bytes},
+                             hop);
+  }
   uint8_t* data = burst.batch.data[i];
   if (burst.origin != Origin::kOurs) packet::decrement_ttl(data, header.family);
-  if (plain) packet::complete_checksum(data, header);
-  if (fits) {
-    core_.egress.forward(data, burst.batch.length[i], hop, Egress::Content::kClear, burst.origin);
-    return burst.gone(i);
-  }
+  if (core_.shared.plain_forwarding) packet::complete_checksum(data, header);
   cut(burst, i, std::min(hop.mtu_bytes, most_in_frame()), [&](uint8_t* piece, uint32_t bytes) {
     core_.egress.forward(piece, bytes, hop, Egress::Content::kClear, Origin::kPiece);
   });
 }
 
-void Stages::refuse_too_big(Burst& burst, uint32_t i, const NextHop& hop) {
+/// Errors about a decrypted packet go back through policy, into the tunnel that it came from, and
+/// come from our address on the protected side, which its selectors cover.
+void Stages::answer_with_error(Burst& burst, uint32_t i, Verdict verdict, net::IcmpError error,
+                               const NextHop& hop) {
   const bool plain = core_.shared.plain_forwarding;
-  core_.refuse_with_error(burst, i, Verdict::kTooBig,
-                          {.kind = net::IcmpError::Kind::kTooBig, .mtu_bytes = hop.mtu_bytes},
-                          plain ? burst.port : hop.port,
+  core_.refuse_with_error(burst, i, verdict, error, plain ? burst.port : hop.port,
                           plain ? Resume::kDeliver : Resume::kOutbound);
 }
 

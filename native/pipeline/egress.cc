@@ -1,9 +1,5 @@
 #include "pipeline/egress.h"
 
-#include <cstring>
-
-#include "base/bytes.h"
-
 namespace esplane::pipeline {
 
 using packet::Verdict;
@@ -11,22 +7,6 @@ using packet::Verdict;
 void Egress::set_queue(uint16_t port, port::Queue* queue) {
   if (ports_.size() <= port) ports_.resize(port + 1u);
   if (ports_[port].queue == nullptr) ports_[port].queue = queue;
-}
-
-void Egress::forward(uint8_t* data, uint32_t length, const net::NextHop& hop, Content content,
-                     Origin origin) {
-  Stage& stage = ports_[hop.port];
-  if (stage.count == packet::Batch::kCapacity) send(stage);
-  const uint16_t ethertype = (data[0] >> 4) == 4 ? 0x0800 : 0x86dd;
-  uint8_t* frame = data - kEthernetBytes;
-  std::memcpy(frame, hop.destination_mac, 6);
-  std::memcpy(frame + 6, hop.source_mac, 6);
-  base::store_be16(frame + 12, ethertype);
-  stage.data[stage.count] = frame;
-  stage.length[stage.count] = length + kEthernetBytes;
-  stage.content[stage.count] = content;
-  stage.origin[stage.count] = origin;
-  stage.count++;
 }
 
 void Egress::reinject(uint8_t* data, uint32_t length, Origin origin) {

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
+#include "base/bytes.h"
 #include "net/next_hop.h"
 #include "packet/batch.h"
 #include "pipeline/counters.h"
@@ -32,6 +34,7 @@ class Egress {
   };
 
   static constexpr uint32_t kEthernetBytes = 14;
+  static constexpr uint16_t kIpv4Type = 0x0800, kIpv6Type = 0x86dd;  ///< IANA EtherTypes
 
   /// @param large  packets in it are in no frame
   Egress(port::FramePool& pool, Counters& counters, const LargeBuffer& large)
@@ -44,7 +47,18 @@ class Egress {
 
   /// Puts an Ethernet header before the IP packet at `data` and stages it. Takes over the frame.
   void forward(uint8_t* data, uint32_t length, const net::NextHop& hop, Content content,
-               Origin origin);
+               Origin origin) {
+    Stage& stage = ports_[hop.port];
+    if (stage.count == packet::Batch::kCapacity) send(stage);
+    uint8_t* frame = data - kEthernetBytes;
+    std::memcpy(frame, &hop.macs, sizeof hop.macs);
+    base::store_be16(frame + sizeof hop.macs, data[0] >> 4 == 4 ? kIpv4Type : kIpv6Type);
+    const uint32_t n = stage.count++;
+    stage.data[n] = frame;
+    stage.length[n] = length + kEthernetBytes;
+    stage.content[n] = content;
+    stage.origin[n] = origin;
+  }
 
   /// Hands an IP packet to the kernel. Takes over the frame. Never called for what is PROTECT.
   void reinject(uint8_t* data, uint32_t length, Origin origin);

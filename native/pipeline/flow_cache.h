@@ -28,14 +28,17 @@ class FlowCache {
   spd::OutboundLookup lookup(const spd::Spd& spd, uint64_t generation,
                              const packet::IpHeader& header) {
     const Key key(header);
+    // Packets of one flow come one behind the other.
+    if (last_->key == key && last_->holds(generation)) return last_->answer();
     Slot* set = &slots_[(key.hash(seed_) & mask_) * 2];
     for (Slot* slot = set; slot != set + 2; slot++) {
-      if (slot->key == key && slot->holds(generation)) return slot->answer();
+      if (slot->key == key && slot->holds(generation)) return (last_ = slot)->answer();
     }
     misses_++;
     const auto found = spd.lookup_outbound(header);
     if (!(set[0].key == key)) set[1] = set[0];  // the newer of the two stays
     set[0].record(key, generation, found);
+    last_ = set;
     return found;
   }
 
@@ -62,12 +65,16 @@ class FlowCache {
               (word[3] ^ o.word[3]) | (word[4] ^ o.word[4])) == 0;
     }
     uint64_t hash(uint64_t seed) const {
-      uint64_t h = (word[0] ^ seed) * 0x9e3779b97f4a7c15u;
-      h = (h ^ (h >> 32) ^ word[1]) * 0xd6e8feb86659fd93u;
-      h = (h ^ (h >> 32) ^ word[2]) * 0x9e3779b97f4a7c15u;
-      h = (h ^ (h >> 32) ^ word[3]) * 0xd6e8feb86659fd93u;
-      h = (h ^ (h >> 32) ^ word[4]) * seed;
-      return h ^ (h >> 32);
+      const uint64_t high = multiply(word[0] ^ seed, word[2] ^ 0x9e3779b97f4a7c15u);
+      const uint64_t low = multiply(word[1] ^ 0xd6e8feb86659fd93u, word[3] ^ seed);
+      return multiply(high ^ word[4], low ^ seed);
+    }
+
+   private:
+    /// The halves of the product of 128 bits, together.
+    static uint64_t multiply(uint64_t a, uint64_t b) {
+      const auto product = static_cast<unsigned __int128>(a) * b;
+      return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
     }
   };
 
@@ -122,6 +129,7 @@ class FlowCache {
   const uint64_t seed_;
   const uint32_t mask_;
   std::unique_ptr<Slot[]> slots_;
+  Slot* last_ = slots_.get();  ///< of the packet before
   uint64_t misses_ = 0;
 };
 

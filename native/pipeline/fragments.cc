@@ -170,7 +170,9 @@ void Stages::deliver_large(Burst& burst) {
       deliver(split_);
     }
   } else if (known) {
-    refuse_too_big(burst, 0, entry->hop);
+    answer_with_error(burst, 0, Verdict::kTooBig,
+                      {.kind = net::IcmpError::Kind::kTooBig, .mtu_bytes = entry->hop.mtu_bytes},
+                      entry->hop);
   } else {
     burst.refuse(0, Verdict::kTooBig);  // the next one will be told how big it may be
   }

@@ -108,7 +108,9 @@ class Stages {
   void deliver(Burst& burst);
   bool deliver_one(Burst& burst, uint32_t i);
   void forward_clear(Burst& burst, uint32_t i, const net::NextHop& hop);
-  void refuse_too_big(Burst& burst, uint32_t i, const net::NextHop& hop);
+  void forward_with_care(Burst& burst, uint32_t i, const net::NextHop& hop);
+  void answer_with_error(Burst& burst, uint32_t i, packet::Verdict verdict, net::IcmpError error,
+                         const net::NextHop& hop);
 
   Core& core_;
   Burst turned_;
@@ -144,6 +146,14 @@ bool Stages::cut(Burst& burst, uint32_t i, uint32_t mtu_bytes, Take take) {
 
 /// False for destinations that no gateway forwards: multicast, loopback, link-local, unspecified
 /// (RFC 1812 §5.3.5 and §5.3.7, RFC 4291 §2.5.2, §2.5.3 and §2.5.6).
-bool is_forwardable(const net::IpAddress& destination);
+inline bool is_forwardable(const net::IpAddress& destination) {
+  const uint8_t* a = destination.bytes;
+  if (destination.is_v4()) {
+    if (a[0] == 0 || a[0] == 127 || a[0] >= 224) return false;
+    return !(a[0] == 169 && a[1] == 254);
+  }
+  if (a[0] == 0xff || (a[0] == 0xfe && (a[1] & 0xc0) == 0x80)) return false;
+  return base::load_be64(a) != 0 || base::load_be64(a + 8) > 1;
+}
 
 }  // namespace esplane::pipeline

@@ -1,6 +1,7 @@
 // Checksums against the RFCs' numbers and against packets that others made.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 
 #include "packet/checksum.h"
 #include "test/hex.h"
@@ -70,6 +71,38 @@ TEST_CASE("decrements every TTL to a checksum that holds") {
   std::vector<uint8_t> p = bytes_of(kEcho6);
   decrement_ttl(p.data(), Family::kV6);
   CHECK(p[7] == 62);
+}
+
+TEST_CASE("knows the same IPv4 headers for intact as the sum word by word") {
+  std::vector<uint8_t> p = bytes_of(kDnsQuery);
+  CHECK(ipv4_header_holds(p.data()));
+  uint32_t intact = 0;
+  // All checksums over headers with and without carries at every place.
+  for (const uint8_t fill : {0x00, 0x01, 0x7f, 0x80, 0xfe, 0xff}) {
+    std::fill(p.begin() + 1, p.begin() + 20, fill);
+    for (uint32_t checksum = 0; checksum <= 0xffff; checksum++) {
+      base::store_be16(&p[kIpv4Checksum], static_cast<uint16_t>(checksum));
+      const bool holds = internet_checksum(p.data(), 20) == 0;
+      intact += holds;
+      REQUIRE(ipv4_header_holds(p.data()) == holds);
+    }
+  }
+  CHECK(intact >= 6);
+}
+
+TEST_CASE("decrements a TTL beside every checksum as RFC 1624 equation 3 says") {
+  std::vector<uint8_t> p = bytes_of(kDnsQuery);
+  for (const uint8_t ttl : {1, 64, 255}) {
+    for (uint32_t checksum = 0; checksum <= 0xffff; checksum++) {
+      p[kIpv4Ttl] = ttl;
+      base::store_be16(&p[kIpv4Checksum], static_cast<uint16_t>(checksum));
+      const auto before = static_cast<uint16_t>(ttl << 8 | p[kIpv4Protocol]);
+      const auto after = static_cast<uint16_t>(before - 0x0100);
+      decrement_ttl(p.data(), Family::kV4);
+      REQUIRE(base::load_be16(&p[kIpv4Checksum]) ==
+              checksum_update(static_cast<uint16_t>(checksum), before, after));
+    }
+  }
 }
 
 TEST_CASE("sums the pseudo-header of both families") {
