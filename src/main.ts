@@ -5,6 +5,7 @@
  */
 import { availableParallelism, networkInterfaces } from 'node:os';
 import { composeStatus } from './api/compose-status.js';
+import { type Explanation, explainConnection } from './api/explain.js';
 import {
   type Control,
   type DownResult,
@@ -28,22 +29,21 @@ import { NativeDataplane } from './dataplane/native.js';
 import { peerCredentials } from './dataplane/process.js';
 import { Networks } from './gateway/networks.js';
 import { Reconfigure } from './gateway/reconfigure.js';
-import type { LogLevel } from './ike/event.js';
 import type { IkeOptions } from './ike/options.js';
-import type { Log, SettableLog } from './log.js';
+import { type DaemonLog, type Log, ofSubsystem } from './log.js';
 import { monotonicNow } from './net/clock.js';
 import { type Guard, nftGuard, noGuard } from './net/guard.js';
 import type { Transport } from './net/transport.js';
 import { UdpTransport } from './net/udp.js';
 import { wipeKeys } from './policy/authentication.js';
+import { GatewayEvents } from './workers/gateway-event.js';
 import { IkeWorkers } from './workers/ike-workers.js';
 import { type OpenLink, threadLinks } from './workers/link.js';
 import { type JobRunner, openPool } from './workers/pool.js';
 
 /** What differs between a daemon on a host and a gateway in a test. */
 export interface GatewayParts {
-  readonly log: Log;
-  readonly setLogLevel: (level: LogLevel) => void;
+  readonly log: DaemonLog;
   /** Reads the configuration anew; throws `ConfigError`. Undefined: it cannot be changed. */
   readonly loadConfig: (() => GatewayConfig) | undefined;
   readonly guard: Guard;
@@ -94,6 +94,7 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
     dataplane.start();
     logDataplane(config, dataplane, log);
 
+    const events = new GatewayEvents();
     const workers = new IkeWorkers({
       shards: config.ikeWorkers === 'auto' ? defaultIkeWorkers() : config.ikeWorkers,
       connections: config.connections,
@@ -104,20 +105,22 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
       halfOpenPerAddress: config.halfOpenPerAddress,
       now: monotonicNow,
       log,
+      events,
     });
     undo.push(() => workers.stop(FAREWELL_MS));
-    dataplane.onEvent((event) => handleEvent(event, workers, networks, log));
+    const dataplaneLog = ofSubsystem(log, 'dataplane');
+    dataplane.onEvent((event) => handleEvent(event, workers, networks, dataplaneLog));
     const poll = setInterval(() => networks.follow(), ADDRESS_POLL_MS);
     undo.push(() => clearInterval(poll));
     await transport.open([...new Set(config.connections.map(({ local }) => local.address))]);
 
     const configuration = new Reconfigure(config, {
-      ...{ log, setLogLevel: parts.setLogLevel, guard, dataplane, networks, transport, workers },
+      ...{ log, guard, dataplane, networks, transport, workers, events },
       load: parts.loadConfig,
       farewellMs: FAREWELL_MS,
     });
     undo.push(() => wipeKeys(configuration.running.connections));
-    const control = makeControl(configuration, dataplane, workers, transport);
+    const control = makeControl({ log, events, configuration, dataplane, workers, transport });
     const api = await parts.serveApi(control);
     undo.push(() => api?.close());
     workers.keeper.start();
@@ -142,14 +145,13 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
  */
 export function hostParts(
   config: GatewayConfig,
-  log: SettableLog,
+  log: DaemonLog,
   loadConfig: () => GatewayConfig,
 ): GatewayParts {
   for (const hint of hintsForHost(config)) log.warn(hint);
   const { name } = config;
   return {
     log,
-    setLogLevel: (level) => log.setLevel(level),
     loadConfig,
     guard: nftGuard({ name, tun: tunName(name) }),
     createDataplane: (options) => NativeDataplane.create({ ...options, tunName: tunName(name) }),
@@ -169,7 +171,7 @@ export function hostParts(
 
 /** What a gateway over memory ports has in place of a host. */
 export interface MemorySurroundings {
-  readonly log: Log;
+  readonly log: DaemonLog;
   /** A `transport()` of a MemoryNetwork. */
   readonly transport: Transport;
   /** All addresses of the gateway. */
@@ -185,7 +187,6 @@ export function memoryParts(surroundings: MemorySurroundings): GatewayParts {
   const { log, transport, localAddresses, reinjectLink } = surroundings;
   return {
     log,
-    setLogLevel: () => {},
     loadConfig: undefined,
     guard: noGuard,
     createDataplane: (options) => NativeDataplane.create({ ...options, reinjectLink }),
@@ -286,28 +287,45 @@ function handleEvent(
   }
 }
 
-function makeControl(
-  configuration: Reconfigure,
-  dataplane: Dataplane,
-  workers: IkeWorkers,
-  transport: Transport,
-): Control {
+interface ControlParts {
+  readonly log: DaemonLog;
+  readonly events: GatewayEvents;
+  readonly configuration: Reconfigure;
+  readonly dataplane: Dataplane;
+  readonly workers: IkeWorkers;
+  readonly transport: Transport;
+}
+
+function makeControl(parts: ControlParts): Control {
+  const { log, events, configuration, dataplane, workers, transport } = parts;
   const startedAt = monotonicNow();
   const mustExist = (name: string) => {
     const names = configuration.running.connections.map((connection) => connection.name);
     if (!names.includes(name)) throw new UnknownConnectionError(name, names);
   };
+  const status = async (): Promise<Status> =>
+    composeStatus({
+      config: configuration.running,
+      dataplane,
+      ikeSas: await workers.ikeSas(),
+      connectionState: (name) => workers.keeper.state(name),
+      ikeDrops: { ...transportDrops(transport), ...workers.drops() },
+      startedAt,
+      now: monotonicNow(),
+    });
   return {
     name: configuration.running.name,
-    async status(): Promise<Status> {
-      return composeStatus({
-        config: configuration.running,
-        dataplane,
-        ikeSas: await workers.ikeSas(),
-        connectionState: (name) => workers.keeper.state(name),
-        ikeDrops: { ...transportDrops(transport), ...workers.drops() },
-        startedAt,
-        now: monotonicNow(),
+    log,
+    events,
+    status,
+    async explain(name): Promise<Explanation> {
+      mustExist(name);
+      const { connections } = await status();
+      return explainConnection({
+        connection: configuration.running.connections.find((one) => one.name === name)!,
+        status: connections.find((one) => one.name === name)!,
+        failure: workers.keeper.lastFailure(name),
+        now: Date.now(),
       });
     },
     async up(connection): Promise<UpResult> {

@@ -1,9 +1,13 @@
 /** A client of the API, for the command line and the lab. */
 import { request } from 'node:http';
+import { createInterface } from 'node:readline';
 import type { Plan } from '../config/plan.js';
 import type { ConfigProblem } from '../config/problem.js';
-import type { RekeyWhat } from '../ike/event.js';
-import type { ApiError, DownResult, Health, RekeyResult, UpResult } from './routes.js';
+import type { LogLevel, RekeyWhat } from '../ike/event.js';
+import type { LogEntry, LogScope } from '../log.js';
+import type { TimedEvent } from '../workers/gateway-event.js';
+import type { Explanation } from './explain.js';
+import type { ApiError, DownResult, Health, LevelResult, RekeyResult, UpResult } from './routes.js';
 import type { Status } from './status.js';
 
 /** Longer than the daemon itself waits for a connection to come up. */
@@ -67,6 +71,45 @@ export class ApiClient {
     return this.#ask('POST', '/v1/apply');
   }
 
+  explain(connection: string): Promise<Explanation> {
+    return this.#ask('GET', `/v1/connections/${encodeURIComponent(connection)}/explain`);
+  }
+
+  /** Sets the log's level for a scope; undefined: what was set for it ends. */
+  setLevel(level: LogLevel | undefined, scope: LogScope): Promise<LevelResult> {
+    return this.#ask('POST', `/v1/log-level${queryOf({ level, ...scope })}`);
+  }
+
+  /** Each line of the log that the query asks for; resolves when the stream ends. */
+  logs(query: LogQuery, each: (entry: LogEntry | Lost) => void): Promise<void> {
+    return this.#stream(`/v1/logs${queryOf(query)}`, each);
+  }
+
+  events(query: StreamQuery, each: (event: TimedEvent | Lost) => void): Promise<void> {
+    return this.#stream(`/v1/events${queryOf(query)}`, each);
+  }
+
+  #stream<T>(path: string, each: (item: T) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const options = { socketPath: this.#socketPath, path, agent: false };
+      const ask = request(options, (response) => {
+        if (response.statusCode !== 200) {
+          reject(new RefusedError(response.statusCode ?? 0, `status ${response.statusCode}`));
+          ask.destroy();
+          return;
+        }
+        const lines = createInterface({ input: response });
+        lines.on('line', (line) => each(JSON.parse(line) as T));
+        lines.once('close', resolve);
+        const ended = () => reject(new UnreachableError('the daemon has ended'));
+        lines.on('error', ended);
+        response.on('error', ended);
+      });
+      ask.on('error', (error) => reject(explain(error, this.#socketPath)));
+      ask.end();
+    });
+  }
+
   async #ask<T>(method: string, path: string): Promise<T> {
     const { status, body } = await exchange(this.#socketPath, method, path);
     let document: unknown;
@@ -79,6 +122,29 @@ export class ApiClient {
     const { error = `status ${status}`, problems } = document as Partial<ApiError>;
     throw new RefusedError(status, error, problems);
   }
+}
+
+export interface StreamQuery {
+  readonly connection?: string | undefined;
+  /** Lines of the past. */
+  readonly recent?: number | undefined;
+  readonly follow?: boolean | undefined;
+}
+
+export interface LogQuery extends StreamQuery {
+  readonly level?: LogLevel | undefined;
+  readonly subsystem?: string | undefined;
+}
+
+/** In the place of so many lines that we were too slow for. */
+export interface Lost {
+  readonly lost: number;
+}
+
+function queryOf(values: LogQuery): string {
+  const given = Object.entries(values).filter(([, value]) => value !== undefined);
+  if (given.length === 0) return '';
+  return `?${given.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&')}`;
 }
 
 function exchange(

@@ -30,6 +30,12 @@ export function composeStatus(sources: StatusSources): Status {
     uptimeSeconds: seconds(now - sources.startedAt),
     cryptoKernel: dataplane.kernels().inUse,
     workers: statistics.workers.length,
+    workerLoads: statistics.workers.map(({ packets, helpedBursts, busyCycles, cycles }) => ({
+      packets: Number(packets),
+      helpedBursts: Number(helpedBursts),
+      busyCycles: Number(busyCycles),
+      cycles: Number(cycles),
+    })),
     ports: ports.map(portStatus),
     connections: config.connections.map(({ name }) => connectionStatus(name, sources)),
     esp: {

@@ -7,19 +7,32 @@
  * | GET  /v1/status                       | `Status`      |
  * | GET  /v1/plan                         | `Plan`        |
  * | POST /v1/apply                        | `Plan`, done  |
+ * | POST /v1/log-level?level=&...         | `LevelResult` |
+ * | GET  /v1/logs?...                     | a `LogEntry` a line |
+ * | GET  /v1/events?...                   | a `TimedEvent` a line |
+ * | GET  /v1/connections/NAME/explain     | `Explanation` |
  * | POST /v1/connections/NAME/up          | `UpResult`    |
  * | POST /v1/connections/NAME/down        | `DownResult`  |
  * | POST /v1/connections/NAME/rekey/child | `RekeyResult` |
  * | POST /v1/connections/NAME/rekey/ike   | `RekeyResult` |
  * | POST /v1/connections/NAME/rekey/reauth | `RekeyResult` |
  *
+ * Logs and events take `connection`, `recent` (lines of the past; default 100) and `follow` (true or
+ * false); logs also `level` and `subsystem`. A line `{"lost": N}` stands for lines that the client
+ * was too slow for. The log's level is set for a `subsystem` or a `connection`, or for everything;
+ * without `level`, what was set for it ends.
+ *
  * Requests have no body. A refusal is an `ApiError` with status 403 (peer not allowed), 404 (no
  * such path or connection), 405, 413, 422 (the configuration cannot be used; it says why) or 500.
  */
 import type { Plan } from '../config/plan.js';
 import type { ConfigProblem } from '../config/problem.js';
-import type { RekeyWhat } from '../ike/event.js';
+import type { LogLevel, RekeyWhat } from '../ike/event.js';
+import type { DaemonLog, LogScope } from '../log.js';
+import type { TimedEvent } from '../workers/gateway-event.js';
+import type { Explanation } from './explain.js';
 import type { Status } from './status.js';
+import type { Source } from './stream.js';
 
 export interface Health {
   readonly ok: true;
@@ -48,6 +61,11 @@ export interface RekeyResult {
   readonly begun: number;
 }
 
+export interface LevelResult extends LogScope {
+  /** Undefined: as everything else. */
+  readonly level?: LogLevel;
+}
+
 export interface ApiError {
   readonly error: string;
   /** With status 422. */
@@ -57,7 +75,11 @@ export interface ApiError {
 /** What the API drives; `Gateway` of main.ts implements it. */
 export interface Control {
   readonly name: string;
+  readonly log: Pick<DaemonLog, 'subscribe' | 'recent' | 'setLevel'>;
+  readonly events: Source<TimedEvent>;
   status(): Promise<Status>;
+  /** Throws `UnknownConnectionError`. */
+  explain(connection: string): Promise<Explanation>;
   /** Throws `UnknownConnectionError`. */
   up(connection: string): Promise<UpResult>;
   /** Throws `UnknownConnectionError`. */

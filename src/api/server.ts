@@ -8,10 +8,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { connect, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { ConfigError } from '../config/problem.js';
-import type { RekeyWhat } from '../ike/event.js';
-import { version } from '../version.js';
 import { belongs, findGroup, type Group } from './group.js';
-import { type ApiError, type Control, type Health, UnknownConnectionError } from './routes.js';
+import { BadQueryError, routeOf } from './router.js';
+import { type ApiError, type Control, UnknownConnectionError } from './routes.js';
 
 export interface PeerCredentials {
   readonly pid: number;
@@ -137,52 +136,25 @@ async function answer(
   if (response.headersSent) return;
   if (!(await drain(request))) return refuse(response, 413, 'requests have no body');
   try {
-    const path = new URL(request.url ?? '/', 'http://localhost').pathname;
-    const route = routeOf(path);
-    if (route === undefined) return refuse(response, 404, `no such path: ${path}`);
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost');
+    const route = routeOf(pathname, searchParams);
+    if (route === undefined) return refuse(response, 404, `no such path: ${pathname}`);
     if (request.method !== route.method) return refuse(response, 405, `use ${route.method}`);
-    send(response, 200, await route.act(control));
+    if ('stream' in route) route.stream(control, response);
+    else send(response, 200, await route.act(control));
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     if (error instanceof ConfigError) {
       send(response, 422, { error: message, problems: error.problems } satisfies ApiError);
       return;
     }
-    const status = error instanceof UnknownConnectionError ? 404 : isBadUrl(error) ? 400 : 500;
-    refuse(response, status, message);
+    refuse(response, statusOf(error), message);
   }
 }
 
-interface Route {
-  readonly method: 'GET' | 'POST';
-  readonly act: (control: Control) => Promise<unknown>;
-}
-
-const ROUTES: Readonly<Record<string, Route>> = {
-  '/v1/health': {
-    method: 'GET',
-    act: async ({ name }) => ({ ok: true, name, version, pid: process.pid }) satisfies Health,
-  },
-  '/v1/status': { method: 'GET', act: (control) => control.status() },
-  '/v1/plan': { method: 'GET', act: (control) => control.plan() },
-  '/v1/apply': { method: 'POST', act: (control) => control.apply() },
-};
-
-const ACTION = /^\/v1\/connections\/([^/]+)\/(up|down|rekey\/child|rekey\/ike|rekey\/reauth)$/;
-
-function routeOf(path: string): Route | undefined {
-  const [, name, action] = ACTION.exec(path) ?? [];
-  if (name === undefined || action === undefined) {
-    return Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
-  }
-  const connection = decodeURIComponent(name);
-  return { method: 'POST', act: (control) => act(control, connection, action) };
-}
-
-function act(control: Control, connection: string, action: string): Promise<unknown> {
-  if (action === 'up') return control.up(connection);
-  if (action === 'down') return control.down(connection);
-  return control.rekey(connection, action.slice('rekey/'.length) as RekeyWhat);
+function statusOf(error: unknown): number {
+  if (error instanceof UnknownConnectionError) return 404;
+  return error instanceof BadQueryError || isBadUrl(error) ? 400 : 500;
 }
 
 function isBadUrl(error: unknown): boolean {

@@ -8,6 +8,16 @@ export interface Status {
   readonly uptimeSeconds: number;
   readonly cryptoKernel: string;
   readonly workers: number;
+  /** What each worker has done since the start. */
+  readonly workerLoads: readonly {
+    /** Received from its own queues. */
+    readonly packets: number;
+    /** Groups of up to 64 packets of other workers' queues that it encrypted or decrypted. */
+    readonly helpedBursts: number;
+    /** Ticks of the time stamp counter in loops that had work, and in all. */
+    readonly busyCycles: number;
+    readonly cycles: number;
+  }[];
   readonly ports: readonly {
     readonly name: string;
     readonly role: 'lan' | 'wan';

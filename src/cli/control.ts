@@ -42,8 +42,10 @@ function up(name: string, options: DaemonOptions): Promise<void> {
 }
 
 function renderUp({ connection, result, explanation }: UpResult): string {
-  const reason = explanation === undefined ? '' : `: ${explanation}`;
-  return `${connection}: ${result}${reason}\n`;
+  if (result === 'established') return `${connection}: established\n`;
+  const reason = (explanation ?? 'no answer yet; it is tried on').split('\n');
+  const hint = `what to do: esplane explain ${connection}`;
+  return `${[`${connection}: ${result}`, ...reason.map((line) => `  ${line}`), hint].join('\n')}\n`;
 }
 
 function renderDown({ connection, deletedIkeSas }: DownResult): string {

@@ -56,11 +56,10 @@ function renderIkeSa(sa: IkeSaStatus, rates: Rates | undefined): string[] {
 
 function renderChildSa(sa: ChildSaStatus, rates: Rates | undefined): string[] {
   const udp = sa.udpEncapsulation ? ' in UDP' : '';
-  const esn = sa.esn ? ', ESN' : '';
   const lines = [
     `  Child SA: ${sa.name}, ESP${udp} ${sa.mode}, SPI ${sa.inboundSpi} in, ${sa.outboundSpi} out`,
     `    ${sa.localSelectors.join(', ')} <-> ${sa.remoteSelectors.join(', ')}`,
-    `    ${sa.proposal}${esn}, ${duration(sa.ageSeconds)} old`,
+    `    ${sa.proposal}, ${duration(sa.ageSeconds)} old`,
     `    transfer: ${bytes(sa.inBytes)} received (${packets(sa.inPackets)}), ` +
       `${bytes(sa.outBytes)} sent (${packets(sa.outPackets)})`,
   ];

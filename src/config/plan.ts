@@ -60,6 +60,7 @@ const CONNECTION_FIELDS: Readonly<Record<string, readonly [key: string, effect: 
   'remote.revocation': ['remote.revocation', 'renew'],
   ikeProposals: ['ike', 'renew'],
   livenessSeconds: ['liveness_seconds', 'renew'],
+  fragmentBytes: ['ike_fragment_bytes', 'renew'],
   forceUdpEncapsulation: ['udp_encapsulation', 'renew'],
   childless: ['childless', 'renew'],
   lifetime: ['ike_rekey_seconds or ike_lifetime_seconds', 'renew'],

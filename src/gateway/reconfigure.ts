@@ -8,17 +8,17 @@
 import type { GatewayConfig } from '../config/gateway-config.js';
 import { type ConnectionAction, isEmptyPlan, type Plan, planChange } from '../config/plan.js';
 import type { Dataplane } from '../dataplane/dataplane.js';
-import type { LogLevel } from '../ike/event.js';
-import type { Log } from '../log.js';
+import type { DaemonLog } from '../log.js';
 import type { Guard } from '../net/guard.js';
 import type { Transport } from '../net/transport.js';
 import { wipeKeys } from '../policy/authentication.js';
+import type { GatewayEvents } from '../workers/gateway-event.js';
 import type { IkeWorkers } from '../workers/ike-workers.js';
 import type { Networks } from './networks.js';
 
 export interface ReconfigureParts {
-  readonly log: Log;
-  readonly setLogLevel: (level: LogLevel) => void;
+  readonly log: DaemonLog;
+  readonly events: GatewayEvents;
   readonly guard: Guard;
   readonly dataplane: Pick<Dataplane, 'setSpd'>;
   readonly networks: Networks;
@@ -87,10 +87,11 @@ export class Reconfigure {
       throw error;
     }
     this.#running = after;
-    this.#parts.setLogLevel(after.logLevel);
+    this.#parts.log.setLevel(after.logLevel);
     this.#changeConnections(plan, after);
     wipeKeys(before.connections.filter((one) => !after.connections.includes(one)));
     await this.#close(before, after, names(plan, 'stop', 'restart'));
+    this.#parts.events.emit({ type: 'config-applied', summary: summary(plan) });
     this.#parts.log.info(`the configuration is read again: ${summary(plan)}`);
     return plan;
   }

@@ -102,6 +102,12 @@ export class Children implements Iterable<InstalledChild> {
     }
   }
 
+  /** Another takes its place. */
+  tellRekeyed({ policy }: InstalledChild): void {
+    const connection = this.#owner.connection!.name;
+    this.#core.emit({ type: 'child-rekeyed', connection, child: policy.name });
+  }
+
   /** The peer has rekeyed it while our rekeying of it is under way (§2.8.1). */
   setRival(child: InstalledChild, rival: InstalledChild): void {
     this.#entry(child).rival = rival;

@@ -132,6 +132,8 @@ export type Effect =
       readonly remote: Endpoint;
     }
   | { readonly type: 'remove-child'; readonly inboundSpi: EspSpi; readonly reason: string }
+  /** A Child SA has taken the place of another, which is on its way out: for those who count. */
+  | { readonly type: 'child-rekeyed'; readonly connection: string; readonly child: string }
   /** An IKE SA has authenticated its peer; the index across workers looks for older ones. */
   | {
       readonly type: 'ike-established';

@@ -40,6 +40,26 @@ export function explainIdentity(expected: Identity, found: Identity): string {
   ].join('\n');
 }
 
+/** At most so many connections are shown. */
+const MAX_CONNECTIONS_SHOWN = 4;
+
+/** @param idr  whom the peer wants to talk to, if it says so */
+export function explainStranger(
+  idi: Identity,
+  idr: Identity | undefined,
+  candidates: readonly Connection[],
+): string {
+  const pair = (local: Identity | undefined, remote: Identity) =>
+    `remote id ${formatIdentity(remote)}, local id ${local === undefined ? 'any' : formatIdentity(local)}`;
+  return [
+    'the peer has identities that no connection with its address has',
+    `the peer says: ${pair(idr, idi)}`,
+    ...candidates
+      .slice(0, MAX_CONNECTIONS_SHOWN)
+      .map(({ name, local, remote }) => `${name} has: ${pair(local.identity, remote.identity)}`),
+  ].join('\n');
+}
+
 export function explainWrongKey(peer: Identity): string {
   return `AUTH of ${formatIdentity(peer)} does not verify: the pre-shared keys differ`;
 }
@@ -65,7 +85,7 @@ export function explainAuthenticationFailed({ local, remote }: Connection): stri
       ? 'the pre-shared keys differ'
       : 'it does not accept our certificate';
   return [
-    `the peer answers AUTHENTICATION_FAILED: ${reason}, or it expects others than`,
+    `the peer answers AUTHENTICATION_FAILED: ${reason}, or it expects other identities`,
     `ours:   ${formatIdentity(local.identity)}`,
     `peer's: ${formatIdentity(remote.identity)}`,
   ].join('\n');

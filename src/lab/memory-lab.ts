@@ -7,7 +7,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadConfig } from '../config/load.js';
 import type { PortOptions } from '../dataplane/dataplane.js';
-import { createLog, type Log } from '../log.js';
+import { createLog, type DaemonLog } from '../log.js';
 import { type Gateway, memoryParts, runGateway } from '../main.js';
 import { MemoryNetwork } from '../net/memory.js';
 import { childSas } from './draw.js';
@@ -96,7 +96,7 @@ function writeConfig(folder: string, settings: Parameters<typeof gatewayConfig>[
 }
 
 /** Keeps the last lines, for an error's text. */
-function collectingLog(name: string, lines: string[]): Log {
+function collectingLog(name: string, lines: string[]): DaemonLog {
   const write = (line: string): void => {
     lines.push(`${name} ${line}`);
     if (lines.length > 50) lines.shift();
@@ -109,7 +109,7 @@ function startGateway(
   site: SiteAddresses,
   peer: SiteAddresses,
   ike: MemoryNetwork,
-  log: Log,
+  log: DaemonLog,
 ): Promise<Gateway> {
   const parts = memoryParts({
     log,

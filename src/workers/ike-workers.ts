@@ -6,11 +6,12 @@
 import { randomBytes } from 'node:crypto';
 import { assertNever } from '../crypto/assert-never.js';
 import type { IkeSaView, Milliseconds, RekeyWhat } from '../ike/event.js';
-import { type Log, rateLimited } from '../log.js';
+import { type Log, ofSubsystem, rateLimited } from '../log.js';
 import type { Datagram, Transport } from '../net/transport.js';
 import { type Connection, hasSameIdentities } from '../policy/connection.js';
 import type { Endpoint, EspSpi, Sad } from '../sad/sad.js';
 import { EXCHANGE, type PeekedHeader, peekHeader, ZERO_IKE_SPI } from '../wire/index.js';
+import type { GatewayEvents } from './gateway-event.js';
 import { HalfOpenTable } from './half-open.js';
 import { ConnectionKeeper } from './keeper.js';
 import type { OpenLink, WorkerLink } from './link.js';
@@ -31,6 +32,8 @@ export interface IkeWorkersOptions {
   readonly halfOpenPerAddress: number;
   readonly now: () => Milliseconds;
   readonly log: Log;
+  /** Told what happens to connections. */
+  readonly events: GatewayEvents;
 }
 
 /** Datagrams that did not reach a worker, by reason. */
@@ -70,7 +73,11 @@ export class IkeWorkers {
   constructor(options: IkeWorkersOptions) {
     this.#options = options;
     this.#connections = options.connections;
-    this.#log = rateLimited(options.log, { linesPerSecond: 20, burst: 200, now: options.now });
+    this.#log = rateLimited(ofSubsystem(options.log, 'ike'), {
+      linesPerSecond: 20,
+      burst: 200,
+      now: options.now,
+    });
     this.#map = new ShardMap(options.shards, randomBytes(32));
     this.#halfOpen = new HalfOpenTable(options.halfOpenPerAddress, options.now);
     this.#slots = Array.from({ length: options.shards }, (_, shard) => this.#openSlot(shard));
@@ -315,9 +322,15 @@ export class IkeWorkers {
       case 'ike-closed':
         this.#closed(message);
         break;
+      case 'child-rekeyed':
+        this.#options.events.emit({
+          type: 'rekeyed',
+          connection: message.connection,
+          what: 'child',
+        });
+        break;
       case 'failed':
-        if (message.unproved) this.keeper.note(message.connection, message.explanation);
-        else this.keeper.failed(message.connection, message.explanation, message.child);
+        this.#failed(message);
         break;
       case 'log':
         this.#logEntry(message);
@@ -333,6 +346,15 @@ export class IkeWorkers {
     }
   }
 
+  #failed(message: Extract<FromWorker, { type: 'failed' }>): void {
+    const { connection, child, notify, explanation, unproved = false } = message;
+    const failure = { notify, explanation, unproved };
+    if (unproved) this.keeper.note(connection, failure);
+    else this.keeper.failed(connection, failure, child);
+    const which = child === undefined ? {} : { child };
+    this.#options.events.emit({ type: 'failed', connection, ...which, ...failure });
+  }
+
   async #compute(slot: Slot, message: Extract<FromWorker, { type: 'compute' }>): Promise<void> {
     const result = await this.#options.jobs.run(message.job);
     slot.link.post({ type: 'computed', job: message.id, result }, transferOf(result));
@@ -341,16 +363,28 @@ export class IkeWorkers {
   #noteSpi(slot: Slot, { spi, state, policy }: Extract<FromWorker, { type: 'spi' }>): void {
     const before = slot.spis.get(spi);
     this.#count(before, -1);
+    if (policy !== undefined && !this.#isUp(policy)) this.#tell('child-up', policy);
     this.#count(policy, 1);
     if (state === 'free') slot.spis.delete(spi);
     else slot.spis.set(spi, policy);
     if (policy !== undefined) this.keeper.childInstalled(policy);
     // The peer may delete the Child SA alone (RFC 7296 §1.4.1); the keeper may want it back.
-    else if (before !== undefined) this.keeper.childGone(before);
+    else if (before !== undefined) {
+      if (!this.#isUp(before)) this.#tell('child-down', before);
+      this.keeper.childGone(before);
+    }
+  }
+
+  #tell(type: 'child-up' | 'child-down', policy: string): void {
+    const [connection, child] = policy.split('/') as [string, string];
+    this.#options.events.emit({ type, connection, child });
   }
 
   #established(shard: number, message: Extract<FromWorker, { type: 'ike-established' }>): void {
     const { ikeSpi, connection, peerIdentity, initialContact, replaces } = message;
+    const { events } = this.#options;
+    if (replaces !== undefined) events.emit({ type: 'rekeyed', connection, what: 'ike' });
+    else events.emit({ type: 'ike-established', connection, ikeSpi, peerIdentity });
     if (replaces !== undefined && this.#index.rekey(replaces, ikeSpi)) return;
     const establishedAt = this.#options.now();
     const begunAt = this.#halfOpen.settle(ikeSpi) ?? establishedAt;
@@ -360,7 +394,8 @@ export class IkeWorkers {
     }
   }
 
-  #closed({ ikeSpi, connection }: Extract<FromWorker, { type: 'ike-closed' }>): void {
+  #closed({ ikeSpi, connection, reason }: Extract<FromWorker, { type: 'ike-closed' }>): void {
+    this.#options.events.emit({ type: 'ike-closed', connection, ikeSpi, reason });
     this.#halfOpen.settle(ikeSpi);
     this.#index.remove(ikeSpi);
     if (connection !== undefined) this.keeper.closed(connection);

@@ -15,6 +15,23 @@ export interface Outcome {
   readonly explanation?: string;
 }
 
+/** Why something has come to nothing. */
+export interface Failure {
+  /** A notify type's name, or `no answer`. */
+  readonly notify: string;
+  /** Lines for a person. */
+  readonly explanation: string;
+  /** Somebody who may be anybody has brought it about. */
+  readonly unproved: boolean;
+}
+
+/** The last failure of a connection, which may be over. */
+export interface LastFailure extends Failure {
+  readonly child: string;
+  /** By Date.now(). */
+  readonly at: number;
+}
+
 export interface KeeperOptions {
   readonly connections: readonly Connection[];
   readonly initiate: (connection: string, child: string) => void;
@@ -32,7 +49,9 @@ interface Kept {
   readonly policy: string;
   start: Start;
   wanted: Wanted;
+  /** What keeps it from being up. */
   lastError: string | undefined;
+  lastFailure: LastFailure | undefined;
   /** An attempt is under way since then, by Date.now(). */
   attemptSince: number | undefined;
   /** Attempts that failed in a row. */
@@ -171,11 +190,12 @@ export class ConnectionKeeper {
   }
 
   /** @param child  what has failed; undefined: all that is not up */
-  failed(connection: string | undefined, explanation: string, child?: string): void {
+  failed(connection: string | undefined, failure: Failure, child?: string): void {
+    const { explanation } = failure;
     for (const kept of this.#those(connection)) {
       const concerned = child === undefined ? !this.#options.isUp(kept.policy) : true;
       if (!concerned || (child !== undefined && kept.child !== child)) continue;
-      kept.lastError = explanation;
+      note(kept, failure);
       kept.attemptSince = undefined;
       kept.failures++;
       this.#tell(kept, { result: 'failed', explanation });
@@ -184,10 +204,17 @@ export class ConnectionKeeper {
   }
 
   /** An error that may be a stranger's doing: shown where nothing better is known, no more. */
-  note(connection: string | undefined, explanation: string): void {
+  note(connection: string | undefined, failure: Failure): void {
     for (const kept of this.#those(connection)) {
-      if (!this.#options.isUp(kept.policy)) kept.lastError = explanation;
+      if (!this.#options.isUp(kept.policy)) note(kept, failure);
     }
+  }
+
+  /** The last failure of any of its Child SAs. */
+  lastFailure(connection: string): LastFailure | undefined {
+    return this.#get(connection)
+      .flatMap(({ lastFailure }) => lastFailure ?? [])
+      .sort((a, b) => b.at - a.at)[0];
   }
 
   /** An IKE SA of the connection is gone, perhaps with Child SAs. */
@@ -263,6 +290,7 @@ function keptOf(connection: string, { name: child, start }: ChildPolicy): Kept {
     start,
     wanted: start === 'always' ? 'up' : 'on-demand',
     lastError: undefined,
+    lastFailure: undefined,
     attemptSince: undefined,
     failures: 0,
     retry: undefined,
@@ -278,4 +306,9 @@ function keepOn(before: Kept | undefined, fresh: Kept): Kept {
     before.wanted = fresh.wanted;
   }
   return before;
+}
+
+function note(kept: Kept, failure: Failure): void {
+  kept.lastError = failure.explanation;
+  kept.lastFailure = { ...failure, child: kept.child, at: Date.now() };
 }

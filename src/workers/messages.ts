@@ -40,7 +40,10 @@ export type ToWorker =
   /** End the thread; SAs are dropped as they are. */
   | { readonly type: 'close' };
 
-type Told = Extract<Effect, { type: 'send' | 'ike-established' | 'ike-closed' | 'failed' | 'log' }>;
+type Told = Extract<
+  Effect,
+  { type: 'send' | 'ike-established' | 'ike-closed' | 'failed' | 'log' | 'child-rekeyed' }
+>;
 
 export type FromWorker =
   | { readonly type: 'ready' }

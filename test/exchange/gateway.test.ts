@@ -7,7 +7,7 @@ import type { GatewayConfig } from '../../src/config/gateway-config.js';
 import type { SpdEntry } from '../../src/dataplane/dataplane.js';
 import { MemoryHost } from '../../src/dataplane/memory-host.js';
 import { Ike } from '../../src/ike/ike.js';
-import { type Log, silentLog } from '../../src/log.js';
+import { type DaemonLog, silentLog } from '../../src/log.js';
 import { type Gateway, type GatewayParts, memoryParts, runGateway } from '../../src/main.js';
 import { MemoryNetwork } from '../../src/net/memory.js';
 import { DEFAULT_FRAGMENT_BYTES, NO_LIFETIME, type Start } from '../../src/policy/connection.js';
@@ -30,12 +30,21 @@ beforeAll(() => compileIfStale(), 60_000);
 interface Wanted {
   readonly start: Start;
   readonly ike: string;
+  readonly psk: string;
+  /** Our own identity. */
+  readonly id: string | undefined;
   readonly ikeWorkers: number;
   readonly openLink?: GatewayParts['openLink'];
-  readonly log?: Log;
+  readonly log?: DaemonLog;
 }
 
-const usual: Wanted = { start: 'wait', ike: 'aes128gcm16-prfsha256-x25519', ikeWorkers: 2 };
+const usual: Wanted = {
+  start: 'wait',
+  ike: 'aes128gcm16-prfsha256-x25519',
+  psk: 'one key for both of them',
+  id: undefined,
+  ikeWorkers: 2,
+};
 
 let wires = 0;
 
@@ -88,7 +97,7 @@ function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): G
     ...selectors,
   });
   const port = { kind: 'memory', device: '', queues: 1 } as const;
-  const authentication = sharedKey('one key for both of them');
+  const authentication = sharedKey(wanted.psk);
   const end = (n: number) => ({
     address: `192.0.2.${n}`,
     identity: parseIdentity(`gw${n}.example`),
@@ -129,7 +138,7 @@ function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): G
     connections: [
       {
         name: 'office',
-        local: end(here),
+        local: { ...end(here), identity: parseIdentity(wanted.id ?? `gw${here}.example`) },
         remote: end(there),
         ikeProposals: [parseProposal('ike', wanted.ike)],
         livenessSeconds: 0,
@@ -252,6 +261,61 @@ describe('two gateways', () => {
     expect(lastError).toMatch(/AES_GCM_16_128/);
     expect(lastError).toMatch(/AES_GCM_16_256/);
     expect((await office(a.gateway)).lastError).toBe(outcome.explanation);
+  });
+
+  it('explain each on its side what is wrong, in words that lead to the fix', async () => {
+    const mistakes: [Partial<Wanted>, RegExp, RegExp, RegExp][] = [
+      [
+        { ike: 'aes256gcm16-prfsha384-ecp256' },
+        /^both gateways need one algorithm of each kind in common/,
+        /ours: +AES_GCM_16_256 .*\npeer's: AES_GCM_16_128 .*\nfirst difference: encryption/,
+        /a line of \[connection\.office\] here: ike = \["aes128gcm16-prfsha256-x25519"\]$/,
+      ],
+      [
+        { psk: 'another key of this one' },
+        /^psk_file of \[connection\.office\] has to hold the same key on both gateways/,
+        /^AUTH of gw1\.example does not verify: the pre-shared keys differ$/,
+        /^psk_file of \[connection\.office\] has to hold the same key on both gateways/,
+      ],
+      [
+        { id: 'gw9.example' },
+        /^psk_file/,
+        /the peer says: remote id gw1\.example, local id gw2\.example\noffice has: remote id gw1\.example, local id gw9\.example/,
+        /^the identities have to mirror each other: ours is gw9\.example/,
+      ],
+    ];
+    for (const [mistake, ourAdvice, theirWords, theirAdvice] of mistakes) {
+      const pair = new Pair();
+      const [a, b] = [await pair.gateway(1), await pair.gateway(2, mistake)];
+      expect((await a.gateway.up('office')).result).toBe('failed');
+      const [here, there] = [await a.gateway.explain('office'), await b.gateway.explain('office')];
+      expect(here.state).toBe('down');
+      expect(here.advice[0]).toMatch(ourAdvice);
+      expect(there.failure).toMatchObject({ unproved: true });
+      expect(there.failure!.explanation).toMatch(theirWords);
+      expect(there.advice[0]).toMatch(theirAdvice);
+      await a.stop();
+      await b.stop();
+    }
+  });
+
+  it('tell of what happens, and forget an error that is over', async () => {
+    const pair = new Pair();
+    const [a] = [await pair.gateway(1), await pair.gateway(2)];
+    await a.gateway.up('office');
+    await a.gateway.rekey('office', 'child');
+    const types = () => a.gateway.events.recent().map(({ type }) => type);
+    await expect.poll(types).toContain('rekeyed');
+    expect(types().slice(0, 2)).toEqual(['ike-established', 'child-up']);
+    expect(await a.gateway.explain('office')).toEqual({
+      connection: 'office',
+      state: 'up',
+      summary: 'it is up',
+      advice: [],
+    });
+    await a.gateway.down('office');
+    await expect.poll(types).toContain('child-down');
+    expect((await a.gateway.explain('office')).advice).toEqual(['esplane up office']);
   });
 
   it('forget the tunnel on both sides when it is taken down', async () => {

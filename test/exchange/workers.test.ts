@@ -17,6 +17,7 @@ import { parseIdentity } from '../../src/policy/identity.js';
 import { parseProposal } from '../../src/policy/proposal.js';
 import type { ChildSa, EspSpi, Sad } from '../../src/sad/sad.js';
 import { parseSelector } from '../../src/wire/index.js';
+import { GatewayEvents } from '../../src/workers/gateway-event.js';
 import { IkeWorkers } from '../../src/workers/ike-workers.js';
 import { inlineLinks } from '../../src/workers/link.js';
 import { sharedKey } from '../shared-key.js';
@@ -117,6 +118,7 @@ async function side(network: MemoryNetwork, n: 1 | 2, options: SideOptions = {})
     halfOpenPerAddress: 16,
     now: () => performance.now(),
     log: silentLog,
+    events: new GatewayEvents(),
   });
   await transport.open([`192.0.2.${n}`]);
   workers.keeper.start();

@@ -1,4 +1,5 @@
 /** Documents that several tests of the control plane use. */
+import type { Explanation } from '../../src/api/explain.js';
 import type { Status } from '../../src/api/status.js';
 import type { Plan } from '../../src/config/plan.js';
 
@@ -8,6 +9,7 @@ export const emptyStatus: Status = {
   uptimeSeconds: 61,
   cryptoKernel: 'aesni',
   workers: 2,
+  workerLoads: [],
   ports: [],
   connections: [],
   esp: { outPackets: 0, inPackets: 0, outBytes: 0, inBytes: 0 },
@@ -52,7 +54,7 @@ export const busyStatus: Status = {
               state: 'installed',
               inboundSpi: '01000001',
               outboundSpi: '02000002',
-              proposal: 'AES_GCM_16_128',
+              proposal: 'AES_GCM_16_128/ESN',
               mode: 'tunnel',
               udpEncapsulation: false,
               esn: true,
@@ -88,4 +90,18 @@ export const somePlan: Plan = {
     { key: 'log_level', from: 'info', to: 'debug', when: 'now' },
   ],
   policies: false,
+};
+
+export const someExplanation: Explanation = {
+  connection: 'home',
+  state: 'down',
+  summary: 'it is down, and is tried again',
+  failure: {
+    notify: 'no answer',
+    explanation: 'no answer from 192.0.2.9:500 to IKE_SA_INIT, sent 7 times',
+    child: 'net',
+    secondsAgo: 61,
+    unproved: false,
+  },
+  advice: ['does the peer run?', 'is UDP 500 let through?'],
 };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Secret } from '../../src/crypto/secret.js';
-import { createLog, type LogFields, rateLimited } from '../../src/log.js';
+import { createLog, type LogFields, ofSubsystem, rateLimited } from '../../src/log.js';
 
 function capture(format: 'text' | 'json') {
   const lines: string[] = [];
@@ -31,6 +31,37 @@ describe('the log', () => {
     const { log, lines } = capture('text');
     log.debug('a detail');
     expect(lines).toEqual([]);
+  });
+
+  it('shows more of a subsystem or a connection that is set to, at any time', () => {
+    const { log, lines } = capture('text');
+    const ike = ofSubsystem(log, 'ike');
+    log.setLevel('debug', { subsystem: 'ike' });
+    log.setLevel('debug', { connection: 'home' });
+    log.setLevel('error');
+    ike.debug('of the subsystem');
+    log.debug('of the connection', { connection: 'home' });
+    log.warn('of another one', { connection: 'office' });
+    log.setLevel(undefined, { subsystem: 'ike' });
+    ike.debug('of no interest any more');
+    expect(lines.map((line) => line.slice(19).trimEnd())).toEqual([
+      'of the subsystem',
+      'home: of the connection',
+    ]);
+  });
+
+  it('lets who subscribes hear what it does not write', () => {
+    const { log, lines } = capture('text');
+    const heard: string[] = [];
+    const leave = log.subscribe(({ level, subsystem, connection, message }) =>
+      heard.push([level, subsystem, connection, message].join(' ')),
+    );
+    ofSubsystem(log, 'ike').debug('a detail', { connection: 'office' });
+    leave();
+    log.info('later');
+    expect(heard).toEqual(['debug ike office a detail']);
+    expect(lines).toHaveLength(1);
+    expect(log.recent().map(({ message }) => message)).toEqual(['later']);
   });
 
   it('leaves out what others make it say too fast, and tells how much', () => {

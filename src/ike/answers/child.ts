@@ -72,10 +72,9 @@ export function chooseChild(
   const selection = select(new Uint8Array(4));
   const outboundSpi = selection && espSpiOf(selection.spi);
   if (selection === undefined || outboundSpi === undefined) {
-    return {
-      refusal: NOTIFY.NO_PROPOSAL_CHOSEN,
-      explanation: explainNoProposal(policy.espProposals, proposals, purpose),
-    };
+    const compared = explainNoProposal(policy.espProposals, proposals, purpose);
+    const explanation = `the peer proposes nothing for the Child SA that we accept\n${compared}`;
+    return { refusal: NOTIFY.NO_PROPOSAL_CHOSEN, explanation };
   }
   return {
     policy,

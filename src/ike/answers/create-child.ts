@@ -126,6 +126,7 @@ function makeChild(
 
 /** §2.8.1: which of two stays is decided when our own request is answered. */
 function succeed(sa: IkeSa, old: InstalledChild, made: InstalledChild): void {
+  sa.children.tellRekeyed(old);
   if (old.state === 'rekeying') sa.children.setRival(old, made);
   else sa.children.move(old, 'replaced');
 }

@@ -8,7 +8,7 @@
 
 import { type Algorithm, sameAlgorithm } from '../../policy/algorithm.js';
 import type { Connection } from '../../policy/connection.js';
-import { formatIdentity, sameIdentity } from '../../policy/identity.js';
+import { sameIdentity } from '../../policy/identity.js';
 import type { Proposal } from '../../policy/proposal.js';
 import type { Suite } from '../../policy/suite.js';
 import { NOTIFY, type Payload, type PayloadOf, type Story } from '../../wire/index.js';
@@ -22,7 +22,7 @@ import {
 } from '../authentication.js';
 import { certificatePayloads } from '../certificates.js';
 import type { Core } from '../core.js';
-import type { Failure } from '../explain.js';
+import { explainStranger, type Failure } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
 import { find, need, notifiesOf, notify } from '../payloads.js';
 import { CHILD_IN_AUTH } from '../tasks/ike-auth.js';
@@ -37,24 +37,29 @@ export function answerIkeAuth(
   reply: Reply,
 ): void {
   const idi = find(payloads, 'IDi');
+  const here = core.candidates(sa.local.address, sa.remote.address);
+  const refuse = (failure: Failure, concerned = here) => refuseAll(sa, core, failure, concerned);
   if (idi === undefined || !story.includes('authentication')) {
-    reply(refuse(sa, refused('the peer wants to authenticate by EAP')));
+    reply(refuse(refused('the peer wants to authenticate by EAP')));
     return;
   }
-  const connection = findConnection(sa, core, idi, payloads);
+  const connection = findConnection(sa, here, idi, payloads);
   if (connection === undefined) {
-    const identity = formatIdentity(identityOf(idi));
-    reply(refuse(sa, refused(`no connection has the identities of this peer: ${identity}`)));
+    const idr = find(payloads, 'IDr');
+    const explanation = explainStranger(identityOf(idi), idr && identityOf(idr), here);
+    reply(refuse(refused(explanation)));
     return;
   }
+  const refuseThis = (failure: Failure) => refuse(failure, [connection]);
   verifyPeer(sa, connection, idi, payloads, (refusal) => {
     if (refusal !== undefined) {
-      reply(refuse(sa, refusal));
+      reply(refuseThis(refusal));
       return;
     }
     const idr = idPayload('IDr', connection.local.identity);
     proveOurselves(sa, connection, idr, (auth) => {
-      if ('explanation' in auth) reply(refuse(sa, auth));
+      if ('explanation' in auth) reply(refuseThis(auth));
+      else if (core.connection(connection.name) === undefined) reply(refuseThis(NOT_CONFIGURED));
       else reply(accept(sa, core, connection, payloads, [idr, auth]));
     });
   });
@@ -68,7 +73,6 @@ function accept(
   payloads: readonly Payload[],
   [idr, auth]: readonly [PayloadOf<'IDr'>, PayloadOf<'AUTH'>],
 ): Answer {
-  if (core.connection(connection.name) === undefined) return refuse(sa, NOT_CONFIGURED);
   sa.connection = connection;
   sa.remoteIdentity = identityOf(need(payloads, 'IDi'));
   sa.establish(notifiesOf(payloads, NOTIFY.INITIAL_CONTACT).length > 0);
@@ -79,31 +83,43 @@ function accept(
   };
 }
 
-/** §2.21.2: the answer tells nothing of what is wrong, ours and the log do. */
-function refuse(sa: IkeSa, failure: Failure): Answer {
+/**
+ * §2.21.2: the answer tells nothing of what is wrong. We tell those whose peer it may have been,
+ * but who has anything to do with that address in particular only: others may be thousands.
+ */
+function refuseAll(
+  sa: IkeSa,
+  core: Core,
+  failure: Failure,
+  concerned: readonly Connection[],
+): Answer {
   return {
     payloads: [notify(NOTIFY.AUTHENTICATION_FAILED)],
-    afterwards: () => sa.fail(failure),
+    afterwards: () => {
+      for (const { name: connection, remote } of concerned) {
+        if (concerned.length > 1 && remote.address === '%any') continue;
+        core.emit({ type: 'failed', connection, ...failure, unproved: true });
+      }
+      sa.fail(failure);
+    },
   };
 }
 
 /** Of the connections of these addresses the one with these identities and algorithms. */
 function findConnection(
   sa: IkeSa,
-  core: Core,
+  candidates: readonly Connection[],
   idi: PayloadOf<'IDi'>,
   payloads: readonly Payload[],
 ): Connection | undefined {
   const idr = find(payloads, 'IDr');
   const { suite } = sa.negotiated!;
-  return core
-    .candidates(sa.local.address, sa.remote.address)
-    .find(
-      ({ local, remote, ikeProposals }) =>
-        sameIdentity(remote.identity, identityOf(idi)) &&
-        (idr === undefined || sameIdentity(local.identity, identityOf(idr))) &&
-        ikeProposals.some((proposal) => allows(proposal, suite)),
-    );
+  return candidates.find(
+    ({ local, remote, ikeProposals }) =>
+      sameIdentity(remote.identity, identityOf(idi)) &&
+      (idr === undefined || sameIdentity(local.identity, identityOf(idr))) &&
+      ikeProposals.some((proposal) => allows(proposal, suite)),
+  );
 }
 
 /** Whether what IKE_SA_INIT has agreed upon, for some connection of these addresses, is in it. */

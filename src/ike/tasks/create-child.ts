@@ -252,6 +252,7 @@ export class CreateChild implements Task {
   /** §2.8: the new one is in use; who has made it deletes the old one. */
   #takeOver(old: InstalledChild, rival: InstalledChild | undefined): void {
     const { children } = this.#sa;
+    children.tellRekeyed(old);
     if (rival !== undefined) children.move(rival, 'replaced');
     if (children.has(old)) deleteChild(this.#sa, this.#core, old, 'rekeyed by us');
   }

@@ -131,6 +131,7 @@ function apply(effect: Effect): void {
     case 'prefer-child':
     case 'retire-child':
     case 'move-child':
+    case 'child-rekeyed':
       break;
     case 'remove-child':
       report({ type: 'removed', spiIn: spi(effect.inboundSpi) });

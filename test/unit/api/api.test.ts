@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,9 @@ import { type Control, UnknownConnectionError } from '../../../src/api/routes.js
 import { type ApiServer, type PeerCredentials, serveApi } from '../../../src/api/server.js';
 import { ConfigError } from '../../../src/config/problem.js';
 import { peerCredentials } from '../../../src/dataplane/process.js';
-import { emptyStatus, somePlan } from '../fixtures.js';
+import { createLog, ofSubsystem } from '../../../src/log.js';
+import { GatewayEvents } from '../../../src/workers/gateway-event.js';
+import { emptyStatus, someExplanation, somePlan } from '../fixtures.js';
 
 let directory: string;
 let socketPath: string;
@@ -30,8 +32,14 @@ const problem = {
   ...{ found: 'missing', allowed: 'a list' },
 };
 
+const log = createLog({ level: 'error', format: 'text', write: () => {} });
+const events = new GatewayEvents();
+
 const control: Control = {
   name: 'main',
+  log,
+  events,
+  explain: async () => someExplanation,
   status: async () => emptyStatus,
   up: async (connection) => {
     if (connection !== 'office') throw new UnknownConnectionError(connection, ['office']);
@@ -100,6 +108,64 @@ describe('the API over a real Unix socket', () => {
       message: 'gateway.toml:3:1: gateway.wan: missing, allowed: a list',
       problems: [problem],
     });
+  });
+
+  it('streams the log and events, of the past and as they come, as the query asks', async () => {
+    const client = await serve();
+    expect(await client.explain('office')).toEqual(someExplanation);
+    ofSubsystem(log, 'ike').info('of the past', { connection: 'office' });
+    log.info('of another subsystem', { connection: 'office' });
+    const seen: string[] = [];
+    const done = client.logs({ subsystem: 'ike', level: 'debug', follow: true }, (entry) =>
+      seen.push('lost' in entry ? 'lost' : entry.message),
+    );
+    await expect.poll(() => seen).toEqual(['of the past']);
+    ofSubsystem(log, 'ike').debug('as it comes');
+    await expect.poll(() => seen).toEqual(['of the past', 'as it comes']);
+
+    events.emit({ type: 'child-up', connection: 'office', child: 'net' });
+    events.emit({ type: 'child-up', connection: 'home', child: 'net' });
+    const happened: unknown[] = [];
+    await client.events({ connection: 'home' }, (event) => happened.push(event));
+    expect(happened).toEqual([
+      { type: 'child-up', connection: 'home', child: 'net', time: expect.any(Number) },
+    ]);
+    const ended = expect(done).rejects.toThrow('the daemon has ended');
+    await open.pop()!.close();
+    await ended;
+  });
+
+  it('tells a client that does not keep up how many lines it has lost', async () => {
+    await serve();
+    const slow = request({ socketPath, path: '/v1/logs?follow=true&recent=0', agent: false });
+    const response = await new Promise<IncomingMessage>((resolve) => {
+      slow.on('response', resolve);
+      slow.end();
+    });
+    for (let i = 0; i < 6000; i++) log.info(`${i} ${'x'.repeat(1000)}`);
+    let text = '';
+    response.on('data', (chunk) => {
+      text += chunk;
+    });
+    await expect.poll(() => text).toContain('x"');
+    const told = () => {
+      log.info('one more');
+      return text;
+    };
+    await expect.poll(told).toMatch(/"lost":\d{3,}/);
+    slow.destroy();
+  });
+
+  it('refuses a query that it does not know', async () => {
+    await serve();
+    const [status, document] = await raw('POST', '/v1/log-level?level=loud');
+    expect(status).toBe(400);
+    expect(document).toEqual({
+      error: 'found the level "loud", allowed: debug, info, warn, error',
+    });
+    expect((await raw('GET', '/v1/logs?recent=-1'))[0]).toBe(400);
+    const scope = { connection: 'office', level: 'debug' };
+    expect(await raw('POST', '/v1/log-level?level=debug&connection=office')).toEqual([200, scope]);
   });
 
   it('is a socket of mode 0660 that goes away with the server', async () => {

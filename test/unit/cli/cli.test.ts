@@ -1,22 +1,31 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Control, UnknownConnectionError } from '../../../src/api/routes.js';
 import { type ApiServer, serveApi } from '../../../src/api/server.js';
 import { renderStatus } from '../../../src/cli/render-status.js';
 import { ConfigError } from '../../../src/config/problem.js';
 import { peerCredentials } from '../../../src/dataplane/process.js';
+import { createLog } from '../../../src/log.js';
+import { GatewayEvents } from '../../../src/workers/gateway-event.js';
 import { compileIfStale, program } from '../../compiled.js';
-import { busyStatus, somePlan } from '../fixtures.js';
+import { busyStatus, someExplanation, somePlan } from '../fixtures.js';
 
 let directory: string;
 let socketPath: string;
 let daemon: ApiServer;
 
+const log = createLog({ level: 'error', format: 'text', write: () => {} });
+const events = new GatewayEvents();
+
 const control: Control = {
   name: 'main',
+  log,
+  events,
+  explain: async () => someExplanation,
   status: async () => busyStatus,
   up: async (connection) => {
     if (connection === 'office') return { connection, result: 'established' };
@@ -85,7 +94,7 @@ describe('esplane', () => {
     });
     expect(await esplane('up', 'home', '--socket', socketPath)).toEqual({
       code: 1,
-      out: 'home: failed: NO_PROPOSAL_CHOSEN\n',
+      out: 'home: failed\n  NO_PROPOSAL_CHOSEN\nwhat to do: esplane explain home\n',
       err: '',
     });
     expect(await esplane('up', 'moon', '--json', '--socket', socketPath)).toEqual({
@@ -109,6 +118,63 @@ describe('esplane', () => {
       out: 'office: 1 IKE SA(s) deleted\n',
       err: '',
     });
+  });
+
+  it('explain tells why, and what to do', async () => {
+    const { out: text } = await esplane('explain', 'home', '--socket', socketPath);
+    expect(text).toBe(`home: it is down, and is tried again
+
+1 minute 1 second ago: no answer
+  no answer from 192.0.2.9:500 to IKE_SA_INIT, sent 7 times
+
+what to do:
+  - does the peer run?
+  - is UDP 500 let through?
+`);
+    const { out } = await esplane('explain', 'home', '--json', '--socket', socketPath);
+    expect(JSON.parse(out)).toEqual(someExplanation);
+  });
+
+  it('logs shows the past, and sets what the daemon writes', async () => {
+    log.warn('no answer', { connection: 'home' });
+    log.info('all is well', { connection: 'office' });
+    const logs = (...args: string[]) => esplane('logs', ...args, '--socket', socketPath);
+    const line = /^\d\d:\d\d:\d\d\.\d{3} warn {2}home: no answer\n$/;
+    expect((await logs('--connection', 'home')).out).toMatch(line);
+    const set = await logs('--set', 'debug', '--subsystem', 'ike');
+    expect(set.out).toBe("the daemon's log of ike: debug\n");
+    expect((await logs('--set', 'default')).code).toBe(2);
+  });
+
+  it('top shows rates', async () => {
+    const options = ['--count', '1', '--interval', '0.05', '--socket', socketPath];
+    expect((await esplane('top', ...options)).out).toMatch(/^gateway main, up 1 minute 1 second\n/);
+    expect(JSON.parse((await esplane('top', '--json', ...options)).out)).toMatchObject({
+      name: 'main',
+      tunnels: [{ connection: 'office', child: 'net', inBits: 0 }],
+    });
+  });
+
+  it('completes commands, options, values and names of connections, in bash', async () => {
+    const script = (await esplane('completion', 'bash')).out;
+    const tool = `esplane() { '${process.execPath}' '${program}' "$@" --socket '${socketPath}'; }`;
+    const complete = async (...words: string[]) => {
+      const line = words.map((word) => `'${word}'`).join(' ');
+      const state = `COMP_WORDS=(${line}); COMP_CWORD=${words.length - 1}`;
+      const body = [tool, script, state, '_esplane', `printf '%s\\n' "\${COMPREPLY[@]}"`];
+      const { stdout } = await promisify(execFile)('bash', ['-c', body.join('\n')]);
+      return stdout.trim().split('\n');
+    };
+    expect(await complete('esplane', 'ex')).toEqual(['explain']);
+    expect(await complete('esplane', 'rekey', '--re')).toEqual(['--reauth']);
+    expect(await complete('esplane', 'logs', '--level', '')).toEqual([
+      'debug',
+      'info',
+      'warn',
+      'error',
+    ]);
+    expect(await complete('esplane', 'up', 'home')).toEqual(['home']);
+    expect(await complete('esplane', 'completion', 'z')).toEqual(['zsh']);
   });
 
   it('plan shows what apply would do', async () => {

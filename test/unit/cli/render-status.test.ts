@@ -23,7 +23,7 @@ connection: office
     AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE25519, 1 hour 1 minute old
   Child SA: net, ESP tunnel, SPI 01000001 in, 02000002 out
     10.1.0.0/16 <-> 10.2.0.0/16
-    AES_GCM_16_128, ESN, 59 seconds old
+    AES_GCM_16_128/ESN, 59 seconds old
     transfer: 1.50 KiB received (10 packets), 100 B sent (1 packet)
 
 connection: home

@@ -49,6 +49,7 @@ function status(uptimeSeconds: number, sa: ChildSaStatus, drops = {}): Status {
     name: 'a',
     uptimeSeconds,
     cryptoKernel: 'aesni',
+    workerLoads: [],
     workers: 1,
     ports: [{ name: 'wan', ...port, rxPackets: 0, txPackets: 0 }],
     connections: [{ name: 'lab', wanted: 'up', ikeSas: [ikeSa] }],

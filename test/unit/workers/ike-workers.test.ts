@@ -7,6 +7,7 @@ import type { Connection } from '../../../src/policy/connection.js';
 import { parseIdentity } from '../../../src/policy/identity.js';
 import type { ChildSa, EspSpi, Sad } from '../../../src/sad/sad.js';
 import { encodeMessage, type HeaderToSend, ZERO_IKE_SPI } from '../../../src/wire/index.js';
+import { GatewayEvents } from '../../../src/workers/gateway-event.js';
 import type { ProtocolCore } from '../../../src/workers/ike-shard.js';
 import { IkeWorkers } from '../../../src/workers/ike-workers.js';
 import { inlineLinks, type LinkHandlers, type OpenLink } from '../../../src/workers/link.js';
@@ -129,6 +130,7 @@ async function setup(shards: number, wrap: (open: OpenLink) => OpenLink = (open)
     halfOpenPerAddress: 2,
     now: () => performance.now(),
     log: silentLog,
+    events: new GatewayEvents(),
   });
   await transport.open(['192.0.2.1']);
   await peer.open(['192.0.2.2']);

@@ -10,6 +10,12 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
+const because = (explanation: string) => ({
+  notify: 'no answer',
+  explanation,
+  unproved: false,
+});
+
 function setup(start: Start, names: readonly string[] = ['net']) {
   const log: string[] = [];
   const children = names.map((name) => ({ name, start }) as ChildPolicy);
@@ -53,7 +59,7 @@ describe('the keeper of connections', () => {
     const { keeper, log } = setup('always');
     keeper.start();
     for (let i = 0; i < 10; i++) {
-      keeper.failed('office', 'no answer');
+      keeper.failed('office', because('no answer'));
       const before = log.length;
       vi.advanceTimersByTime(700);
       expect(log.length).toBe(before);
@@ -66,10 +72,10 @@ describe('the keeper of connections', () => {
     const { keeper, log } = setup('always');
     keeper.start();
     for (let i = 0; i < 4; i++) {
-      keeper.failed('office', 'no answer');
+      keeper.failed('office', because('no answer'));
       vi.advanceTimersByTime(60_000);
     }
-    keeper.failed('office', 'no answer');
+    keeper.failed('office', because('no answer'));
     // 1 s doubled five times, less a quarter at most.
     vi.advanceTimersByTime(23_000);
     expect(log.length).toBe(5);
@@ -102,7 +108,7 @@ describe('the keeper of connections', () => {
   it('does not ask a refusing peer again for each packet', () => {
     const { keeper, log } = setup('trap');
     keeper.acquire('office/net');
-    keeper.failed('office', 'NO_PROPOSAL_CHOSEN');
+    keeper.failed('office', because('NO_PROPOSAL_CHOSEN'));
     keeper.acquire('office/net');
     expect(log.length).toBe(1);
     vi.advanceTimersByTime(2_000);
@@ -113,7 +119,7 @@ describe('the keeper of connections', () => {
   it('answers up with the outcome, and remembers why it failed', async () => {
     const { keeper, install } = setup('wait');
     const failing = keeper.up('office');
-    keeper.failed('office', 'AUTHENTICATION_FAILED');
+    keeper.failed('office', because('AUTHENTICATION_FAILED'));
     expect(await failing).toEqual({ result: 'failed', explanation: 'AUTHENTICATION_FAILED' });
     expect(keeper.state('office')).toEqual({ wanted: 'up', lastError: 'AUTHENTICATION_FAILED' });
     const working = keeper.up('office');
@@ -144,7 +150,7 @@ describe('the keeper of connections', () => {
   it('initiates nothing once it is stopped', () => {
     const { keeper, log } = setup('always');
     keeper.start();
-    keeper.failed('office', 'no answer');
+    keeper.failed('office', because('no answer'));
     keeper.stop();
     keeper.acquire('office/net');
     vi.advanceTimersByTime(120_000);
@@ -154,15 +160,16 @@ describe('the keeper of connections', () => {
   it('lets no stranger end somebody’s waiting, or put off what a packet asks for', async () => {
     const { keeper, log, install } = setup('trap');
     const outcome = keeper.up('office');
-    for (let i = 0; i < 20; i++) keeper.note('office', 'proposes nothing that we accept');
+    for (let i = 0; i < 20; i++) keeper.note('office', because('proposes nothing that we accept'));
     expect(keeper.state('office').lastError).toMatch(/nothing that we accept/);
     install();
     expect(await outcome).toEqual({ result: 'established' });
-    keeper.note('office', 'proposes nothing that we accept');
+    keeper.note('office', because('proposes nothing that we accept'));
     expect(keeper.state('office').lastError).toBeUndefined();
 
     const other = setup('trap');
-    for (let i = 0; i < 20; i++) other.keeper.note('office', 'proposes nothing that we accept');
+    for (let i = 0; i < 20; i++)
+      other.keeper.note('office', because('proposes nothing that we accept'));
     other.keeper.acquire('office/net');
     expect([log, other.log]).toEqual([['initiate office/net'], ['initiate office/net']]);
   });
@@ -183,7 +190,7 @@ describe('several Child SAs of a connection', () => {
     const { keeper, install } = setup('wait', ['voice', 'data']);
     const outcome = keeper.up('office');
     install('voice');
-    keeper.failed('office', 'TS_UNACCEPTABLE', 'data');
+    keeper.failed('office', because('TS_UNACCEPTABLE'), 'data');
     expect(await outcome).toEqual({ result: 'failed', explanation: 'TS_UNACCEPTABLE' });
     const both = keeper.up('office');
     install('data');
@@ -194,7 +201,7 @@ describe('several Child SAs of a connection', () => {
     const { keeper, log, install } = setup('always', ['voice', 'data']);
     keeper.start();
     install('voice');
-    keeper.failed('office', 'no answer');
+    keeper.failed('office', because('no answer'));
     vi.advanceTimersByTime(2_000);
     expect(log.slice(2)).toEqual(['initiate office/data']);
   });
@@ -236,7 +243,7 @@ describe('several Child SAs of a connection', () => {
       keeper.start();
       const waiting = keeper.up('office');
       keeper.setConnections([]);
-      keeper.failed('office', 'no answer');
+      keeper.failed('office', because('no answer'));
       vi.advanceTimersByTime(100_000);
       expect(log).toEqual(['initiate office/net']);
       const explanation = 'it is not in the configuration any more';

@@ -1,0 +1,177 @@
+/**
+ * `explain <connection>`: how a connection stands, why it last failed, and what to change. Pure.
+ * What was compared, ours and the peer's side by side, is in the failure's own words
+ * (ike/explain.ts); here stands what follows from it.
+ */
+import { assertNever } from '../crypto/assert-never.js';
+import { algorithmName, WORDS, type Word } from '../policy/algorithm.js';
+import type { Connection } from '../policy/connection.js';
+import { formatIdentity } from '../policy/identity.js';
+import { TRANSFORM } from '../wire/index.js';
+import type { LastFailure } from '../workers/keeper.js';
+import type { ConnectionStatus } from './status.js';
+
+export interface Explanation {
+  readonly connection: string;
+  readonly state: ConnectionState;
+  /** How it stands, in a sentence. */
+  readonly summary: string;
+  readonly failure?: ExplainedFailure;
+  /** What to do, most likely first; none where nothing is wrong. */
+  readonly advice: readonly string[];
+}
+
+export type ConnectionState = 'up' | 'connecting' | 'down' | 'waiting';
+
+export interface ExplainedFailure {
+  /** A notify type's name (RFC 7296 §3.10.1), or `no answer`. */
+  readonly notify: string;
+  readonly explanation: string;
+  /** Which Child SA it concerned. */
+  readonly child: string;
+  readonly secondsAgo: number;
+  /** Somebody who may be anybody has brought it about. */
+  readonly unproved: boolean;
+}
+
+export interface ExplainSources {
+  readonly connection: Connection;
+  readonly status: ConnectionStatus;
+  readonly failure: LastFailure | undefined;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+export function explainConnection(sources: ExplainSources): Explanation {
+  const { connection, status, failure, now } = sources;
+  const state = connectionState(status);
+  return {
+    connection: connection.name,
+    state,
+    summary: SUMMARIES[state](sources),
+    ...(failure === undefined ? {} : { failure: explained(failure, now) }),
+    advice: state === 'up' ? [] : advise(sources),
+  };
+}
+
+/** Up as soon as one Child SA is there. */
+export function connectionState({ ikeSas, wanted }: ConnectionStatus): ConnectionState {
+  if (ikeSas.some((sa) => sa.childSas.length > 0)) return 'up';
+  if (ikeSas.some((sa) => sa.state === 'connecting')) return 'connecting';
+  return wanted === 'on-demand' ? 'waiting' : 'down';
+}
+
+const SUMMARIES: Readonly<Record<ConnectionState, (sources: ExplainSources) => string>> = {
+  up: ({ failure }) =>
+    failure === undefined ? 'it is up' : 'it is up; what failed before is over',
+  connecting: ({ connection }) => `it is being set up with ${connection.remote.address}`,
+  waiting: ({ connection }) =>
+    connection.children.some(({ start }) => start === 'trap')
+      ? 'it waits for a packet that it protects, or for the peer'
+      : 'it waits for the peer to begin (start = "wait")',
+  down: ({ status: { wanted } }) =>
+    wanted === 'down' ? 'it was taken down by hand' : 'it is down, and is tried again',
+};
+
+function explained({ notify, explanation, child, at, unproved }: LastFailure, now: number) {
+  return { notify, explanation, child, secondsAgo: Math.round((now - at) / 1000), unproved };
+}
+
+function advise({ connection, status, failure }: ExplainSources): string[] {
+  const { name } = connection;
+  if (status.wanted === 'down') return [`esplane up ${name}`];
+  if (failure === undefined) {
+    return status.wanted === 'on-demand' ? [`to begin now: esplane up ${name}`] : [];
+  }
+  const advice = ADVICE[failure.notify]?.(connection, failure) ?? [
+    `the same on the other gateway may tell more: its log, or esplane explain ${name}`,
+  ];
+  return [...advice, 'then, on the gateway that was changed: esplane apply'];
+}
+
+type Advise = (connection: Connection, failure: LastFailure) => string[];
+
+const noProposal: Advise = ({ name, children }, { child, explanation }) => {
+  const isChild = explanation.includes('ESN');
+  const key = isChild ? 'esp' : 'ike';
+  const where = isChild && children.length > 1 ? `${name}.child.${child}` : name;
+  const line = (side: string) => {
+    const words = configurationWords(explanation, side, key);
+    return words === undefined ? [] : [`${key} = ["${words}"]`];
+  };
+  const [theirs] = line("peer's");
+  if (theirs !== undefined) {
+    return [`what the peer proposes, as a line of [connection.${where}] here: ${theirs}`];
+  }
+  const [ours] = line('ours');
+  return [
+    `both gateways need one algorithm of each kind in common; what the peer would take, only its own log or esplane explain tells`,
+    ...(ours === undefined ? [] : [`what we propose, as a line of its configuration: ${ours}`]),
+  ];
+};
+
+/** The first proposal of one side, as the configuration writes it; undefined: it has no such words. */
+function configurationWords(
+  explanation: string,
+  side: string,
+  protocol: 'ike' | 'esp',
+): string | undefined {
+  const proposal = new RegExp(`^${side}: +(.+)$`, 'm').exec(explanation)?.[1];
+  if (proposal === undefined) return undefined;
+  const words = new Map(
+    Object.entries(WORDS[protocol])
+      .reverse()
+      .map(([text, word]) => [nameOfWord(word), text]),
+  );
+  // Both values are proposed unless one is asked for.
+  const names = proposal.replace(/ \/ (ESN or NO_ESN|NO_ESN or ESN)$/, '').split(/ or | \/ /);
+  const found = names.map((name) => words.get(name));
+  return found.includes(undefined) ? undefined : found.join('-');
+}
+
+function nameOfWord(word: Word): string {
+  switch (word.part) {
+    case 'encryption':
+      return algorithmName(TRANSFORM.ENCR, word.algorithm);
+    case 'integrity':
+      return algorithmName(TRANSFORM.INTEG, word.algorithm);
+    case 'prf':
+      return algorithmName(TRANSFORM.PRF, word.algorithm);
+    case 'keyExchange':
+      return algorithmName(TRANSFORM.KE, word.algorithm);
+    case 'esn':
+      return word.esn ? 'ESN' : 'NO_ESN';
+    default:
+      return assertNever(word);
+  }
+}
+
+const ADVICE: Readonly<Record<string, Advise>> = {
+  NO_PROPOSAL_CHOSEN: noProposal,
+  INVALID_KE_PAYLOAD: noProposal,
+  AUTHENTICATION_FAILED: ({ name, local, remote }, { explanation }) => {
+    const [ours, theirs] = [formatIdentity(local.identity), formatIdentity(remote.identity)];
+    const identities = [
+      `the identities have to mirror each other: ours is ${ours} and has to be the peer's remote id;`,
+      `the peer's is ${theirs} here and has to be its local id`,
+    ].join(' ');
+    const [we, peer] = [local.authentication.type, remote.authentication.type];
+    const keys =
+      we === 'psk' && peer === 'psk'
+        ? `psk_file of [connection.${name}] has to hold the same key on both gateways; compare: sha256sum < FILE`
+        : `each gateway has to trust the authority of the other's certificate, which has to be valid now and for its identity; compare: openssl x509 -noout -text`;
+    return /another identity|has identities/.test(explanation) ? [identities] : [keys, identities];
+  },
+  TS_UNACCEPTABLE: ({ name }) => [
+    `the networks have to mirror each other: local.networks of [connection.${name}] are the peer's remote networks, and the other way round`,
+  ],
+  'no answer': ({ local, remote }) => [
+    `does the peer run and listen? on it: ss -lun 'sport = :500'`,
+    `does anything come back? here: tcpdump -ni any 'host ${remote.address} and udp port 500 or 4500'`,
+    `is UDP 500 and 4500 let through between ${local.address} and ${remote.address}, both ways? firewalls and NAT on the way drop it silently`,
+  ],
+  NO_ADDITIONAL_SAS: () => [
+    'one of the gateways has no room for more SAs: max_child_sas of [gateway] (it counts from the next start)',
+  ],
+  TEMPORARY_FAILURE: () => ['nothing: it is tried again by itself'],
+};

@@ -1,0 +1,106 @@
+/** Which path does what: the table behind routes.ts. */
+import type { ServerResponse } from 'node:http';
+import type { LogLevel, RekeyWhat } from '../ike/event.js';
+import { isAtLeast, type LogEntry, type LogScope } from '../log.js';
+import { version } from '../version.js';
+import type { TimedEvent } from '../workers/gateway-event.js';
+import type { Control, Health, LevelResult } from './routes.js';
+import { streamLines } from './stream.js';
+
+export type Route =
+  | { readonly method: 'GET' | 'POST'; readonly act: (control: Control) => Promise<unknown> }
+  | {
+      readonly method: 'GET';
+      readonly stream: (control: Control, response: ServerResponse) => void;
+    };
+
+type MakeRoute = (query: URLSearchParams) => Route;
+
+const ROUTES: Readonly<Record<string, MakeRoute>> = {
+  '/v1/health': () => ({
+    method: 'GET',
+    act: async ({ name }) => ({ ok: true, name, version, pid: process.pid }) satisfies Health,
+  }),
+  '/v1/status': () => ({ method: 'GET', act: (control) => control.status() }),
+  '/v1/plan': () => ({ method: 'GET', act: (control) => control.plan() }),
+  '/v1/apply': () => ({ method: 'POST', act: (control) => control.apply() }),
+  '/v1/log-level': (query) => ({
+    method: 'POST',
+    async act({ log }): Promise<LevelResult> {
+      const [level, scope] = [levelOf(query), scopeOf(query)];
+      log.setLevel(level, scope);
+      return { ...scope, ...(level === undefined ? {} : { level }) };
+    },
+  }),
+  '/v1/logs': (query) => ({
+    method: 'GET',
+    stream({ log }, response) {
+      const [least, { subsystem, connection }] = [levelOf(query) ?? 'info', scopeOf(query)];
+      const wants = (entry: LogEntry) =>
+        isAtLeast(entry.level, least) &&
+        (subsystem ?? entry.subsystem) === entry.subsystem &&
+        (connection ?? entry.connection) === entry.connection;
+      streamLines(response, log, { wants, ...extentOf(query) });
+    },
+  }),
+  '/v1/events': (query) => ({
+    method: 'GET',
+    stream({ events }, response) {
+      const { connection } = scopeOf(query);
+      const wants = (event: TimedEvent) =>
+        connection === undefined || ('connection' in event && event.connection === connection);
+      streamLines(response, events, { wants, ...extentOf(query) });
+    },
+  }),
+};
+
+const ACTION =
+  /^\/v1\/connections\/([^/]+)\/(explain|up|down|rekey\/child|rekey\/ike|rekey\/reauth)$/;
+
+/** Undefined where there is no such path; throws `BadQueryError`. */
+export function routeOf(path: string, query: URLSearchParams): Route | undefined {
+  const [, name, action] = ACTION.exec(path) ?? [];
+  if (name === undefined || action === undefined) {
+    return Object.hasOwn(ROUTES, path) ? ROUTES[path]!(query) : undefined;
+  }
+  const connection = decodeURIComponent(name);
+  const method = action === 'explain' ? 'GET' : 'POST';
+  return { method, act: (control) => act(control, connection, action) };
+}
+
+function act(control: Control, connection: string, action: string): Promise<unknown> {
+  if (action === 'explain') return control.explain(connection);
+  if (action === 'up') return control.up(connection);
+  if (action === 'down') return control.down(connection);
+  return control.rekey(connection, action.slice('rekey/'.length) as RekeyWhat);
+}
+
+/** What a query says, and a route does not allow. */
+export class BadQueryError extends Error {
+  override readonly name = 'BadQueryError';
+}
+
+const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[];
+
+function levelOf(query: URLSearchParams): LogLevel | undefined {
+  const level = query.get('level');
+  if (level === null) return undefined;
+  if (LEVELS.includes(level)) return level as LogLevel;
+  throw new BadQueryError(`found the level "${level}", allowed: ${LEVELS.join(', ')}`);
+}
+
+function scopeOf(query: URLSearchParams): LogScope {
+  const [subsystem, connection] = [query.get('subsystem'), query.get('connection')];
+  return {
+    ...(subsystem === null ? {} : { subsystem }),
+    ...(connection === null ? {} : { connection }),
+  };
+}
+
+function extentOf(query: URLSearchParams): { recent: number; follow: boolean } {
+  const recent = Number(query.get('recent') ?? 100);
+  if (!Number.isInteger(recent) || recent < 0) {
+    throw new BadQueryError(`found recent=${query.get('recent')}, allowed: a whole number`);
+  }
+  return { recent, follow: query.get('follow') === 'true' };
+}
