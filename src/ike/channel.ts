@@ -65,9 +65,10 @@ export class Channel {
     messageId: number,
     payloads: readonly Payload[],
   ): Uint8Array[] {
-    const { spis, role, remote, protection } = this.#sa;
+    const { role, remote, protection } = this.#sa;
+    const { initiatorSpi, responderSpi } = this.#sa.spis;
     const initiator = role === 'initiator';
-    const header = { ...spis, exchangeType, response, initiator, messageId };
+    const header = { initiatorSpi, responderSpi, exchangeType, response, initiator, messageId };
     const clear = exchangeType === EXCHANGE.IKE_SA_INIT;
     const datagrams = clear
       ? [encodeMessage({ header, payloads })]

@@ -64,12 +64,18 @@ export class Children implements Iterable<InstalledChild> {
 
   install(sa: ChildSa, origin: ChildOrigin): InstalledChild {
     const { inboundKey: _in, outboundKey: _out, ...withoutKeys } = sa;
+    const { policy, suite, role, lowestNonce, standby, known } = origin;
     const entry: Entry = {
-      ...origin,
+      policy,
+      suite,
+      role,
+      lowestNonce,
+      standby,
+      known,
       sa: withoutKeys,
       installedAt: this.#core.now,
       state: 'installed',
-      confirmed: origin.known && (origin.role === 'initiator' || !origin.standby),
+      confirmed: known && (role === 'initiator' || !standby),
       postponed: 0,
       rival: undefined,
       twin: undefined,
@@ -78,11 +84,10 @@ export class Children implements Iterable<InstalledChild> {
     this.#entries.set(sa.inboundSpi, entry);
     this.#core.childIsOf(sa.inboundSpi, this);
     const spis = `${espSpiText(sa.inboundSpi)} in, ${espSpiText(sa.outboundSpi)} out`;
-    const { suite, standby } = origin;
     this.#owner.log('info', `Child SA ${sa.policy} installed: SPI ${spis}, ${formatSuite(suite)}`);
     this.#core.emit({ type: 'install-child', sa, standby });
     if (!entry.confirmed) this.startTimer(entry, 'child-switch', this.#core.options.switchDelay);
-    const { rekeySeconds, endSeconds } = origin.policy.lifetime;
+    const { rekeySeconds, endSeconds } = policy.lifetime;
     if (rekeySeconds > 0) {
       this.startTimer(entry, 'child-rekey', rekeyDelay(this.#core, rekeySeconds));
     }

@@ -530,7 +530,11 @@ export class IkeSa {
   // --- to the outside ----------------------------------------------------------------------
 
   log(level: LogLevel, message: string): void {
-    const connection = this.connection === undefined ? {} : { connection: this.connection.name };
-    this.#core.emit({ type: 'log', level, ...connection, ikeSpi: this.localSpi, message });
+    const { localSpi: ikeSpi, connection } = this;
+    this.#core.emit(
+      connection === undefined
+        ? { type: 'log', level, ikeSpi, message }
+        : { type: 'log', level, ikeSpi, message, connection: connection.name },
+    );
   }
 }

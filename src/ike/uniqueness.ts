@@ -53,5 +53,5 @@ export function lowestNonce(ni: Uint8Array, nr: Uint8Array): string {
 }
 
 function toHex(octets: Uint8Array): string {
-  return [...octets].map((octet) => octet.toString(16).padStart(2, '0')).join('');
+  return Buffer.from(octets).toString('hex');
 }

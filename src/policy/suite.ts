@@ -84,6 +84,7 @@ export function algorithmsOf(
  * in that alone are one (RFC 7296 §1.2).
  */
 export function proposalsFor(proposals: readonly Proposal[], purpose: Purpose): Proposal[] {
+  if (proposals.length < 2) return [...proposals];
   const texts = proposals.map((proposal) =>
     JSON.stringify(TYPES.map((type) => algorithmsOf(proposal, type, purpose))),
   );

@@ -16,8 +16,8 @@ export interface Surroundings {
   readonly next?: number;
   /** Its list goes on after it. */
   readonly more?: boolean;
-  /** Octets after its table that its length covers too, as that of the IKE header does. */
-  readonly following?: number;
+  /** Writes what its length covers after its table, as that of the IKE header does. */
+  readonly following?: () => void;
 }
 
 /** Places of lengths, to be filled when the structure is written. */
@@ -37,8 +37,9 @@ export function encodeStruct(writer: Writer, struct: Struct, record: Rec, around
       lengths.push({ name: label, place: writer.skip(field.bits), bits: field.bits, from });
     } else encodeField(writer, label, field, record[name], record, around);
   }
+  around.following?.();
   for (const { place, bits, from, name } of lengths) {
-    writer.patch(place, bits, writer.offset - from + (around.following ?? 0), name);
+    writer.patch(place, bits, writer.offset - from, name);
   }
 }
 

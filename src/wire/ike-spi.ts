@@ -8,6 +8,11 @@ export const ZERO_IKE_SPI = '0000000000000000' as IkeSpi;
 
 const DIGITS = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, '0'));
 
+/** The value of each digit, by its character code. */
+const VALUES: ReadonlyMap<number, number> = new Map(
+  Array.from('0123456789abcdef', (digit, value) => [digit.charCodeAt(0), value]),
+);
+
 /** The eight octets at `offset` as an SPI; the caller has checked that they are there. */
 export function ikeSpiAt(data: Uint8Array, offset = 0): IkeSpi {
   let digits = '';
@@ -17,10 +22,11 @@ export function ikeSpiAt(data: Uint8Array, offset = 0): IkeSpi {
 
 /** The SPI's eight octets, as in a proposal for an IKE SA (§3.3.1) or the input of SKEYSEED. */
 export function ikeSpiBytes(spi: IkeSpi): Uint8Array<ArrayBuffer> {
-  if (!/^[0-9a-f]{16}$/.test(spi)) throw new RangeError(`not an IKE SPI: ${spi}`);
   const octets = new Uint8Array(8);
-  const view = new DataView(octets.buffer);
-  view.setUint32(0, Number.parseInt(spi.slice(0, 8), 16));
-  view.setUint32(4, Number.parseInt(spi.slice(8), 16));
+  for (let i = 0; i < 16; i++) {
+    const value = VALUES.get(spi.charCodeAt(i));
+    if (value === undefined || spi.length !== 16) throw new RangeError(`not an IKE SPI: ${spi}`);
+    octets[i >>> 1] = octets[i >>> 1]! * 16 + value;
+  }
   return octets;
 }

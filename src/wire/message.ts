@@ -117,27 +117,34 @@ export function decodePayloads(firstType: number, data: Uint8Array): Payload[] {
  * @throws RangeError  where a value does not fit its field
  */
 export function encodeMessage(message: MessageToSend): Uint8Array<ArrayBuffer> {
-  const { firstType, bytes } = encodePayloads(message.payloads);
+  const { payloads } = message;
   const writer = new Writer();
   const header = { majorVersion: 2, minorVersion: 0, higherVersion: false, ...message.header };
-  encodeStruct(writer, headerTable, header, { next: firstType, following: bytes.length });
-  writer.octets(bytes);
+  const following = () => encodeChain(writer, payloads);
+  encodeStruct(writer, headerTable, header, { next: firstTypeOf(payloads), following });
   return writer.finish();
 }
 
 /** Encodes a chain of payloads, such as the plaintext of an encrypted payload. */
 export function encodePayloads(payloads: readonly Payload[]): EncodedPayloads {
   const writer = new Writer();
+  encodeChain(writer, payloads);
+  return { firstType: firstTypeOf(payloads), bytes: writer.finish() };
+}
+
+function encodeChain(writer: Writer, payloads: readonly Payload[]): void {
   payloads.forEach((payload, i) => {
-    const following = payloads[i + 1];
-    if (following !== undefined && endsChain(payload)) {
+    const next = payloads[i + 1];
+    if (next !== undefined && endsChain(payload)) {
       throw new RangeError(`${payload.kind} has to be the last payload (RFC 7296 §3.14)`);
     }
-    const next = following === undefined ? 0 : typeOf(following);
-    encodeStruct(writer, tableOf(payload.kind), payload, { next });
+    const type = next === undefined ? 0 : typeOf(next);
+    encodeStruct(writer, tableOf(payload.kind), payload, { next: type });
   });
-  const first = payloads[0];
-  return { firstType: first === undefined ? 0 : typeOf(first), bytes: writer.finish() };
+}
+
+function firstTypeOf([first]: readonly Payload[]): number {
+  return first === undefined ? 0 : typeOf(first);
 }
 
 /**

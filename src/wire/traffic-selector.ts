@@ -72,7 +72,8 @@ export function intersect(a: TrafficSelector, b: TrafficSelector): TrafficSelect
   const both: TrafficSelector = {
     family: a.family,
     protocol: a.protocol === 0 ? b.protocol : a.protocol,
-    ...ports,
+    startPort: ports.startPort,
+    endPort: ports.endPort,
     startAddress: start > 0 ? a.startAddress : b.startAddress,
     endAddress: end < 0 ? a.endAddress : b.endAddress,
   };

@@ -5,7 +5,8 @@
 const LIMITS = Array.from({ length: 33 }, (_, bits) => 2 ** bits);
 
 export class Writer {
-  #data = new Uint8Array(512);
+  /** Every octet is written before it is read. */
+  #data: Uint8Array = Buffer.allocUnsafe(512);
   #bit = 0;
 
   /** Octets written so far. */
@@ -15,7 +16,7 @@ export class Writer {
 
   /** What was written, in memory of its own. */
   finish(): Uint8Array<ArrayBuffer> {
-    return this.#data.slice(0, this.offset);
+    return new Uint8Array(this.#data.subarray(0, this.offset));
   }
 
   uint(bits: number, value: number, name: string): void {
@@ -64,7 +65,7 @@ export class Writer {
   #reserve(octets: number): void {
     const needed = this.offset + octets + 1;
     if (needed <= this.#data.length) return;
-    const grown = new Uint8Array(Math.max(needed, 2 * this.#data.length));
+    const grown = Buffer.allocUnsafe(Math.max(needed, 2 * this.#data.length));
     grown.set(this.#data);
     this.#data = grown;
   }

@@ -96,7 +96,8 @@ export class Peer {
     if (this.#busy) return;
     this.#busy = true;
     for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-      for (const effect of this.ike.handle({ ...next, at: this.now } as Event)) this.#apply(effect);
+      const event = { at: this.now, ...next } as Event;
+      for (const effect of this.ike.handle(event)) this.#apply(effect);
     }
     this.#busy = false;
   }
@@ -172,11 +173,8 @@ export class Peer {
   #install(sa: ChildSa, standby: boolean): void {
     if (!this.reserved.delete(sa.inboundSpi)) throw new Error('the SPI was not reserved');
     const { inboundKey, outboundKey, ...rest } = sa;
-    this.installed.set(sa.inboundSpi, {
-      ...rest,
-      inboundKey: take(inboundKey),
-      outboundKey: take(outboundKey),
-    });
+    const keys = { inboundKey: take(inboundKey), outboundKey: take(outboundKey) };
+    this.installed.set(sa.inboundSpi, Object.assign(keys, rest));
     const before = this.outbound.get(sa.policy) ?? [];
     const { inboundSpi: spi } = sa;
     this.outbound.set(sa.policy, standby ? [...before, spi] : [spi, ...before]);

@@ -30,6 +30,8 @@ export class SeededRandom {
   }
 
   bytes(count: number): Uint8Array<ArrayBuffer> {
-    return Uint8Array.from({ length: count }, () => this.next() & 0xff);
+    const octets = new Uint8Array(count);
+    for (let i = 0; i < count; i++) octets[i] = this.next() & 0xff;
+    return octets;
   }
 }
