@@ -11,6 +11,7 @@ import {
   isKeyExchangeDear,
   KeyExchangeError,
   type RandomBytes,
+  respondTo,
 } from './key-exchange.js';
 import { signAuth } from './signature.js';
 
@@ -27,13 +28,17 @@ export function runJob(job: CryptoJob, random?: RandomBytes): CryptoJobResult {
         };
       case 'sign':
         return { type: 'signed', data: signAuth(job.key, job.scheme, job.octets) };
+      case 'respond':
+        return { type: 'responded', ...respondTo(job.group, job.peerPublic, random) };
       default:
         return assertNever(job);
     }
   } catch (error) {
     // OpenSSL's reasons for not signing say nothing of the key.
     if (job.type !== 'sign' && !(error instanceof KeyExchangeError)) throw error;
-    return { type: 'failed', reason: error instanceof Error ? error.message : String(error) };
+    const reason = error instanceof Error ? error.message : String(error);
+    const isPeers = job.type === 'derive' || job.type === 'respond';
+    return { type: 'failed', reason, ...(isPeers && { badValue: true }) };
   } finally {
     if (job.type === 'derive') job.privateKey.wipe();
   }

@@ -1,7 +1,7 @@
 /**
  * Key exchange methods of IKEv2 (Transform Type 4) over node:crypto: MODP 2048 to 8192
  * (RFC 3526), P-256, P-384 and P-521 (RFC 5903), Brainpool of 256, 384 and 512 bits (RFC 6954),
- * X25519 and X448 (RFC 8031, RFC 7748).
+ * X25519 and X448 (RFC 8031, RFC 7748); ML-KEM from `ml-kem.ts`.
  *
  * A public value and a shared secret have one fixed length per group. OpenSSL strips the leading
  * zeros of MODP values, one key in 256 has some, and RFC 7296 §2.14, §3.4 want them: they are
@@ -21,6 +21,7 @@ import {
   randomBytes,
 } from 'node:crypto';
 import { KEY_EXCHANGE } from '../wire/index.js';
+import { isMlKemNative, ML_KEM_512, ML_KEM_768, ML_KEM_1024, type MlKem } from './ml-kem.js';
 import { Secret } from './secret.js';
 
 /** A key exchange that did not take place; the reason is for the log and holds no secret. */
@@ -35,14 +36,24 @@ export interface KeyPair {
   readonly publicValue: Uint8Array;
 }
 
+/** What a responder has of a key exchange: what it answers, and the secret. */
+export interface Response {
+  readonly publicValue: Uint8Array;
+  readonly sharedSecret: Secret;
+}
+
 /** What one kind of group does; lengths in octets. */
 interface Method {
   readonly publicLength: number;
+  /** Of what a responder answers, where that is something else. */
+  readonly responseLength?: number;
   /** Rough cost of one operation: `cheap` is not worth the way to another thread. */
   readonly cost: 'cheap' | 'dear';
   /** `random` takes the place of strong randomness in simulations. */
   generate(random: RandomBytes | undefined): KeyPair;
   derive(privateKey: Secret, peerPublic: Uint8Array): Uint8Array;
+  /** The responder's part, where it needs no key pair for it. */
+  encapsulate?: MlKem['encapsulate'];
 }
 
 // --- X25519, X448 ---------------------------------------------------------------------------
@@ -180,6 +191,19 @@ function checkModpPublic(peerPublic: Uint8Array, prime: bigint): void {
   }
 }
 
+// --- ML-KEM ---------------------------------------------------------------------------------
+
+function mlKem(kem: MlKem): Method {
+  return {
+    publicLength: kem.publicLength,
+    responseLength: kem.ciphertextLength,
+    cost: isMlKemNative ? 'cheap' : 'dear',
+    generate: kem.generate,
+    derive: kem.decapsulate,
+    encapsulate: kem.encapsulate,
+  };
+}
+
 // --- all of them ----------------------------------------------------------------------------
 
 const P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
@@ -209,6 +233,9 @@ const METHODS: ReadonlyMap<number, Method> = new Map([
   [KEY_EXCHANGE.BRAINPOOL_P384R1, ecp('brainpoolP384r1', 48, BRAINPOOL_P384_ORDER)],
   [KEY_EXCHANGE.BRAINPOOL_P512R1, ecp('brainpoolP512r1', 64, BRAINPOOL_P512_ORDER)],
   [KEY_EXCHANGE.CURVE25519, montgomery('X25519', 32, 'cheap', '302e020100300506032b656e04220420')],
+  [KEY_EXCHANGE.ML_KEM_512, mlKem(ML_KEM_512)],
+  [KEY_EXCHANGE.ML_KEM_768, mlKem(ML_KEM_768)],
+  [KEY_EXCHANGE.ML_KEM_1024, mlKem(ML_KEM_1024)],
   [KEY_EXCHANGE.CURVE448, montgomery('X448', 56, 'dear', '3046020100300506032b656f043a0438')],
 ]);
 
@@ -220,6 +247,11 @@ export function isKeyExchangeSupported(group: number): boolean {
 /** Octets of the group's public value, or undefined for a group that we do not have. */
 export function publicValueLength(group: number): number | undefined {
   return METHODS.get(group)?.publicLength;
+}
+
+/** Octets of what a responder answers; of ML-KEM it is the ciphertext. */
+export function responseLength(group: number): number | undefined {
+  return METHODS.get(group)?.responseLength ?? publicValueLength(group);
 }
 
 /** Whether the operation is worth a hop to another thread. */
@@ -234,6 +266,7 @@ export function generateKeyPair(group: number, random?: RandomBytes): KeyPair {
 
 /**
  * The shared secret, at the group's full length.
+ * @param peerPublic  the other half; of ML-KEM the responder's ciphertext
  * @throws KeyExchangeError  for a public value that RFC 6989 has us refuse
  */
 export function deriveSharedSecret(
@@ -241,13 +274,39 @@ export function deriveSharedSecret(
   privateKey: Secret,
   peerPublic: Uint8Array,
 ): Secret {
-  const { publicLength, derive } = method(group);
-  if (peerPublic.length !== publicLength) {
-    const found = `${peerPublic.length} octets instead of ${publicLength}`;
-    throw new KeyExchangeError(`the public value has ${found}`);
+  const { derive } = method(group);
+  checkLength(peerPublic, responseLength(group)!);
+  return takeSecret(ofTheGroup(() => derive(privateKey, peerPublic)));
+}
+
+/**
+ * The responder's half for an initiator's public value, and the shared secret.
+ * @throws KeyExchangeError  for a public value that RFC 6989, or FIPS 203 §7.2, has us refuse
+ */
+export function respondTo(group: number, peerPublic: Uint8Array, random?: RandomBytes): Response {
+  const { publicLength, encapsulate } = method(group);
+  checkLength(peerPublic, publicLength);
+  if (encapsulate === undefined) {
+    const { privateKey, publicValue } = generateKeyPair(group, random);
+    try {
+      return { publicValue, sharedSecret: deriveSharedSecret(group, privateKey, peerPublic) };
+    } finally {
+      privateKey.wipe();
+    }
   }
+  const { ciphertext, sharedSecret } = ofTheGroup(() => encapsulate(peerPublic, random));
+  return { publicValue: ciphertext, sharedSecret: takeSecret(sharedSecret) };
+}
+
+function checkLength(value: Uint8Array, length: number): void {
+  if (value.length === length) return;
+  const found = `${value.length} octets instead of ${length}`;
+  throw new KeyExchangeError(`the public value has ${found}`);
+}
+
+function ofTheGroup<T>(work: () => T): T {
   try {
-    return takeSecret(derive(privateKey, peerPublic));
+    return work();
   } catch (error) {
     if (error instanceof KeyExchangeError) throw error;
     throw new KeyExchangeError('the public value is not of the group');

@@ -411,7 +411,7 @@ export class Ike {
     this.#jobs.delete(id);
     if (waiting !== undefined && waiting.sa.state.name !== 'closed') waiting.resume(result);
     else if (result.type === 'generated') result.privateKey.wipe();
-    else if (result.type === 'derived') result.sharedSecret.wipe();
+    else if ('sharedSecret' in result) result.sharedSecret.wipe();
   }
 
   // --- what IKE SAs tell -------------------------------------------------------------------

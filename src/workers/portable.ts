@@ -29,7 +29,8 @@ export type PortableJob =
 export type PortableJobResult =
   | Portable<Extract<CryptoJobResult, { type: 'generated' }>, 'privateKey'>
   | Portable<Extract<CryptoJobResult, { type: 'derived' }>, 'sharedSecret'>
-  | Exclude<CryptoJobResult, { type: 'generated' | 'derived' }>;
+  | Portable<Extract<CryptoJobResult, { type: 'responded' }>, 'sharedSecret'>
+  | Exclude<CryptoJobResult, { type: 'generated' | 'derived' | 'responded' }>;
 
 /** Takes the secret's memory; the secret is empty afterwards. */
 export function packJob(job: CryptoJob): PortableJob {
@@ -45,6 +46,7 @@ export function packResult(result: CryptoJobResult): PortableJobResult {
     case 'generated':
       return { ...result, privateKey: result.privateKey.release() };
     case 'derived':
+    case 'responded':
       return { ...result, sharedSecret: result.sharedSecret.release() };
     default:
       return result;
@@ -56,6 +58,7 @@ export function unpackResult(result: PortableJobResult): CryptoJobResult {
     case 'generated':
       return { ...result, privateKey: unpackSecret(result.privateKey) };
     case 'derived':
+    case 'responded':
       return { ...result, sharedSecret: unpackSecret(result.sharedSecret) };
     default:
       return result;
@@ -114,6 +117,7 @@ export function transferOf(message: PortableJob | PortableJobResult): ArrayBuffe
     case 'generated':
       return [message.privateKey];
     case 'derived':
+    case 'responded':
       return [message.sharedSecret];
     default:
       return [];

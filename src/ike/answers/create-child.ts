@@ -172,20 +172,16 @@ export function exchangeKeys(
     refuse("the peer's public value has not the length of its group");
     return;
   }
-  sa.compute({ type: 'generate', group: method }, (generated) => {
-    if (generated.type !== 'generated') {
+  sa.compute({ type: 'respond', group: method, peerPublic: data }, (result) => {
+    if (result.type === 'failed' && result.badValue) {
+      refuse(result.reason);
+      return;
+    }
+    if (result.type !== 'responded') {
       reply({ payloads: [notify(NOTIFY.TEMPORARY_FAILURE)] });
       return;
     }
-    const { privateKey, publicValue } = generated;
-    const job = { type: 'derive', group: method, privateKey, peerPublic: data } as const;
-    sa.compute(job, (derived) => {
-      if (derived.type !== 'derived') {
-        refuse(derived.type === 'failed' ? derived.reason : 'an unexpected result');
-        return;
-      }
-      const payload = { kind: 'KE', method, data: publicValue } as const;
-      then({ payload, sharedSecret: derived.sharedSecret });
-    });
+    const payload = { kind: 'KE', method, data: result.publicValue } as const;
+    then({ payload, sharedSecret: result.sharedSecret });
   });
 }

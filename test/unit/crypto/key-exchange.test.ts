@@ -7,11 +7,14 @@ import {
   isKeyExchangeSupported,
   KeyExchangeError,
   publicValueLength,
+  respondTo,
+  responseLength,
 } from '../../../src/crypto/key-exchange.js';
 import { Secret } from '../../../src/crypto/secret.js';
 import { hex, readVectors, readWycheproof, toHex } from './vectors.js';
 
 const GROUPS = [14, 15, 16, 17, 18, 19, 20, 21, 28, 29, 30, 31, 32];
+const ML_KEM = [35, 36, 37];
 
 function derive(group: number, privateKey: string, peerPublic: string): string {
   const secret = deriveSharedSecret(group, new Secret(hex(privateKey)), hex(peerPublic));
@@ -31,6 +34,25 @@ describe('every group', () => {
     expect(toHex(ab.bytes)).toBe(toHex(ba.bytes));
   });
 
+  it.each([14, 19, 31, ...ML_KEM])(
+    '%i: a responder answers with its half and the secret',
+    (group) => {
+      const { privateKey, publicValue } = generateKeyPair(group);
+      expect(publicValue.length).toBe(publicValueLength(group));
+      const answer = respondTo(group, publicValue);
+      expect(answer.publicValue.length).toBe(responseLength(group));
+      const secret = deriveSharedSecret(group, privateKey, answer.publicValue);
+      expect(toHex(secret.bytes)).toBe(toHex(answer.sharedSecret.bytes));
+    },
+  );
+
+  it.each([14, 19, 31, ...ML_KEM])('%i: a responder refuses another length', (group) => {
+    const { publicValue } = generateKeyPair(group);
+    for (const value of [publicValue.slice(1), Uint8Array.of(0, ...publicValue)]) {
+      expect(() => respondTo(group, value)).toThrow(/octets instead of/);
+    }
+  });
+
   it.each(GROUPS)('%i: refuses a public value of another length', (group) => {
     const { privateKey, publicValue } = generateKeyPair(group);
     const longer = Uint8Array.of(0, ...publicValue);
@@ -40,7 +62,7 @@ describe('every group', () => {
   });
 
   it('is not one that RFC 8247 forbids or that we lack', () => {
-    for (const group of [0, 1, 2, 5, 22, 23, 24, 25, 26, 27, 36]) {
+    for (const group of [0, 1, 2, 5, 22, 23, 24, 25, 26, 27, 38]) {
       expect(isKeyExchangeSupported(group)).toBe(false);
     }
   });
