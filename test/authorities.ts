@@ -21,12 +21,14 @@ export type KeyKind =
   | 'ed25519'
   | 'ed448';
 
+/** For `openssl req`, with the size behind the last word. */
 const GENERATE: Readonly<Record<string, readonly string[]>> = {
-  rsa: ['RSA', 'rsa_keygen_bits:'],
-  'rsa-pss': ['RSA-PSS', 'rsa_keygen_bits:'],
-  ec: ['EC', 'ec_paramgen_curve:'],
-  ed25519: ['ED25519'],
-  ed448: ['ED448'],
+  rsa: ['rsa', 'rsa_keygen_bits:'],
+  'rsa-pss': ['rsa-pss', 'rsa_keygen_bits:'],
+  'rsa-e3': ['rsa', 'rsa_keygen_pubexp:3'],
+  ec: ['ec', 'ec_paramgen_curve:'],
+  ed25519: ['ed25519'],
+  ed448: ['ed448'],
 };
 
 export interface CertificateOptions {
@@ -38,12 +40,15 @@ export interface CertificateOptions {
   readonly ca?: boolean;
   /** Lines of an openssl extension section, such as `subjectAltName = DNS:a.example.org`. */
   readonly extensions?: readonly string[];
+  /** These lines and no others. */
+  readonly only?: readonly string[];
   readonly days?: number;
   readonly hash?: string;
 }
 
 export class Authorities {
   readonly folder = mkdtempSync(join(tmpdir(), 'esplane-pki-'));
+  #serial = 0;
 
   remove(): void {
     rmSync(this.folder, { recursive: true });
@@ -61,49 +66,45 @@ export class Authorities {
   make(name: string, options: CertificateOptions = {}): this {
     const { key = 'ec:P-256', issuer, ca = false, days = 30, hash = 'sha256' } = options;
     const { subject = `/C=CH/O=Example/CN=${name}` } = options;
-    this.#generate(name, key);
     const extensions = ca
       ? ['basicConstraints = critical, CA:TRUE', 'keyUsage = critical, keyCertSign, cRLSign']
       : ['basicConstraints = CA:FALSE'];
-    const all = [...extensions, ...(options.extensions ?? [])];
-    writeFileSync(this.path(`${name}.ext`), `[all]\n${all.join('\n')}\n`);
-    this.openssl(
-      ['req', '-new', '-key', this.path(`${name}.key`), '-subj', subject],
-      ['-out', this.path(`${name}.csr`)],
-    );
+    const all = options.only ?? [...extensions, ...(options.extensions ?? [])];
+    const config = `[req]\ndistinguished_name = dn\n[dn]\n[all]\n${all.join('\n')}\n`;
+    this.write(`${name}.conf`, config);
+    const [kind, size = ''] = key.split(':');
+    const [algorithm, option] = GENERATE[kind!]!;
+    const generate = option === undefined ? [] : ['-pkeyopt', `${option}${size}`];
     const signer =
       issuer === undefined
-        ? ['-signkey', this.path(`${name}.key`)]
+        ? []
         : ['-CA', this.path(`${issuer}.pem`), '-CAkey', this.path(`${issuer}.key`)];
-    const digest = /^ed/.test(issuer === undefined ? key : '') ? [] : [`-${hash}`];
     this.openssl(
-      ['x509', '-req', '-in', this.path(`${name}.csr`), '-days', `${days}`, ...digest, ...signer],
-      ['-set_serial', `${1000 + ++this.#serial}`, '-extfile', this.path(`${name}.ext`)],
-      ['-extensions', 'all', '-out', this.path(`${name}.pem`)],
+      ['req', '-x509', '-new', '-noenc', '-newkey', algorithm!, ...generate, ...signer],
+      ['-config', this.path(`${name}.conf`), '-extensions', 'all', `-${hash}`],
+      ['-subj', subject, '-days', `${days}`, '-set_serial', `${1000 + ++this.#serial}`],
+      ['-keyout', this.path(`${name}.key`), '-out', this.path(`${name}.pem`)],
     );
     return this;
   }
-  #serial = 0;
 
-  #generate(name: string, key: KeyKind): void {
-    const [kind, size] = key === 'rsa-e3' ? ['rsa', '2048'] : key.split(':');
-    const [algorithm, option] = GENERATE[kind!]!;
-    const options = option === undefined ? [] : ['-pkeyopt', `${option}${size}`];
-    const exponent = key === 'rsa-e3' ? ['-pkeyopt', 'rsa_keygen_pubexp:3'] : [];
-    this.openssl(
-      ['genpkey', '-algorithm', algorithm!, ...options, ...exponent],
-      ['-out', this.path(`${name}.key`)],
-    );
+  /** The path of an index as `openssl ca` and `openssl ocsp` have it. */
+  index(good: readonly string[], revoked: readonly string[]): string {
+    const line = (name: string, state: string) =>
+      `${state}\t${this.x509(name).serialNumber}\tunknown\t/CN=${name}\n`;
+    const lines = [
+      ...revoked.map((name) => line(name, 'R\t400101000000Z\t200101000000Z')),
+      ...good
+        .filter((name) => !revoked.includes(name))
+        .map((name) => line(name, 'V\t400101000000Z\t')),
+    ];
+    this.write('index.txt', lines.join(''));
+    return this.path('index.txt');
   }
 
   /** A CRL in DER, in which the certificates of these names are revoked. */
   crl(issuer: string, revoked: readonly string[], days = 30): Uint8Array {
-    const index = revoked.map((name) => {
-      const { serialNumber } = this.x509(name);
-      return `R\t400101000000Z\t200101000000Z\t${serialNumber}\tunknown\t/CN=${name}\n`;
-    });
-    writeFileSync(this.path('index.txt'), index.join(''));
-    const config = `[ca]\ndefault_ca = it\n[it]\ndatabase = ${this.path('index.txt')}\n`;
+    const config = `[ca]\ndefault_ca = it\n[it]\ndatabase = ${this.index([], revoked)}\n`;
     writeFileSync(this.path('ca.conf'), `${config}default_md = sha256\n`);
     this.openssl(
       ['ca', '-config', this.path('ca.conf'), '-gencrl', '-crldays', `${days}`],

@@ -3,10 +3,14 @@
 #include "addon/guarded.h"
 #include "addon/registry.h"
 #include "pki/certificate.h"
+#include "pki/ocsp.h"
 #include "pki/trust_store.h"
 
 namespace esplane::addon {
 namespace {
+
+/// More years than certificates have.
+constexpr int64_t kMostSeconds = int64_t{1} << 40;
 
 using pki::Bytes;
 using pki::Der;
@@ -59,6 +63,36 @@ Napi::Value certificate_facts(const Napi::CallbackInfo& info) {
   return o;
 }
 
+pki::X509Ptr certificate_argument(const Napi::Value& value, const std::string& field) {
+  pki::X509Ptr certificate = pki::parse_certificate(to_bytes(value, field));
+  if (!certificate) throw_type(value.Env(), field, "a certificate in DER");
+  return certificate;
+}
+
+/// ocspRequest(certificate, issuer)
+Napi::Value ocsp_request(const Napi::CallbackInfo& info) {
+  const pki::X509Ptr certificate = certificate_argument(info[0], "certificate");
+  const pki::X509Ptr issuer = certificate_argument(info[1], "issuer");
+  return guarded(info.Env(), [&] {
+    return to_array(info.Env(), pki::ocsp_request(certificate.get(), issuer.get()));
+  });
+}
+
+/// ocspStatus(response, certificate, issuer, seconds since 1970)
+Napi::Value ocsp_status(const Napi::CallbackInfo& info) {
+  const Der response = to_bytes(info[0], "response");
+  const pki::X509Ptr certificate = certificate_argument(info[1], "certificate");
+  const pki::X509Ptr issuer = certificate_argument(info[2], "issuer");
+  const int64_t time = to_integer(info[3], "time", 0, kMostSeconds);
+  const pki::OcspStatus status = guarded(info.Env(), [&] {
+    return pki::ocsp_status(response, certificate.get(), issuer.get(), time);
+  });
+  auto o = Napi::Object::New(info.Env());
+  o.Set("code", status.code);
+  o.Set("reason", status.reason);
+  return o;
+}
+
 class TrustStoreBinding : public Napi::ObjectWrap<TrustStoreBinding> {
  public:
   static Napi::Function define(Napi::Env env) {
@@ -77,7 +111,7 @@ class TrustStoreBinding : public Napi::ObjectWrap<TrustStoreBinding> {
     const Napi::Env env = info.Env();
     const std::vector<Der> certificates = der_list(info[0], "certificates");
     if (certificates.empty()) throw_type(env, "certificates", "at least one");
-    const int64_t time = to_integer(info[1], "time", 0, int64_t{1} << 40);
+    const int64_t time = to_integer(info[1], "time", 0, kMostSeconds);
     const pki::PathResult result =
         guarded(env, [&] { return store_.verify(certificates, time); });
     auto o = Napi::Object::New(env);
@@ -101,6 +135,8 @@ class TrustStoreBinding : public Napi::ObjectWrap<TrustStoreBinding> {
 
 void export_pki(Napi::Env env, Napi::Object exports) {
   exports.Set("certificateFacts", Napi::Function::New(env, certificate_facts));
+  exports.Set("ocspRequest", Napi::Function::New(env, ocsp_request));
+  exports.Set("ocspStatus", Napi::Function::New(env, ocsp_status));
   exports.Set("TrustStore", TrustStoreBinding::define(env));
 }
 

@@ -394,6 +394,12 @@ export interface CertificateFacts {
   readonly ocspUrls: readonly string[];
 }
 
+/** Whether a certificate is revoked. 0: it is not; 23: it is; others: why nothing is known. */
+export interface RevocationStatus {
+  readonly code: number;
+  readonly reason: string;
+}
+
 /** What was found about a path of certificates (native/pki/trust_store.h). */
 export interface PathResult {
   /** An X509_V_ERR of OpenSSL for the certificate at `depth`, 0 being the leaf; 0: all is well. */
@@ -402,8 +408,8 @@ export interface PathResult {
   readonly depth: number;
   /** In DER, leaf first, the trust anchor last; as far as it was built. */
   readonly path: readonly Uint8Array[];
-  /** What CRLs say of each but the anchor. 0: good; 23: revoked; others: why nothing is known. */
-  readonly revocation: readonly { readonly code: number; readonly reason: string }[];
+  /** What CRLs say of each but the anchor. */
+  readonly revocation: readonly RevocationStatus[];
 }
 
 export interface NativeTrustStore {
@@ -415,6 +421,15 @@ export interface NativeTrustStore {
 export interface PkiBinding {
   /** Null where it is no certificate. */
   certificateFacts(certificate: Uint8Array): CertificateFacts | null;
+  /** An OCSPRequest in DER (native/pki/ocsp.h). */
+  ocspRequest(certificate: Uint8Array, issuer: Uint8Array): Uint8Array;
+  /** What a responder says; any octets may be given. `time`: seconds since 1970. */
+  ocspStatus(
+    response: Uint8Array,
+    certificate: Uint8Array,
+    issuer: Uint8Array,
+    time: number,
+  ): RevocationStatus;
   /** Throws TypeError for what does not parse. */
   readonly TrustStore: new (
     anchors: readonly Uint8Array[],

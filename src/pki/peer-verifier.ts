@@ -7,45 +7,84 @@
 import { refuseAuth, weaknessOf } from '../crypto/signature.js';
 import { addon, type NativeTrustStore, type PathResult } from '../dataplane/addon.js';
 import type { Trust } from '../policy/authentication.js';
-import { formatIdentity } from '../policy/identity.js';
+import { formatIdentity, nameIdentity } from '../policy/identity.js';
 import type { VerifyJob, VerifyResult } from '../policy/peer-proof.js';
+import { Answers, type Ask } from './answers.js';
 import {
   type Certificate,
   describeCertificate,
   identitiesOf,
   provesIdentity,
-  readCertificate,
   refuseUsage,
 } from './certificate.js';
-import { judgeRevocation } from './revocation.js';
+import { CertificateCache } from './certificate-cache.js';
+import { crlQuestions, type Judgement, judgeRevocation } from './revocation.js';
 
 /** X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, _LOCALLY, and the self-signed ones: no anchor was reached. */
 const NO_ANCHOR: readonly number[] = [2, 18, 19, 20, 21];
+/** OCSP, then CRLs, then the result. */
+const ROUNDS = 3;
+/** CRLs that are fetched for the peers of one connection. */
+const MAX_CRLS = 32;
+
+export interface VerifierOptions {
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+  /** Asks authorities about revocation; without it only CRLs of the configuration count. */
+  readonly ask?: Ask;
+}
+
+/** What is known of the authorities that a connection trusts. */
+interface Store {
+  readonly native: NativeTrustStore;
+  /** CRLs besides those of the configuration, by where they come from. */
+  readonly fetched: ReadonlyMap<string, Uint8Array>;
+}
 
 export class PeerVerifier {
-  /** Made when first used; the trust of a connection that is gone takes its store with it. */
-  readonly #stores = new WeakMap<Trust, NativeTrustStore>();
+  /** The trust of a connection that is gone takes its store with it. */
+  readonly #stores = new WeakMap<Trust, Store>();
+  readonly #certificates = new CertificateCache();
+  readonly #answers: Answers;
   readonly #now: () => number;
+  readonly #ask: Ask | undefined;
 
-  /** @param now milliseconds since 1970 */
-  constructor(now: () => number = Date.now) {
+  constructor({ now = Date.now, ask }: VerifierOptions = {}) {
     this.#now = now;
+    this.#ask = ask;
+    this.#answers = new Answers(now);
   }
 
-  verify(job: VerifyJob): VerifyResult {
+  /** `settle` is given the result: at once where no authority has to be asked. */
+  verify(job: VerifyJob, settle: (result: VerifyResult) => void, rounds = ROUNDS): void {
+    const { result, questions } = this.#examine(job);
+    const ask = this.#ask;
+    if (questions.length === 0 || ask === undefined || rounds === 1) {
+      settle(result);
+      return;
+    }
+    const answered = questions.map((question) => this.#answers.ask(question, ask));
+    void Promise.all(answered).then(() => this.verify(job, settle, rounds - 1));
+  }
+
+  #examine(job: VerifyJob): Judgement {
     const { trust, identity, method, data, octets } = job;
     const [der = trust.pinned, ...others] = job.certificates;
     if (der === undefined) return refused('the peer has sent no certificate');
-    const leaf = readCertificate(der);
+    const leaf = this.#certificates.read(der);
     if (leaf === undefined) return refused("the peer's certificate does not parse");
     const who = `the peer's certificate ${describeCertificate(leaf)}`;
     if (trust.pinned !== undefined && !sameOctets(der, trust.pinned)) {
       return refused(`${who} is not the one that the connection names (remote.cert)`);
     }
-    const found = this.#storeOf(trust).verify([der, ...others], Math.floor(this.#now() / 1000));
+    const time = Math.floor(this.#now() / 1000);
+    const found = this.#findPath(trust, [der, ...others], time);
+    const path = found.path.flatMap((each) => this.#certificates.read(each) ?? []);
+    if (path.length < found.path.length)
+      return refused(`${who}: one of its path has a strange key`);
     const problem =
-      explainPath(found, trust, who) ??
-      explainWeakness(found) ??
+      this.#explainPath(found, path, trust, who) ??
+      explainWeakness(path) ??
       prefixed(who, refuseUsage(leaf)) ??
       explainWrongIdentity(leaf, who, job) ??
       prefixed(
@@ -53,59 +92,89 @@ export class PeerVerifier {
         refuseAuth(leaf.publicKey, method, data, octets),
       );
     if (problem !== undefined) return refused(problem);
-    return judgeRevocation(found, trust.revocation);
+    // Nobody is asked on behalf of a peer that has not proved itself so far.
+    return judgeRevocation({ found, path, answers: this.#answers, time }, trust.revocation);
   }
 
-  #storeOf(trust: Trust): NativeTrustStore {
-    let store = this.#stores.get(trust);
-    if (store === undefined) {
-      const anchors = trust.anchors.map(({ certificate }) => certificate);
-      const ends = anchors.length === 0 && trust.pinned !== undefined ? [trust.pinned] : anchors;
-      store = new addon.TrustStore(ends, trust.crls);
-      this.#stores.set(trust, store);
-    }
+  /** With what CRLs say, those included that were fetched for certificates of this path. */
+  #findPath(trust: Trust, certificates: readonly Uint8Array[], time: number): PathResult {
+    const { native, fetched } = this.#stores.get(trust) ?? this.#makeStore(trust, []);
+    const found = native.verify(certificates, time);
+    const fresh = found.revocation
+      .flatMap(({ code }, depth) => (code === 0 ? [] : this.#fetchedFor(found.path[depth]!)))
+      .filter(([url, crl]) => fetched.get(url) !== crl);
+    if (fresh.length === 0) return found;
+    return this.#makeStore(trust, [...fetched, ...fresh]).native.verify(certificates, time);
+  }
+
+  /** The CRLs that its authority has answered with, and from where. */
+  #fetchedFor(der: Uint8Array): [string, Uint8Array][] {
+    const certificate = this.#certificates.read(der);
+    if (certificate === undefined) return [];
+    return crlQuestions(certificate).flatMap((question): [string, Uint8Array][] => {
+      const answer = this.#answers.find(question);
+      return answer?.type === 'octets' ? [[question.url, answer.octets]] : [];
+    });
+  }
+
+  #makeStore(trust: Trust, crls: readonly (readonly [string, Uint8Array])[]): Store {
+    const fetched = new Map([...new Map(crls)].slice(-MAX_CRLS));
+    const anchors = trust.anchors.map(({ certificate }) => certificate);
+    const ends = anchors.length === 0 && trust.pinned !== undefined ? [trust.pinned] : anchors;
+    const all = [...trust.crls, ...[...fetched.values()].filter(isCrl)];
+    const store = { native: new addon.TrustStore(ends, all), fetched };
+    this.#stores.set(trust, store);
     return store;
+  }
+
+  #explainPath(
+    found: PathResult,
+    path: readonly Certificate[],
+    trust: Trust,
+    who: string,
+  ): string | undefined {
+    if (found.code === 0) return undefined;
+    if (!NO_ANCHOR.includes(found.code)) {
+      const certificate = path[found.depth];
+      const which =
+        certificate === undefined ? 'one of its path' : describeCertificate(certificate);
+      return `${who} is refused: ${which}: ${found.reason}`;
+    }
+    const issuer = path.at(-1)?.facts.issuer ?? new Uint8Array(0);
+    const anchors = trust.anchors.flatMap(({ certificate }) => {
+      const anchor = this.#certificates.read(certificate);
+      return anchor === undefined ? [] : [`trusted: ${describeCertificate(anchor)}`];
+    });
+    return [
+      `${who} leads to no certificate authority that the connection trusts (remote.ca)`,
+      `issuer:  "${formatIdentity(nameIdentity(issuer))}"`,
+      ...anchors.slice(0, 8),
+      'the peer sends an intermediate that is missing here, or its authority is to be trusted',
+    ].join('\n');
   }
 }
 
-function refused(explanation: string): VerifyResult {
-  return { type: 'refused', explanation };
+/** A web server may answer with anything. */
+function isCrl(octets: Uint8Array): boolean {
+  try {
+    new addon.TrustStore([], [octets]);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function refused(explanation: string): Judgement {
+  return { result: { type: 'refused', explanation }, questions: [] };
 }
 
 function prefixed(who: string, problem: string | undefined): string | undefined {
   return problem === undefined ? undefined : `${who}: ${problem}`;
 }
 
-function explainPath(found: PathResult, trust: Trust, who: string): string | undefined {
-  if (found.code === 0) return undefined;
-  if (!NO_ANCHOR.includes(found.code)) {
-    return `${who} is refused: ${nameAt(found, found.depth)}: ${found.reason}`;
-  }
-  const last = readCertificate(found.path.at(-1) ?? new Uint8Array(0));
-  const issuer =
-    last === undefined ? 'unknown' : formatIdentity({ type: 9, data: last.facts.issuer });
-  const anchors = trust.anchors.map(({ certificate }) => {
-    const anchor = readCertificate(certificate);
-    return `trusted: ${anchor === undefined ? 'unreadable' : describeCertificate(anchor)}`;
-  });
-  return [
-    `${who} leads to no certificate authority that the connection trusts (remote.ca)`,
-    `issuer:  "${issuer}"`,
-    ...anchors.slice(0, 8),
-    'the peer sends an intermediate that is missing here, or its authority is to be trusted',
-  ].join('\n');
-}
-
-function nameAt({ path }: PathResult, depth: number): string {
-  const certificate = path[depth] && readCertificate(path[depth]);
-  return certificate === undefined ? `certificate ${depth}` : describeCertificate(certificate);
-}
-
 /** The keys of all but the anchor, which whoever trusts it has to judge. */
-function explainWeakness({ path }: PathResult): string | undefined {
-  for (const der of path.slice(0, -1)) {
-    const certificate = readCertificate(der);
-    if (certificate === undefined) return 'a certificate of the path has a key of unknown type';
+function explainWeakness(path: readonly Certificate[]): string | undefined {
+  for (const certificate of path.slice(0, -1)) {
     const weakness = weaknessOf(certificate.publicKey);
     if (weakness !== undefined) return `${describeCertificate(certificate)}: ${weakness}`;
   }

@@ -5,8 +5,17 @@
  */
 import { randomFillSync } from 'node:crypto';
 import { belongsInPool, runJob } from '../crypto/jobs.js';
-import type { Effect, Environment, Event, IkeSaView, Job, Milliseconds } from '../ike/event.js';
+import type {
+  Effect,
+  Environment,
+  Event,
+  IkeSaView,
+  Job,
+  JobResult,
+  Milliseconds,
+} from '../ike/event.js';
 import { Timers } from '../net/timers.js';
+import type { Ask } from '../pki/answers.js';
 import { PeerVerifier } from '../pki/peer-verifier.js';
 import { wipeKeys } from '../policy/authentication.js';
 import type { Connection } from '../policy/connection.js';
@@ -29,6 +38,8 @@ export interface ShardOptions {
   readonly sad: Sad;
   readonly now: () => Milliseconds;
   readonly post: PostToMain;
+  /** Asks authorities about revocation; without it only CRLs of the configuration count. */
+  readonly ask?: Ask;
 }
 
 /** An event before its time is set. */
@@ -40,11 +51,12 @@ export class IkeShard {
   readonly #now: () => Milliseconds;
   readonly #post: PostToMain;
   readonly #timers = new Timers((timer) => this.#handle({ type: 'timer', timer }));
-  readonly #verifier = new PeerVerifier();
+  readonly #verifier: PeerVerifier;
   #connections: readonly Connection[] = [];
   #stopping = false;
 
-  constructor({ shard, shards, makeCore, sad, now, post }: ShardOptions) {
+  constructor({ shard, shards, makeCore, sad, now, post, ask }: ShardOptions) {
+    this.#verifier = new PeerVerifier(ask === undefined ? {} : { ask });
     this.#sad = sad;
     this.#now = now;
     this.#post = post;
@@ -167,9 +179,10 @@ export class IkeShard {
       this.#post({ type: 'compute', id, job: packed }, transferOf(packed));
       return;
     }
+    const done = (result: JobResult) => this.#handle({ type: 'computed', job: id, result });
     setImmediate(() => {
-      const result = job.type === 'verify' ? this.#verifier.verify(job) : runJob(job);
-      this.#handle({ type: 'computed', job: id, result });
+      if (job.type === 'verify') this.#verifier.verify(job, done);
+      else done(runJob(job));
     });
   }
 

@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { NativeDataplane } from '../dataplane/native.js';
 import { Ike } from '../ike/ike.js';
 import { monotonicNow } from '../net/clock.js';
+import { askByHttp } from './ask-by-http.js';
 import { IkeShard } from './ike-shard.js';
 import type { IkeWorkerData } from './link.js';
 import type { FromWorker, ToWorker } from './messages.js';
@@ -16,6 +17,7 @@ const ikeShard = new IkeShard({
   makeCore: (environment) => new Ike(environment, ikeOptions),
   sad: NativeDataplane.attach(dataplaneId),
   now: monotonicNow,
+  ask: askByHttp,
   post: (message: FromWorker, transfer = []) => port.postMessage(message, transfer),
 });
 

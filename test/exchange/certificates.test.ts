@@ -27,7 +27,7 @@ beforeAll(() => {
     pki.make(`far-${side}`, { issuer: 'between', extensions });
     for (const key of KINDS) pki.make(`${side}-${key}`, { key, issuer: 'root', extensions });
   }
-});
+}, 60_000);
 
 /** Both prove themselves with certificates of the root. */
 const both = {
