@@ -215,7 +215,7 @@ function logDataplane({ workers: wanted }: GatewayConfig, dataplane: Dataplane, 
  */
 function logEngines({ connections }: GatewayConfig, log: Log): void {
   const chosen = new Map<string, EngineChoice>();
-  const proposals = connections.flatMap(({ children }) => children.flatMap((c) => c.espProposals));
+  const proposals = connections.flatMap(({ children }) => children.flatMap((c) => c.proposals));
   for (const { encryption, integrity } of proposals) {
     // AH has integrity alone, an AEAD encryption alone.
     for (const { id, keyBits = 0 } of encryption.length > 0 ? encryption : [{ id: 0 }]) {

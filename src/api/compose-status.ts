@@ -102,7 +102,7 @@ function natOf({ natLocal, natRemote }: IkeSaView): IkeSaStatus['nat'] {
 
 function childSaStatus(child: ChildSaView, { dataplane, now }: StatusSources): ChildSaStatus {
   const counters = dataplane.counters(child.inboundSpi);
-  const { name, state, proposal, mode, udpEncapsulation, esn } = child;
+  const { name, state, proposal, protocol, mode, udpEncapsulation, esn } = child;
   const { localSelectors, remoteSelectors } = child;
   return {
     name,
@@ -110,6 +110,7 @@ function childSaStatus(child: ChildSaView, { dataplane, now }: StatusSources): C
     inboundSpi: formatSpi(child.inboundSpi),
     outboundSpi: formatSpi(child.outboundSpi),
     proposal,
+    protocol,
     mode,
     udpEncapsulation,
     esn,

@@ -68,6 +68,7 @@ export interface ChildSaStatus {
   readonly inboundSpi: string;
   readonly outboundSpi: string;
   readonly proposal: string;
+  readonly protocol: 'esp' | 'ah';
   readonly mode: 'tunnel' | 'transport';
   readonly udpEncapsulation: boolean;
   readonly esn: boolean;

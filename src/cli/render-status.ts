@@ -56,8 +56,9 @@ function renderIkeSa(sa: IkeSaStatus, rates: Rates | undefined): string[] {
 
 function renderChildSa(sa: ChildSaStatus, rates: Rates | undefined): string[] {
   const udp = sa.udpEncapsulation ? ' in UDP' : '';
+  const form = `${sa.protocol.toUpperCase()}${udp} ${sa.mode}`;
   const lines = [
-    `  Child SA: ${sa.name}, ESP${udp} ${sa.mode}, SPI ${sa.inboundSpi} in, ${sa.outboundSpi} out`,
+    `  Child SA: ${sa.name}, ${form}, SPI ${sa.inboundSpi} in, ${sa.outboundSpi} out`,
     `    ${sa.localSelectors.join(', ')} <-> ${sa.remoteSelectors.join(', ')}`,
     `    ${sa.proposal}, ${duration(sa.ageSeconds)} old`,
     `    transfer: ${bytes(sa.inBytes)} received (${packets(sa.inPackets)}), ` +

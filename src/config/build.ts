@@ -6,9 +6,15 @@ import type { PortOptions, SpdEntry } from '../dataplane/dataplane.js';
 import { wipeKeys } from '../policy/authentication.js';
 import type { Connection, Lifetime } from '../policy/connection.js';
 import { formatIdentity, type Identity, parseIdentity, sameIdentity } from '../policy/identity.js';
-import type { Proposal } from '../policy/proposal.js';
+import type { Proposal, Protocol } from '../policy/proposal.js';
 import { DEFAULT_ESP, DEFAULT_IKE, parseProposal } from '../policy/proposal.js';
-import { parseSelector } from '../wire/index.js';
+import {
+  hostSelector,
+  intersect,
+  parseAddress,
+  parseSelector,
+  type TrafficSelector,
+} from '../wire/index.js';
 import type { ReadAuthentication, SidesOfFile } from './authentication.js';
 import { defaultApiSocket, type GatewayConfig } from './gateway-config.js';
 import type { ParsedConfig } from './parse.js';
@@ -34,8 +40,10 @@ export function buildGateway(
     checkConnection(name, entry, complain);
     const sides = readAuthentication(name, entry, complain);
     const ike = readProposals([name, 'ike'], 'ike', entry.ike ?? DEFAULT_IKE, complain);
-    const esp = readProposals([name, 'esp'], 'esp', entry.esp ?? DEFAULT_ESP, complain);
-    return sides === undefined ? [] : [buildConnection(name, entry, sides, ike, esp, complain)];
+    const child =
+      readChildProposals([name], entry, complain) ??
+      DEFAULT_ESP.map((text) => parseProposal('esp', text));
+    return sides === undefined ? [] : [buildConnection(name, entry, sides, ike, child, complain)];
   });
   if (problems.length > 0) {
     wipeKeys(connections);
@@ -67,9 +75,20 @@ function buildSettings(file: ConfigFile): Omit<GatewayConfig, 'connections' | 's
   };
 }
 
+/** Those of ESP or of AH, whichever a table has; undefined where it has neither. */
+function readChildProposals(
+  path: readonly string[],
+  table: Pick<ChildFile, 'esp' | 'ah'>,
+  complain: Complain,
+): Proposal[] | undefined {
+  const protocol = table.ah === undefined ? 'esp' : 'ah';
+  const texts = table[protocol];
+  return texts && readProposals([...path, protocol], protocol, texts, complain);
+}
+
 function readProposals(
   path: readonly string[],
-  protocol: 'ike' | 'esp',
+  protocol: Protocol,
   texts: readonly string[],
   complain: Complain,
 ): Proposal[] {
@@ -121,7 +140,7 @@ function buildConnection(
   entry: ConnectionFile,
   sides: SidesOfFile,
   ikeProposals: readonly Proposal[],
-  espProposals: readonly Proposal[],
+  childProposals: readonly Proposal[],
   complain: Complain,
 ): Connection {
   const { local, remote } = entry;
@@ -149,13 +168,10 @@ function buildConnection(
     children: childrenOf(entry).map(([childName, child]) => ({
       name: childName,
       start: child.start ?? entry.start,
-      mode: 'tunnel',
-      localSelectors: child.local.map(parseSelector),
-      remoteSelectors: child.remote.map(parseSelector),
-      espProposals:
-        child.esp === undefined
-          ? espProposals
-          : readProposals([name, 'child', childName, 'esp'], 'esp', child.esp, complain),
+      mode: child.mode ?? entry.mode,
+      localSelectors: selectorsOf(entry, child, 'local'),
+      remoteSelectors: selectorsOf(entry, child, 'remote'),
+      proposals: readChildProposals([name, 'child', childName], child, complain) ?? childProposals,
       replayWindow: child.replay_window ?? entry.replay_window,
       fragmentation: child.fragmentation ?? entry.fragmentation,
       lifetime: childLifetime(entry, child),
@@ -166,7 +182,21 @@ function buildConnection(
 /** The tables of Child SAs, or one for the networks of both sides. */
 function childrenOf({ local, remote, child }: ConnectionFile): [string, ChildFile][] {
   if (child !== undefined) return Object.entries(child);
-  return [[ONLY_CHILD, { local: local.networks ?? [], remote: remote.networks ?? [] }]];
+  return [[ONLY_CHILD, { local: local.networks, remote: remote.networks }]];
+}
+
+/** In transport mode what is protected is the gateway itself, be it a part of its traffic. */
+function selectorsOf(
+  entry: ConnectionFile,
+  child: ChildFile,
+  side: 'local' | 'remote',
+): readonly TrafficSelector[] {
+  const selectors = child[side]?.map(parseSelector);
+  const address = parseAddress(entry[side].address);
+  const isTransport = (child.mode ?? entry.mode) === 'transport';
+  if (!isTransport || address === undefined) return selectors ?? [];
+  const itself = hostSelector(address);
+  return selectors?.flatMap((selector) => intersect(selector, itself) ?? []) ?? [itself];
 }
 
 /** An end that is the connection's goes with its rekeying, not with another. */

@@ -158,10 +158,16 @@ const childName = z
 
 const fragmentation = z.enum(['before', 'after']);
 
+const mode = z.enum(['tunnel', 'transport']);
+
 export const childSchema = z.strictObject({
-  local: networks.describe('Protected on our side'),
-  remote: networks.describe('Protected behind the peer'),
+  local: networks
+    .optional()
+    .describe('Protected on our side; in transport mode our own address, with protocol and ports'),
+  remote: networks.optional().describe('Protected behind the peer, in the same way'),
   esp: algorithms.optional().describe("ESP proposals; default: the connection's"),
+  ah: algorithms.optional().describe("AH proposals, in place of ESP; default: the connection's"),
+  mode: mode.optional().describe("Default: the connection's"),
   start: start.optional().describe("When it is set up; default: the connection's"),
   replay_window: integer(0, 131_072).optional().describe("Default: the connection's"),
   fragmentation: fragmentation.optional().describe("Default: the connection's"),
@@ -188,6 +194,12 @@ export const connectionSchema = z.strictObject({
     .describe('systemd credential that holds the pre-shared key'),
   ike: algorithms.optional().describe('IKE proposals, preferred first'),
   esp: algorithms.optional().describe('ESP proposals, preferred first'),
+  ah: algorithms
+    .optional()
+    .describe('AH proposals, such as "sha256", in place of ESP: integrity without encryption'),
+  mode: mode
+    .default('tunnel')
+    .describe('tunnel: networks on both sides; transport: the two gateways themselves'),
   start: start
     .default('trap')
     .describe('always: at once, and kept up; trap: when a packet needs it; wait: the peer begins'),

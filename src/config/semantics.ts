@@ -1,7 +1,13 @@
 /** What takes two keys to be wrong: each function complains about all that it finds. */
-import { equalSelectors, parseAddress, parseSelector } from '../wire/index.js';
+import {
+  equalSelectors,
+  hostSelector,
+  intersect,
+  parseAddress,
+  parseSelector,
+} from '../wire/index.js';
 import type { KeyPath } from './key-locator.js';
-import type { ConfigFile, ConnectionFile } from './schema.js';
+import type { ChildFile, ConfigFile, ConnectionFile } from './schema.js';
 
 export type Complain = (path: KeyPath, found: string, allowed: string) => void;
 
@@ -47,17 +53,10 @@ type At = (...path: (string | number)[]) => KeyPath;
 /** The Child SAs are in tables of their own, or there is one with the networks of both sides. */
 function checkChildren(entry: ConnectionFile, at: At, complain: Complain): void {
   const { local, remote, child } = entry;
+  checkProtocol(entry, entry, at, complain);
   if (child === undefined) {
-    for (const side of ['local', 'remote'] as const) {
-      if (entry[side].networks !== undefined) continue;
-      complain(
-        at(side, 'networks'),
-        'missing',
-        'a list, or [connection.<name>.child.<name>] tables',
-      );
-    }
-    const paths = [at('local', 'networks'), at('remote', 'networks')] as const;
-    checkNetworks(local.networks ?? [], remote.networks ?? [], paths, complain);
+    const places = { local: at('local', 'networks'), remote: at('remote', 'networks') };
+    checkNetworks(entry, { local: local.networks, remote: remote.networks }, places, complain);
     return;
   }
   if (Object.keys(child).length === 0) complain(at('child'), 'found no table', 'one or more');
@@ -66,13 +65,28 @@ function checkChildren(entry: ConnectionFile, at: At, complain: Complain): void 
     complain(at(side, 'networks'), 'found networks beside child tables', 'one or the other');
   }
   for (const [name, one] of Object.entries(child)) {
-    const paths = [at('child', name, 'local'), at('child', name, 'remote')] as const;
-    checkNetworks(one.local, one.remote, paths, complain);
+    const below: At = (...path) => at('child', name, ...path);
+    checkProtocol(entry, one, below, complain);
+    checkNetworks(entry, one, { local: below('local'), remote: below('remote') }, complain);
     const rekey = one.rekey_seconds ?? entry.child_rekey_seconds;
-    checkLifetime(at('child', name, 'lifetime_seconds'), rekey, one.lifetime_seconds, complain);
-    if (entry.remote.address === '%any' && one.start !== undefined && one.start !== 'wait') {
-      complain(at('child', name, 'start'), `found "${one.start}" with a peer at "%any"`, '"wait"');
+    checkLifetime(below('lifetime_seconds'), rekey, one.lifetime_seconds, complain);
+    if (remote.address === '%any' && one.start !== undefined && one.start !== 'wait') {
+      complain(below('start'), `found "${one.start}" with a peer at "%any"`, '"wait"');
     }
+  }
+}
+
+/** A Child SA is of ESP or of AH, and AH goes through no NAT (RFC 3948 §1). */
+function checkProtocol(
+  { udp_encapsulation }: ConnectionFile,
+  { esp, ah }: Pick<ChildFile, 'esp' | 'ah'>,
+  at: At,
+  complain: Complain,
+): void {
+  if (ah === undefined) return;
+  if (esp !== undefined) complain(at('ah'), 'found proposals of ESP too', 'esp or ah, not both');
+  if (udp_encapsulation === 'always') {
+    complain(at('ah'), 'found udp_encapsulation = "always"', 'ESP, which can go in UDP');
   }
 }
 
@@ -87,23 +101,53 @@ function checkLifetime(
   complain(path, found, 'more than until the rekeying, or 0: never');
 }
 
+type Side = 'local' | 'remote';
+
 function checkNetworks(
-  local: readonly string[],
-  remote: readonly string[],
-  [localPath, remotePath]: readonly [KeyPath, KeyPath],
+  entry: ConnectionFile,
+  child: ChildFile,
+  places: Readonly<Record<Side, KeyPath>>,
   complain: Complain,
 ): void {
-  const here = local.map(parseSelector);
-  const there = remote.map(parseSelector);
+  const isTransport = (child.mode ?? entry.mode) === 'transport';
+  for (const side of ['local', 'remote'] as const) {
+    const { address } = entry[side];
+    const networks = child[side];
+    if (networks !== undefined) {
+      if (isTransport) checkOwnAddress(address, networks, places[side], complain);
+    } else if (!isTransport) {
+      complain(places[side], 'missing', 'a list, or [connection.<name>.child.<name>] tables');
+    } else if (address === '%any') {
+      complain(places[side], 'missing', 'where peers at "%any" may be, in transport mode');
+    }
+  }
+  const here = (child.local ?? []).map(parseSelector);
+  const there = (child.remote ?? []).map(parseSelector);
   there.forEach((selector, i) => {
     if (here.some((mine) => equalSelectors(mine, selector))) {
-      const found = `found "${remote[i]}", which is local too`;
-      complain([...remotePath, i], found, 'networks that are not on both sides');
+      const found = `found "${child.remote![i]}", which is local too`;
+      complain([...places.remote, i], found, 'networks that are not on both sides');
     }
   });
   if (here.length === 0 || there.length === 0) return;
   if (!there.some((selector) => here.some(({ family }) => family === selector.family))) {
-    const found = `found no network of a family that ${localPath.slice(2).join('.')} has`;
-    complain(remotePath, found, 'IPv4 with IPv4, IPv6 with IPv6');
+    const found = `found no network of a family that ${places.local.slice(2).join('.')} has`;
+    complain(places.remote, found, 'IPv4 with IPv4, IPv6 with IPv6');
   }
+}
+
+/** In transport mode packets go between the gateways' own addresses and nowhere else. */
+function checkOwnAddress(
+  address: string,
+  networks: readonly string[],
+  path: KeyPath,
+  complain: Complain,
+): void {
+  const octets = parseAddress(address);
+  if (octets === undefined) return;
+  const host = hostSelector(octets);
+  networks.forEach((text, i) => {
+    if (intersect(parseSelector(text), host) !== undefined) return;
+    complain([...path, i], `found "${text}" in transport mode`, `a network with ${address} in it`);
+  });
 }

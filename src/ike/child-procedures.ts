@@ -9,7 +9,7 @@ import type { InstalledChild } from './child-sa.js';
 import type { ChildTimerKind } from './children.js';
 import type { Core } from './core.js';
 import type { IkeSa } from './ike-sa.js';
-import { policySelectors } from './tasks/child-offer.js';
+import { policySelectors, rekeyedSelectors } from './tasks/child-offer.js';
 import { CreateChild } from './tasks/create-child.js';
 import { DeleteChild } from './tasks/delete.js';
 
@@ -38,7 +38,7 @@ export function requestChild(sa: IkeSa, core: Core, policy: ChildPolicy): void {
  * SA (§2.9). False where nothing is left to ask for.
  */
 export function requestPairs(sa: IkeSa, core: Core, policy: ChildPolicy): boolean {
-  const left = remainingPairs(policySelectors(policy), selectorsOf(sa, policy)).filter((pair) =>
+  const left = remainingPairs(policySelectors(sa, policy), selectorsOf(sa, policy)).filter((pair) =>
     sa.isFirstTry(`${policy.name} ${JSON.stringify(pair)}`),
   );
   for (const selectors of left) sa.request(new CreateChild(sa, core, { policy, selectors }));
@@ -56,7 +56,8 @@ export function rekeyChild(sa: IkeSa, core: Core, child: InstalledChild): void {
   const isAsked = sa.isAbout((task) => task instanceof CreateChild && task.plan.rekeys === child);
   if (isAsked) return;
   const { policy } = child;
-  sa.request(new CreateChild(sa, core, { policy, selectors: pairOf(child), rekeys: child }));
+  const selectors = rekeyedSelectors(sa, child);
+  sa.request(new CreateChild(sa, core, { policy, selectors, rekeys: child }));
 }
 
 /** Sends nothing on it any more and has the peer delete it; what arrives until then is received. */
@@ -64,7 +65,7 @@ export function deleteChild(sa: IkeSa, core: Core, child: InstalledChild, reason
   sa.log('debug', `Child SA is to be deleted: ${reason}`);
   sa.children.move(child, 'deleting');
   sa.children.retire(child);
-  sa.request(new DeleteChild(sa, core, child.sa.inboundSpi, child));
+  sa.request(new DeleteChild(sa, core, child.sa, child));
 }
 
 /** It may be used no more: it is deleted, and another is made where the connection is kept up. */

@@ -1,14 +1,16 @@
 /** A Child SA (RFC 7296 §1.2, §2.17): how it is made of what was agreed, and how status shows it. */
 import { cipherKey, integrityKeyLength } from '../crypto/key-length.js';
 import { deriveChildKeys } from '../crypto/keymat.js';
-import type { Prf } from '../crypto/prf.js';
 import type { Secret } from '../crypto/secret.js';
+import { PROTOCOL_ID } from '../policy/algorithm.js';
 import type { ChildPolicy } from '../policy/connection.js';
 import type { SelectorPair } from '../policy/narrow.js';
-import { formatSuite, type Suite } from '../policy/suite.js';
-import type { ChildSa, Endpoint, EspSpi } from '../sad/sad.js';
-import { formatSelector, type PayloadOf, PROTOCOL } from '../wire/index.js';
+import { formatSuite, type Purpose, type Suite } from '../policy/suite.js';
+import type { ChildSa, EspSpi } from '../sad/sad.js';
+import { formatSelector, type PayloadOf } from '../wire/index.js';
 import type { ChildSaView, Milliseconds } from './event.js';
+import type { IkeSa } from './ike-sa.js';
+import { isTranslated } from './nat.js';
 import type { ChildState, Role } from './state.js';
 
 /** A Child SA that is installed. */
@@ -47,7 +49,6 @@ export type ChildOrigin = Pick<
 
 /** What two peers have agreed upon for a Child SA. */
 export interface ChildAgreement {
-  readonly connection: string;
   readonly policy: ChildPolicy;
   /** Our role in the exchange that makes the Child SA. */
   readonly role: Role;
@@ -55,34 +56,31 @@ export interface ChildAgreement {
   readonly inboundSpi: EspSpi;
   readonly outboundSpi: EspSpi;
   readonly selectors: SelectorPair;
-  readonly local: Endpoint;
-  readonly remote: Endpoint;
-  readonly udpEncapsulation: boolean;
 }
 
-/** Where its keys come from (§2.17). */
+/** What its keys are made of beside SK_d (§2.17). */
 export interface ChildSeed {
-  readonly prf: Prf;
-  readonly skD: Secret;
   readonly ni: Uint8Array;
   readonly nr: Uint8Array;
   /** g^ir of its own key exchange, if it has one. */
-  readonly sharedSecret?: Secret;
+  readonly sharedSecret: Secret | undefined;
 }
 
-/** The pair of ESP SAs, with keys that whoever installs it wipes. */
-export function makeChildSa(agreement: ChildAgreement, seed: ChildSeed): ChildSa {
+/** The pair of SAs between the ends of the IKE SA, with keys that whoever installs it wipes. */
+export function makeChildSa(ikeSa: IkeSa, agreement: ChildAgreement, seed: ChildSeed): ChildSa {
   const { role, suite, policy, selectors } = agreement;
-  const { prf, skD, ni, nr, sharedSecret } = seed;
+  const { prf } = ikeSa.negotiated!;
+  const { skD } = ikeSa.protection!.keys;
+  const { ni, nr, sharedSecret } = seed;
   const keys = deriveChildKeys(prf, skD, ni, nr, keymatLength(suite), sharedSecret);
   const initiator = role === 'initiator';
   return {
-    policy: `${agreement.connection}/${policy.name}`,
-    protocol: 'esp',
+    policy: `${ikeSa.connection!.name}/${policy.name}`,
+    protocol: childProtocol(policy),
     mode: policy.mode,
-    local: agreement.local,
-    remote: agreement.remote,
-    udpEncapsulation: agreement.udpEncapsulation,
+    local: ikeSa.local,
+    remote: ikeSa.remote,
+    udpEncapsulation: isTranslated(ikeSa.nat),
     inboundSpi: agreement.inboundSpi,
     outboundSpi: agreement.outboundSpi,
     encryption: suite.encryption?.id ?? 0,
@@ -96,6 +94,17 @@ export function makeChildSa(agreement: ChildAgreement, seed: ChildSeed): ChildSa
     localSelectors: initiator ? selectors.tsi : selectors.tsr,
     remoteSelectors: initiator ? selectors.tsr : selectors.tsi,
   };
+}
+
+/** The proposals of a policy are of one protocol. */
+export function childProtocol({ proposals }: ChildPolicy): 'esp' | 'ah' {
+  return proposals[0]?.protocol === 'ah' ? 'ah' : 'esp';
+}
+
+/** What a Child SA is negotiated for; without a key exchange of its own in IKE_AUTH (§1.2). */
+export function childPurpose(policy: ChildPolicy, keyExchange: boolean, guessed?: number): Purpose {
+  const purpose = { protocol: childProtocol(policy), keyExchange };
+  return guessed === undefined ? purpose : { ...purpose, guessed };
 }
 
 /** Octets of keying material of each SA of the pair (§2.17). */
@@ -112,6 +121,7 @@ export function viewChild({ policy, sa, suite, state, installedAt }: InstalledCh
     inboundSpi: sa.inboundSpi,
     outboundSpi: sa.outboundSpi,
     proposal: formatSuite(suite),
+    protocol: sa.protocol,
     mode: sa.mode,
     udpEncapsulation: sa.udpEncapsulation,
     esn: sa.esn,
@@ -138,7 +148,14 @@ export function espSpiText(spi: EspSpi): string {
   return spi.toString(16).padStart(8, '0');
 }
 
-/** Delete for Child SAs, by our inbound SPIs (RFC 7296 §3.11). */
-export function deleteEsp(spis: readonly EspSpi[]): PayloadOf<'D'> {
-  return { kind: 'D', protocolId: PROTOCOL.ESP, spis: spis.map(espSpiBytes) };
+/** How Notify and Delete payloads name a Child SA: by what its sender receives on (§3.10, §3.11). */
+export type ChildName = Pick<ChildSa, 'protocol' | 'inboundSpi'>;
+
+/** Delete payloads for Child SAs: one for each protocol (§3.11). */
+export function deletePayloads(names: readonly ChildName[]): PayloadOf<'D'>[] {
+  return (['esp', 'ah'] as const).flatMap((protocol) => {
+    const own = names.filter((name) => name.protocol === protocol);
+    const spis = own.map(({ inboundSpi }) => espSpiBytes(inboundSpi));
+    return own.length === 0 ? [] : [{ kind: 'D', protocolId: PROTOCOL_ID[protocol], spis }];
+  });
 }

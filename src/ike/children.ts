@@ -5,6 +5,7 @@
  * A Child SA that another has replaced is not dropped with its last Delete: packets that were on
  * their way are received for a little longer, so that a rekeying loses none.
  */
+import { PROTOCOL_ID } from '../policy/algorithm.js';
 import { formatSuite } from '../policy/suite.js';
 import { type ChildSa, type Endpoint, type EspSpi, sameEndpoint, sameFamily } from '../sad/sad.js';
 import { deleteChild, rekeyChild } from './child-procedures.js';
@@ -56,10 +57,11 @@ export class Children implements Iterable<InstalledChild> {
     return this.#entries.get(spi);
   }
 
-  /** The one that the peer calls by this SPI, its inbound one. */
-  byOutbound(spi: EspSpi | undefined): InstalledChild | undefined {
-    for (const entry of this.#entries.values()) if (entry.sa.outboundSpi === spi) return entry;
-    return undefined;
+  /** The one that the peer calls by this protocol and SPI, its inbound one. */
+  byOutbound(protocolId: number, spi: EspSpi | undefined): InstalledChild | undefined {
+    return [...this.#entries.values()].find(
+      ({ sa }) => sa.outboundSpi === spi && PROTOCOL_ID[sa.protocol] === protocolId,
+    );
   }
 
   install(sa: ChildSa, origin: ChildOrigin): InstalledChild {

@@ -197,6 +197,7 @@ export interface ChildSaView {
   readonly inboundSpi: EspSpi;
   readonly outboundSpi: EspSpi;
   readonly proposal: string;
+  readonly protocol: 'esp' | 'ah';
   readonly mode: 'tunnel' | 'transport';
   readonly udpEncapsulation: boolean;
   readonly esn: boolean;

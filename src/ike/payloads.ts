@@ -7,7 +7,6 @@ import {
   type PayloadKind,
   type PayloadOf,
   type PeekedHeader,
-  PROTOCOL,
 } from '../wire/index.js';
 
 /** The first payload of a kind. */
@@ -43,11 +42,6 @@ export function errorOf(payloads: readonly Payload[]): PayloadOf<'N'> | undefine
 
 export function notify(notifyType: number, data: Uint8Array = new Uint8Array(0)): PayloadOf<'N'> {
   return { kind: 'N', protocolId: 0, notifyType, spi: new Uint8Array(0), data };
-}
-
-/** The protocol ID of a Child SA in Notify and Delete payloads (§3.10, §3.11). */
-export function protocolOf(_sa: unknown): number {
-  return PROTOCOL.ESP;
 }
 
 export function notifyName(notifyType: number): string {

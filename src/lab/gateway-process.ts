@@ -16,6 +16,9 @@ export interface GatewaySettings {
   readonly start: 'always' | 'trap' | 'wait';
   readonly ike?: readonly string[];
   readonly esp?: readonly string[];
+  /** In place of ESP. */
+  readonly ah?: readonly string[];
+  readonly mode?: 'tunnel' | 'transport';
   readonly udpEncapsulation?: 'auto' | 'always';
   /** Forward everything in clear: the control run. */
   readonly plain?: boolean;
@@ -37,7 +40,7 @@ export interface GatewayPlace {
 
 /** The configuration file; the key is in `psk` beside it. */
 export function gatewayConfig(settings: GatewaySettings, socket: string): string {
-  const { name, local, remote, start, ike, esp, udpEncapsulation = 'auto' } = settings;
+  const { name, local, remote, start, ike, esp, ah, udpEncapsulation = 'auto' } = settings;
   const end = ({ address, id = address, networks }: EndSettings): string =>
     `{ address = "${address}", id = "${id}", networks = ${JSON.stringify(networks)} }`;
   return [
@@ -57,6 +60,8 @@ export function gatewayConfig(settings: GatewaySettings, socket: string): string
     `udp_encapsulation = "${udpEncapsulation}"`,
     ...(ike === undefined ? [] : [`ike = ${JSON.stringify(ike)}`]),
     ...(esp === undefined ? [] : [`esp = ${JSON.stringify(esp)}`]),
+    ...(ah === undefined ? [] : [`ah = ${JSON.stringify(ah)}`]),
+    ...(settings.mode === undefined ? [] : [`mode = "${settings.mode}"`]),
     '',
   ].join('\n');
 }

@@ -11,6 +11,7 @@ import {
   KEY_EXCHANGE,
   nameOf,
   PRF,
+  PROTOCOL,
   type Registry,
   SEQUENCE_NUMBERS,
   TRANSFORM,
@@ -24,6 +25,9 @@ export interface Algorithm {
 
 /** What is proposed: an IKE SA, or one of the two kinds of Child SA. */
 export type Protocol = 'ike' | 'esp' | 'ah';
+
+/** Security Protocol Identifiers (RFC 7296 §3.3.1). */
+export const PROTOCOL_ID = { ike: PROTOCOL.IKE, esp: PROTOCOL.ESP, ah: PROTOCOL.AH } as const;
 
 /** What a word of a proposal stands for. */
 export type Word =

@@ -73,10 +73,12 @@ export interface ChildPolicy {
   /** Unique within the connection. */
   readonly name: string;
   readonly start: Start;
-  readonly mode: 'tunnel';
+  /** In transport mode between the ends of the IKE SA, which narrows the selectors to these. */
+  readonly mode: 'tunnel' | 'transport';
   readonly localSelectors: readonly TrafficSelector[];
   readonly remoteSelectors: readonly TrafficSelector[];
-  readonly espProposals: readonly Proposal[];
+  /** Of ESP or of AH, in order of preference. */
+  readonly proposals: readonly Proposal[];
   /** Replay window in packets. */
   readonly replayWindow: number;
   /** IPv4 packets without DF that do not fit; see ChildSa. Default: before ESP. */

@@ -11,14 +11,13 @@
  */
 import {
   INTEG,
-  PROTOCOL,
   SEQUENCE_NUMBERS,
   TRANSFORM,
   TRANSFORM_ATTRIBUTE,
   type WireProposal,
   type WireTransform,
 } from '../wire/index.js';
-import { type Algorithm, algorithmName, sameAlgorithm } from './algorithm.js';
+import { type Algorithm, algorithmName, PROTOCOL_ID, sameAlgorithm } from './algorithm.js';
 import type { Proposal, Protocol } from './proposal.js';
 
 /** One algorithm of each type: what two peers have agreed upon. */
@@ -50,8 +49,6 @@ export interface Purpose {
   /** Method of the KE payload that came with the proposals. */
   readonly guessed?: number;
 }
-
-const PROTOCOL_IDS = { ike: PROTOCOL.IKE, esp: PROTOCOL.ESP, ah: PROTOCOL.AH } as const;
 
 /** Transform types in the order in which proposals list them. */
 const TYPES = [TRANSFORM.ENCR, TRANSFORM.PRF, TRANSFORM.INTEG, TRANSFORM.KE, TRANSFORM.SN] as const;
@@ -99,7 +96,7 @@ export function toWireProposals(
 ): WireProposal[] {
   return proposals.map((proposal, i) => ({
     number: i + 1,
-    protocolId: PROTOCOL_IDS[proposal.protocol],
+    protocolId: PROTOCOL_ID[proposal.protocol],
     spi,
     transforms: TYPES.flatMap((type) =>
       algorithmsOf(proposal, type, purpose).map((algorithm) => toTransform(type, algorithm)),
@@ -168,7 +165,7 @@ export function acceptAnswer(
 }
 
 function match(own: Proposal, other: WireProposal, purpose: Purpose): Suite | undefined {
-  if (other.protocolId !== PROTOCOL_IDS[purpose.protocol]) return undefined;
+  if (other.protocolId !== PROTOCOL_ID[purpose.protocol]) return undefined;
   if (other.spi.length !== spiLength(purpose)) return undefined;
   // §3.3.6: a proposal with a transform type that we do not know is no choice.
   if (other.transforms.some(({ type }) => !(TYPES as readonly number[]).includes(type))) {

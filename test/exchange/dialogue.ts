@@ -17,6 +17,12 @@ import {
 import { SeededRandom } from './random.js';
 import { standIn } from './stand-in.js';
 
+/** What of a Child SA both sides have to know alike. */
+const AGREED = [
+  ...(['protocol', 'mode', 'encryption', 'keyBits', 'integrity'] as const),
+  ...(['esn', 'udpEncapsulation'] as const),
+];
+
 export interface DialogueOptions {
   readonly a?: ConnectionOptions;
   readonly b?: ConnectionOptions;
@@ -165,9 +171,7 @@ export class Dialogue {
       expect(childA.inboundSpi).toBe(childB.outboundSpi);
       expect(childA.localSelectors).toEqual(childB.remoteSelectors);
       expect(childA.remoteSelectors).toEqual(childB.localSelectors);
-      for (const property of ['esn', 'encryption', 'keyBits', 'udpEncapsulation'] as const) {
-        expect(childA[property]).toBe(childB[property]);
-      }
+      for (const property of AGREED) expect(childA[property]).toBe(childB[property]);
     }
   }
 

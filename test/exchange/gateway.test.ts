@@ -153,7 +153,7 @@ function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): G
             start: wanted.start,
             mode: 'tunnel',
             ...selectors,
-            espProposals: [parseProposal('esp', 'aes128gcm16-esn')],
+            proposals: [parseProposal('esp', 'aes128gcm16-esn')],
             replayWindow: 4096,
             lifetime: NO_LIFETIME,
           },

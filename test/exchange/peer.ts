@@ -240,6 +240,9 @@ export interface ConnectionOptions {
   readonly remoteAddress?: string;
   readonly ike?: readonly string[];
   readonly esp?: readonly string[];
+  /** In place of ESP. */
+  readonly ah?: readonly string[];
+  readonly mode?: 'tunnel' | 'transport';
   readonly localSelectors?: readonly string[];
   readonly remoteSelectors?: readonly string[];
   readonly start?: Start;
@@ -286,10 +289,12 @@ export function connectionOf(side: 'a' | 'b', options: ConnectionOptions = {}): 
     children: Object.entries(children).map(([name, [local, remote]]) => ({
       name,
       start: options.start ?? 'wait',
-      mode: 'tunnel',
+      mode: options.mode ?? 'tunnel',
       localSelectors: local.map(parseSelector),
       remoteSelectors: remote.map(parseSelector),
-      espProposals: (options.esp ?? DEFAULT_ESP).map((text) => parseProposal('esp', text)),
+      proposals:
+        options.ah?.map((text) => parseProposal('ah', text)) ??
+        (options.esp ?? DEFAULT_ESP).map((text) => parseProposal('esp', text)),
       replayWindow: options.replayWindow ?? 64,
       lifetime: options.childLifetime ?? NO_LIFETIME,
     })),

@@ -88,7 +88,7 @@ function connection(here: 1 | 2, name: string, start: Start, key = KEY): Connect
         mode: 'tunnel',
         localSelectors: [parseSelector(`10.${here}.0.0/16`)],
         remoteSelectors: [parseSelector(`10.${there}.0.0/16`)],
-        espProposals: [parseProposal('esp', 'aes128gcm16')],
+        proposals: [parseProposal('esp', 'aes128gcm16')],
         replayWindow: 4096,
         lifetime: NO_LIFETIME,
       },

@@ -55,6 +55,7 @@ export const busyStatus: Status = {
               inboundSpi: '01000001',
               outboundSpi: '02000002',
               proposal: 'AES_GCM_16_128/ESN',
+              protocol: 'esp',
               mode: 'tunnel',
               udpEncapsulation: false,
               esn: true,

@@ -1,31 +1,43 @@
 /**
- * The responder's part of a Child SA, in IKE_AUTH or CREATE_CHILD_SA: the choice of policy,
- * selectors and algorithms, and the installation (RFC 7296 §1.2, §1.3.1, §2.7, §2.9).
+ * The responder's part of a Child SA, in IKE_AUTH or CREATE_CHILD_SA: the choice of policy, mode,
+ * selectors and algorithms, and the installation (RFC 7296 §1.2, §1.3.1, §2.7, §2.9, §2.23.1).
  */
 import type { Secret } from '../../crypto/secret.js';
+import { PROTOCOL_ID } from '../../policy/algorithm.js';
 import { explainNoProposal } from '../../policy/compare.js';
 import type { ChildPolicy } from '../../policy/connection.js';
 import { hasFirstChoices, isCovered, narrow, type SelectorPair } from '../../policy/narrow.js';
 import { type Purpose, type Suite, selectSuite } from '../../policy/suite.js';
+import { betweenEnds, type Ends, endsOf, withEnds } from '../../policy/transport-mode.js';
 import { type EspSpi, SadFullError } from '../../sad/sad.js';
 import {
   fromWireSelector,
   NOTIFY,
   type Payload,
+  parseAddress,
   toWireSelector,
   type WireProposal,
 } from '../../wire/index.js';
-import { espSpiBytes, espSpiOf, type InstalledChild, makeChildSa } from '../child-sa.js';
+import {
+  childProtocol,
+  childPurpose,
+  espSpiBytes,
+  espSpiOf,
+  type InstalledChild,
+  makeChildSa,
+} from '../child-sa.js';
 import type { Core } from '../core.js';
 import { explainSelectors } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
-import { isTranslated } from '../nat.js';
-import { need, notify, notifyName } from '../payloads.js';
+import { find, need, notify, notifyName } from '../payloads.js';
+import { asksForTransport, modeNotifies, obstacle } from '../tasks/child-offer.js';
 import { lowestNonce } from '../uniqueness.js';
 
 export interface ChildChoice {
   readonly policy: ChildPolicy;
   readonly selectors: SelectorPair;
+  /** The same as the peer knows them: in transport mode a NAT may make a difference (§2.23.1). */
+  readonly answeredSelectors: SelectorPair;
   readonly suite: Suite;
   readonly outboundSpi: EspSpi;
   /** Another policy would take what this Child SA does not (§2.9). */
@@ -40,50 +52,139 @@ export interface ChildRefusal {
   readonly explanation: string;
 }
 
-/** @param rekeyed  the Child SA in whose place it comes: its policy is the policy */
+/**
+ * @param keyExchange  whether it may have a key exchange of its own
+ * @param rekeyed      the Child SA in whose place it comes: its policy is the policy
+ */
 export function chooseChild(
   sa: IkeSa,
   core: Core,
   payloads: readonly Payload[],
-  purpose: Purpose,
+  keyExchange: boolean,
   rekeyed?: InstalledChild,
 ): ChildChoice | ChildRefusal {
   // A new one is made by what is configured now, not when the IKE SA was made.
   const { children } = core.connection(sa.connection!.name) ?? sa.connection!;
   const policies = rekeyed === undefined ? children : [rekeyed.policy];
+  const candidates = findCandidates(sa, policies, payloads);
+  if ('refusal' in candidates) return candidates;
   const offered = offeredSelectors(payloads);
-  const possible = policies.flatMap((policy) => {
-    const selectors = narrow(peerSelectors(policy), offered);
-    return selectors === undefined ? [] : [{ policy, selectors }];
-  });
   // §2.9: a policy that has the initiator's first choices goes before one that has others only.
   const chosen =
-    possible.find(({ selectors }) => hasFirstChoices(selectors, offered)) ?? possible[0];
-  if (chosen === undefined) {
+    candidates.find(({ answered }) => hasFirstChoices(answered, offered)) ?? candidates[0]!;
+  const { policy, selectors, answered } = chosen;
+  const { proposals } = need(payloads, 'SA');
+  const purpose = childPurpose(policy, keyExchange, find(payloads, 'KE')?.method);
+  const select = (spi: Uint8Array) => selectSuite(policy.proposals, proposals, spi, purpose);
+  const selection = select(new Uint8Array(4));
+  const outboundSpi = selection && espSpiOf(selection.spi);
+  if (selection === undefined || outboundSpi === undefined) {
+    const explanation = explainProposals(policy, proposals, purpose);
+    return { refusal: NOTIFY.NO_PROPOSAL_CHOSEN, explanation };
+  }
+  return {
+    policy,
+    selectors,
+    answeredSelectors: answered,
+    suite: selection.suite,
+    outboundSpi,
+    more: candidates.some((other) => !isCovered(other.answered, answered)),
+    answer: (inboundSpi) => select(espSpiBytes(inboundSpi))!.answer,
+  };
+}
+
+/** A policy that may be it, with what it has in common with the offer. */
+interface Candidate {
+  readonly policy: ChildPolicy;
+  readonly selectors: SelectorPair;
+  readonly answered: SelectorPair;
+}
+
+/**
+ * The policies that have selectors in common with the offer, and are of its protocol and mode; or
+ * why there are none. Of those the ones in transport mode come first where that is asked for.
+ */
+function findCandidates(
+  sa: IkeSa,
+  policies: readonly ChildPolicy[],
+  payloads: readonly Payload[],
+): readonly Candidate[] | ChildRefusal {
+  const offered = offeredSelectors(payloads);
+  const all = policies.flatMap((policy) => {
+    const found = narrowed(sa, policy, offered);
+    return found === undefined ? [] : [{ policy, ...found }];
+  });
+  if (all.length === 0) {
     const nearest = policies[0] === undefined ? { tsi: [], tsr: [] } : peerSelectors(policies[0]);
     return {
       refusal: NOTIFY.TS_UNACCEPTABLE,
       explanation: explainSelectors(nearest, offered),
     };
   }
-  const { policy, selectors } = chosen;
-  const { proposals } = need(payloads, 'SA');
-  const select = (spi: Uint8Array) => selectSuite(policy.espProposals, proposals, spi, purpose);
-  const selection = select(new Uint8Array(4));
-  const outboundSpi = selection && espSpiOf(selection.spi);
-  if (selection === undefined || outboundSpi === undefined) {
-    const compared = explainNoProposal(policy.espProposals, proposals, purpose);
-    const explanation = `the peer proposes nothing for the Child SA that we accept\n${compared}`;
+  const suitable = all.filter(({ policy }) => unsuitable(sa, policy, payloads) === undefined);
+  if (suitable.length === 0) {
+    const explanation = unsuitable(sa, all[0]!.policy, payloads)!;
     return { refusal: NOTIFY.NO_PROPOSAL_CHOSEN, explanation };
   }
-  return {
-    policy,
-    selectors,
-    suite: selection.suite,
-    outboundSpi,
-    more: possible.some((other) => !isCovered(other.selectors, selectors)),
-    answer: (inboundSpi) => select(espSpiBytes(inboundSpi))!.answer,
+  const isTransport = ({ policy: { mode } }: Candidate) => mode === 'transport';
+  return [...suitable.filter(isTransport), ...suitable.filter((one) => !isTransport(one))];
+}
+
+/** Why what is asked for is no Child SA of this policy, whatever the algorithms. */
+function unsuitable(
+  sa: IkeSa,
+  policy: ChildPolicy,
+  payloads: readonly Payload[],
+): string | undefined {
+  // §1.3.1: transport mode may be declined, so a policy in tunnel mode serves such a request too.
+  if (policy.mode === 'transport' && !asksForTransport(payloads)) {
+    return `the peer asks for tunnel mode, and the policy ${policy.name} is transport mode`;
+  }
+  const protocol = childProtocol(policy);
+  const { proposals } = need(payloads, 'SA');
+  if (!proposals.some(({ protocolId }) => protocolId === PROTOCOL_ID[protocol])) {
+    return explainProposals(policy, proposals, childPurpose(policy, false));
+  }
+  return obstacle(sa, policy)?.explanation;
+}
+
+function explainProposals(
+  policy: ChildPolicy,
+  offered: readonly WireProposal[],
+  purpose: Purpose,
+): string {
+  const compared = explainNoProposal(policy.proposals, offered, purpose);
+  return `the peer proposes nothing for the Child SA that we accept\n${compared}`;
+}
+
+/** What policy and offer have in common, as we know it and as it is answered. */
+function narrowed(
+  sa: IkeSa,
+  policy: ChildPolicy,
+  offered: SelectorPair,
+): { readonly selectors: SelectorPair; readonly answered: SelectorPair } | undefined {
+  if (policy.mode === 'tunnel') {
+    const selectors = narrow(peerSelectors(policy), offered);
+    return selectors && { selectors, answered: selectors };
+  }
+  // §2.23.1: what the peer calls its address and ours is put right, and back again in the answer.
+  const ends = responderEnds(sa);
+  const { nat } = sa;
+  const mapped = { ...(nat.remote && { tsi: ends.tsi }), ...(nat.local && { tsr: ends.tsr }) };
+  const known = endsOf(offered);
+  if (known === undefined && (nat.remote || nat.local)) return undefined;
+  const selectors = narrow(betweenEnds(peerSelectors(policy), ends), withEnds(offered, mapped));
+  if (selectors === undefined) return undefined;
+  const original = {
+    ...(nat.remote && { tsi: known!.tsi }),
+    ...(nat.local && { tsr: known!.tsr }),
   };
+  return { selectors, answered: withEnds(selectors, original) };
+}
+
+/** The ends of the IKE SA where the peer is the initiator of the exchange. */
+function responderEnds({ local, remote }: IkeSa): Ends {
+  return { tsi: parseAddress(remote.address)!, tsr: parseAddress(local.address)! };
 }
 
 /** Seen from the peer, who is the initiator of the exchange. */
@@ -98,7 +199,7 @@ function offeredSelectors(payloads: readonly Payload[]): SelectorPair {
   return { tsi: known('TSi'), tsr: known('TSr') };
 }
 
-/** Installs the Child SA; the answer's payloads, of which SA is the first. */
+/** Installs the Child SA that was chosen. */
 export function installChild(
   sa: IkeSa,
   core: Core,
@@ -109,8 +210,8 @@ export function installChild(
     readonly sharedSecret: Secret | undefined;
     readonly inAuth: boolean;
   },
-): { readonly child: InstalledChild; readonly payloads: Payload[] } | ChildRefusal {
-  const { policy, suite, outboundSpi, selectors } = choice;
+): InstalledAnswer | ChildRefusal {
+  const { policy, suite, answeredSelectors } = choice;
   let inboundSpi: EspSpi;
   try {
     inboundSpi = core.environment.allocateSpi();
@@ -118,45 +219,34 @@ export function installChild(
     if (!(error instanceof SadFullError)) throw error;
     return { refusal: NOTIFY.NO_ADDITIONAL_SAS, explanation: 'the SAD is full' };
   }
-  const { local, remote, nat } = sa;
-  const connection = sa.connection!.name;
-  const { ni, nr, sharedSecret } = exchanged;
-  const own = sharedSecret === undefined ? {} : { sharedSecret };
-  const childSa = makeChildSa(
-    {
-      connection,
-      policy,
-      role: 'responder',
-      suite,
-      inboundSpi,
-      outboundSpi,
-      selectors,
-      local,
-      remote,
-      udpEncapsulation: isTranslated(nat),
-    },
-    { prf: sa.negotiated!.prf, skD: sa.protection!.keys.skD, ni, nr, ...own },
-  );
+  const role = 'responder';
+  const childSa = makeChildSa(sa, { ...choice, role, inboundSpi }, exchanged);
   // §2.8: what is there already serves until the peer has shown that it has got our answer.
-  const standby = core.hasChild(connection, policy.name);
-  const known = exchanged.inAuth;
+  const standby = core.hasChild(sa.connection!.name, policy.name);
   const child = sa.children.install(childSa, {
     policy,
     suite,
-    role: 'responder',
-    lowestNonce: lowestNonce(ni, nr),
+    role,
+    lowestNonce: lowestNonce(exchanged.ni, exchanged.nr),
     standby,
-    known,
+    known: exchanged.inAuth,
   });
   return {
     child,
-    payloads: [
-      { kind: 'SA', proposals: [choice.answer(inboundSpi)] },
-      { kind: 'TSi', selectors: selectors.tsi.map(toWireSelector) },
-      { kind: 'TSr', selectors: selectors.tsr.map(toWireSelector) },
+    granted: [...modeNotifies(policy), { kind: 'SA', proposals: [choice.answer(inboundSpi)] }],
+    selectors: [
+      { kind: 'TSi', selectors: answeredSelectors.tsi.map(toWireSelector) },
+      { kind: 'TSr', selectors: answeredSelectors.tsr.map(toWireSelector) },
       ...(choice.more ? [notify(NOTIFY.ADDITIONAL_TS_POSSIBLE)] : []),
     ],
   };
+}
+
+/** A Child SA, and the payloads that tell of it; in CREATE_CHILD_SA Nr and KE stand between. */
+export interface InstalledAnswer {
+  readonly child: InstalledChild;
+  readonly granted: readonly Payload[];
+  readonly selectors: readonly Payload[];
 }
 
 export function refuseChild(sa: IkeSa, { refusal, explanation }: ChildRefusal): Payload[] {

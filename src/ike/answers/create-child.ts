@@ -4,8 +4,8 @@
  *
  * What the peer asks for may cross what we ask for: each crossing has its answer in §2.25.1 and
  * §2.25.2. A new Child SA is installed before the response goes out; but we send on it only when
- * the peer has shown that it has got the response (§2.8). Left out: configuration payloads, IPComp,
- * transport mode, which a responder may all pass over.
+ * the peer has shown that it has got the response (§2.8). Left out: configuration payloads and
+ * IPComp, which a responder may pass over.
  */
 import { publicValueLength } from '../../crypto/key-exchange.js';
 import type { Secret } from '../../crypto/secret.js';
@@ -38,10 +38,7 @@ export function answerCreateChild(
     return;
   }
   const rekeyed = rekeyedChild(sa, payloads);
-  const purpose = { protocol: 'esp', keyExchange: true } as const;
-  const guessed = find(payloads, 'KE')?.method;
-  const asked = guessed === undefined ? purpose : { ...purpose, guessed };
-  const choice = chooseChild(sa, core, payloads, asked, rekeyed);
+  const choice = chooseChild(sa, core, payloads, true, rekeyed);
   if ('refusal' in choice) {
     reply({ payloads: refuseChild(sa, choice) });
     return;
@@ -74,7 +71,7 @@ function crossing(sa: IkeSa, core: Core, payloads: readonly Payload[]): Payload[
   if (sa.window.outstanding?.task.kind === 'rekey-ike') return notNow;
   const [rekey] = notifiesOf(payloads, NOTIFY.REKEY_SA);
   if (rekey !== undefined) {
-    const child = sa.children.byOutbound(espSpiOf(rekey.spi));
+    const child = rekeyedChild(sa, payloads);
     // Perhaps it is what an answer that we have yet to get will tell us of.
     if (child === undefined && isMakingChild(sa)) return notNow;
     if (child === undefined) return [notFound(rekey)];
@@ -94,7 +91,7 @@ function isMakingChild(sa: IkeSa): boolean {
 
 function rekeyedChild(sa: IkeSa, payloads: readonly Payload[]): InstalledChild | undefined {
   const [rekey] = notifiesOf(payloads, NOTIFY.REKEY_SA);
-  return rekey && sa.children.byOutbound(espSpiOf(rekey.spi));
+  return rekey && sa.children.byOutbound(rekey.protocolId, espSpiOf(rekey.spi));
 }
 
 /** It names the SA as the request did (§2.25). */
@@ -119,9 +116,8 @@ function makeChild(
   if ('refusal' in made) return refuseChild(sa, made);
   if (rekeyed !== undefined) succeed(sa, rekeyed, made.child);
   else findTwin(sa, core, made.child);
-  const [proposal, ...rest] = made.payloads;
   const ke: Payload[] = own === undefined ? [] : [own.payload];
-  return [proposal!, { kind: 'Nonce', data: nr }, ...ke, ...rest];
+  return [...made.granted, { kind: 'Nonce', data: nr }, ...ke, ...made.selectors];
 }
 
 /** §2.8.1: which of two stays is decided when our own request is answered. */

@@ -25,7 +25,6 @@ import type { Core } from '../core.js';
 import { explainStranger, type Failure } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
 import { find, need, notifiesOf, notify } from '../payloads.js';
-import { CHILD_IN_AUTH } from '../tasks/ike-auth.js';
 import type { Answer, Reply } from './answer.js';
 import { chooseChild, installChild, refuseChild } from './child.js';
 
@@ -136,9 +135,9 @@ function allows(proposal: Proposal, suite: Suite): boolean {
 
 /** The payloads that answer SA, TSi and TSr: those of the Child SA, or why there is none. */
 function answerChild(sa: IkeSa, core: Core, payloads: readonly Payload[]): Payload[] {
-  const choice = chooseChild(sa, core, payloads, CHILD_IN_AUTH);
+  const choice = chooseChild(sa, core, payloads, false);
   if ('refusal' in choice) return refuseChild(sa, choice);
   const { ni, nr } = sa.negotiated!;
   const made = installChild(sa, core, choice, { ni, nr, sharedSecret: undefined, inAuth: true });
-  return 'refusal' in made ? refuseChild(sa, made) : made.payloads;
+  return 'refusal' in made ? refuseChild(sa, made) : [...made.granted, ...made.selectors];
 }

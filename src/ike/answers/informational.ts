@@ -2,9 +2,8 @@
  * INFORMATIONAL of the peer (RFC 7296 §1.4): Deletes, notifications, liveness checks.
  * Left out: configuration payloads, which may be ignored (§3.15).
  */
-import type { EspSpi } from '../../sad/sad.js';
-import { NOTIFY, type Payload, PROTOCOL } from '../../wire/index.js';
-import { deleteEsp, espSpiOf, type InstalledChild } from '../child-sa.js';
+import { NOTIFY, type Payload, type PayloadOf, PROTOCOL } from '../../wire/index.js';
+import { type ChildName, deletePayloads, espSpiOf, type InstalledChild } from '../child-sa.js';
 import type { Core } from '../core.js';
 import type { IkeSa } from '../ike-sa.js';
 import { errorOf, notifyName } from '../payloads.js';
@@ -24,12 +23,9 @@ export function answerInformational(sa: IkeSa, core: Core, payloads: readonly Pa
     const reason = `the peer has sent ${notifyName(error.notifyType)}`;
     return { payloads: [], afterwards: () => sa.close(reason) };
   }
-  const spis = deletes.flatMap((payload) =>
-    payload.protocolId === PROTOCOL.ESP ? payload.spis : [],
-  );
-  const removed = removeChildren(sa, spis);
+  const removed = deletes.flatMap((payload) => removeChildren(sa, payload));
   if (removed.length === 0) return { payloads: [] };
-  return { payloads: [deleteEsp(removed)], afterwards: () => core.childGone(sa) };
+  return { payloads: deletePayloads(removed), afterwards: () => core.childGone(sa) };
 }
 
 function isFatal(notifyType: number): boolean {
@@ -40,15 +36,15 @@ function isFatal(notifyType: number): boolean {
  * §1.4.1: the peer names its inbound SAs, we remove the pairs and answer with ours. §2.25.1: those
  * that our own Delete, which is on its way, names are left out, and those that we do not know.
  */
-function removeChildren(sa: IkeSa, spis: readonly Uint8Array[]): EspSpi[] {
+function removeChildren(sa: IkeSa, { protocolId, spis }: PayloadOf<'D'>): ChildName[] {
   return spis.flatMap((octets) => {
-    const child = sa.children.byOutbound(espSpiOf(octets));
+    const child = sa.children.byOutbound(protocolId, espSpiOf(octets));
     const task = sa.window.outstanding?.task;
     if (child === undefined && task instanceof CreateChild) task.deletedEarly(octets);
     if (child === undefined || isBeingDeleted(sa, child)) return [];
     if (isServedByAnother(sa, child)) sa.children.drain(child, 'deleted by the peer');
     else sa.children.remove(child, 'deleted by the peer');
-    return [child.sa.inboundSpi];
+    return [child.sa];
   });
 }
 

@@ -5,28 +5,36 @@
  * A rekeying makes before it breaks: the new Child SA is in use before the old one is deleted,
  * which is the initiator's part. Where the peer has rekeyed the same Child SA meanwhile, the one
  * with the lowest of the four nonces goes, deleted by who made it (§2.8.1). Left out: configuration
- * payloads, IPComp, transport mode.
+ * payloads, IPComp.
  */
 import type { Secret } from '../../crypto/secret.js';
+import { PROTOCOL_ID } from '../../policy/algorithm.js';
 import type { ChildPolicy } from '../../policy/connection.js';
 import { remainingPairs, type SelectorPair, sameSelectors } from '../../policy/narrow.js';
 import { type EspSpi, SadFullError } from '../../sad/sad.js';
 import { EXCHANGE, NOTIFY, type Payload, type PayloadOf } from '../../wire/index.js';
 import { deleteChild, pairOf, requestPairs, selectorsOf } from '../child-procedures.js';
-import { espSpiBytes, espSpiOf, type InstalledChild, makeChildSa } from '../child-sa.js';
+import {
+  childProtocol,
+  childPurpose,
+  espSpiBytes,
+  espSpiOf,
+  type InstalledChild,
+  makeChildSa,
+} from '../child-sa.js';
 import type { Core } from '../core.js';
 import { explainChildError, type Failure } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
 import { postponedDelay } from '../lifetime.js';
-import { isTranslated } from '../nat.js';
-import { errorOf, find, need, notifiesOf, notify, notifyName, protocolOf } from '../payloads.js';
+import { errorOf, find, need, notifiesOf, notify, notifyName } from '../payloads.js';
 import { lowestNonce } from '../uniqueness.js';
 import {
   type AcceptedChild,
   acceptChild,
   type ChildOffer,
+  obstacle,
   policySelectors,
-  saPayload,
+  saPayloads,
   selectorPayloads,
 } from './child-offer.js';
 import { DeleteChild } from './delete.js';
@@ -71,10 +79,9 @@ export class CreateChild implements Task {
     this.plan = plan;
     this.#sa = sa;
     this.#core = core;
-    const { policy, selectors = policySelectors(policy), groups } = plan;
-    const group = groups?.at(-1) ?? guessedGroup(policy.espProposals);
-    const purpose = { protocol: 'esp', keyExchange: true } as const;
-    this.#offer = { policy, selectors, purpose };
+    const { policy, selectors = policySelectors(sa, policy), groups } = plan;
+    const group = groups?.at(-1) ?? guessedGroup(policy.proposals);
+    this.#offer = { policy, selectors, purpose: childPurpose(policy, true) };
     this.#ni = core.environment.random(NONCE_OCTETS);
     this.#pair = group === undefined ? undefined : new KeyPair(sa, group);
   }
@@ -87,17 +94,23 @@ export class CreateChild implements Task {
   build(): readonly Payload[] | undefined {
     const { rekeys } = this.plan;
     const ke = this.#pair?.payload;
-    if (this.#isPointless() || !this.#reserveSpi()) return undefined;
+    if (this.#isPointless() || this.#isBlocked() || !this.#reserveSpi()) return undefined;
     if (this.#pair !== undefined && ke === undefined) return undefined;
     if (rekeys !== undefined) this.#sa.children.move(rekeys, 'rekeying');
     this.#sentAt = this.#core.now;
     return [
       ...(rekeys === undefined ? [] : [rekeySa(rekeys)]),
-      saPayload(this.#offer, this.#inboundSpi!),
+      ...saPayloads(this.#offer, this.#inboundSpi!),
       { kind: 'Nonce', data: this.#ni },
       ...(ke === undefined ? [] : [ke]),
       ...selectorPayloads(this.#offer),
     ];
+  }
+
+  #isBlocked(): boolean {
+    const failure = obstacle(this.#sa, this.plan.policy);
+    if (failure !== undefined) this.#sa.report(failure, this.plan.policy.name);
+    return failure !== undefined;
   }
 
   /** What the task was to change has changed already while it waited. */
@@ -139,7 +152,7 @@ export class CreateChild implements Task {
   }
 
   #accept(payloads: readonly Payload[]): void {
-    const accepted = acceptChild(this.#offer, payloads);
+    const accepted = acceptChild(this.#sa, this.#offer, payloads);
     if ('explanation' in accepted) {
       this.#undo(accepted);
       return;
@@ -196,10 +209,13 @@ export class CreateChild implements Task {
     const nonce = lowestNonce(this.#ni, nr);
     const rival = this.#rival;
     const loses = rival !== undefined && nonce < rival.lowestNonce;
-    const made = sa.children.install(this.#makeSa(accepted, nr, sharedSecret), {
+    const role = 'initiator';
+    const agreement = { ...accepted, policy, role, inboundSpi: this.#inboundSpi! } as const;
+    const childSa = makeChildSa(sa, agreement, { ni: this.#ni, nr, sharedSecret });
+    const made = sa.children.install(childSa, {
       policy,
       suite: accepted.suite,
-      role: 'initiator',
+      role,
       lowestNonce: nonce,
       standby: loses,
       known: true,
@@ -216,31 +232,6 @@ export class CreateChild implements Task {
   get #rival(): InstalledChild | undefined {
     const rival = this.plan.rekeys?.rival;
     return rival && this.#sa.children.has(rival) ? rival : undefined;
-  }
-
-  #makeSa(
-    { suite, outboundSpi, selectors }: AcceptedChild,
-    nr: Uint8Array,
-    sharedSecret: Secret | undefined,
-  ) {
-    const sa = this.#sa;
-    const { local, remote, nat } = sa;
-    const agreement = {
-      connection: sa.connection!.name,
-      policy: this.plan.policy,
-      role: 'initiator',
-      suite,
-      inboundSpi: this.#inboundSpi!,
-      outboundSpi,
-      selectors,
-      local,
-      remote,
-      udpEncapsulation: isTranslated(nat),
-    } as const;
-    const { prf } = sa.negotiated!;
-    const { skD } = sa.protection!.keys;
-    const own = sharedSecret === undefined ? {} : { sharedSecret };
-    return makeChildSa(agreement, { prf, skD, ni: this.#ni, nr, ...own });
   }
 
   /** §2.8.1: ours has the lowest nonce. The peer's stays, and the peer deletes the old one. */
@@ -290,11 +281,11 @@ export class CreateChild implements Task {
     sa.finishRequest();
     this.abandon();
     if (sa.state.name !== 'established') return;
-    const { espProposals } = plan.policy;
+    const { proposals } = plan.policy;
     const tried = plan.groups ?? (this.#pair === undefined ? [] : [this.#pair.group]);
     switch (error.notifyType) {
       case NOTIFY.INVALID_KE_PAYLOAD: {
-        const group = requestedGroup(error.data, espProposals);
+        const group = requestedGroup(error.data, proposals);
         if (group === undefined || tried.includes(group)) break;
         this.#release('installed');
         sa.requestFirst(new CreateChild(sa, this.#core, { ...plan, groups: [...tried, group] }));
@@ -372,17 +363,17 @@ export class CreateChild implements Task {
   #undo(failure: Failure): void {
     const sa = this.#sa;
     sa.finishRequest();
-    const spi = this.#inboundSpi!;
+    const name = { protocol: childProtocol(this.plan.policy), inboundSpi: this.#inboundSpi! };
     this.abandon();
     if (sa.state.name !== 'established') return;
-    sa.request(new DeleteChild(sa, this.#core, spi));
+    sa.request(new DeleteChild(sa, this.#core, name));
     this.#failed(failure);
   }
 
   #explain({ notifyType }: PayloadOf<'N'>): Failure {
     const notify = notifyName(notifyType);
     const { policy, selectors } = this.#offer;
-    return { notify, explanation: explainChildError(notify, policy.espProposals, selectors) };
+    return { notify, explanation: explainChildError(notify, policy.proposals, selectors) };
   }
 
   // --- the ends ----------------------------------------------------------------------------
@@ -412,7 +403,7 @@ export class CreateChild implements Task {
 function rekeySa({ sa }: InstalledChild): Payload {
   return {
     ...notify(NOTIFY.REKEY_SA),
-    protocolId: protocolOf(sa),
+    protocolId: PROTOCOL_ID[sa.protocol],
     spi: espSpiBytes(sa.inboundSpi),
   };
 }

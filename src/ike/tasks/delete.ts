@@ -1,7 +1,6 @@
 /** Our Deletes (RFC 7296 §1.4.1), and the refusal of a peer that has not proved itself. */
-import type { EspSpi } from '../../sad/sad.js';
 import { EXCHANGE, NOTIFY, type Payload, PROTOCOL } from '../../wire/index.js';
-import { deleteEsp, type InstalledChild } from '../child-sa.js';
+import { type ChildName, deletePayloads, type InstalledChild } from '../child-sa.js';
 import type { Core } from '../core.js';
 import type { IkeSa } from '../ike-sa.js';
 import { notify } from '../payloads.js';
@@ -59,14 +58,14 @@ export class DeleteChild implements Task {
   readonly tries: number;
   readonly #sa: IkeSa;
   readonly #core: Core;
-  readonly #inboundSpi: EspSpi;
+  readonly #name: ChildName;
   readonly #child: InstalledChild | undefined;
 
-  constructor(sa: IkeSa, core: Core, inboundSpi: EspSpi, child?: InstalledChild) {
+  constructor(sa: IkeSa, core: Core, name: ChildName, child?: InstalledChild) {
     this.#sa = sa;
     this.#core = core;
     this.tries = core.options.requestTries;
-    this.#inboundSpi = inboundSpi;
+    this.#name = name;
     this.#child = child;
   }
 
@@ -76,7 +75,7 @@ export class DeleteChild implements Task {
 
   build(): readonly Payload[] | undefined {
     const isGone = this.#child !== undefined && !this.#sa.children.has(this.#child);
-    return isGone ? undefined : [deleteEsp([this.#inboundSpi])];
+    return isGone ? undefined : deletePayloads([this.#name]);
   }
 
   /** §2.25.1: whether the peer names its half or, deleting it itself, does not: it is gone. */
@@ -99,6 +98,6 @@ export class DeleteChild implements Task {
   abandon(): void {}
 
   onSuccessor(successor: IkeSa): Task {
-    return new DeleteChild(successor, this.#core, this.#inboundSpi, this.#child);
+    return new DeleteChild(successor, this.#core, this.#name, this.#child);
   }
 }

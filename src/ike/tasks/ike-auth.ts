@@ -12,24 +12,22 @@ import { EXCHANGE, NOTIFY, type Payload, type PayloadOf } from '../../wire/index
 import { idPayload, proveOurselves, refused, verifyPeer } from '../authentication.js';
 import { certificatePayloads, certificateRequests } from '../certificates.js';
 import { requestPairs } from '../child-procedures.js';
-import { makeChildSa } from '../child-sa.js';
+import { childProtocol, childPurpose, makeChildSa } from '../child-sa.js';
 import type { Core } from '../core.js';
 import { explainAuthenticationFailed, explainChildError, type Failure } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
-import { isTranslated } from '../nat.js';
 import { errorOf, find, notifiesOf, notify, notifyName } from '../payloads.js';
 import { lowestNonce } from '../uniqueness.js';
 import {
   acceptChild,
   type ChildOffer,
+  obstacle,
   policySelectors,
-  saPayload,
+  saPayloads,
   selectorPayloads,
 } from './child-offer.js';
 import { DeleteChild, RefusePeer } from './delete.js';
 import type { Response, Task } from './task.js';
-
-export const CHILD_IN_AUTH = { protocol: 'esp', keyExchange: false } as const;
 
 export class InitiateIkeAuth implements Task {
   readonly kind = 'auth';
@@ -50,7 +48,11 @@ export class InitiateIkeAuth implements Task {
     this.#sa = sa;
     this.#core = core;
     this.#connection = connection;
-    this.#offer = { policy: child, selectors: policySelectors(child), purpose: CHILD_IN_AUTH };
+    this.#offer = {
+      policy: child,
+      selectors: policySelectors(sa, child),
+      purpose: childPurpose(child, false),
+    };
     this.#idi = idPayload('IDi', connection.local.identity);
     this.tries = core.options.requestTries;
   }
@@ -63,6 +65,11 @@ export class InitiateIkeAuth implements Task {
     }
     if (this.#isChildless) {
       this.#sa.request(this);
+      return;
+    }
+    const failure = obstacle(this.#sa, this.#offer.policy);
+    if (failure !== undefined) {
+      this.#sa.fail(failure);
       return;
     }
     try {
@@ -100,7 +107,7 @@ export class InitiateIkeAuth implements Task {
       this.#auth!,
       ...(this.#inboundSpi === undefined
         ? []
-        : [saPayload(this.#offer, this.#inboundSpi), ...selectorPayloads(this.#offer)]),
+        : [...saPayloads(this.#offer, this.#inboundSpi), ...selectorPayloads(this.#offer)]),
     ];
   }
 
@@ -186,32 +193,18 @@ export class InitiateIkeAuth implements Task {
     }
     // §3.10.1: an error, and be it one that we do not know, beside what looks like success.
     if (error !== undefined) return this.#undo(this.#explainError(error));
-    const accepted = acceptChild(this.#offer, payloads);
+    const accepted = acceptChild(this.#sa, this.#offer, payloads);
     if ('explanation' in accepted) return this.#undo(accepted);
-    const { suite, outboundSpi, selectors } = accepted;
-    const { prf, ni, nr } = this.#sa.negotiated!;
-    const { skD } = this.#sa.protection!.keys;
-    const { local, remote, nat } = this.#sa;
-    const child = makeChildSa(
-      {
-        connection: this.#connection.name,
-        policy: this.#offer.policy,
-        role: 'initiator',
-        suite,
-        inboundSpi: this.#inboundSpi!,
-        outboundSpi,
-        selectors,
-        local,
-        remote,
-        udpEncapsulation: isTranslated(nat),
-      },
-      { prf, skD, ni, nr },
-    );
+    const { policy } = this.#offer;
+    const { ni, nr } = this.#sa.negotiated!;
+    const role = 'initiator';
+    const agreement = { ...accepted, policy, role, inboundSpi: this.#inboundSpi! } as const;
+    const child = makeChildSa(this.#sa, agreement, { ni, nr, sharedSecret: undefined });
     this.#inboundSpi = undefined;
     this.#sa.children.install(child, {
-      policy: this.#offer.policy,
-      suite,
-      role: 'initiator',
+      policy,
+      suite: accepted.suite,
+      role,
       lowestNonce: lowestNonce(ni, nr),
       standby: false,
       known: true,
@@ -221,7 +214,8 @@ export class InitiateIkeAuth implements Task {
 
   /** The responder has installed what we refuse: it is deleted there. */
   #undo(failure: Failure): Failure {
-    this.#sa.request(new DeleteChild(this.#sa, this.#core, this.#inboundSpi!));
+    const name = { protocol: childProtocol(this.#offer.policy), inboundSpi: this.#inboundSpi! };
+    this.#sa.request(new DeleteChild(this.#sa, this.#core, name));
     return failure;
   }
 
@@ -234,7 +228,7 @@ export class InitiateIkeAuth implements Task {
       default:
         return {
           notify: name,
-          explanation: explainChildError(name, policy.espProposals, selectors),
+          explanation: explainChildError(name, policy.proposals, selectors),
         };
     }
   }

@@ -189,7 +189,7 @@ function configure(config: GatewayConfig): void {
         mode: 'tunnel',
         localSelectors: ours.map(parseSelector),
         remoteSelectors: theirs.map(parseSelector),
-        espProposals: config.esp.map((text) => parseProposal('esp', text)),
+        proposals: config.esp.map((text) => parseProposal('esp', text)),
         replayWindow: 64,
         lifetime: NO_LIFETIME,
       })),

@@ -103,6 +103,9 @@ direction = "inbound"
   });
 });
 
+/** A problem without its file, line and column. */
+const withoutPlace = (line: string): string => line.split(': ').slice(1).join(': ');
+
 describe('Child SAs', () => {
   const bare = TEN_LINES.replaceAll(/, networks = \[[^\]]*\]/g, '');
   const tables = `${bare}start = "always"
@@ -128,21 +131,58 @@ lifetime_seconds = 900
     const [voice, data] = connections[0]!.children;
     expect(voice).toMatchObject({ name: 'voice', start: 'always', replayWindow: 4096 });
     expect(voice!.lifetime).toEqual({ rekeySeconds: 60, endSeconds: 66 });
-    expect(voice!.espProposals).toHaveLength(1);
+    expect(voice!.proposals).toHaveLength(1);
     expect(data).toMatchObject({ name: 'data', start: 'trap', fragmentation: 'after' });
     expect(data!.lifetime).toEqual({ rekeySeconds: 600, endSeconds: 900 });
-    expect(data!.espProposals).toHaveLength(2);
+    expect(data!.proposals).toHaveLength(2);
     expect(spd.map(({ policy }) => policy)).toEqual([
       ...['office/voice', 'office/voice'],
       ...['office/data', 'office/data'],
     ]);
   });
 
+  it('are of ESP or AH, in tunnel or transport mode, as the connection or their table says', () => {
+    const transport = tables
+      .replace('start = "always"', 'start = "always"\nmode = "transport"\nah = ["sha384-esn"]')
+      .replace('local = ["10.1.5.0/24"]', 'local = ["192.0.2.0/24[tcp]"]')
+      .replace('remote = ["10.2.5.0/24"]\n', '')
+      .replace('start = "trap"', 'start = "trap"\nmode = "tunnel"');
+    const { connections, spd } = load(transport);
+    const [voice, data] = connections[0]!.children;
+    expect(voice).toMatchObject({ mode: 'transport', proposals: [{ protocol: 'esp' }] });
+    expect(data).toMatchObject({ mode: 'tunnel', proposals: [{ protocol: 'ah', esn: [true] }] });
+    const [first] = spd.map(({ localSelectors, remoteSelectors }) =>
+      [...localSelectors, ...remoteSelectors].map(formatSelector),
+    );
+    expect(first).toEqual(['192.0.2.1/32[tcp]', '192.0.2.2/32']);
+  });
+
+  it('in transport mode are between the gateways, and AH goes through no NAT', () => {
+    const office = (lines: string) => problems(`${bare}${lines}\n`).map(withoutPlace);
+    expect(office('mode = "transport"')).toEqual([]);
+    expect(problems(`${TEN_LINES}mode = "transport"\n`).map(withoutPlace)).toEqual([
+      'connection.office.local.networks[0]: found "10.1.0.0/16" in transport mode, allowed: a network with 192.0.2.1 in it',
+      'connection.office.remote.networks[0]: found "10.2.0.0/16" in transport mode, allowed: a network with 192.0.2.2 in it',
+    ]);
+    expect(
+      problems(`${bare.replace('192.0.2.2', '%any')}start = "wait"\nmode = "transport"\n`),
+    ).toEqual([expect.stringContaining('where peers at "%any" may be, in transport mode')]);
+    expect(problems(`${TEN_LINES}esp = ["aes256"]\nah = ["sha256"]\n`).join()).toContain(
+      'esp or ah, not both',
+    );
+    expect(problems(`${TEN_LINES}ah = ["sha256"]\nudp_encapsulation = "always"\n`)).toEqual([
+      expect.stringContaining('found udp_encapsulation = "always", allowed: ESP'),
+    ]);
+  });
+
   it('tell what is wrong with them', () => {
-    expect(problems(bare).map((line) => line.split(': ').slice(1).join(': '))).toEqual([
+    expect(problems(bare).map(withoutPlace)).toEqual([
       'connection.office.local.networks: missing, allowed: a list, or [connection.<name>.child.<name>] tables',
       'connection.office.remote.networks: missing, allowed: a list, or [connection.<name>.child.<name>] tables',
     ]);
+    expect(problems(tables.replace('esp = ["aes128gcm16-x25519"]', 'ah = ["aes128"]'))[0]).toMatch(
+      /office\.child\.voice\.ah\[0\]: found "aes128", allowed: .*for ah: sha256, /,
+    );
     expect(problems(tables.replace('esp = ["aes128gcm16-x25519"]', 'esp = ["rot13"]'))).toEqual([
       expect.stringContaining('connection.office.child.voice.esp[0]: found "rot13"'),
     ]);

@@ -9,6 +9,7 @@ function childSa(inboundSpi: string, outboundSpi: string, out: number, inward: n
     inboundSpi,
     outboundSpi,
     proposal: 'AES_GCM_16_128/ESN',
+    protocol: 'esp',
     mode: 'tunnel',
     udpEncapsulation: false,
     esn: true,
