@@ -31,6 +31,9 @@ import { Networks } from './gateway/networks.js';
 import { Reconfigure } from './gateway/reconfigure.js';
 import type { IkeOptions } from './ike/options.js';
 import { type DaemonLog, type Log, ofSubsystem } from './log.js';
+import { ConnectionCounters } from './metrics/connection-counters.js';
+import { gatewayMetrics } from './metrics/gateway-metrics.js';
+import { serveMetrics, type Watched } from './metrics/server.js';
 import { monotonicNow } from './net/clock.js';
 import { type Guard, nftGuard, noGuard } from './net/guard.js';
 import type { Transport } from './net/transport.js';
@@ -95,6 +98,7 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
     logDataplane(config, dataplane, log);
 
     const events = new GatewayEvents();
+    const counters = new ConnectionCounters(events);
     const workers = new IkeWorkers({
       shards: config.ikeWorkers === 'auto' ? defaultIkeWorkers() : config.ikeWorkers,
       connections: config.connections,
@@ -123,6 +127,12 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
     const control = makeControl({ log, events, configuration, dataplane, workers, transport });
     const api = await parts.serveApi(control);
     undo.push(() => api?.close());
+    if (config.metricsListen !== undefined) {
+      const sources = { control, counters, dataplane, workers, transport };
+      const served = await serveMetrics(config.metricsListen, watchedGateway(sources));
+      undo.push(() => served.close());
+      log.info(`metrics at http://${formatListen(config.metricsListen)}/metrics`);
+    }
     workers.keeper.start();
     log.info(`gateway ${config.name} runs`);
     return {
@@ -350,6 +360,47 @@ function makeControl(parts: ControlParts): Control {
     plan: async (): Promise<Plan> => configuration.plan(),
     apply: () => configuration.apply(),
   };
+}
+
+interface WatchedParts extends Pick<ControlParts, 'dataplane' | 'workers' | 'transport'> {
+  readonly control: Control;
+  readonly counters: ConnectionCounters;
+}
+
+function watchedGateway({
+  control,
+  counters,
+  dataplane,
+  workers,
+  transport,
+}: WatchedParts): Watched {
+  return {
+    metrics: async (perSa) =>
+      gatewayMetrics({
+        status: await control.status(),
+        statistics: dataplane.statistics(),
+        ports: dataplane.ports(),
+        counters,
+        ikeDrops: { ...transportDrops(transport), ...workers.drops() },
+        perSa,
+      }),
+    async health() {
+      const silent = await workers.silent();
+      return {
+        ok: silent.length === 0,
+        problems: silent.map((shard) => `IKE worker ${shard} does not answer`),
+      };
+    },
+    ready() {
+      const missing = transport.missing();
+      const problems = missing.map((address) => `${address} is not on this host: IKE waits for it`);
+      return { ok: missing.length === 0, problems };
+    },
+  };
+}
+
+function formatListen({ address, port }: { address: string; port: number }): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 function transportDrops(transport: Transport): Record<string, number> {

@@ -190,6 +190,17 @@ class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
   Listener listener_;
 };
 
+/// The verdicts that are drops, by name.
+template <typename Count>
+Napi::Object from_drops(Napi::Env env, Count count) {
+  auto drops = Napi::Object::New(env);
+  for (uint32_t v = 1; v < packet::kVerdictCount; v++) {
+    const auto& verdict = packet::kVerdicts[v];
+    if (verdict.is_drop) drops.Set(verdict.name, Napi::BigInt::New(env, count(v)));
+  }
+  return drops;
+}
+
 Napi::Value DataplaneObject::statistics(const Napi::CallbackInfo& info) {
   const auto env = info.Env();
   uint64_t verdicts[packet::kVerdictCount] = {};
@@ -205,6 +216,11 @@ Napi::Value DataplaneObject::statistics(const Napi::CallbackInfo& info) {
     icmp_errors += c.icmp_errors.read();
     auto worker = Napi::Object::New(env);
     worker.Set("packets", Napi::BigInt::New(env, c.rx_packets.read()));
+    worker.Set("espOutPackets", Napi::BigInt::New(env, c.esp_out_packets.read()));
+    worker.Set("espInPackets", Napi::BigInt::New(env, c.esp_in_packets.read()));
+    worker.Set("espOutBytes", Napi::BigInt::New(env, c.esp_out_bytes.read()));
+    worker.Set("espInBytes", Napi::BigInt::New(env, c.esp_in_bytes.read()));
+    worker.Set("drops", from_drops(env, [&](uint32_t v) { return c.verdict[v].read(); }));
     worker.Set("helpedBursts", Napi::BigInt::New(env, c.helped_bursts.read()));
     worker.Set("busyCycles", Napi::BigInt::New(env, c.busy_cycles.read()));
     worker.Set("cycles", Napi::BigInt::New(env, c.cycles.read()));
@@ -212,15 +228,11 @@ Napi::Value DataplaneObject::statistics(const Napi::CallbackInfo& info) {
   });
 
   auto by_name = Napi::Object::New(env);
-  auto drops = Napi::Object::New(env);
-  for (uint32_t v = 1; v < packet::kVerdictCount; v++) {  // all but kPending
-    const auto& verdict = packet::kVerdicts[v];
-    by_name.Set(verdict.name, Napi::BigInt::New(env, verdicts[v]));
-    if (verdict.is_drop) drops.Set(verdict.name, Napi::BigInt::New(env, verdicts[v]));
-  }
+  for (uint32_t v = 1; v < packet::kVerdictCount; v++)  // all but kPending
+    by_name.Set(packet::kVerdicts[v].name, Napi::BigInt::New(env, verdicts[v]));
   auto o = Napi::Object::New(env);
   o.Set("verdicts", by_name);
-  o.Set("drops", drops);
+  o.Set("drops", from_drops(env, [&](uint32_t v) { return verdicts[v]; }));
   o.Set("espOutPackets", Napi::BigInt::New(env, out_packets));
   o.Set("espInPackets", Napi::BigInt::New(env, in_packets));
   o.Set("espOutBytes", Napi::BigInt::New(env, out_bytes));

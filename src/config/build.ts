@@ -19,7 +19,13 @@ import type { ReadAuthentication, SidesOfFile } from './authentication.js';
 import { defaultApiSocket, type GatewayConfig } from './gateway-config.js';
 import type { ParsedConfig } from './parse.js';
 import { ConfigError, type ConfigProblem } from './problem.js';
-import type { ChildFile, ConfigFile, ConnectionFile, PolicyFile } from './schema.js';
+import {
+  type ChildFile,
+  type ConfigFile,
+  type ConnectionFile,
+  type PolicyFile,
+  parseListen,
+} from './schema.js';
 import { type Complain, checkConnection, checkInterfaces } from './semantics.js';
 
 /** Of a connection without tables of Child SAs. */
@@ -69,6 +75,8 @@ function buildSettings(file: ConfigFile): Omit<GatewayConfig, 'connections' | 's
     halfOpenPerAddress: gateway.half_open_per_address,
     apiSocket: gateway.api_socket ?? defaultApiSocket(gateway.name),
     apiGroup: gateway.api_group,
+    metricsListen:
+      gateway.metrics_listen === undefined ? undefined : parseListen(gateway.metrics_listen),
     logLevel: gateway.log_level,
     guardOnStop: gateway.guard_on_stop,
     plainForwarding: gateway.lab_plain_forwarding,

@@ -19,6 +19,8 @@ export interface GatewayConfig {
   readonly halfOpenPerAddress: number;
   readonly apiSocket: string;
   readonly apiGroup: string | undefined;
+  /** Where metrics are served; undefined: nowhere. */
+  readonly metricsListen: { readonly address: string; readonly port: number } | undefined;
   readonly logLevel: LogLevel;
   readonly guardOnStop: 'keep' | 'open';
   readonly plainForwarding: boolean;

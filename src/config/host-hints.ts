@@ -18,6 +18,12 @@ export function hintsForHost(config: GatewayConfig): string[] {
       hints.push(`no interface has ${local.address}, the local address of connection "${name}"`);
     }
   }
+  const { metricsListen: listen } = config;
+  if (listen !== undefined && !/^(127\.|::1$)/.test(listen.address)) {
+    hints.push(
+      `metrics_listen: whoever reaches ${listen.address} can read with whom this gateway talks`,
+    );
+  }
   return [...hints, ...forwardingHints(config)];
 }
 

@@ -91,6 +91,7 @@ const SETTINGS = {
   halfOpenPerAddress: ['half_open_per_address', 'next start'],
   apiSocket: ['api_socket', 'next start'],
   apiGroup: ['api_group', 'next start'],
+  metricsListen: ['metrics_listen', 'next start'],
   logLevel: ['log_level', 'now'],
   guardOnStop: ['guard_on_stop', 'now'],
   plainForwarding: ['lab_plain_forwarding', 'next start'],

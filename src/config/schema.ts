@@ -47,6 +47,17 @@ const file = z.string().min(1);
 
 const algorithms = z.array(z.string()).min(1);
 
+/** `address:port`, IPv6 addresses in brackets. */
+export function parseListen(text: string): { address: string; port: number } | undefined {
+  const [, bracketed, plain, digits] = /^(?:\[(.+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
+  const [address, port] = [bracketed ?? plain ?? '', Number(digits)];
+  const octets = parseAddress(address)?.length;
+  if (octets !== (bracketed === undefined ? 4 : 16) || !(port >= 1 && port <= 65_535)) {
+    return undefined;
+  }
+  return { address, port };
+}
+
 function integer(minimum: number, maximum: number) {
   const error = `a whole number from ${minimum} to ${maximum}`;
   return z.int({ error }).min(minimum, { error }).max(maximum, { error });
@@ -94,6 +105,14 @@ export const gatewaySchema = z.strictObject({
     .optional()
     .describe('Unix socket of the API; default /run/esplane/<name>.sock'),
   api_group: z.string().min(1).optional().describe('Group that may use the API beside root'),
+  metrics_listen: z
+    .string()
+    .refine(
+      (text) => parseListen(text) !== undefined,
+      'an address and a port, such as "127.0.0.1:9477" or "[::1]:9477"',
+    )
+    .optional()
+    .describe('Where Prometheus metrics, health and readiness are served; default: nowhere'),
   log_level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least level'),
   guard_on_stop: z
     .enum(['keep', 'open'])

@@ -121,6 +121,12 @@ export interface DataplaneStatistics {
   readonly workers: readonly {
     /** Received from its own queues. */
     readonly packets: bigint;
+    readonly espOutPackets: bigint;
+    readonly espInPackets: bigint;
+    readonly espOutBytes: bigint;
+    readonly espInBytes: bigint;
+    /** By verdict name. */
+    readonly drops: Readonly<Record<string, bigint>>;
     /** Groups of up to 64 packets of other workers' queues that it encrypted or decrypted. */
     readonly helpedBursts: bigint;
     readonly busyCycles: bigint;

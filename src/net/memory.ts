@@ -96,6 +96,10 @@ class MemoryTransport implements Transport {
     this.#counters[counter[content.type]]++;
   }
 
+  missing(): readonly string[] {
+    return [];
+  }
+
   counters(): Readonly<Record<TransportCounter, number>> {
     return { ...this.#counters };
   }

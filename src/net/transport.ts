@@ -36,6 +36,8 @@ export interface Transport {
   open(addresses: readonly string[]): Promise<void>;
   /** Something about the addresses of this machine has changed: try the missing ones now. */
   refresh(): void;
+  /** The addresses to listen on that are not there (yet). */
+  missing(): readonly string[];
   counters(): Readonly<Record<TransportCounter, number>>;
   close(): Promise<void>;
 }

@@ -110,6 +110,10 @@ export class UdpTransport implements Transport {
     });
   }
 
+  missing(): readonly string[] {
+    return [...this.#missing];
+  }
+
   counters() {
     return { ...this.#counters };
   }

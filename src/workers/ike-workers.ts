@@ -95,10 +95,16 @@ export class IkeWorkers {
     return Object.fromEntries(this.#drops);
   }
 
+  /** The numbers of the workers that do not answer in time, or are dead. */
+  async silent(): Promise<number[]> {
+    const answers = await Promise.all(this.#slots.map((slot) => this.#ask(slot)));
+    return answers.flatMap((answer, shard) => (answer === undefined ? [shard] : []));
+  }
+
   /** IKE SAs of all workers; those of a worker that does not answer in time are missing. */
   async ikeSas(): Promise<IkeSaView[]> {
-    const views = await Promise.all(this.#slots.map((slot) => this.#view(slot)));
-    return views.flat();
+    const views = await Promise.all(this.#slots.map((slot) => this.#ask(slot)));
+    return views.flatMap((view) => view ?? []);
   }
 
   /**
@@ -217,16 +223,17 @@ export class IkeWorkers {
     for (const { link } of this.#slots) link.post(message);
   }
 
-  #view(slot: Slot): Promise<readonly IkeSaView[]> {
-    if (!slot.alive) return Promise.resolve([]);
+  /** Undefined where the worker does not answer in time. */
+  #ask(slot: Slot): Promise<readonly IkeSaView[] | undefined> {
+    if (!slot.alive) return Promise.resolve(undefined);
     const id = this.#nextView++;
     return new Promise((resolve) => {
-      const answer = (ikeSas: readonly IkeSaView[]) => {
+      const answer = (ikeSas?: readonly IkeSaView[]) => {
         clearTimeout(timer);
         this.#views.delete(id);
         resolve(ikeSas);
       };
-      const timer = setTimeout(() => answer([]), VIEW_MS);
+      const timer = setTimeout(answer, VIEW_MS);
       this.#views.set(id, answer);
       slot.link.post({ type: 'view', id });
     });

@@ -132,6 +132,7 @@ function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): G
     halfOpenPerAddress: 16,
     apiSocket: '',
     apiGroup: undefined,
+    metricsListen: undefined,
     logLevel: 'info',
     guardOnStop: 'keep',
     plainForwarding: false,

@@ -303,6 +303,16 @@ describe('a mistake is told with file, line, key, what was found and what is all
     ]);
   });
 
+  it('a listener that is no address with a port', () => {
+    const listen = (text: string) => change('[gateway]', `[gateway]\nmetrics_listen = "${text}"`);
+    expect(listen('localhost:9477')[0]).toMatch(/allowed: an address and a port, such as/);
+    for (const wrong of ['127.0.0.1', '127.0.0.1:0', '::1:9477', '[127.0.0.1]:9477']) {
+      expect(listen(wrong)).toHaveLength(1);
+    }
+    const text = TEN_LINES.replace('[gateway]', '[gateway]\nmetrics_listen = "[::1]:9477"');
+    expect(load(text).metricsListen).toEqual({ address: '::1', port: 9477 });
+  });
+
   it('every mistake at once', () => {
     expect(change('"10.1.0.0/16"', '"ten"').length + add('start = 1\nesp = []').length).toBe(3);
   });

@@ -1,0 +1,100 @@
+/**
+ * The HTTP listener for machines that watch: off unless `gateway.metrics_listen` says where.
+ *
+ * | GET /metrics       | Prometheus metrics; with `?sas=true` a row for each Child SA too         |
+ * | GET /health        | 200 while every IKE worker answers, else 503                             |
+ * | GET /ready         | 200 once IKE listens on every address that connections use, else 503     |
+ *
+ * It tells nothing that is secret, and whom the gateway talks to: whoever can reach it can read it.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { CONTENT_TYPE, type Family, renderFamilies } from './exposition.js';
+
+/** Where to listen. */
+export interface ListenAddress {
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface Watched {
+  metrics(perSa: boolean): Promise<readonly Family[]>;
+  health(): Promise<Verdict>;
+  ready(): Verdict;
+}
+
+/** Whether all is well, and if not, what is not. */
+export interface Verdict {
+  readonly ok: boolean;
+  readonly problems: readonly string[];
+}
+
+export interface MetricsServer {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+const MAX_CONNECTIONS = 16;
+
+/** Rejects where the address cannot be listened on. */
+export function serveMetrics(at: ListenAddress, watched: Watched): Promise<MetricsServer> {
+  const limits = { headersTimeout: 5_000, requestTimeout: 5_000, maxHeaderSize: 8192 };
+  const server = createServer(limits, (request, response) => {
+    void answer(watched, request, response);
+  });
+  server.maxConnections = MAX_CONNECTIONS;
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      reject(new Error(`gateway.metrics_listen: ${at.address} port ${at.port}: ${error.code}`));
+    });
+    server.listen(at.port, at.address, () => {
+      const address = server.address() as { readonly port: number };
+      resolve({
+        port: address.port,
+        close: () =>
+          new Promise((closed) => {
+            server.close(() => closed());
+            server.closeAllConnections();
+          }),
+      });
+    });
+  });
+}
+
+async function answer(
+  watched: Watched,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  try {
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost');
+    if (request.method !== 'GET') return send(response, 405, 'only GET\n');
+    switch (pathname) {
+      case '/metrics': {
+        const families = await watched.metrics(searchParams.get('sas') === 'true');
+        return send(response, 200, renderFamilies(families), CONTENT_TYPE);
+      }
+      case '/health':
+        return sendVerdict(response, await watched.health());
+      case '/ready':
+        return sendVerdict(response, watched.ready());
+      default:
+        return send(response, 404, 'there are /metrics, /health and /ready\n');
+    }
+  } catch (error) {
+    send(response, 500, `${error instanceof Error ? error.message : error}\n`);
+  }
+}
+
+function sendVerdict(response: ServerResponse, verdict: Verdict): void {
+  send(response, verdict.ok ? 200 : 503, `${JSON.stringify(verdict)}\n`, 'application/json');
+}
+
+function send(
+  response: ServerResponse,
+  status: number,
+  body: string,
+  type = 'text/plain; charset=utf-8',
+): void {
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
+  response.end(body);
+}
