@@ -3,37 +3,51 @@
  *
  * - a message ID is never used for two contents (RFC 7296 §2.1, §2.2), nor is a fragment's number
  *   for two, unless the message goes in more fragments than before (RFC 7383 §2.5.2);
- * - both ends of a Child SA hold the same keys;
- * - once the tunnel is up, each side always has one outbound SA for each policy that it has Child
+ * - both ends of a Child SA hold the same keys, algorithms and selectors;
+ * - once the tunnels are up, each side always has one outbound SA for each policy that it has Child
  *   SAs for, and what it would send on that SA the other side can read at once (§2.8);
  * - the selectors of a Child SA are inside the policies of both sides (§2.9);
- * - no Child SA is installed before the peer has proved who it is (§2.15).
+ * - an IKE SA is established only by an IKE_AUTH message that its peer has sent and nobody has
+ *   changed, or by rekeying one that was, and no Child SA is installed before (§2.15).
  */
 
-import type { Connection } from '../../src/policy/connection.js';
-import { isNarrowed } from '../../src/policy/narrow.js';
-import { decodeMessage, encryptedPart, PAYLOAD, peekHeader } from '../../src/wire/index.js';
+import { isNarrowed, sameSelectors } from '../../src/policy/narrow.js';
+import {
+  decodeMessage,
+  EXCHANGE,
+  encryptedPart,
+  type IkeSpi,
+  PAYLOAD,
+  peekHeader,
+} from '../../src/wire/index.js';
 import type { Network } from './network.js';
 import type { Datagram, Installed, Peer } from './peer.js';
+import type { End, Tunnel } from './tunnels.js';
 
 const WHOLE = { number: 1, total: 1 };
 
 export class Invariants {
-  /** The tunnel is up and nobody has asked for its end. */
+  /** The tunnels are up and nobody has asked for their end. */
   flowing = false;
   /** The first that did not hold. */
   broken: string | undefined;
   readonly #network: Network;
-  readonly #connections: Readonly<Record<'a' | 'b', Connection>>;
+  readonly #tunnels: readonly Tunnel[];
   readonly #contents = new Map<string, Uint8Array>();
   /** In how many fragments each message has gone last. */
   readonly #totals = new Map<string, number>();
+  /** Protected messages as they were sent; one that was corrupted on the way is none of them. */
+  readonly #sent = new WeakSet<Uint8Array>();
+  /** Local SPIs on which a peer has sent IKE_AUTH to a gateway, and those that it authenticates. */
+  readonly #proofs = new WeakMap<Peer, Set<IkeSpi>>();
+  readonly #proved = new WeakMap<Peer, Set<IkeSpi>>();
   readonly #seen = new Set<Installed>();
 
-  constructor(network: Network, a: Connection, b: Connection) {
+  constructor(network: Network, tunnels: readonly Tunnel[]) {
     this.#network = network;
-    this.#connections = { a, b };
+    this.#tunnels = tunnels;
     network.onSent = (datagram) => this.#checkContent(datagram);
+    network.onArrival = (to, data) => this.#noteProof(to, data);
     network.onStep = () => this.#check();
   }
 
@@ -47,9 +61,10 @@ export class Invariants {
     // message ID (§2.6, §2.7), and answers to who belongs to no IKE SA (§2.21.4).
     if (header === undefined) return;
     if (data[16] !== PAYLOAD.SK && data[16] !== PAYLOAD.SKF) return;
+    this.#sent.add(data);
     const { initiatorSpi, responderSpi, initiator, response, messageId } = header;
     const message = `${initiatorSpi} ${responderSpi} ${initiator} ${response} ${messageId}`;
-    const { number, total } = encryptedPart(data, decodeMessage(data))?.fragment ?? WHOLE;
+    const { number, total } = fragmentOf(data);
     if (total < (this.#totals.get(message) ?? 0)) this.#fail(`fewer fragments of ${message}`);
     this.#totals.set(message, total);
     const name = `${message}, ${number} of ${total}`;
@@ -58,47 +73,96 @@ export class Invariants {
     else if (Buffer.compare(before, data) !== 0) this.#fail(`two contents of message ${name}`);
   }
 
-  #check(): void {
-    const { a, b } = this.#network;
-    for (const child of a.installed.values()) this.#checkChild(a, b, child);
-    for (const child of b.installed.values()) this.#checkChild(b, a, child);
-    if (!this.flowing) return;
-    this.#checkFlow(a, b);
-    this.#checkFlow(b, a);
+  #noteProof(to: Peer, data: Uint8Array): void {
+    const header = peekHeader(data);
+    if (header?.exchangeType !== EXCHANGE.IKE_AUTH || !this.#sent.has(data)) return;
+    this.#setOf(this.#proofs, to).add(header.response ? header.initiatorSpi : header.responderSpi);
   }
 
-  #checkChild(own: Peer, other: Peer, child: Installed): void {
+  #setOf(sets: WeakMap<Peer, Set<IkeSpi>>, peer: Peer): Set<IkeSpi> {
+    const found = sets.get(peer) ?? new Set();
+    sets.set(peer, found);
+    return found;
+  }
+
+  #check(): void {
+    for (const peer of this.#network.peers) this.#checkProofs(peer);
+    for (const { ends } of this.#tunnels) {
+      const [one, other] = ends;
+      this.#checkEnd(one, other);
+      this.#checkEnd(other, one);
+    }
+  }
+
+  #checkProofs(peer: Peer): void {
+    const proved = this.#setOf(this.#proved, peer);
+    if (proved.size === peer.established.length) return;
+    for (const { ikeSpi, replaces } of peer.established.slice(proved.size)) {
+      const good = replaces === undefined ? this.#proofs.get(peer)?.has(ikeSpi) : proved.has(replaces);
+      if (good !== true) this.#fail(`${peer.name} has an IKE SA without AUTH`);
+      proved.add(ikeSpi);
+    }
+  }
+
+  #checkEnd(end: End, otherEnd: End): void {
+    const [own, other] = [this.#network.peer(end.side), this.#network.peer(otherEnd.side)];
+    for (const child of own.installed.values()) {
+      if (policyOf(end, child) !== undefined) this.#checkChild(end, own, other, child);
+    }
+    if (this.flowing) this.#checkFlow(end, own, other);
+  }
+
+  #checkChild(end: End, own: Peer, other: Peer, child: Installed): void {
     if (this.#seen.has(child)) return;
     const counterpart = other.installed.get(child.outboundSpi);
     if (counterpart === undefined) return;
     this.#seen.add(child);
-    const same =
-      counterpart.inboundKey === child.outboundKey &&
-      counterpart.outboundKey === child.inboundKey &&
-      counterpart.esn === child.esn &&
-      counterpart.encryption === child.encryption &&
-      counterpart.keyBits === child.keyBits;
-    if (!same) this.#fail('the two ends of a Child SA differ');
-    if (own.established.length === 0) this.#fail(`${own.name} has a Child SA without AUTH`);
-    const { children } = this.#connections[own.name as 'a' | 'b'];
-    const policy = children.find(({ name }) => child.policy.endsWith(`/${name}`));
-    const within =
-      policy !== undefined &&
-      isNarrowed(
-        { tsi: child.localSelectors, tsr: child.remoteSelectors },
-        { tsi: policy.localSelectors, tsr: policy.remoteSelectors },
-      );
-    if (!within) this.#fail(`${own.name} has selectors beyond its policy`);
+    if (!isCounterpart(child, counterpart)) this.#fail('the two ends of a Child SA differ');
+    const { name } = end.connection;
+    if (!own.established.some(({ connection }) => connection === name)) {
+      this.#fail(`${own.name} has a Child SA without AUTH`);
+    }
+    const { localSelectors, remoteSelectors } = policyOf(end, child)!;
+    if (!isNarrowed(selectorsOf(child), { tsi: localSelectors, tsr: remoteSelectors })) {
+      this.#fail(`${own.name} has selectors beyond its policy`);
+    }
   }
 
-  #checkFlow(from: Peer, to: Peer): void {
-    if (from.outbound.size === 0) this.#fail(`${from.name} has nothing to send on`);
-    for (const [policy, [first]] of from.outbound) {
-      const sending = first === undefined ? undefined : from.installed.get(first);
+  #checkFlow({ connection }: End, from: Peer, to: Peer): void {
+    for (const { name } of connection.children) {
+      const policy = `${connection.name}/${name}`;
+      const sending = from.sending(policy);
       if (sending === undefined) this.#fail(`${from.name} has nothing to send on for ${policy}`);
       else if (!to.installed.has(sending.outboundSpi)) {
         this.#fail(`${from.name} sends for ${policy} what ${to.name} cannot read`);
       }
     }
   }
+}
+
+function fragmentOf(data: Uint8Array) {
+  if (data[16] !== PAYLOAD.SKF) return WHOLE;
+  return encryptedPart(data, decodeMessage(data))?.fragment ?? WHOLE;
+}
+
+function policyOf({ connection }: End, { policy }: Installed) {
+  return connection.children.find(({ name }) => policy === `${connection.name}/${name}`);
+}
+
+function selectorsOf({ localSelectors, remoteSelectors }: Installed) {
+  return { tsi: localSelectors, tsr: remoteSelectors };
+}
+
+function isCounterpart(one: Installed, other: Installed): boolean {
+  return (
+    other.inboundKey === one.outboundKey &&
+    other.outboundKey === one.inboundKey &&
+    other.esn === one.esn &&
+    other.encryption === one.encryption &&
+    other.keyBits === one.keyBits &&
+    sameSelectors(selectorsOf(one), {
+      tsi: other.remoteSelectors,
+      tsr: other.localSelectors,
+    })
+  );
 }

@@ -1,14 +1,18 @@
 /**
- * A whole life of a tunnel, from a seed: set-up, at least two rekeyings, deletion, with at least
- * one fault. One session in a hundred has real key exchange, all others a stand-in.
+ * A whole life of tunnels, from a seed: set-up, at least two rekeyings, deletion, with at least
+ * one fault. Most lives are of two gateways and one tunnel; in some, one gateway has a tunnel with
+ * each of two or three others. One life in a hundred has real key exchange and signatures, all
+ * others a stand-in.
+ *
+ * A seed plays the same life again; where signatures are real and random, with other octets.
  */
-import type { RekeyWhat } from '../../src/ike/event.js';
-import type { Connection } from '../../src/policy/connection.js';
+import type { IkeSaView, RekeyWhat } from '../../src/ike/event.js';
 import { Invariants } from './invariants.js';
 import { FAIR, Network, type Weather } from './network.js';
-import { type ConnectionOptions, connectionOf, type Peer } from './peer.js';
+import { type Peer, SIDES, type Side } from './peer.js';
 import { SeededRandom } from './random.js';
 import { standIn } from './stand-in.js';
+import { type End, pickTunnel, type Tunnel } from './tunnels.js';
 
 const FAULTS = [
   'loss',
@@ -21,16 +25,10 @@ const FAULTS = [
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
-const GROUPS = ['x25519', 'ecp256', 'ecp384', 'ecp521', 'modp2048', 'modp3072', 'modp4096'];
-const SUITES = [
-  ...['aes128gcm16-prfsha256', 'aes192gcm16-prfsha512', 'aes256gcm16-prfsha384'],
-  ...['aes128-sha256', 'aes192-sha384', 'aes256-sha512'],
-];
-const CIPHERS = ['aes128gcm16', 'aes192gcm16', 'aes256gcm16'];
-
 export interface Life {
   readonly seed: number;
   readonly faults: readonly Fault[];
+  readonly gateways: number;
   /** What was done, in order. */
   readonly story: readonly string[];
   /** Rekeyings that were asked for. */
@@ -50,10 +48,9 @@ export function playLife(seed: number): Life {
     problem = `it throws: ${error instanceof Error ? error.stack : String(error)}`;
   }
   const { faults, story, rekeyings, network } = player;
-  return { seed, faults, story, rekeyings, problem, network };
+  const gateways = network.peers.length;
+  return { seed, faults, gateways, story, rekeyings, problem, network };
 }
-
-type Side = 'a' | 'b';
 
 class Player {
   readonly faults: readonly Fault[];
@@ -62,32 +59,33 @@ class Player {
   rekeyings = 0;
   readonly #dice: SeededRandom;
   readonly #invariants: Invariants;
-  readonly #connections: Readonly<Record<Side, Connection>>;
+  readonly #tunnels: readonly Tunnel[];
   readonly #wrongKey: boolean;
+  readonly #real: boolean;
 
   constructor(seed: number) {
     const dice = new SeededRandom(seed);
     this.#dice = dice;
     this.faults = this.#pickFaults();
     this.#wrongKey = dice.chance(0.02);
-    this.network = new Network(dice.next(), FAIR, { halfOpenTimeout: 60_000 });
-    if (seed % 100 !== 0) {
-      for (const side of ['a', 'b'] as const) this.network[side].runJob = standIn;
-    }
+    this.#real = seed % 100 === 0;
+    const sides = SIDES.slice(0, this.#wrongKey ? 2 : pickGateways(dice));
+    this.network = new Network(dice.next(), FAIR, { halfOpenTimeout: 60_000 }, sides);
     this.network.background = ['liveness', 'linger'];
-    this.#connections = this.#pickConnections();
-    const { a, b } = this.#connections;
-    this.network.a.ike.setConnections([a]);
-    this.network.b.ike.setConnections([b]);
-    this.#invariants = new Invariants(this.network, a, b);
+    this.#tunnels = sides.slice(1).map((side) => pickTunnel(dice, side, this.#wrongKey));
+    for (const side of sides) this.#configure(side);
+    this.#invariants = new Invariants(this.network, this.#tunnels);
   }
 
-  #pick<T>(list: readonly T[]): T {
-    return list[this.#dice.below(list.length)]!;
+  #configure(side: Side): void {
+    const peer = this.network.peer(side);
+    if (!this.#real) peer.runJob = standIn;
+    const ends = this.#tunnels.flatMap((tunnel) => tunnel.ends).filter((end) => end.side === side);
+    peer.ike.setConnections(ends.map(({ connection }) => connection));
   }
 
   #pickFaults(): Fault[] {
-    const first = this.#pick(FAULTS);
+    const first = this.#dice.pick(FAULTS);
     return FAULTS.filter((fault) => fault === first || this.#dice.chance(0.25));
   }
 
@@ -103,40 +101,6 @@ class Player {
     };
   }
 
-  #pickConnections(): Record<Side, Connection> {
-    const [group, other] = [this.#pick(GROUPS), this.#pick(GROUPS)];
-    const suite = this.#pick(SUITES);
-    const cipher = this.#pick(CIPHERS);
-    const pfs = this.#pick(['', `-${group}`, `-${other}`]);
-    // Now and then one guesses a group that the other does not have.
-    const guess = this.#dice.chance(0.2) && other !== group ? `-${other}` : '';
-    // Now and then nearly all goes in fragments, or all that one side sends.
-    const small = this.#dice.chance(0.3) ? { fragmentBytes: 300 + this.#dice.below(300) } : {};
-    const common = { livenessSeconds: 30, ...(this.#dice.chance(0.8) && small) };
-    const several = this.#dice.chance(0.3);
-    const half = (own: number, remote: number): NonNullable<ConnectionOptions['children']> => ({
-      five: [[`10.${own}.5.0/24`], [`10.${remote}.5.0/24`]],
-      six: [[`10.${own}.6.0/24`, `10.${own}.7.0/24`], [`10.${remote}.0.0/16`]],
-    });
-    const narrower = this.#dice.chance(0.2) ? { localSelectors: ['10.2.128.0/17'] } : {};
-    return {
-      a: connectionOf('a', {
-        ...common,
-        ...small,
-        ike: [`${suite}${guess}-${group}`],
-        esp: [`${cipher}${pfs}`],
-        ...(several && { children: half(1, 2) }),
-        ...(this.#wrongKey && { psk: 'not the same' }),
-      }),
-      b: connectionOf('b', {
-        ...common,
-        ike: [`${suite}-${group}`],
-        esp: [`${cipher}${pfs}`],
-        ...(several ? { children: half(2, 1) } : narrower),
-      }),
-    };
-  }
-
   // --- the play ----------------------------------------------------------------------------
 
   play(): string | undefined {
@@ -147,11 +111,25 @@ class Player {
   }
 
   #peer(side: Side): Peer {
-    return this.network[side];
+    return this.network.peer(side);
+  }
+
+  /** One of the gateways, or one end of a tunnel. */
+  #anySide(): Side {
+    return this.#dice.pick(this.network.peers).name;
+  }
+
+  #anyEnd(): End {
+    return this.#dice.pick(this.#dice.pick(this.#tunnels).ends);
   }
 
   #tell(what: string): void {
     this.story.push(`${(this.network.now / 1000).toFixed(3)} ${what}`);
+  }
+
+  /** As it is told: `a`, or with several tunnels `a (site-c)`. */
+  #nameOf({ side, connection }: End): string {
+    return this.#tunnels.length === 1 ? side : `${side} (${connection.name})`;
   }
 
   #playWrongKey(): string | undefined {
@@ -165,12 +143,20 @@ class Player {
     return this.#invariants.broken ?? this.#leftovers();
   }
 
-  /** With a bad network an attempt may come to nothing; then there are others. */
-  #setUp(sides: readonly Side[] = this.#pick([['a'], ['a'], ['b'], ['a', 'b']] as const)) {
+  /**
+   * With a bad network an attempt may come to nothing; then there are others.
+   * @param only  the gateway that initiates, where it is no matter of chance
+   */
+  #setUp(only?: Side): string | undefined {
+    const initiators = this.#tunnels.flatMap(({ ends: [one, other] }) =>
+      only === undefined
+        ? this.#dice.pick([[one], [one], [other], [one, other]])
+        : [one, other].filter(({ side }) => side === only),
+    );
     for (let attempt = 0; attempt < 8; attempt++) {
-      for (const side of sides) {
-        this.#tell(`${side} initiates`);
-        this.#peer(side).handle({ type: 'initiate', connection: 'site' });
+      for (const end of initiators) {
+        this.#tell(`${this.#nameOf(end)} initiates`);
+        this.#peer(end.side).handle({ type: 'initiate', connection: end.connection.name });
         this.#pause(1_500);
       }
       this.#rest();
@@ -183,9 +169,8 @@ class Player {
   }
 
   #live(): string | undefined {
-    const steps = 2 + this.#dice.below(3);
-    for (let step = 0; step < steps; step++) {
-      this.#rekey();
+    for (const what of this.#pickRekeyings()) {
+      this.#rekey(what);
       if (this.faults.includes('clock jump') && this.#dice.chance(0.5)) this.#jump();
       this.#pause(2_500);
     }
@@ -194,34 +179,46 @@ class Player {
     return this.#isUp() ? undefined : 'the tunnel is not what it was';
   }
 
-  #rekey(): void {
-    const what = this.#pick(['child', 'child', 'child', 'ike', 'ike', 'reauth'] as const);
-    this.#rekeyOn(this.#pick(['a', 'b'] as const), what);
-    if (!this.faults.includes('crossing')) return;
-    this.#pause(100);
-    this.#rekeyOn(this.#pick(['a', 'b'] as const), this.#pick(['child', 'ike'] as const));
+  #pickRekeyings(): RekeyWhat[] {
+    const more = this.#dice.chance(0.5) ? [this.#dice.pick(['child', 'ike', 'reauth'] as const)] : [];
+    return [...this.#twice(() => this.#childOrIke()), ...more];
   }
 
-  #rekeyOn(side: Side, what: RekeyWhat): void {
-    this.#tell(`${side} rekeys: ${what}`);
-    this.#peer(side).handle({ type: 'rekey', connection: 'site', what });
-    this.rekeyings++;
+  #twice<T>(make: () => T): [T, T] {
+    return [make(), make()];
+  }
+
+  #childOrIke(): RekeyWhat {
+    return this.#dice.pick(['child', 'child', 'ike'] as const);
+  }
+
+  #rekey(what: RekeyWhat): void {
+    this.#rekeyOn(this.#anyEnd(), what);
+    if (!this.faults.includes('crossing')) return;
+    this.#pause(100);
+    this.#rekeyOn(this.#anyEnd(), this.#childOrIke());
+  }
+
+  #rekeyOn(end: End, what: RekeyWhat): void {
+    this.#tell(`${this.#nameOf(end)} rekeys: ${what}`);
+    this.#peer(end.side).handle({ type: 'rekey', connection: end.connection.name, what });
+    if (what !== 'reauth') this.rekeyings++;
   }
 
   /** A Child SA is used up: it goes, and is set up again. */
   #loseChild(): void {
-    const side = this.#pick(['a', 'b'] as const);
+    const side = this.#anySide();
     const [inboundSpi] = [...this.#peer(side).installed.keys()];
     if (inboundSpi === undefined) return;
     this.#invariants.flowing = false;
     this.#tell(`${side} has a Child SA used up`);
     this.#peer(side).handle({ type: 'expire', inboundSpi, hard: true, cause: 'used up' });
     this.#rest();
-    this.#setUp([this.#pick(['a', 'b'] as const)]);
+    this.#setUp();
   }
 
   #jump(): void {
-    const side = this.#pick(['a', 'b'] as const);
+    const side = this.#anySide();
     const by = this.#dice.below(40_000);
     this.#tell(`the clock of ${side} jumps by ${by} ms`);
     this.network.jump(side, by);
@@ -229,28 +226,28 @@ class Player {
 
   #restart(): string | undefined {
     if (!this.faults.includes('restart')) return undefined;
-    const side = this.#pick(['a', 'b'] as const);
+    const side = this.#anySide();
     this.#invariants.flowing = false;
-    this.#rekey();
+    this.#rekey(this.#childOrIke());
     this.#pause(300);
     this.#tell(`${side} restarts`);
-    const { runJob } = this.#peer(side);
     this.network.restart(side);
-    this.#peer(side).runJob = runJob;
-    this.#peer(side).ike.setConnections([this.#connections[side]]);
-    return this.#setUp([side]);
+    this.#configure(side);
+    return this.#setUp(side);
   }
 
   #takeDown(): string | undefined {
     this.#invariants.flowing = false;
-    const sides = this.#pick([['a'], ['b'], ['a', 'b']] as const);
+    const ends = this.#tunnels.flatMap(({ ends: [one, other] }) =>
+      this.#dice.pick([[one], [other], [one, other]]),
+    );
     if (this.faults.includes('crossing')) {
-      this.#rekeyOn(this.#pick(['a', 'b'] as const), this.#pick(['child', 'ike'] as const));
+      this.#rekeyOn(this.#anyEnd(), this.#childOrIke());
       this.#pause(60);
     }
-    for (const side of sides) {
-      this.#tell(`${side} takes it down`);
-      this.#peer(side).handle({ type: 'terminate', connection: 'site' });
+    for (const end of ends) {
+      this.#tell(`${this.#nameOf(end)} takes it down`);
+      this.#peer(end.side).handle({ type: 'terminate', connection: end.connection.name });
       this.#pause(60);
     }
     this.network.background = ['liveness'];
@@ -268,7 +265,7 @@ class Player {
     else this.network.run(this.network.now + this.#dice.below(longest));
   }
 
-  /** Until nothing is left to happen but liveness checks, and both have as many SAs. */
+  /** Until nothing is left to happen but liveness checks, and both ends have as many SAs. */
   #rest(): void {
     const { network } = this;
     const end = network.now + 1_200_000;
@@ -277,29 +274,40 @@ class Player {
   }
 
   #isAtRest(): boolean {
-    const { network } = this;
-    return network.isAtRest && network.a.states.length === network.b.states.length;
+    if (!this.network.isAtRest) return false;
+    return this.#tunnels.every(({ ends: [one, other] }) => {
+      return this.#sasOf(one).length === this.#sasOf(other).length;
+    });
   }
 
   // --- what is there -----------------------------------------------------------------------
 
-  /** One IKE SA, the same on both sides, with all Child SAs. */
+  #sasOf({ side, connection: { name } }: End): IkeSaView[] {
+    return this.#peer(side)
+      .ike.ikeSas()
+      .filter(({ connection }) => connection === name);
+  }
+
   #isUp(): boolean {
-    const { a, b } = this.network;
-    const [sasA, sasB] = [a.ike.ikeSas(), b.ike.ikeSas()];
-    const children = this.#connections.a.children.length;
-    return (
-      sasA.length === 1 &&
-      sasB.length === 1 &&
-      sasA[0]!.initiatorSpi === sasB[0]!.initiatorSpi &&
-      sasA[0]!.responderSpi === sasB[0]!.responderSpi &&
-      [a, b].every(({ installed }) => installed.size === children) &&
-      [...a.installed.values()].every(({ outboundSpi }) => b.installed.has(outboundSpi))
-    );
+    return this.#tunnels.every(({ ends: [one, other] }) => this.#joins(one, other));
+  }
+
+  /** One IKE SA, the same on both sides, with all Child SAs. */
+  #joins(one: End, other: End): boolean {
+    const [sas, otherSas] = [this.#sasOf(one), this.#sasOf(other)];
+    const [sa, otherSa] = [sas[0], otherSas[0]];
+    if (sa === undefined || otherSa === undefined || sas.length + otherSas.length > 2) return false;
+    if (sa.initiatorSpi !== otherSa.initiatorSpi) return false;
+    if (sa.responderSpi !== otherSa.responderSpi) return false;
+    const complete = [sa, otherSa].every(({ children }) => {
+      return children.length === one.connection.children.length;
+    });
+    const { installed } = this.#peer(other.side);
+    return complete && sa.children.every(({ outboundSpi }) => installed.has(outboundSpi));
   }
 
   #leftovers(): string | undefined {
-    for (const peer of [this.network.a, this.network.b]) {
+    for (const peer of this.network.peers) {
       const broken = peer.log.find((line) => line.startsWith('error'));
       if (broken !== undefined) return `${peer.name} logs ${broken}`;
       if (peer.isClean) continue;
@@ -312,4 +320,11 @@ class Player {
     }
     return undefined;
   }
+}
+
+/** Mostly two. */
+function pickGateways(dice: SeededRandom): number {
+  const draw = dice.unit();
+  if (draw < 0.9) return 2;
+  return draw < 0.96 ? 3 : 4;
 }

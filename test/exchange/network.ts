@@ -1,13 +1,13 @@
 /**
- * Two gateways over a bad network with a virtual clock: datagrams are lost, duplicated, corrupted
- * and delayed, so that they overtake each other; a gateway may restart, or its clock jump. All of
- * it comes from one seed.
+ * Gateways over a bad network with a virtual clock: datagrams are lost, duplicated, corrupted and
+ * delayed, so that they overtake each other; a gateway may restart, or its clock jump. All of it
+ * comes from one seed.
  */
 
 import type { IkeOptions } from '../../src/ike/options.js';
 import { describeMessage } from '../../src/ike/payloads.js';
 import { decodeMessage, peekHeader, printMessage } from '../../src/wire/index.js';
-import { ADDRESS_A, type Datagram, Peer } from './peer.js';
+import { ADDRESSES, type Datagram, Peer, type Side } from './peer.js';
 import { SeededRandom } from './random.js';
 
 export interface Weather {
@@ -25,68 +25,105 @@ export const STORM: Weather = { loss: 0.2, duplication: 0.2, reordering: 0.2, co
 
 interface Flight {
   readonly at: number;
-  /** Datagrams of the same time arrive in the order in which they were sent. */
-  readonly order: number;
   readonly datagram: Datagram;
+}
+
+interface Timer {
+  readonly at: number;
+  readonly peer: Peer;
+  readonly timer: string;
 }
 
 /** What happened to a datagram, for the chart of messages. */
 export interface ChartEntry {
   readonly at: number;
-  readonly from: 'a' | 'b';
+  readonly from: Side;
+  readonly to: Side;
   readonly fate: 'sent' | 'lost' | 'arrives';
   readonly data: Uint8Array;
 }
 
 export class Network {
-  a: Peer;
-  b: Peer;
   readonly random: SeededRandom;
   readonly #options: Partial<IkeOptions>;
-  /** How far each gateway's clock is before ours. */
-  readonly #ahead = { a: 0, b: 0 };
-  /** Told of each datagram that is sent, and of each step that is over. */
+  readonly #peers = new Map<Side, Peer>();
+  /** How far a gateway's clock is before ours. */
+  readonly #ahead = new Map<Side, number>();
+  /** Told of each datagram that is sent, and that arrives, and of each step that is over. */
   onSent: (datagram: Datagram) => void = () => {};
+  onArrival: (to: Peer, data: Uint8Array) => void = () => {};
   onStep: () => void = () => {};
   readonly chart: ChartEntry[] = [];
   weather: Weather;
   now = 0;
+  /** Those that arrive at the same time do so in the order in which they were sent. */
   #flights: Flight[] = [];
-  #order = 0;
 
-  constructor(seed: number, weather: Weather, options: Partial<IkeOptions> = {}) {
+  constructor(
+    seed: number,
+    weather: Weather,
+    options: Partial<IkeOptions> = {},
+    sides: readonly Side[] = ['a', 'b'],
+  ) {
     this.random = new SeededRandom(seed);
     this.weather = weather;
     this.#options = options;
-    this.a = new Peer('a', new SeededRandom(this.random.next()), options);
-    this.b = new Peer('b', new SeededRandom(this.random.next()), options);
+    for (const side of sides) this.#make(side);
+  }
+
+  #make(side: Side): Peer {
+    const peer = new Peer(side, new SeededRandom(this.random.next()), this.#options);
+    this.#peers.set(side, peer);
+    return peer;
+  }
+
+  get peers(): Peer[] {
+    return [...this.#peers.values()];
+  }
+
+  peer(side: Side): Peer {
+    const peer = this.#peers.get(side);
+    if (peer === undefined) throw new Error(`there is no gateway ${side}`);
+    return peer;
+  }
+
+  get a(): Peer {
+    return this.peer('a');
+  }
+
+  get b(): Peer {
+    return this.peer('b');
   }
 
   /** Lets the network run until nothing is left to happen, or until then. */
   run(until = Number.POSITIVE_INFINITY): void {
     for (let steps = 0; ; steps++) {
-      if (steps > 20_000) throw new Error('the two never come to rest');
+      if (steps > 20_000) throw new Error('they never come to rest');
       this.#collect();
-      const next = this.#nextEvent();
+      const next = this.#next();
       if (next === undefined || next.at > until) break;
       this.#advance(next.at);
-      next.happen();
+      if ('timer' in next) next.peer.runTimer(next.timer);
+      else this.#arrive(next);
       this.onStep();
     }
     if (until < Number.POSITIVE_INFINITY) this.#advance(until);
   }
 
   /** The gateway loses all that it has, and starts again; what is on its way to it still arrives. */
-  restart(side: 'a' | 'b'): void {
-    const { now } = this[side];
-    this[side] = new Peer(side, new SeededRandom(this.random.next()), this.#options);
-    this[side].now = now;
+  restart(side: Side): void {
+    const { now } = this.peer(side);
+    this.#make(side).now = now;
   }
 
   /** The gateway's clock goes on by so much at once, as after a suspension. */
-  jump(side: 'a' | 'b', milliseconds: number): void {
-    this.#ahead[side] += milliseconds;
-    this[side].now += milliseconds;
+  jump(side: Side, milliseconds: number): void {
+    this.#ahead.set(side, this.#aheadOf(side) + milliseconds);
+    this.peer(side).now += milliseconds;
+  }
+
+  #aheadOf(side: Side): number {
+    return this.#ahead.get(side) ?? 0;
   }
 
   /** Timers that go on without anything being under way, by kind. */
@@ -94,45 +131,41 @@ export class Network {
 
   /** Nothing is on its way and nobody waits for anything: only background timers run. */
   get isAtRest(): boolean {
-    const idle = (peer: Peer) =>
-      peer.outbox.length === 0 &&
-      [...peer.timers.keys()].every((timer) => this.background.includes(timer.split('/', 1)[0]!));
-    return this.#flights.length === 0 && idle(this.a) && idle(this.b);
+    return this.#flights.length === 0 && this.peers.every((peer) => this.#isIdle(peer));
   }
 
-  #nextEvent(): { readonly at: number; readonly happen: () => void } | undefined {
-    let next: { at: number; happen: () => void } | undefined;
-    const consider = (at: number, happen: () => void): void => {
-      if (next === undefined || at < next.at) next = { at, happen };
-    };
-    const flight = this.#flights.reduce<Flight | undefined>(
-      (first, one) =>
-        first === undefined || one.at < first.at || (one.at === first.at && one.order < first.order)
-          ? one
-          : first,
-      undefined,
-    );
-    if (flight !== undefined) consider(flight.at, () => this.#arrive(flight));
-    for (const side of ['a', 'b'] as const) {
-      const timer = this[side].nextTimer();
+  #isIdle({ outbox, timers }: Peer): boolean {
+    if (outbox.length > 0) return false;
+    for (const timer of timers.keys()) {
+      if (!this.background.includes(timer.slice(0, timer.indexOf('/')))) return false;
+    }
+    return true;
+  }
+
+  #next(): Flight | Timer | undefined {
+    let next: Flight | Timer | undefined;
+    for (const flight of this.#flights) {
+      if (next === undefined || flight.at < next.at) next = flight;
+    }
+    for (const [side, peer] of this.#peers) {
+      const timer = peer.nextTimer();
       if (timer === undefined) continue;
       // What a jump of the clock has made late happens now.
-      const at = Math.max(this.now, timer.at - this.#ahead[side]);
-      consider(at, () => this[side].runTimer(timer.timer));
+      const at = Math.max(this.now, timer.at - this.#aheadOf(side));
+      if (next === undefined || at < next.at) next = { at, peer, timer: timer.timer };
     }
     return next;
   }
 
   #advance(to: number): void {
     this.now = to;
-    this.a.now = to + this.#ahead.a;
-    this.b.now = to + this.#ahead.b;
+    for (const [side, peer] of this.#peers) peer.now = to + this.#aheadOf(side);
   }
 
   /** Takes what was sent and decides its fate. */
   #collect(): void {
-    for (const peer of [this.a, this.b]) {
-      for (const datagram of peer.outbox.splice(0)) this.#launch(datagram);
+    for (const { outbox } of this.#peers.values()) {
+      if (outbox.length > 0) for (const datagram of outbox.splice(0)) this.#launch(datagram);
     }
   }
 
@@ -154,21 +187,32 @@ export class Network {
   #fly(datagram: Datagram): void {
     const slow = this.random.chance(this.weather.reordering);
     const delay = slow ? this.random.below(2000) : 10 + this.random.below(40);
-    this.#flights.push({ at: this.now + delay, order: this.#order++, datagram });
+    this.#flights.push({ at: this.now + delay, datagram });
   }
 
   #arrive(flight: Flight): void {
     this.#flights.splice(this.#flights.indexOf(flight), 1);
     const { local, remote, data } = flight.datagram;
     this.#note(flight.datagram, 'arrives');
-    const to = remote.address === ADDRESS_A ? this.a : this.b;
+    const to = this.peer(sideAt(remote.address));
+    this.onArrival(to, data);
     to.handle({ type: 'datagram', local: remote, remote: local, data: data.slice() });
   }
 
-  #note({ local, data }: Datagram, fate: ChartEntry['fate']): void {
-    const from = local.address === ADDRESS_A ? 'a' : 'b';
-    this.chart.push({ at: this.now, from, fate, data });
+  #note({ local, remote, data }: Datagram, fate: ChartEntry['fate']): void {
+    const [from, to] = [sideAt(local.address), sideAt(remote.address)];
+    this.chart.push({ at: this.now, from, to, fate, data });
   }
+}
+
+const SIDE_AT: ReadonlyMap<string, Side> = new Map(
+  (Object.keys(ADDRESSES) as Side[]).map((side) => [ADDRESSES[side], side]),
+);
+
+function sideAt(address: string): Side {
+  const side = SIDE_AT.get(address);
+  if (side === undefined) throw new Error(`there is no gateway at ${address}`);
+  return side;
 }
 
 /** Such as `IKE_AUTH request 1`. */
@@ -179,10 +223,12 @@ function titleOf(data: Uint8Array): string {
 }
 
 /** One line of the chart, such as `0.031  a ---> b  IKE_SA_INIT request 0`. */
-export function chartLine({ at, from, fate, data }: ChartEntry): string {
+export function chartLine({ at, from, to, fate, data }: ChartEntry): string {
   const what = fate === 'arrives' ? titleOf(data) : printMessage(decodeMessage(data));
-  const arrow = { sent: ['a --->  b', 'a  <--- b'], lost: ['a -x     b', 'a     x- b'] };
-  const arrives = ['a  ---> b', 'a <---  b'];
-  const shape = (fate === 'arrives' ? arrives : arrow[fate])[from === 'a' ? 0 : 1]!;
-  return `${(at / 1000).toFixed(3).padStart(9)}  ${shape}  ${what}`;
+  const shapes =
+    from < to
+      ? { sent: ' --->  ', lost: ' -x    ', arrives: '  ---> ' }
+      : { sent: '  <--- ', lost: '    x- ', arrives: ' <---  ' };
+  const [left, right] = [from, to].sort();
+  return `${(at / 1000).toFixed(3).padStart(9)}  ${left}${shapes[fate]}${right}  ${what}`;
 }

@@ -36,7 +36,7 @@ export type Installed = Omit<ChildSa, 'inboundKey' | 'outboundKey'> & {
 };
 
 export class Peer {
-  readonly name: string;
+  readonly name: Side;
   readonly ike: Ike;
   readonly random: SeededRandom;
   /** By inbound SPI. */
@@ -64,7 +64,7 @@ export class Peer {
   readonly #events: PeerEvent[] = [];
   #busy = false;
 
-  constructor(name: string, random: SeededRandom, options: Partial<IkeOptions> = {}) {
+  constructor(name: Side, random: SeededRandom, options: Partial<IkeOptions> = {}) {
     this.name = name;
     this.random = random;
     this.ike = new Ike(this.#environment(), options);
@@ -224,13 +224,31 @@ function take(secret: Secret): string {
   return digits;
 }
 
-export const ADDRESS_A = '192.0.2.1';
-export const ADDRESS_B = '192.0.2.2';
+/** The gateways of a simulation; most tests have a and b. */
+export const SIDES = ['a', 'b', 'c', 'd'] as const;
+export type Side = (typeof SIDES)[number];
+
+export const ADDRESSES: Readonly<Record<Side, string>> = {
+  a: '192.0.2.1',
+  b: '192.0.2.2',
+  c: '192.0.2.3',
+  d: '192.0.2.4',
+};
+export const ADDRESS_A = ADDRESSES.a;
+export const ADDRESS_B = ADDRESSES.b;
+
+/** Where a gateway is, who it is, and what it protects. */
+function gateway(side: Side) {
+  const net = [`10.${SIDES.indexOf(side) + 1}.0.0/16`];
+  return { address: ADDRESSES[side], id: `${side}.example.org`, net };
+}
 export const PSK = 'an example key for tests';
 
 /** What a test may say of a connection; the rest is the same everywhere. */
 export interface ConnectionOptions {
   readonly name?: string;
+  /** The other end; of a it is b, of all others a. */
+  readonly peer?: Side;
   readonly psk?: string;
   /** In place of the pre-shared key, on either side. */
   readonly local?: LocalAuthentication;
@@ -258,11 +276,10 @@ export interface ConnectionOptions {
   readonly children?: Readonly<Record<string, readonly [readonly string[], readonly string[]]>>;
 }
 
-/** The connection of gateway a or b to the other one. */
-export function connectionOf(side: 'a' | 'b', options: ConnectionOptions = {}): Connection {
-  const a = { address: ADDRESS_A, id: 'a.example.org', net: ['10.1.0.0/16'] };
-  const b = { address: ADDRESS_B, id: 'b.example.org', net: ['10.2.0.0/16'] };
-  const [own, other] = side === 'a' ? [a, b] : [b, a];
+/** A gateway's connection to another one. */
+export function connectionOf(side: Side, options: ConnectionOptions = {}): Connection {
+  const own = gateway(side);
+  const other = gateway(options.peer ?? (side === 'a' ? 'b' : 'a'));
   const { localSelectors = own.net, remoteSelectors = other.net } = options;
   const net: readonly [readonly string[], readonly string[]] = [localSelectors, remoteSelectors];
   const { children = { net } } = options;

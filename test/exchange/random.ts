@@ -29,6 +29,10 @@ export class SeededRandom {
     return this.unit() < probability;
   }
 
+  pick<T>(choices: readonly T[]): T {
+    return choices[this.below(choices.length)]!;
+  }
+
   bytes(count: number): Uint8Array<ArrayBuffer> {
     const octets = new Uint8Array(count);
     for (let i = 0; i < count; i++) octets[i] = this.next() & 0xff;

@@ -33,9 +33,9 @@ function chart(network: Network): Line[] {
   });
 }
 
-function logs({ a, b }: Network): Line[] {
+function logs({ peers }: Network): Line[] {
   if (!flags.includes('--log')) return [];
-  return [a, b].flatMap(({ name, log, logTimes }) =>
+  return peers.flatMap(({ name, log, logTimes }) =>
     log.map((line, i) => ({ at: logTimes[i]!, text: `             ${name}: ${line}` })),
   );
 }

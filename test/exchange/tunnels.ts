@@ -1,0 +1,121 @@
+/**
+ * The tunnels of a simulated life: which gateways each joins, and what both have configured.
+ * Gateway a has one with each of the others.
+ */
+import type { Connection } from '../../src/policy/connection.js';
+import { Authorities, type KeyKind } from '../authorities.js';
+import { type ConnectionOptions, connectionOf, SIDES, type Side } from './peer.js';
+import type { SeededRandom } from './random.js';
+
+export interface End {
+  readonly side: Side;
+  readonly connection: Connection;
+}
+
+export interface Tunnel {
+  /** Of the connection, on both sides. */
+  readonly name: string;
+  readonly ends: readonly [End, End];
+}
+
+const GROUPS = ['x25519', 'ecp256', 'ecp384', 'ecp521', 'modp2048', 'modp3072', 'modp4096'];
+const SUITES = [
+  ...['aes128gcm16-prfsha256', 'aes192gcm16-prfsha512', 'aes256gcm16-prfsha384'],
+  ...['aes128-sha256', 'aes192-sha384', 'aes256-sha512'],
+];
+const CIPHERS = ['aes128gcm16', 'aes192gcm16', 'aes256gcm16'];
+const KEYS: readonly KeyKind[] = [
+  ...(['rsa:2048', 'rsa-pss:2048', 'ec:P-256', 'ec:P-384', 'ec:P-521'] as const),
+  ...(['ed25519', 'ed448'] as const),
+];
+
+/**
+ * @param other     what gateway a has a tunnel with
+ * @param wrongKey  a proves itself with another key than the one that the other side expects
+ */
+export function pickTunnel(dice: SeededRandom, other: Side, wrongKey: boolean): Tunnel {
+  const name = other === 'b' ? 'site' : `site-${other}`;
+  const configured = pickConfiguration(dice, other);
+  const certified = other === 'b' && dice.chance(0.2);
+  const proofs = certified ? pickCertificates(dice, wrongKey) : sharedKeys(wrongKey);
+  const [here, there] = configured.map((options, i) => ({ name, ...options, ...proofs[i] }));
+  return {
+    name,
+    ends: [
+      { side: 'a', connection: connectionOf('a', { peer: other, ...here }) },
+      { side: other, connection: connectionOf(other, there) },
+    ],
+  };
+}
+
+type Pair = readonly [ConnectionOptions, ConnectionOptions];
+
+function pickConfiguration(dice: SeededRandom, other: Side): Pair {
+  const [group, another] = [dice.pick(GROUPS), dice.pick(GROUPS)];
+  const suite = dice.pick(SUITES);
+  const pfs = dice.pick(['', `-${group}`, `-${another}`]);
+  // Now and then one guesses a group that the other does not have.
+  const guess = dice.chance(0.2) && another !== group ? `-${another}` : '';
+  const common = { livenessSeconds: 30, esp: [`${dice.pick(CIPHERS)}${pfs}`] };
+  const [net, otherNet] = [1, SIDES.indexOf(other) + 1];
+  const several = dice.chance(0.3);
+  const narrower = dice.chance(0.2) ? { localSelectors: [`10.${otherNet}.128.0/17`] } : {};
+  // Now and then nearly all goes in fragments, or all that one side sends.
+  const small = dice.chance(0.3) ? { fragmentBytes: 300 + dice.below(300) } : {};
+  const alike = dice.chance(0.8);
+  return [
+    {
+      ...common,
+      ...small,
+      ike: [`${suite}${guess}-${group}`],
+      ...(several && { children: twoChildren(net, otherNet) }),
+    },
+    {
+      ...common,
+      ...(alike && small),
+      ike: [`${suite}-${group}`],
+      ...(several ? { children: twoChildren(otherNet, net) } : narrower),
+    },
+  ];
+}
+
+function twoChildren(own: number, remote: number): NonNullable<ConnectionOptions['children']> {
+  return {
+    five: [[`10.${own}.5.0/24`], [`10.${remote}.5.0/24`]],
+    six: [[`10.${own}.6.0/24`, `10.${own}.7.0/24`], [`10.${remote}.0.0/16`]],
+  };
+}
+
+function sharedKeys(wrongKey: boolean): Pair {
+  return [wrongKey ? { psk: 'not the same' } : {}, {}];
+}
+
+/** Certificates of gateways a and b. */
+function pickCertificates(dice: SeededRandom, wrongKey: boolean): Pair {
+  const certificate = (side: Side) => `${side}-${dice.pick(KEYS)}`;
+  const [a, b] = [certificate('a'), certificate('b')];
+  const made = authorities();
+  const remote = made.trust(['root']);
+  const own = made.own([a]);
+  const wrong = { ...own, key: made.own([`other-${a}`]).key };
+  return [
+    { local: wrongKey ? wrong : own, remote },
+    { local: made.own([b]), remote },
+  ];
+}
+
+let made: Authorities | undefined;
+
+/** Made when first used, by the openssl command: some seconds. */
+function authorities(): Authorities {
+  if (made !== undefined) return made;
+  made = new Authorities().make('root', { ca: true });
+  for (const key of KEYS) {
+    for (const side of ['a', 'b']) {
+      const extensions = [`subjectAltName = DNS:${side}.example.org`];
+      made.make(`${side}-${key}`, { key, issuer: 'root', extensions });
+    }
+    made.make(`other-a-${key}`, { key, issuer: 'root' });
+  }
+  return made;
+}
