@@ -98,7 +98,8 @@ export class Invariants {
     const proved = this.#setOf(this.#proved, peer);
     if (proved.size === peer.established.length) return;
     for (const { ikeSpi, replaces } of peer.established.slice(proved.size)) {
-      const good = replaces === undefined ? this.#proofs.get(peer)?.has(ikeSpi) : proved.has(replaces);
+      const good =
+        replaces === undefined ? this.#proofs.get(peer)?.has(ikeSpi) : proved.has(replaces);
       if (good !== true) this.#fail(`${peer.name} has an IKE SA without AUTH`);
       proved.add(ikeSpi);
     }

@@ -180,7 +180,9 @@ class Player {
   }
 
   #pickRekeyings(): RekeyWhat[] {
-    const more = this.#dice.chance(0.5) ? [this.#dice.pick(['child', 'ike', 'reauth'] as const)] : [];
+    const more = this.#dice.chance(0.5)
+      ? [this.#dice.pick(['child', 'ike', 'reauth'] as const)]
+      : [];
     return [...this.#twice(() => this.#childOrIke()), ...more];
   }
 

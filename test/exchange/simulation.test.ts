@@ -48,6 +48,9 @@ describe(`${LIVES} lives of a tunnel with two rekeyings and a fault at least`, (
     expect(summaries.flatMap(({ problems }) => problems)).toEqual([]);
     expect(sum(({ sessions }) => sessions)).toBeGreaterThanOrEqual(LIVES);
     expect(sum(({ rekeyings }) => rekeyings)).toBeGreaterThan(2 * LIVES);
+    for (const gateways of [3, 4]) {
+      expect(sum((summary) => summary.gateways[gateways] ?? 0)).toBeGreaterThan(LIVES / 100);
+    }
     for (const fault of ['loss', 'duplication', 'reordering', 'corruption', 'restart']) {
       expect(
         sum(({ faults }) => faults[fault] ?? 0),

@@ -64,7 +64,11 @@ function secretOf(own: Uint8Array, other: Uint8Array): Secret {
   return new Secret(hmac.digest());
 }
 
-function verify({ certificates: [own], octets, data }: Extract<Job, { type: 'verify' }>): JobResult {
+function verify({
+  certificates: [own],
+  octets,
+  data,
+}: Extract<Job, { type: 'verify' }>): JobResult {
   const good = own && Buffer.compare(signature(certifiedOctets(own), octets), data) === 0;
   return good
     ? { type: 'verified', notes: [] }

@@ -2,6 +2,7 @@
  * The tunnels of a simulated life: which gateways each joins, and what both have configured.
  * Gateway a has one with each of the others.
  */
+import type { OwnCertificate, Trust } from '../../src/policy/authentication.js';
 import type { Connection } from '../../src/policy/connection.js';
 import { Authorities, type KeyKind } from '../authorities.js';
 import { type ConnectionOptions, connectionOf, SIDES, type Side } from './peer.js';
@@ -92,30 +93,36 @@ function sharedKeys(wrongKey: boolean): Pair {
 
 /** Certificates of gateways a and b. */
 function pickCertificates(dice: SeededRandom, wrongKey: boolean): Pair {
-  const certificate = (side: Side) => `${side}-${dice.pick(KEYS)}`;
-  const [a, b] = [certificate('a'), certificate('b')];
-  const made = authorities();
-  const remote = made.trust(['root']);
-  const own = made.own([a]);
-  const wrong = { ...own, key: made.own([`other-${a}`]).key };
+  const { own, remote } = proofs();
+  const [a, b] = [own.get(`a-${dice.pick(KEYS)}`)!, own.get(`b-${dice.pick(KEYS)}`)!];
+  // Another key of the same kind is not at hand; any other is as wrong.
+  const local = wrongKey ? { ...a, key: b.key } : a;
   return [
-    { local: wrongKey ? wrong : own, remote },
-    { local: made.own([b]), remote },
+    { local, remote },
+    { local: b, remote },
   ];
 }
 
-let made: Authorities | undefined;
+interface Proofs {
+  readonly own: ReadonlyMap<string, OwnCertificate>;
+  readonly remote: Trust;
+}
 
-/** Made when first used, by the openssl command: some seconds. */
-function authorities(): Authorities {
+let made: Proofs | undefined;
+
+/** Certificates with each kind of key; made when first used, which takes a second. */
+function proofs(): Proofs {
   if (made !== undefined) return made;
-  made = new Authorities().make('root', { ca: true });
-  for (const key of KEYS) {
-    for (const side of ['a', 'b']) {
-      const extensions = [`subjectAltName = DNS:${side}.example.org`];
-      made.make(`${side}-${key}`, { key, issuer: 'root', extensions });
+  const authorities = new Authorities().make('root', { ca: true });
+  const own = new Map<string, OwnCertificate>();
+  for (const side of ['a', 'b']) {
+    const extensions = [`subjectAltName = DNS:${side}.example.org`];
+    for (const key of KEYS) {
+      const name = `${side}-${key}`;
+      own.set(name, authorities.make(name, { key, issuer: 'root', extensions }).own([name]));
     }
-    made.make(`other-a-${key}`, { key, issuer: 'root' });
   }
+  made = { own, remote: authorities.trust(['root']) };
+  authorities.remove();
   return made;
 }
