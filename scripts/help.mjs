@@ -26,6 +26,7 @@ export const descriptions = {
   'fuzz:esp':
     'attack a dataplane over memory ports: npm run fuzz:esp -- [--count 1000000] [--seconds 900] [--seed 1]',
   'fuzz:lab': 'a million packets of garbage of each kind at two running gateways (root)',
+  mutants: 'breaks rules of the IKE core one by one; tells which simulated life finds each',
   replay: 'play one session of the IKE simulation again: npm run replay -- <seed> [--full] [--log]',
   lint: 'check format and style',
   format: 'format all sources',
