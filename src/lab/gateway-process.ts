@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApiClient, RefusedError, UnreachableError } from '../api/client.js';
 import type { ChildSaStatus, IkeSaStatus, Status } from '../api/status.js';
+import type { RekeyWhat } from '../ike/event.js';
 import { compiledProgram, type Exit, Program, waitFor } from './program.js';
 import { LAN, WAN } from './topology.js';
 
@@ -112,6 +113,10 @@ export class GatewayProcess {
 
   down(): ReturnType<ApiClient['down']> {
     return this.#api.down('lab');
+  }
+
+  rekey(what: RekeyWhat): ReturnType<ApiClient['rekey']> {
+    return this.#api.rekey('lab', what);
   }
 
   /** Resolves once a Child SA is up; throws with the daemon's log. */

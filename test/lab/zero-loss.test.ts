@@ -89,7 +89,8 @@ describe.skipIf(reason !== undefined)('rekeying under traffic', () => {
     const { a, b } = topology;
     const before = await drops();
     const receivers = [a, b].map((site) => python(site, 'receive', 'receive', PACKETS));
-    for (const one of receivers) await waitFor('a receiver', 10, () => one.log() !== '' || undefined);
+    for (const one of receivers)
+      await waitFor('a receiver', 10, () => one.log() !== '' || undefined);
     const senders = [
       python(a, 'send', 'send', b.host.ipv4, PACKETS, PACKETS_A_SECOND),
       python(b, 'send', 'send', a.host.ipv4, PACKETS, PACKETS_A_SECOND),
