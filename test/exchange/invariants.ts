@@ -5,13 +5,15 @@
  *   for two, unless the message goes in more fragments than before (RFC 7383 §2.5.2);
  * - both ends of a Child SA hold the same keys, algorithms and selectors;
  * - once the tunnels are up, each side always has one outbound SA for each policy that it has Child
- *   SAs for, and what it would send on that SA the other side can read at once (§2.8);
+ *   SAs for, and what it sends on that SA the other side can read, at once and as long as it may
+ *   be on its way (§2.8);
  * - the selectors of a Child SA are inside the policies of both sides (§2.9);
  * - an IKE SA is established only by an IKE_AUTH message that its peer has sent and nobody has
  *   changed, or by rekeying one that was, and no Child SA is installed before (§2.15).
  */
 
 import { isNarrowed, sameSelectors } from '../../src/policy/narrow.js';
+import type { EspSpi } from '../../src/sad/sad.js';
 import {
   decodeMessage,
   EXCHANGE,
@@ -26,11 +28,22 @@ import type { End, Tunnel } from './tunnels.js';
 
 const WHOLE = { number: 1, total: 1 };
 
+/** Longest that a packet is on its way. */
+const FLIGHT_MS = 2_000;
+
+/** What a gateway sends a policy's packets on, and what it has sent them on shortly before. */
+interface Flow {
+  outboundSpi: EspSpi;
+  /** Until when packets on their way may still arrive. */
+  readonly before: Map<EspSpi, number>;
+}
+
 export class Invariants {
-  /** The tunnels are up and nobody has asked for their end. */
-  flowing = false;
   /** The first that did not hold. */
   broken: string | undefined;
+  #flowing = false;
+  /** By gateway and policy. */
+  readonly #flows = new Map<string, Flow>();
   readonly #network: Network;
   readonly #tunnels: readonly Tunnel[];
   readonly #contents = new Map<string, Uint8Array>();
@@ -49,6 +62,12 @@ export class Invariants {
     network.onSent = (datagram) => this.#checkContent(datagram);
     network.onArrival = (to, data) => this.#noteProof(to, data);
     network.onStep = () => this.#check();
+  }
+
+  /** The tunnels are up and nobody has asked for their end. */
+  set flowing(flowing: boolean) {
+    this.#flowing = flowing;
+    this.#flows.clear();
   }
 
   #fail(problem: string): void {
@@ -110,7 +129,7 @@ export class Invariants {
     for (const child of own.installed.values()) {
       if (policyOf(end, child) !== undefined) this.#checkChild(end, own, other, child);
     }
-    if (this.flowing) this.#checkFlow(end, own, other);
+    if (this.#flowing) this.#checkFlow(end, own, other);
   }
 
   #checkChild(end: End, own: Peer, other: Peer, child: Installed): void {
@@ -134,9 +153,20 @@ export class Invariants {
       const policy = `${connection.name}/${name}`;
       const sending = from.sending(policy);
       if (sending === undefined) this.#fail(`${from.name} has nothing to send on for ${policy}`);
-      else if (!to.installed.has(sending.outboundSpi)) {
-        this.#fail(`${from.name} sends for ${policy} what ${to.name} cannot read`);
-      }
+      else this.#checkArrival(`${from.name} for ${policy}`, sending.outboundSpi, to);
+    }
+  }
+
+  #checkArrival(name: string, outboundSpi: EspSpi, to: Peer): void {
+    const { now } = this.#network;
+    const flow = this.#flows.get(name) ?? { outboundSpi, before: new Map() };
+    if (flow.outboundSpi !== outboundSpi) flow.before.set(flow.outboundSpi, now + FLIGHT_MS);
+    flow.outboundSpi = outboundSpi;
+    this.#flows.set(name, flow);
+    if (!to.installed.has(outboundSpi)) this.#fail(`${to.name} cannot read what sends ${name}`);
+    for (const [spi, until] of flow.before) {
+      if (until < now) flow.before.delete(spi);
+      else if (!to.installed.has(spi)) this.#fail(`${to.name} reads no more what sent ${name}`);
     }
   }
 }

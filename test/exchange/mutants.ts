@@ -49,10 +49,10 @@ const MUTANTS: readonly Mutant[] = [
     broken: "this.#core.emit({ type: 'remove-child', inboundSpi: child.sa.inboundSpi, reason });",
   },
   {
-    name: 'the keys of a Child SA are those of the other direction',
+    name: 'both sides take the keys of an initiator',
     file: 'child-sa.js',
-    rule: 'inboundKey: initiator ? keys.responder : keys.initiator,',
-    broken: 'inboundKey: keys.initiator,',
+    rule: "const initiator = role === 'initiator';",
+    broken: 'const initiator = true;',
   },
   {
     name: 'of two rekeyings at once both stay',
@@ -78,7 +78,7 @@ function firstFailure({ file, rule, broken, name }: Mutant): string {
   const { problems } = JSON.parse(output) as Summary;
   const [first] = problems;
   if (first === undefined) return 'is not found';
-  return `${problems.length} of ${lives} lives find it, such as seed ${first[0]}: ${first[1]}`;
+  return `${problems.length} of ${lives} lives find it, such as seed ${first[0]}: ${first[1].split('\n')[0]}`;
 }
 
 for (const mutant of MUTANTS) {

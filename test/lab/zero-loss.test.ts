@@ -1,7 +1,8 @@
 /**
  * Rekeyings of both kinds and from either side, while 20,000 numbered packets a second go each way
- * through the AF_XDP lab. No packet is lost to an SA, none comes twice, and the rings lose no more
- * than in a run without rekeyings.
+ * through the AF_XDP lab. No packet is lost to an SA, none comes twice, and each that is lost is in
+ * a counter: rings overrun where gateways, hosts and the wire have too few cores. A control run
+ * without rekeyings tells how many that are.
  *
  * ESPLANE_REKEYINGS says how many Child SAs are rekeyed; one IKE SA for every six of them:
  * `npm run lab:rekey` has 60 and 10.
@@ -101,7 +102,6 @@ describe.skipIf(reason !== undefined)('rekeying under traffic', () => {
     for (const receiver of receivers) await receiver.stop();
     const sent = senders.map((one) => JSON.parse(one.lastLines(1)) as Sent);
     const received = receivers.map((one) => JSON.parse(one.lastLines(1)) as Received);
-    const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
     return {
       lost: sum(sent.map((one) => one.sent)) - sum(received.map((one) => one.received)),
       duplicates: sum(received.map(({ duplicates }) => duplicates)),
@@ -156,9 +156,13 @@ describe.skipIf(reason !== undefined)('rekeying under traffic', () => {
     expect(control.duplicates).toBe(0);
     expect(rekeyed.duplicates).toBe(0);
     for (const name of OF_SAS) expect(rekeyed.drops[name] ?? 0, name).toBe(0);
-    expect(rekeyed.lost).toBeLessThanOrEqual(control.lost);
+    for (const { lost, drops } of [control, rekeyed]) expect(lost).toBe(sum(Object.values(drops)));
   });
 });
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
 
 function difference(
   after: Readonly<Record<string, number>>,

@@ -121,8 +121,9 @@ void XdpQueue::kick() {
 QueueStats XdpQueue::stats() const {
   QueueStats stats = counters_.stats();
   const xdp_statistics kernel = socket_->statistics();
-  stats.rx_dropped = kernel.rx_dropped + kernel.rx_ring_full;
-  stats.rx_no_frame = kernel.rx_fill_ring_empty_descs;
+  // The kernel counts looks at an empty fill ring, several a packet, beside the packet that it drops.
+  stats.rx_no_frame = std::min(kernel.rx_fill_ring_empty_descs, kernel.rx_dropped);
+  stats.rx_dropped = kernel.rx_dropped - stats.rx_no_frame + kernel.rx_ring_full;
   stats.tx_invalid = kernel.tx_invalid_descs;
   return stats;
 }
