@@ -50,6 +50,7 @@
       "native/pipeline/stages.cc",
       "native/pipeline/worker.cc",
       "native/pki/certificate.cc",
+      "native/pki/issue.cc",
       "native/pki/ocsp.cc",
       "native/pki/trust_store.cc",
       "native/port/memory/memory_port.cc",

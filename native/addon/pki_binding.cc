@@ -3,6 +3,7 @@
 #include "addon/guarded.h"
 #include "addon/registry.h"
 #include "pki/certificate.h"
+#include "pki/issue.h"
 #include "pki/ocsp.h"
 #include "pki/trust_store.h"
 
@@ -93,6 +94,47 @@ Napi::Value ocsp_status(const Napi::CallbackInfo& info) {
   return o;
 }
 
+/// makeCertificate(order): DER
+Napi::Value make_certificate(const Napi::CallbackInfo& info) {
+  const Fields fields(info[0], "order");
+  pki::X509Ptr issuer;
+  if (fields.has("issuer")) issuer = certificate_argument(fields.value("issuer"), "order.issuer");
+  pki::CertificateOrder order{
+      .subject = fields.bytes("subject"),
+      .public_key = fields.bytes("publicKey"),
+      .issuer = issuer.get(),
+      .signing_key = fields.bytes("signingKey"),
+      .serial = fields.bytes("serial"),
+      .not_before = fields.integer("notBefore", 0, kMostSeconds),
+      .not_after = fields.integer("notAfter", 0, kMostSeconds),
+      .extensions = {},
+  };
+  fields.elements("extensions", [&order](const Napi::Value& value, const std::string& path) {
+    const Fields extension(value, path);
+    order.extensions.push_back({extension.text("name"), extension.text("value")});
+  });
+  return guarded(info.Env(), [&] { return to_array(info.Env(), pki::make_certificate(order)); });
+}
+
+/// makeCrl(order): DER
+Napi::Value make_crl(const Napi::CallbackInfo& info) {
+  const Fields fields(info[0], "order");
+  const pki::X509Ptr issuer = certificate_argument(fields.value("issuer"), "order.issuer");
+  pki::CrlOrder order{
+      .issuer = issuer.get(),
+      .signing_key = fields.bytes("signingKey"),
+      .number = static_cast<uint64_t>(fields.integer("number", 0, int64_t{1} << 53)),
+      .this_update = fields.integer("thisUpdate", 0, kMostSeconds),
+      .next_update = fields.integer("nextUpdate", 0, kMostSeconds),
+      .revoked = {},
+  };
+  fields.elements("revoked", [&order](const Napi::Value& value, const std::string& path) {
+    const Fields revoked(value, path);
+    order.revoked.push_back({revoked.bytes("serial"), revoked.integer("time", 0, kMostSeconds)});
+  });
+  return guarded(info.Env(), [&] { return to_array(info.Env(), pki::make_crl(order)); });
+}
+
 class TrustStoreBinding : public Napi::ObjectWrap<TrustStoreBinding> {
  public:
   static Napi::Function define(Napi::Env env) {
@@ -137,6 +179,8 @@ void export_pki(Napi::Env env, Napi::Object exports) {
   exports.Set("certificateFacts", Napi::Function::New(env, certificate_facts));
   exports.Set("ocspRequest", Napi::Function::New(env, ocsp_request));
   exports.Set("ocspStatus", Napi::Function::New(env, ocsp_status));
+  exports.Set("makeCertificate", Napi::Function::New(env, make_certificate));
+  exports.Set("makeCrl", Napi::Function::New(env, make_crl));
   exports.Set("TrustStore", TrustStoreBinding::define(env));
 }
 

@@ -11,6 +11,7 @@ import { addExplain } from './explain.js';
 import { addLab } from './lab.js';
 import { addLogs } from './logs.js';
 import { addMan } from './man.js';
+import { addPki } from './pki.js';
 import { addRun } from './run.js';
 import { addTop } from './top.js';
 
@@ -32,6 +33,7 @@ export function makeProgram(): Command {
   program.commandsGroup('Configuration:');
   addCheck(program);
   addChange(program);
+  addPki(program);
   program.commandsGroup('This machine:');
   addRun(program);
   addLab(program);

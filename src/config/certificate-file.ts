@@ -7,6 +7,7 @@ import type { PrivateKey } from '../crypto/private-key.js';
 import { addon } from '../dataplane/addon.js';
 import { type Certificate, readCertificate } from '../pki/certificate.js';
 import { readConfigFile } from './config-file.js';
+import { decodePem } from './pem.js';
 import type { Complain } from './semantics.js';
 
 const MAX_BYTES = 4 << 20;
@@ -44,14 +45,17 @@ export function readPrivateKey(
   const pem = readConfigFile(path, rules, complain);
   if (pem === undefined) return undefined;
   try {
-    const key = createPrivateKey({ key: Buffer.from(pem.buffer, 0, pem.length), format: 'pem' });
+    const octets = Buffer.from(pem.buffer, 0, pem.length);
+    // In PKCS #8 as in the older form of OpenSSL.
+    if (octets.includes('ENCRYPTED')) {
+      complain([], `${path} is encrypted`, 'a key that is not; the mode of the file protects it');
+      return undefined;
+    }
+    const key = createPrivateKey({ key: octets, format: 'pem' });
     if (createPublicKey(key).equals(certificate.publicKey)) return key;
     complain([], `${path} is not the key of the certificate`, 'the key that it was made for');
-  } catch (error) {
-    // OpenSSL's own words quote nothing of the file.
-    const encrypted = (error as NodeJS.ErrnoException).code === 'ERR_MISSING_PASSPHRASE';
-    const found = encrypted ? `${path} is encrypted` : `${path} is no private key`;
-    complain([], found, `${wanted}, not encrypted; the mode of the file protects it`);
+  } catch {
+    complain([], `${path} is no private key`, wanted);
   } finally {
     pem.fill(0);
   }
@@ -69,9 +73,8 @@ function readBlocks(
   if (bytes === undefined) return undefined;
   const text = Buffer.from(bytes).toString('latin1');
   if (!text.includes('-----BEGIN ')) return [bytes];
-  const block = new RegExp(`-----BEGIN ${kind}-----([A-Za-z0-9+/=\\s]*)-----END ${kind}-----`, 'g');
-  const blocks = [...text.matchAll(block)].map(([, base64]) => Buffer.from(base64!, 'base64'));
-  if (blocks.length > 0) return blocks.map((der) => new Uint8Array(der));
+  const blocks = decodePem(kind, text);
+  if (blocks.length > 0) return blocks;
   complain([], `${path} holds none`, wanted);
   return undefined;
 }

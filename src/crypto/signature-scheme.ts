@@ -36,12 +36,29 @@ export type SignatureAlgorithm =
   | { readonly type: 'ecdsa'; readonly hash: HashName; readonly curve?: string }
   | { readonly type: 'ed25519' | 'ed448' };
 
+/** A method by which a peer says that we may prove ourselves; the algorithm with method 14. */
+export interface Announcement {
+  readonly method: number;
+  readonly algorithm?: SignatureAlgorithm;
+}
+
+/** What a peer has said of the signatures that it verifies. */
+export interface PeerKnows {
+  /** SIGNATURE_HASH_ALGORITHMS; undefined: it does not know RFC 7427. */
+  readonly hashes: readonly number[] | undefined;
+  /** SUPPORTED_AUTH_METHODS (RFC 9593); undefined: it has not said. */
+  readonly methods: readonly Announcement[] | undefined;
+}
+
 /** How an AUTH payload is made. */
 export interface SignatureScheme {
   /** Authentication Method of the payload. */
   readonly method: number;
   readonly algorithm: SignatureAlgorithm;
 }
+
+const HASH_OCTETS = { sha1: 20, sha256: 32, sha384: 48, sha512: 64 } as const;
+const SHA2 = ['sha256', 'sha384', 'sha512'] as const;
 
 /** What we announce in SIGNATURE_HASH_ALGORITHMS (RFC 7427 §4, RFC 8420 §2). */
 export const ANNOUNCED_HASHES: readonly number[] = [
@@ -51,14 +68,21 @@ export const ANNOUNCED_HASHES: readonly number[] = [
   HASH.IDENTITY,
 ];
 
+/** What we announce of Digital Signature in SUPPORTED_AUTH_METHODS, preferred first. */
+export const ANNOUNCED_ALGORITHMS: readonly SignatureAlgorithm[] = [
+  { type: 'ed25519' },
+  { type: 'ed448' },
+  ...SHA2.map((hash) => ({ type: 'ecdsa', hash }) as const),
+  ...SHA2.map(pssWith),
+  ...SHA2.map((hash) => ({ type: 'rsa', hash, padding: 'pkcs1' }) as const),
+];
+
 const HASH_IDS: Readonly<Record<HashName, number>> = {
   sha1: HASH.SHA1,
   sha256: HASH.SHA2_256,
   sha384: HASH.SHA2_384,
   sha512: HASH.SHA2_512,
 };
-const HASH_OCTETS = { sha1: 20, sha256: 32, sha384: 48, sha512: 64 } as const;
-const SHA2 = ['sha256', 'sha384', 'sha512'] as const;
 
 const ECDSA_METHODS: Readonly<Record<number, SignatureAlgorithm>> = {
   [AUTH_METHOD.ECDSA_SHA256_P256]: { type: 'ecdsa', hash: 'sha256', curve: 'prime256v1' },
@@ -69,20 +93,37 @@ const ECDSA_METHODS: Readonly<Record<number, SignatureAlgorithm>> = {
 // --- the choice -------------------------------------------------------------------------------
 
 /**
- * What to sign with.
- * @param peerHashes  of the peer's SIGNATURE_HASH_ALGORITHMS; undefined: it has sent none
+ * What to sign with: what the peer has announced, in our order, else what it should know.
+ * @param padding  of RSA, unless the peer announces the other one alone
  * @returns undefined: the peer cannot verify what this key signs
  */
 export function chooseScheme(
   key: KeyObject,
   padding: RsaPadding,
-  peerHashes: readonly number[] | undefined,
+  { hashes, methods }: PeerKnows,
 ): SignatureScheme | undefined {
-  const digital = algorithmsOf(key, padding).find(
-    (algorithm) => peerHashes?.includes(hashIdOf(algorithm)) === true,
+  const schemes = schemesOf(key, padding).filter(
+    ({ method, algorithm }) =>
+      method !== AUTH_METHOD.DIGITAL_SIGNATURE || hashes?.includes(hashIdOf(algorithm)) === true,
   );
-  if (digital !== undefined) return { method: AUTH_METHOD.DIGITAL_SIGNATURE, algorithm: digital };
-  return olderScheme(key);
+  return schemes.find((scheme) => methods?.some((one) => announces(one, scheme))) ?? schemes[0];
+}
+
+function announces(announced: Announcement, { method, algorithm }: SignatureScheme): boolean {
+  if (announced.method !== method) return false;
+  if (announced.algorithm === undefined) return true;
+  return describeAlgorithm(announced.algorithm) === describeAlgorithm(algorithm);
+}
+
+/** All that a key can sign with, preferred first. */
+function schemesOf(key: KeyObject, padding: RsaPadding): SignatureScheme[] {
+  const paddings: RsaPadding[] = padding === 'pss' ? ['pss', 'pkcs1'] : ['pkcs1', 'pss'];
+  const digital = paddings.flatMap((one) => algorithmsOf(key, one));
+  const older = olderScheme(key);
+  return [
+    ...digital.map((algorithm) => ({ method: AUTH_METHOD.DIGITAL_SIGNATURE, algorithm })),
+    ...(older === undefined ? [] : [older]),
+  ];
 }
 
 /** What a key can sign with by RFC 7427, the hash that suits its strength first. */
@@ -213,7 +254,7 @@ const HASH_OIDS: readonly (readonly [string, HashName])[] = [
 ];
 
 /** The octets of RFC 7427 App. A and RFC 8420 App. A. */
-function writeIdentifier(algorithm: SignatureAlgorithm): Uint8Array {
+export function writeIdentifier(algorithm: SignatureAlgorithm): Uint8Array {
   if (algorithm.type === 'rsa' && algorithm.padding === 'pss') {
     const [oid] = HASH_OIDS.find(([, hash]) => hash === algorithm.hash)!;
     const hash = writeDer(DER_TAG.SEQUENCE, writeOid(oid), NULL);
@@ -233,7 +274,8 @@ function sameAlgorithm(a: SignatureAlgorithm, b: SignatureAlgorithm): boolean {
   return a.type === b.type && hash(a) === hash(b);
 }
 
-function readIdentifier(octets: Uint8Array): SignatureAlgorithm | undefined {
+/** Undefined where these octets are no identifier of an algorithm that we take. */
+export function readIdentifier(octets: Uint8Array): SignatureAlgorithm | undefined {
   const [oid, parameters, ...more] = readDerOnly(DER_TAG.SEQUENCE, octets) ?? [];
   if (oid?.tag !== DER_TAG.OBJECT_IDENTIFIER || more.length > 0) return undefined;
   const name = formatOid(oid.content);

@@ -417,6 +417,32 @@ export interface NativeTrustStore {
   verify(certificates: readonly Uint8Array[], time: number): PathResult;
 }
 
+/** What `makeCertificate` makes (native/pki/issue.h). Times are seconds since 1970. */
+export interface CertificateOrder {
+  /** Name in DER. */
+  readonly subject: Uint8Array;
+  /** SubjectPublicKeyInfo in DER. */
+  readonly publicKey: Uint8Array;
+  /** Absent: it is self-signed. */
+  readonly issuer?: Uint8Array;
+  /** The issuer's, PKCS #8 in DER. */
+  readonly signingKey: Uint8Array;
+  readonly serial: Uint8Array;
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** In the words of OpenSSL's x509v3_config(5). */
+  readonly extensions: readonly { readonly name: string; readonly value: string }[];
+}
+
+export interface CrlOrder {
+  readonly issuer: Uint8Array;
+  readonly signingKey: Uint8Array;
+  readonly number: number;
+  readonly thisUpdate: number;
+  readonly nextUpdate: number;
+  readonly revoked: readonly { readonly serial: Uint8Array; readonly time: number }[];
+}
+
 /** native/addon/pki_binding.cc. All certificates and CRLs are in DER. */
 export interface PkiBinding {
   /** Null where it is no certificate. */
@@ -430,6 +456,9 @@ export interface PkiBinding {
     issuer: Uint8Array,
     time: number,
   ): RevocationStatus;
+  /** Both answer DER, and throw TypeError for what OpenSSL does not take. */
+  makeCertificate(order: CertificateOrder): Uint8Array;
+  makeCrl(order: CrlOrder): Uint8Array;
   /** Throws TypeError for what does not parse. */
   readonly TrustStore: new (
     anchors: readonly Uint8Array[],

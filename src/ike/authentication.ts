@@ -71,9 +71,9 @@ function sign(
   octets: Uint8Array,
   done: (auth: PayloadOf<'AUTH'> | Failure) => void,
 ): void {
-  const scheme = chooseScheme(key, rsaPadding, sa.peerHashes);
+  const scheme = chooseScheme(key, rsaPadding, sa.peerKnows);
   if (scheme === undefined) {
-    done(refused(explainNoScheme(sa.peerHashes)));
+    done(refused(explainNoScheme(sa.peerKnows)));
     return;
   }
   sa.compute({ type: 'sign', key, scheme, octets }, (result) => {

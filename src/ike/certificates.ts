@@ -1,15 +1,11 @@
 /**
- * What IKE messages say about certificates: CERT and CERTREQ payloads (RFC 7296 §3.6, §3.7), and
- * SIGNATURE_HASH_ALGORITHMS (RFC 7427 §4).
+ * CERT and CERTREQ payloads (RFC 7296 §3.6, §3.7).
  *
  * Certificates travel in the messages themselves. Those that a peer has somewhere else are not
  * fetched (§3.6, Hash and URL): nobody may have us open connections to places of its choice.
  */
-import { ANNOUNCED_HASHES } from '../crypto/signature-scheme.js';
-import { usesCertificates } from '../policy/authentication.js';
 import type { Connection } from '../policy/connection.js';
-import { CERT_ENCODING, NOTIFY, nameOf, type Payload, type PayloadOf } from '../wire/index.js';
-import { notifiesOf, notify } from './payloads.js';
+import { CERT_ENCODING, nameOf, type Payload, type PayloadOf } from '../wire/index.js';
 
 /** Certificates that a peer may send; a path has rarely more than three. */
 const MAX_CERTIFICATES = 10;
@@ -61,20 +57,4 @@ export function readCertificates(payloads: readonly Payload[]): {
       ? 'the peer has sent no certificate'
       : `the peer has sent ${others.join(', ')} and no X509_SIGNATURE certificate`;
   return { certificates, problem };
-}
-
-/** Says which hashes we verify signatures of, where a connection has use for it (RFC 7427 §4). */
-export function announceHashes(connections: readonly Connection[]): PayloadOf<'N'>[] {
-  if (!connections.some(usesCertificates)) return [];
-  const data = Uint8Array.from(ANNOUNCED_HASHES.flatMap((hash) => [hash >> 8, hash & 0xff]));
-  return [notify(NOTIFY.SIGNATURE_HASH_ALGORITHMS, data)];
-}
-
-/** The hashes that the peer verifies signatures of; undefined: it does not know RFC 7427. */
-export function readHashes(payloads: readonly Payload[]): readonly number[] | undefined {
-  const [announced] = notifiesOf(payloads, NOTIFY.SIGNATURE_HASH_ALGORITHMS);
-  if (announced === undefined) return undefined;
-  const { data } = announced;
-  const count = Math.floor(data.length / 2);
-  return Array.from({ length: count }, (_, i) => data[2 * i]! * 256 + data[2 * i + 1]!);
 }

@@ -2,6 +2,7 @@
  * What a person is told when an attempt fails: what happened, what was compared, what to look at.
  * No explanation holds a secret.
  */
+import type { PeerKnows } from '../crypto/signature-scheme.js';
 import type { Connection } from '../policy/connection.js';
 import { formatIdentity, type Identity } from '../policy/identity.js';
 import type { SelectorPair } from '../policy/narrow.js';
@@ -70,11 +71,11 @@ export function explainWrongMethod(method: string, wanted: 'psk' | 'certificate'
 }
 
 /** Our key makes no signature that the peer says it can verify. */
-export function explainNoScheme(peerHashes: readonly number[] | undefined): string {
+export function explainNoScheme({ hashes }: PeerKnows): string {
   const known =
-    peerHashes === undefined
+    hashes === undefined
       ? 'does not know RFC 7427, which Ed25519, Ed448 and RSASSA-PSS keys need'
-      : `verifies signatures with ${peerHashes.map((id) => nameOf(HASH, id)).join(', ') || 'nothing'}`;
+      : `verifies signatures with ${hashes.map((id) => nameOf(HASH, id)).join(', ') || 'nothing'}`;
   return `our private key is of no use with this peer, which ${known}`;
 }
 

@@ -8,6 +8,7 @@
  */
 import { assertNever } from '../crypto/assert-never.js';
 import type { Prf } from '../crypto/prf.js';
+import type { PeerKnows } from '../crypto/signature-scheme.js';
 import type { ChildPolicy, Connection } from '../policy/connection.js';
 import { formatIdentity, type Identity } from '../policy/identity.js';
 import { formatSuite, type Suite } from '../policy/suite.js';
@@ -81,8 +82,8 @@ export class IkeSa {
   nat: NatSituation = NO_NAT;
   negotiated: Negotiated | undefined;
   protection: Protection | undefined;
-  /** The hashes that the peer verifies signatures of (RFC 7427 §4); undefined: it has not said. */
-  peerHashes: readonly number[] | undefined;
+  /** What the peer has said of the signatures that it verifies. */
+  peerKnows: PeerKnows = { hashes: undefined, methods: undefined };
   /** When our IKE_SA_INIT was sent, or the peer's received. */
   readonly startedAt: Milliseconds;
   establishedAt: Milliseconds | undefined;

@@ -1,6 +1,9 @@
 /** IKE_AUTH with certificates (RFC 7296 §2.15, RFC 7427, RFC 4945), between two of us. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { decodeMessage, NOTIFY } from '../../src/wire/index.js';
+import type { SignatureScheme } from '../../src/crypto/signature-scheme.js';
+import { readMethods } from '../../src/ike/announcements.js';
+import { notify } from '../../src/ike/payloads.js';
+import { decodeMessage, encodeMessage, NOTIFY, type Payload } from '../../src/wire/index.js';
 import { Authorities, type KeyKind } from '../authorities.js';
 import { Dialogue } from './dialogue.js';
 import type { ConnectionOptions } from './peer.js';
@@ -85,6 +88,67 @@ describe('two gateways with certificates', () => {
     expect(asked).toMatchObject({ encoding: 4, authorities: anchor!.keyHash });
     attempt.settle();
     attempt.expectTunnel();
+  });
+
+  it('announce the methods that they take (RFC 9593 §3.1, §3.2)', () => {
+    const attempt = dialogue();
+    attempt.initiate();
+    attempt.deliver(attempt.a);
+    const { payloads } = decodeMessage(attempt.b.outbox[0]!.data);
+    const announced = payloads.find(
+      (one) => one.kind === 'N' && one.notifyType === NOTIFY.SUPPORTED_AUTH_METHODS,
+    );
+    const digits = Buffer.from((announced as { data: Uint8Array }).data).toString('hex');
+    // Ed25519, Ed448 and ECDSA with method 14, then methods 9 to 11 and 1, each for any authority.
+    const first = '0a0e00300506032b65700a0e00300506032b65710f0e00300a06082a8648ce3d040302';
+    expect(digits.slice(0, first.length)).toBe(first);
+    expect(digits.endsWith('030900030a00030b00030100')).toBe(true);
+    attempt.settle();
+    attempt.expectTunnel();
+    expect(attempt.b.log.join('\n')).toContain('N(SUPPORTED_AUTH_METHODS)');
+  });
+
+  it('sign with what the other has announced', () => {
+    const local = { ...pki.own(['a-rsa:2048']), rsaPadding: 'pss' } as const;
+    const attempt = dialogue({ local });
+    const signed: SignatureScheme[] = [];
+    const { runJob } = attempt.a;
+    attempt.a.runJob = (job, random) => {
+      if (job.type === 'sign') signed.push(job.scheme);
+      return runJob(job, random);
+    };
+    attempt.initiate();
+    attempt.deliver(attempt.a);
+    // On its way the announcement is one of RSASSA-PKCS1-v1_5 with SHA-512 alone.
+    const response = attempt.take(attempt.b);
+    const { header, payloads } = decodeMessage(response.data);
+    const changed = payloads.map((payload): Payload => {
+      const announces =
+        payload.kind === 'N' && payload.notifyType === NOTIFY.SUPPORTED_AUTH_METHODS;
+      const data = Buffer.from('120e00300d06092a864886f70d01010d0500', 'hex');
+      return announces ? { ...payload, data } : payload;
+    });
+    attempt.give({ ...response, data: encodeMessage({ header, payloads: changed }) });
+    const algorithm = { type: 'rsa', hash: 'sha512', padding: 'pkcs1' };
+    expect(signed).toEqual([{ method: 14, algorithm }]);
+  });
+
+  it.each(['00', '0e', '020e', '03', '0409', 'ff0e00', '0201ff'])(
+    'pass over an announcement that is %s',
+    (digits) => {
+      const data = Uint8Array.from(Buffer.from(digits, 'hex'));
+      expect(() => readMethods([notify(NOTIFY.SUPPORTED_AUTH_METHODS, data)])).not.toThrow();
+    },
+  );
+
+  it('take ten certificates from a peer, and no more', () => {
+    const chain = (length: number) => {
+      const own = pki.own(['a']);
+      return { ...own, chain: Array.from({ length }, () => own.chain[0]!) };
+    };
+    dialogue({ local: chain(10) }).establish();
+    const explanation = explanationOf(dialogue({ local: chain(50) }));
+    expect(explanation).toBe('the peer sends 50 certificates, at most 10 are taken');
   });
 
   it('take the certificate that is named, with no authority at all', () => {

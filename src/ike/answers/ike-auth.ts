@@ -12,6 +12,7 @@ import { sameIdentity } from '../../policy/identity.js';
 import type { Proposal } from '../../policy/proposal.js';
 import type { Suite } from '../../policy/suite.js';
 import { NOTIFY, type Payload, type PayloadOf, type Story } from '../../wire/index.js';
+import { readMethods } from '../announcements.js';
 import {
   identityOf,
   idPayload,
@@ -50,6 +51,7 @@ export function answerIkeAuth(
     return;
   }
   const refuseThis = (failure: Failure) => refuse(failure, [connection]);
+  sa.peerKnows = { ...sa.peerKnows, methods: readMethods(payloads) };
   verifyPeer(sa, connection, idi, payloads, (refusal) => {
     if (refusal !== undefined) {
       reply(refuseThis(refusal));

@@ -19,7 +19,8 @@ import {
   parseAddress,
   type WireProposal,
 } from '../../wire/index.js';
-import { announceHashes, certificateRequests, readHashes } from '../certificates.js';
+import { announceHashes, announceMethods, readHashes } from '../announcements.js';
+import { certificateRequests } from '../certificates.js';
 import type { CookieJar } from '../cookie.js';
 import type { Core } from '../core.js';
 import { formatEndpoint } from '../explain.js';
@@ -232,7 +233,7 @@ function respond(
   sa.supportsFragments =
     notifiesOf(payloads, NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED).length > 0 &&
     candidates.every(({ fragmentBytes }) => fragmentBytes > 0);
-  sa.peerHashes = readHashes(payloads);
+  sa.peerKnows = { hashes: readHashes(payloads), methods: undefined };
   const { messageId } = message.header;
   sa.channel.respond(datagram, { ...message.header, length: datagram.data.length, messageId }, [
     { kind: 'SA', proposals: [answer] },
@@ -241,8 +242,9 @@ function respond(
     notify(NOTIFY.CHILDLESS_IKEV2_SUPPORTED),
     ...(sa.supportsFragments ? [notify(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED)] : []),
     ...(nat.supported ? natDetection(sa.spis, datagram.local, datagram.remote, fake) : []),
-    ...(sa.peerHashes === undefined ? [] : announceHashes(candidates)),
+    ...(sa.peerKnows.hashes === undefined ? [] : announceHashes(candidates)),
     ...certificateRequests(candidates),
+    ...announceMethods(candidates),
   ]);
   sa.pending = {
     group,

@@ -9,6 +9,7 @@
 import type { ChildPolicy, Connection } from '../../policy/connection.js';
 import { type EspSpi, SadFullError } from '../../sad/sad.js';
 import { EXCHANGE, NOTIFY, type Payload, type PayloadOf } from '../../wire/index.js';
+import { announceMethods } from '../announcements.js';
 import { idPayload, proveOurselves, refused, verifyPeer } from '../authentication.js';
 import { certificatePayloads, certificateRequests } from '../certificates.js';
 import { requestPairs } from '../child-procedures.js';
@@ -103,6 +104,8 @@ export class InitiateIkeAuth implements Task {
       // §2.4: said only where we know of no other IKE SA with this peer.
       ...(first ? [notify(NOTIFY.INITIAL_CONTACT)] : []),
       ...certificateRequests([this.#connection]),
+      // RFC 9593 §3.1: to a responder that knows it.
+      ...(this.#sa.peerKnows.methods === undefined ? [] : announceMethods([this.#connection])),
       idPayload('IDr', remote.identity),
       this.#auth!,
       ...(this.#inboundSpi === undefined

@@ -12,7 +12,7 @@ import { explainNoProposal } from '../../policy/compare.js';
 import type { ChildPolicy, Connection } from '../../policy/connection.js';
 import { acceptAnswer, type Suite, toWireProposals } from '../../policy/suite.js';
 import { EXCHANGE, NOTIFY, type Payload, ZERO_IKE_SPI } from '../../wire/index.js';
-import { announceHashes, readHashes } from '../certificates.js';
+import { announceHashes, readHashes, readMethods } from '../announcements.js';
 import type { Core } from '../core.js';
 import type { JobResult } from '../event.js';
 import { explainRefusal, explainSilence, type Failure, NO_ANSWER } from '../explain.js';
@@ -187,7 +187,7 @@ export class InitiateIkeInit implements Task {
       this.#offersFragments &&
       notifiesOf(payloads, NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED).length > 0;
     this.#sa.childlessSupported = notifiesOf(payloads, NOTIFY.CHILDLESS_IKEV2_SUPPORTED).length > 0;
-    this.#sa.peerHashes = readHashes(payloads);
+    this.#sa.peerKnows = { hashes: readHashes(payloads), methods: readMethods(payloads) };
     this.#sa.nat = detectNat(payloads, this.#sa.spis, this.#sa.local, this.#sa.remote);
     if (this.#fakeNat !== undefined && this.#sa.nat.supported) {
       this.#sa.nat = { ...this.#sa.nat, local: true };

@@ -8,8 +8,10 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { refuseAuth, signAuth, weaknessOf } from '../../../src/crypto/signature.js';
 import {
+  type Announcement,
   authData,
   chooseScheme,
+  describeAlgorithm,
   describeAuthData,
   readAuthData,
   type SignatureAlgorithm,
@@ -142,7 +144,7 @@ const KEYS = {
 describe('the scheme that a key signs with', () => {
   const ours = [HASH.SHA2_256, HASH.SHA2_384, HASH.SHA2_512, HASH.IDENTITY];
   const choose = (key: KeyObject, hashes: readonly number[] | undefined) => {
-    const scheme = chooseScheme(key, 'pss', hashes);
+    const scheme = chooseScheme(key, 'pss', { hashes, methods: undefined });
     return scheme && [scheme.method, 'hash' in scheme.algorithm ? scheme.algorithm.hash : ''];
   };
 
@@ -165,6 +167,34 @@ describe('the scheme that a key signs with', () => {
   );
 });
 
+describe('the scheme for a peer that announces its methods (RFC 9593)', () => {
+  const choose = (name: keyof typeof KEYS, methods: readonly Announcement[]) => {
+    const knows = { hashes: [2, 3, 4, 5], methods };
+    const scheme = chooseScheme(KEYS[name].privateKey, 'pss', knows)!;
+    const { method, algorithm } = scheme;
+    return method === 14 ? describeAlgorithm(algorithm) : method;
+  };
+  const pkcs1 = { type: 'rsa', hash: 'sha384', padding: 'pkcs1' } as const;
+
+  it('is one of those, whichever we should prefer otherwise', () => {
+    expect(choose('rsa', [{ method: 14, algorithm: pkcs1 }])).toBe(
+      'RSASSA-PKCS1-v1_5 with SHA2_384',
+    );
+    expect(choose('rsa', [{ method: 9 }, { method: 1 }])).toBe(1);
+    expect(choose('p256', [{ method: 9 }, { method: 10 }])).toBe(9);
+    expect(choose('p256', [{ method: 14, algorithm: { type: 'ecdsa', hash: 'sha512' } }])).toBe(
+      'ECDSA with SHA2_512',
+    );
+  });
+
+  it('is the one that we prefer among several, and where none is of use', () => {
+    const both = [{ method: 1 }, { method: 14, algorithm: pkcs1 }, { method: 2 }];
+    expect(choose('rsa', both)).toBe('RSASSA-PKCS1-v1_5 with SHA2_384');
+    expect(choose('rsa', [{ method: 2 }])).toBe('RSASSA-PSS with SHA2_256');
+    expect(choose('ed25519', both)).toBe('Ed25519');
+  });
+});
+
 describe('AUTH by a signature', () => {
   const octets = hex('00112233');
 
@@ -172,7 +202,8 @@ describe('AUTH by a signature', () => {
     const names = Object.keys(KEYS) as (keyof typeof KEYS)[];
     for (const signer of names) {
       for (const hashes of [[2, 3, 4, 5], undefined]) {
-        const scheme = chooseScheme(KEYS[signer].privateKey, 'pkcs1', hashes);
+        const knows = { hashes, methods: undefined };
+        const scheme = chooseScheme(KEYS[signer].privateKey, 'pkcs1', knows);
         if (scheme === undefined) continue;
         const data = signAuth(KEYS[signer].privateKey, scheme, octets);
         for (const other of names) {

@@ -66,7 +66,7 @@ interface Claim {
 function verify(names: readonly string[], claim: Claim = {}): string | readonly string[] {
   const { trust = {}, authorities = ['root'], id = 'peer.example.org', days = 0 } = claim;
   const key = pki.key(names[0]!);
-  const scheme = chooseScheme(key, 'pss', [2, 3, 4, 5])!;
+  const scheme = chooseScheme(key, 'pss', { hashes: [2, 3, 4, 5], methods: undefined })!;
   const verifier = new PeerVerifier({ now: () => Date.now() + days * DAY });
   const result = settled(verifier, {
     type: 'verify',
