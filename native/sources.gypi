@@ -2,6 +2,7 @@
   "variables": {
     "esplane_core_sources": [
       "native/ah/mutable_fields.cc",
+      "native/base/capabilities.cc",
       "native/base/cpu.cc",
       "native/base/epoch.cc",
       "native/crypto/calibrate.cc",

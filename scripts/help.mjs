@@ -29,6 +29,8 @@ export const descriptions = {
   'fuzz:lab': 'a million packets of garbage of each kind at two running gateways (root)',
   mutants: 'breaks rules of the IKE core one by one; tells which simulated life finds each',
   replay: 'play one session of the IKE simulation again: npm run replay -- <seed> [--full] [--log]',
+  deb: 'a Debian package of what is built, in build/',
+  prepack: 'compile src/ before npm pack',
   lint: 'check format and style',
   format: 'format all sources',
 };

@@ -60,6 +60,8 @@ export interface GatewayParts {
 }
 
 export interface Gateway extends Control {
+  /** Whether every IKE worker answers. */
+  isAlive(): Promise<boolean>;
   /** Deletes the SAs, gives everything back. The guard stays unless the configuration opens it. */
   stop(): Promise<void>;
   /** Stops the dataplane at once, for a process that is about to end. The guard stays. */
@@ -137,6 +139,7 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
     log.info(`gateway ${config.name} runs`);
     return {
       ...control,
+      isAlive: async () => (await workers.silent()).length === 0,
       async stop() {
         await release();
         openGuard(configuration.running, guard, log);

@@ -1,14 +1,20 @@
 // What a daemon that holds keys asks of its process: who is at the other end of a Unix socket,
-// and that a crash writes no memory to a disk.
+// that a crash writes no memory to a disk, that no thread can do more than it has to; and what it
+// tells systemd.
+#include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <string>
 
 #include "addon/registry.h"
+#include "base/capabilities.h"
+#include "port/system.h"
 
 namespace esplane::addon {
 namespace {
@@ -43,11 +49,59 @@ Napi::Value disable_core_dumps(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
+/// What a gateway may still have to do after its start, by the name in a list of what to keep.
+constexpr struct {
+  const char* name;
+  int capability;
+} kCapabilities[] = {
+    {"CAP_NET_ADMIN", CAP_NET_ADMIN},
+    {"CAP_NET_BIND_SERVICE", CAP_NET_BIND_SERVICE},
+    {"CAP_BPF", CAP_BPF},
+};
+
+/// keepCapabilities(names): the calling thread has no others from now on
+Napi::Value keep_capabilities(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  const auto names = info[0].As<Napi::Array>();
+  uint64_t keep = 0;
+  for (uint32_t i = 0; i < names.Length(); i++) {
+    const std::string name = names.Get(i).ToString();
+    uint64_t bit = 0;
+    for (const auto& one : kCapabilities)
+      if (name == one.name) bit = uint64_t{1} << one.capability;
+    if (bit == 0) throw Napi::TypeError::New(env, name + " is none that may be kept");
+    keep |= bit;
+  }
+  errno = base::keep_capabilities(keep);
+  if (errno != 0) throw_errno(env, "cannot drop capabilities");
+  return env.Undefined();
+}
+
+/// notifySystemd(socket, text): one datagram (sd_notify(3)); "@" begins an abstract name
+Napi::Value notify_systemd(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  const std::string path = info[0].ToString(), text = info[1].ToString();
+  sockaddr_un to{};
+  to.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof to.sun_path)
+    throw Napi::TypeError::New(env, "not the path of a socket: " + path);
+  std::memcpy(to.sun_path, path.data(), path.size());
+  if (path[0] == '@') to.sun_path[0] = '\0';
+  const auto bytes = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
+  const port::Fd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd || sendto(fd.get(), text.data(), text.size(), MSG_NOSIGNAL,
+                    reinterpret_cast<const sockaddr*>(&to), bytes) < 0)
+    throw_errno(env, "cannot notify systemd at " + path);
+  return env.Undefined();
+}
+
 }  // namespace
 
 void export_process(Napi::Env env, Napi::Object exports) {
   exports.Set("peerCredentials", Napi::Function::New(env, peer_credentials));
   exports.Set("disableCoreDumps", Napi::Function::New(env, disable_core_dumps));
+  exports.Set("keepCapabilities", Napi::Function::New(env, keep_capabilities));
+  exports.Set("notifySystemd", Napi::Function::New(env, notify_systemd));
 }
 
 }  // namespace esplane::addon

@@ -11,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/capabilities.h"
 #include "base/clock.h"
 
 namespace esplane::pipeline {
@@ -123,6 +124,7 @@ port::QueueStats Worker::port_stats(uint16_t port) const {
 
 void Worker::run() {
   pthread_setname_np(pthread_self(), ("esplane-" + std::to_string(index_)).c_str());
+  base::keep_capabilities(0);  // its rings and sockets are open
   base::Epoch::Reader reader(core_.shared.epoch);
   uint64_t last = base::ticks();
   uint64_t last_work = last;

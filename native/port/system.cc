@@ -27,6 +27,7 @@ std::string missing_capabilities() {
   constexpr std::pair<int, const char*> kNeeded[] = {{CAP_NET_RAW, "CAP_NET_RAW"},
                                                      {CAP_NET_ADMIN, "CAP_NET_ADMIN"},
                                                      {CAP_BPF, "CAP_BPF"},
+                                                     {CAP_PERFMON, "CAP_PERFMON"},
                                                      {CAP_IPC_LOCK, "CAP_IPC_LOCK"}};
   std::ifstream status("/proc/self/status");
   uint64_t effective = 0;
@@ -35,8 +36,9 @@ std::string missing_capabilities() {
   }
   std::string missing;
   for (const auto& [bit, name] : kNeeded) {
-    // CAP_SYS_ADMIN includes CAP_BPF for programs written before Linux 5.8.
-    const bool had = effective >> bit & 1 || (bit == CAP_BPF && effective >> CAP_SYS_ADMIN & 1);
+    // CAP_SYS_ADMIN includes what was a part of it before Linux 5.8.
+    const bool was_admin = bit == CAP_BPF || bit == CAP_PERFMON;
+    const bool had = effective >> bit & 1 || (was_admin && effective >> CAP_SYS_ADMIN & 1);
     if (!had) missing += (missing.empty() ? "" : ", ") + std::string(name);
   }
   return missing;

@@ -5,9 +5,11 @@
  */
 import { type Command, Option } from 'commander';
 import { refuseSecond } from '../api/server.js';
+import type { GatewayConfig } from '../config/gateway-config.js';
 import { loadConfig } from '../config/load.js';
 import { ConfigError } from '../config/problem.js';
-import { disableCoreDumps } from '../dataplane/process.js';
+import { disableCoreDumps, keepCapabilities, RUNNING_CAPABILITIES } from '../dataplane/process.js';
+import { type Supervisor, systemd } from '../gateway/systemd.js';
 import { createLog, type Log } from '../log.js';
 import { type Gateway, hostParts, runGateway } from '../main.js';
 import { readsConfig } from './config-option.js';
@@ -36,11 +38,15 @@ async function run(options: RunOptions): Promise<void> {
   const signals = listenForSignals();
   const parts = hostParts(config, log, () => loadConfig(options.config));
   const starting = runGateway(config, parts);
-  process.on('SIGHUP', () => void starting.then((gateway) => reload(gateway, log)));
+  const supervisor = systemd(process.env, async () => (await starting).isAlive(), log);
+  process.on('SIGHUP', () => void starting.then((gateway) => reload(gateway, supervisor, log)));
   const gateway = await starting;
   exitOnError(gateway, log);
+  keepCapabilities(RUNNING_CAPABILITIES);
+  supervisor.ready(summary(config));
   const signal = await signals.first;
   log.info(`${signal}: stopping`);
+  supervisor.stopping();
   signals.onSecond(() => {
     gateway.abort();
     process.exit(EXIT_CODES.failed);
@@ -60,13 +66,21 @@ function loadOrExplain(path: string) {
 }
 
 /** A configuration that cannot be used is told in the log, and changes nothing. */
-async function reload(gateway: Gateway, log: Log): Promise<void> {
+async function reload(gateway: Gateway, supervisor: Supervisor, log: Log): Promise<void> {
+  supervisor.reloading();
   try {
     await gateway.apply();
+    supervisor.ready('the configuration is read again');
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     log.error(`the configuration cannot be used, nothing has changed: ${reason}`);
+    supervisor.ready('the configuration cannot be used, the one before is in force');
   }
+}
+
+function summary({ name, connections }: GatewayConfig): string {
+  const count = connections.length;
+  return `gateway ${name} runs, ${count} ${count === 1 ? 'connection' : 'connections'}`;
 }
 
 /** Signals count from the beginning: one during the start stops the gateway once it has started. */

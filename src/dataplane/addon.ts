@@ -193,6 +193,8 @@ export interface ProcessBinding {
     readonly gid: number;
   };
   disableCoreDumps(): void;
+  keepCapabilities(names: readonly string[]): void;
+  notifySystemd(socket: string, text: string): void;
 }
 
 /** native/addon/dataplane_binding.cc; see native.ts. */

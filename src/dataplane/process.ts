@@ -23,3 +23,19 @@ export function peerCredentials(fd: number): PeerCredentials {
 export function disableCoreDumps(): void {
   addon.disableCoreDumps();
 }
+
+/** What a running gateway may still need: rules of the guard, maps of XDP, and IKE's ports. */
+export const RUNNING_CAPABILITIES = ['CAP_NET_ADMIN', 'CAP_BPF', 'CAP_NET_BIND_SERVICE'] as const;
+
+/**
+ * Takes all other capabilities from the calling thread for good, and from those that it starts
+ * afterwards. Threads that run already are not concerned.
+ */
+export function keepCapabilities(names: readonly (typeof RUNNING_CAPABILITIES)[number][]): void {
+  addon.keepCapabilities(names);
+}
+
+/** Sends one sd_notify(3) message. Throws where nobody listens on the socket. */
+export function notifySystemd(socket: string, text: string): void {
+  addon.notifySystemd(socket, text);
+}
