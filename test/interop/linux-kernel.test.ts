@@ -16,6 +16,7 @@ import { decrypted, keysFromLog } from './support/tshark.js';
 const why = whyNot('linux.uml', 'charon-systemd', 'swanctl', 'tcpdump', 'tshark', 'ethtool');
 const common = { ike: 'aes256gcm16-prfsha256-x25519' };
 const RAW = 'ip proto 50 or ip6 proto 50';
+const AH = 'ip proto 51 or ip6 proto 51';
 const UDP = 'udp port 4500';
 const DATA_BYTES = 4_000_000;
 
@@ -25,6 +26,10 @@ const cases: [string, Suite, string][] = [
   ['ESP in UDP over IPv4', { ...common, esp: 'aes256gcm16', family: 'ipv4', forceUdp: true }, UDP],
   ['ESP in UDP over IPv6', { ...common, esp: 'aes128gcm16', family: 'ipv6', forceUdp: true }, UDP],
   ['ESP with ESN', { ...common, esp: 'aes128gcm16-esn' }, RAW],
+  ['AES-CBC with HMAC-SHA2-512', { ...common, esp: 'aes256-sha512-noesn' }, RAW],
+  ['ChaCha20-Poly1305 over IPv6', { ...common, esp: 'chacha20poly1305', family: 'ipv6' }, RAW],
+  ['AH over IPv4', { ...common, esp: '', ah: 'sha256' }, AH],
+  ['AH with ESN over IPv6', { ...common, esp: '', ah: 'sha384-esn', family: 'ipv6' }, AH],
 ];
 
 describe.skipIf(why)(`the Linux kernel${why === undefined ? '' : ` (${why})`}`, () => {
@@ -86,7 +91,8 @@ describe.skipIf(why)(`the Linux kernel${why === undefined ? '' : ` (${why})`}`, 
     const [gateway, charon] = await startBoth(suite);
     await gateway.up();
     expect(theirView((await charon.sas())[0])).toMatchObject(withoutEsn(await ourView(gateway)));
-    expect(await kernel.run('ip xfrm state')).toContain('proto esp');
+    const protocol = suite.ah === undefined ? 'esp' : 'ah';
+    expect(await kernel.run('ip xfrm state')).toContain(`proto ${protocol} `);
 
     const pings = { count: 5, intervalSeconds: 0.05, bytes: 600 };
     const all = { sent: 5, received: 5 };
@@ -102,7 +108,10 @@ describe.skipIf(why)(`the Linux kernel${why === undefined ? '' : ` (${why})`}`, 
 
     await capture.stop();
     expect(capture.count(onWire)).toBeGreaterThan(1000);
-    expect(capture.count(onWire === RAW ? `udp port 4500 and greater 400` : RAW)).toBe(0);
+    for (const other of [RAW, AH, UDP]) {
+      const long = other === UDP ? `${UDP} and greater 400` : other;
+      if (other !== onWire) expect(capture.count(long)).toBe(0);
+    }
     expect(capture.count(CLEAR_TEXT)).toBe(0);
   });
 

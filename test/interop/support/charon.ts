@@ -5,6 +5,7 @@
  */
 import { waitFor } from '../../../src/lab/program.js';
 import type { Place, Running } from './place.js';
+import type { Children } from './udp-gateway.js';
 import { parseEvents, type Section } from './vici.js';
 
 export const PSK = 'a pre-shared key for tests only';
@@ -19,7 +20,11 @@ export interface CharonOptions {
   /** ESP in UDP even without a NAT. */
   readonly forceUdp?: boolean;
   /** In place of the one Child SA `net`: the networks of each, its own first. */
-  readonly children?: Readonly<Record<string, readonly [readonly string[], readonly string[]]>>;
+  readonly children?: Children;
+  /** `start`: it begins with all its Child SAs by itself. */
+  readonly start?: 'none' | 'start';
+  /** In place of the one connection `gw`: others, and where they differ from this one. */
+  readonly more?: Readonly<Record<string, Partial<CharonOptions>>>;
   readonly childless?: 'allow' | 'prefer' | 'force' | 'never';
   /** Half-open IKE SAs above which it asks for a COOKIE. */
   readonly cookieThreshold?: number;
@@ -149,8 +154,8 @@ function environment({ folder }: Place): string[] {
 }
 
 const PLUGINS =
-  'random nonce drbg openssl aes sha1 sha2 hmac kdf gmp curve25519 gcm pem pkcs1 pkcs8 pubkey x509 ' +
-  'constraints kernel-netlink socket-default vici updown';
+  'random nonce drbg openssl aes sha1 sha2 hmac kdf gmp curve25519 gcm ccm ctr chapoly cmac xcbc ' +
+  'pem pkcs1 pkcs8 pubkey x509 constraints kernel-netlink socket-default vici updown';
 
 /** The daemon's own configuration. kernel-libipsec comes first: it takes ESP from the kernel. */
 function daemonConfig(
@@ -213,23 +218,35 @@ function proof(certificate: string | undefined): string {
   return certificate === undefined ? 'auth = psk' : `auth = pubkey\n      ${certificate}`;
 }
 
-/** The connection `gw` with the child `net`. */
-function connectionConfig(options: CharonOptions): string {
-  const { local, remote, ikeProposal, espProposal, forceUdp = false } = options;
+/** The connection `gw` with the child `net`, or others. */
+function connectionConfig({ more = { gw: {} }, ...options }: CharonOptions): string {
+  const all = Object.entries(more).map(([name, differing]) =>
+    connectionTable(name, { ...options, ...differing }),
+  );
+  return `connections {
+${all.join('')}}
+secrets {
+  ike-1 { secret = "${PSK}" }
+}
+`;
+}
+
+function connectionTable(name: string, options: CharonOptions): string {
+  const { local, remote, ikeProposal, espProposal, forceUdp = false, start = 'none' } = options;
   const { childless = 'allow', children = { net: [local.networks, remote.networks] as const } } =
     options;
   const child = (
-    name: string,
-    ours: readonly string[],
-    theirs: readonly string[],
-  ) => `      ${name} {
+    childName: string,
+    [ours, theirs, words = {}]: Children[string],
+  ) => `      ${childName} {
         local_ts = ${ours.join(',')}
         remote_ts = ${theirs.join(',')}
-        esp_proposals = ${espProposal}
+        ${words.ah === undefined ? `esp_proposals = ${words.esp ?? espProposal}` : `ah_proposals = ${words.ah}`}
+        mode = ${words.mode ?? 'tunnel'}
+        start_action = ${start}
       }`;
-  const all = Object.entries(children).map(([name, [ours, theirs]]) => child(name, ours, theirs));
-  return `connections {
-  gw {
+  const tables = Object.entries(children).map(([childName, entry]) => child(childName, entry));
+  return `  ${name} {
     version = 2
     local_addrs = ${local.address}
     remote_addrs = ${remote.address}
@@ -245,13 +262,9 @@ function connectionConfig(options: CharonOptions): string {
       id = "${remote.id}"
     }
     children {
-${all.join('\n')}
+${tables.join('\n')}
     }
   }
-}
-secrets {
-  ike-1 { secret = "${PSK}" }
-}
 `;
 }
 
@@ -282,10 +295,10 @@ function childSa(sa: Section): CharonChildSa {
   };
 }
 
+/** Cipher with its key length, where it has several, and integrity algorithm, as far as there are. */
 function algorithm(sa: Section): string {
-  const integrity = text(sa['integ-alg']);
-  const cipher = `${text(sa['encr-alg'])}-${text(sa['encr-keysize'])}`;
-  return integrity === '' ? cipher : `${cipher}/${integrity}`;
+  const cipher = [text(sa['encr-alg']), text(sa['encr-keysize'])].filter(Boolean).join('-');
+  return [cipher, text(sa['integ-alg'])].filter(Boolean).join('/');
 }
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '');

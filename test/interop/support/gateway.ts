@@ -8,6 +8,8 @@ export interface Suite {
   /** In the words that esplane and strongSwan share, such as `aes128gcm16-prfsha256-x25519`. */
   readonly ike: string;
   readonly esp: string;
+  /** In place of ESP. */
+  readonly ah?: string;
   readonly family?: 'ipv4' | 'ipv6';
   readonly forceUdp?: boolean;
 }
@@ -17,7 +19,7 @@ let started = 0;
 /** Starts a gateway for a test; it waits for the peer, or for `up`. */
 export function startGateway(
   { ours, peer, folder }: Network,
-  { ike, esp, family = 'ipv4', forceUdp = false }: Suite,
+  { ike, esp, ah, family = 'ipv4', forceUdp = false }: Suite,
   more: Partial<GatewaySettings> = {},
 ): Promise<GatewayProcess> {
   const place = { namespace: ours.gatewayNamespace, folder: join(folder, `esplane-${++started}`) };
@@ -28,7 +30,7 @@ export function startGateway(
     psk: PSK,
     start: 'wait',
     ike: [ike],
-    esp: [esp],
+    ...(ah === undefined ? { esp: [esp] } : { ah: [ah] }),
     udpEncapsulation: forceUdp ? 'always' : 'auto',
     ...more,
   });
@@ -38,13 +40,15 @@ export function startGateway(
 export function charonOptions(
   { ours, peer }: Network,
   esp: CharonOptions['esp'],
-  { ike, esp: espProposal, family = 'ipv4', forceUdp = false }: Suite,
+  { ike, esp: espProposal, ah, family = 'ipv4', forceUdp = false }: Suite,
 ): CharonOptions {
   const side = (id: string, at: Network['ours'] | Network['peer']): Side => {
     return { address: at.wan[family], id, networks: Object.values(at.networks) };
   };
   const ends = { local: side('b.test', peer), remote: side('a.test', ours) };
-  return { esp, ...ends, ikeProposal: ike, espProposal, forceUdp };
+  const words = ah === undefined ? {} : { ah };
+  const net = [ends.local.networks, ends.remote.networks, words] as const;
+  return { esp, ...ends, children: { net }, ikeProposal: ike, espProposal, forceUdp };
 }
 
 /** What both ends say of one tunnel, in the same words; equal if they agree. */

@@ -48,7 +48,12 @@ export function guestPlace(kernel: LinuxKernel): Place {
   return {
     folder,
     write: async (name, text) => {
-      await kernel.run(`mkdir -p ${folder}; cat > ${folder}/${name} <<'EOF'\n${text}\nEOF`);
+      const file = `${folder}/${name}`;
+      await kernel.run(`mkdir -p $(dirname ${file}); : > ${file}`);
+      // The guest's serial line holds some thousand characters.
+      for (const [piece] of text.matchAll(/.{1,2000}/gs)) {
+        await kernel.run(`base64 -d >> ${file} <<<${Buffer.from(piece).toString('base64')}`);
+      }
     },
     read: (name) => kernel.run(`cat ${folder}/${name}`),
     run: (command) => kernel.run(quoted(command)),

@@ -31,6 +31,8 @@ import { realJob } from '../../real-job.js';
 import { sharedKey } from '../../shared-key.js';
 
 export interface GatewayConfig {
+  /** Default: `site`. */
+  readonly name?: string;
   readonly local: { address: string; id: string; networks: readonly string[] };
   readonly remote: { address: string; id: string; networks: readonly string[] };
   readonly psk: string;
@@ -46,18 +48,31 @@ export interface GatewayConfig {
     readonly remote?: CertificateKeys['remote'];
   };
   /** In place of the one Child SA `net`: the networks of each, ours first. */
-  readonly children?: Readonly<Record<string, readonly [readonly string[], readonly string[]]>>;
+  readonly children?: Children;
+}
+
+/** Networks of each Child SA, those of whose configuration it is first, and where it differs. */
+export type Children = Readonly<
+  Record<string, readonly [readonly string[], readonly string[], ChildWords?]>
+>;
+
+export interface ChildWords {
+  readonly esp?: string;
+  /** In place of ESP. */
+  readonly ah?: string;
+  readonly mode?: 'transport';
 }
 
 export type Command =
-  | { readonly type: 'configure'; readonly config: GatewayConfig }
-  | { readonly type: 'initiate'; readonly child?: string }
+  | { readonly type: 'configure'; readonly config: GatewayConfig | readonly GatewayConfig[] }
+  | { readonly type: 'initiate'; readonly connection?: string; readonly child?: string }
   | { readonly type: 'rekey'; readonly what: RekeyWhat }
   /** Deletes the Child SA with this inbound SPI. */
   | { readonly type: 'delete-child'; readonly spiIn: string }
   /** Begins an IKE SA with the peer that nobody ever finishes. */
   | { readonly type: 'knock' }
-  | { readonly type: 'terminate' | 'stop' | 'view' };
+  | { readonly type: 'terminate'; readonly connection?: string }
+  | { readonly type: 'stop' | 'view' };
 
 export type Report =
   | { readonly type: 'ready' }
@@ -66,6 +81,9 @@ export type Report =
   | Extract<Effect, { type: 'failed' | 'ike-established' | 'ike-closed' | 'log' }>
   | {
       readonly type: 'child';
+      readonly child: string;
+      readonly spiIn: string;
+      readonly spiOut: string;
       readonly keyIn: string;
       readonly keyOut: string;
       readonly esn: boolean;
@@ -124,8 +142,11 @@ function apply(effect: Effect): void {
     }
     case 'install-child': {
       const { inboundSpi, outboundSpi, inboundKey, outboundKey, esn } = effect.sa;
-      report({ type: 'child', keyIn: hex(inboundKey), keyOut: hex(outboundKey), esn });
-      report({ type: 'installed', spiIn: spi(inboundSpi), spiOut: spi(outboundSpi) });
+      const spis = { spiIn: spi(inboundSpi), spiOut: spi(outboundSpi) };
+      const child = effect.sa.policy.split('/')[1]!;
+      const keys = { keyIn: hex(inboundKey), keyOut: hex(outboundKey) };
+      report({ type: 'child', child, ...spis, ...keys, esn });
+      report({ type: 'installed', ...spis });
       break;
     }
     case 'prefer-child':
@@ -159,42 +180,47 @@ function readSides({ psk, certificates = {} }: GatewayConfig) {
   };
 }
 
-function configure(config: GatewayConfig): void {
+function connectionOf(config: GatewayConfig): Connection {
   const { local, remote } = config;
   const { children = { net: [local.networks, remote.networks] as const } } = config;
   const sides = readSides(config);
-  connections = [
-    {
-      name: 'site',
-      local: {
-        address: local.address,
-        identity: parseIdentity(local.id),
-        authentication: sides.local,
-      },
-      remote: {
-        address: remote.address,
-        identity: parseIdentity(remote.id),
-        authentication: sides.remote,
-      },
-      ikeProposals: config.ike.map((text) => parseProposal('ike', text)),
-      livenessSeconds: config.livenessSeconds ?? 0,
-      fragmentBytes: config.fragmentBytes ?? DEFAULT_FRAGMENT_BYTES,
-      forceUdpEncapsulation: config.forceUdp ?? false,
-      lifetime: NO_LIFETIME,
-      reauthSeconds: 0,
-      childless: config.childless ?? false,
-      children: Object.entries(children).map(([name, [ours, theirs]]) => ({
-        name,
-        start: 'wait',
-        mode: 'tunnel',
-        localSelectors: ours.map(parseSelector),
-        remoteSelectors: theirs.map(parseSelector),
-        proposals: config.esp.map((text) => parseProposal('esp', text)),
-        replayWindow: 64,
-        lifetime: NO_LIFETIME,
-      })),
+  return {
+    name: config.name ?? 'site',
+    local: {
+      address: local.address,
+      identity: parseIdentity(local.id),
+      authentication: sides.local,
     },
-  ];
+    remote: {
+      address: remote.address,
+      identity: parseIdentity(remote.id),
+      authentication: sides.remote,
+    },
+    ikeProposals: config.ike.map((text) => parseProposal('ike', text)),
+    livenessSeconds: config.livenessSeconds ?? 0,
+    fragmentBytes: config.fragmentBytes ?? DEFAULT_FRAGMENT_BYTES,
+    forceUdpEncapsulation: config.forceUdp ?? false,
+    lifetime: NO_LIFETIME,
+    reauthSeconds: 0,
+    childless: config.childless ?? false,
+    children: Object.entries(children).map(([name, [ours, theirs, words = {}]]) => ({
+      name,
+      start: 'wait',
+      mode: words.mode ?? 'tunnel',
+      localSelectors: ours.map(parseSelector),
+      remoteSelectors: theirs.map(parseSelector),
+      proposals:
+        words.ah === undefined
+          ? [words.esp ?? config.esp].flat().map((text) => parseProposal('esp', text))
+          : [parseProposal('ah', words.ah)],
+      replayWindow: 64,
+      lifetime: NO_LIFETIME,
+    })),
+  };
+}
+
+function configure(config: GatewayConfig | readonly GatewayConfig[]): void {
+  connections = [config].flat().map(connectionOf);
   ike.setConnections(connections);
 }
 
@@ -231,11 +257,8 @@ function obey(command: Command): void {
       handle({ type: 'expire', inboundSpi, hard: true, cause: 'asked for' });
       break;
     }
-    case 'terminate':
-      handle({ type: 'terminate', connection: 'site' });
-      break;
     default:
-      handle({ ...command, connection: 'site' });
+      handle({ connection: 'site', ...command });
   }
 }
 

@@ -29,3 +29,26 @@ export function xfrmCommands(tunnel: XfrmTunnel): string {
     policy('in', [remoteNetwork, localNetwork], [remote, local]),
   ].join('\n');
 }
+
+/** An SA as `ip xfrm state` lists it. */
+export interface XfrmState {
+  /** Eight hexadecimal digits. */
+  readonly spi: string;
+  readonly protocol: string;
+  readonly mode: string;
+  /** Keying material in the order of RFC 7296 §2.17: encryption key and salt, integrity key. */
+  readonly keys: string;
+}
+
+export function xfrmStates(listing: string): XfrmState[] {
+  return listing
+    .split(/^(?=src )/m)
+    .filter((block) => block.includes(' spi '))
+    .map((block) => {
+      const [, protocol = '', spi = '', mode = ''] =
+        /proto (\S+) spi 0x([0-9a-f]{8}) .*mode (\S+)/.exec(block) ?? [];
+      const key = (kind: string): string =>
+        new RegExp(`^\\s${kind} \\S+ (?:0x([0-9a-f]*))?`, 'm').exec(block)?.[1] ?? '';
+      return { spi, protocol, mode, keys: key('aead') + key('enc') + key('auth-trunc') };
+    });
+}
