@@ -182,6 +182,7 @@ function buildConnection(
       proposals: readChildProposals([name, 'child', childName], child, complain) ?? childProposals,
       replayWindow: child.replay_window ?? entry.replay_window,
       fragmentation: child.fragmentation ?? entry.fragmentation,
+      outer: { df: child.df ?? entry.df, dscp: child.dscp ?? entry.dscp },
       lifetime: childLifetime(entry, child),
     })),
   };

@@ -75,6 +75,7 @@ const CHILD_FIELDS: Readonly<Record<string, readonly [key: string, effect: Effec
   mode: ['mode', 'restart'],
   replayWindow: ['replay_window', 'renew'],
   fragmentation: ['fragmentation', 'renew'],
+  outer: ['df or dscp', 'renew'],
   lifetime: ['rekey_seconds or lifetime_seconds', 'renew'],
 };
 

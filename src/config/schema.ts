@@ -179,6 +179,10 @@ const fragmentation = z.enum(['before', 'after']);
 
 const mode = z.enum(['tunnel', 'transport']);
 
+const df = z.enum(['copy', 'set', 'clear']);
+
+const dscp = z.union([z.literal('copy'), integer(0, 63)]);
+
 export const childSchema = z.strictObject({
   local: networks
     .optional()
@@ -190,6 +194,8 @@ export const childSchema = z.strictObject({
   start: start.optional().describe("When it is set up; default: the connection's"),
   replay_window: integer(0, 131_072).optional().describe("Default: the connection's"),
   fragmentation: fragmentation.optional().describe("Default: the connection's"),
+  df: df.optional().describe("Default: the connection's"),
+  dscp: dscp.optional().describe("Default: the connection's"),
   rekey_seconds: seconds.optional().describe('Default: child_rekey_seconds of the connection'),
   lifetime_seconds: seconds
     .optional()
@@ -226,6 +232,12 @@ export const connectionSchema = z.strictObject({
   fragmentation: fragmentation
     .default('before')
     .describe('IPv4 packets without DF that do not fit are fragmented before ESP or after it'),
+  df: df
+    .default('copy')
+    .describe("DF of the outer IPv4 header in tunnel mode: the inner packet's, always or never"),
+  dscp: dscp
+    .default('copy')
+    .describe("DSCP of the outer header in tunnel mode: the inner packet's, or a number"),
   udp_encapsulation: z
     .enum(['auto', 'always'])
     .default('auto')

@@ -54,6 +54,7 @@ type At = (...path: (string | number)[]) => KeyPath;
 function checkChildren(entry: ConnectionFile, at: At, complain: Complain): void {
   const { local, remote, child } = entry;
   checkProtocol(entry, entry, at, complain);
+  checkOuterHeader(entry, entry, at, complain);
   if (child === undefined) {
     const places = { local: at('local', 'networks'), remote: at('remote', 'networks') };
     checkNetworks(entry, { local: local.networks, remote: remote.networks }, places, complain);
@@ -67,6 +68,7 @@ function checkChildren(entry: ConnectionFile, at: At, complain: Complain): void 
   for (const [name, one] of Object.entries(child)) {
     const below: At = (...path) => at('child', name, ...path);
     checkProtocol(entry, one, below, complain);
+    checkOuterHeader(entry, one, below, complain);
     checkNetworks(entry, one, { local: below('local'), remote: below('remote') }, complain);
     const rekey = one.rekey_seconds ?? entry.child_rekey_seconds;
     checkLifetime(below('lifetime_seconds'), rekey, one.lifetime_seconds, complain);
@@ -99,6 +101,20 @@ function checkLifetime(
   if (end === undefined || end === 0 || (rekey > 0 && rekey < end)) return;
   const found = `found ${end}, with a rekeying after ${rekey === 0 ? 'no time' : rekey}`;
   complain(path, found, 'more than until the rekeying, or 0: never');
+}
+
+/** In transport mode there is no header of ours. */
+function checkOuterHeader(
+  entry: ConnectionFile,
+  table: Pick<ChildFile, 'df' | 'dscp' | 'mode'>,
+  at: At,
+  complain: Complain,
+): void {
+  if ((table.mode ?? entry.mode) === 'tunnel') return;
+  for (const key of ['df', 'dscp'] as const) {
+    if ((table[key] ?? 'copy') === 'copy') continue;
+    complain(at(key), `found "${table[key]}" in transport mode`, 'tunnel mode, whose header it is');
+  }
 }
 
 type Side = 'local' | 'remote';

@@ -91,6 +91,7 @@ export function makeChildSa(ikeSa: IkeSa, agreement: ChildAgreement, seed: Child
     esn: suite.esn ?? false,
     replayWindow: policy.replayWindow,
     ...(policy.fragmentation && { fragmentation: policy.fragmentation }),
+    ...(policy.mode === 'tunnel' && policy.outer && { outer: policy.outer }),
     localSelectors: initiator ? selectors.tsi : selectors.tsr,
     remoteSelectors: initiator ? selectors.tsr : selectors.tsi,
   };

@@ -83,5 +83,7 @@ export interface ChildPolicy {
   readonly replayWindow: number;
   /** IPv4 packets without DF that do not fit; see ChildSa. Default: before ESP. */
   readonly fragmentation?: 'before' | 'after';
+  /** Tunnel mode: of the outer header (RFC 4301 §5.1.2, §8.1). Default: the inner packet's. */
+  readonly outer?: { readonly df: 'copy' | 'set' | 'clear'; readonly dscp: 'copy' | number };
   readonly lifetime: Lifetime;
 }

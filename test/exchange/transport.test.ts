@@ -109,6 +109,21 @@ describe('transport mode', () => {
     expect(both.a.isClean).toBe(true);
   });
 
+  it('has no outer header to set DF and DSCP in, which tunnel mode has', () => {
+    const outer = { df: 'set', dscp: 46 } as const;
+    for (const [mode, expected] of [
+      ['transport', undefined],
+      ['tunnel', outer],
+    ] as const) {
+      const both = new Dialogue({ a: { ...onA, mode }, b: { ...onB, mode } });
+      const connection = connectionOf('a', { ...onA, mode });
+      const children = connection.children.map((child) => ({ ...child, outer }));
+      both.a.ike.setConnections([{ ...connection, children }]);
+      both.establish();
+      expect(only(both.a.installed).outer).toEqual(expected);
+    }
+  });
+
   it('says that TFC padding is not taken off', () => {
     const both = new Dialogue({ a: onA, b: onB });
     both.establish();

@@ -157,6 +157,23 @@ lifetime_seconds = 900
     expect(first).toEqual(['192.0.2.1/32[tcp]', '192.0.2.2/32']);
   });
 
+  it('have DF and DSCP of the outer header as the connection or their table says', () => {
+    const { connections } = load(
+      tables
+        .replace('start = "always"', 'start = "always"\ndscp = 46')
+        .replace('start = "trap"', 'start = "trap"\ndf = "set"\ndscp = "copy"'),
+    );
+    const [voice, data] = connections[0]!.children;
+    expect(voice!.outer).toEqual({ df: 'copy', dscp: 46 });
+    expect(data!.outer).toEqual({ df: 'set', dscp: 'copy' });
+    expect(problems(`${TEN_LINES}dscp = 64\n`)).toEqual([
+      expect.stringContaining('office.dscp: found 64, allowed: a whole number from 0 to 63'),
+    ]);
+    expect(problems(`${bare}mode = "transport"\ndf = "set"\n`)).toEqual([
+      expect.stringContaining('office.df: found "set" in transport mode, allowed: tunnel mode'),
+    ]);
+  });
+
   it('in transport mode are between the gateways, and AH goes through no NAT', () => {
     const office = (lines: string) => problems(`${bare}${lines}\n`).map(withoutPlace);
     expect(office('mode = "transport"')).toEqual([]);
