@@ -6,6 +6,7 @@ import { addChange } from './change.js';
 import { addCheck } from './check.js';
 import { addCompletion } from './completion.js';
 import { addControl } from './control.js';
+import { addDoctor } from './doctor.js';
 import { EXIT_CODES, exitCodeHelp } from './exit.js';
 import { addExplain } from './explain.js';
 import { addLab } from './lab.js';
@@ -36,6 +37,7 @@ export function makeProgram(): Command {
   addPki(program);
   program.commandsGroup('This machine:');
   addRun(program);
+  addDoctor(program);
   addLab(program);
   addBench(program);
   program.commandsGroup('Shell and manual:');

@@ -49,11 +49,12 @@ const typescript: Record<string, Layer> = {
   config: { uses: below },
   api: { uses: [...below, 'config'] },
   metrics: { uses: outside },
+  doctor: { uses: ['dataplane'] },
   gateway: { uses: outside },
   main: { uses: [...outside, 'gateway'] },
   index: { uses: ['wire', 'crypto', 'sad', 'dataplane'] },
   lab: { uses: [...outside, 'gateway', 'main', 'cli'] },
-  cli: { uses: [...outside, 'gateway', 'main', 'lab'] },
+  cli: { uses: [...outside, 'doctor', 'gateway', 'main', 'lab'] },
 };
 
 const dataPath = ['base', 'packet', 'crypto', 'replay', 'sad', 'spd', 'esp', 'ah', 'port', 'net'];
