@@ -4,7 +4,7 @@
  * (ike/explain.ts); here stands what follows from it.
  */
 import { assertNever } from '../crypto/assert-never.js';
-import { algorithmName, WORDS, type Word } from '../policy/algorithm.js';
+import { ADDITIONAL_WORDS, ADDKE, algorithmName, WORDS, type Word } from '../policy/algorithm.js';
 import type { Connection } from '../policy/connection.js';
 import { formatIdentity } from '../policy/identity.js';
 import { TRANSFORM } from '../wire/index.js';
@@ -119,7 +119,7 @@ function configurationWords(
   const proposal = new RegExp(`^${side}: +(.+)$`, 'm').exec(explanation)?.[1];
   if (proposal === undefined) return undefined;
   const words = new Map(
-    Object.entries(WORDS[protocol])
+    Object.entries({ ...WORDS[protocol], ...ADDITIONAL_WORDS })
       .reverse()
       .map(([text, word]) => [nameOfWord(word), text]),
   );
@@ -139,6 +139,8 @@ function nameOfWord(word: Word): string {
       return algorithmName(TRANSFORM.PRF, word.algorithm);
     case 'keyExchange':
       return algorithmName(TRANSFORM.KE, word.algorithm);
+    case 'additional':
+      return algorithmName(ADDKE[word.number - 1]!, word.algorithm);
     case 'esn':
       return word.esn ? 'ESN' : 'NO_ESN';
     default:

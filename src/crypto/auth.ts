@@ -19,12 +19,15 @@ export interface SignedOctets {
   readonly idBody: Uint8Array;
   /** SK_pi or SK_pr, of the signer. */
   readonly skP: Secret;
+  /** What lay between IKE_SA_INIT and IKE_AUTH (RFC 9242 §3.3.2), if anything. */
+  readonly intAuth?: Uint8Array;
 }
 
-/** message | nonce | prf(SK_p, ID'): what a signature is made over. */
+/** message | nonce | prf(SK_p, ID') | IntAuth: what a signature is made over. */
 export function signedOctets(algorithm: Prf, signed: SignedOctets): Uint8Array<ArrayBuffer> {
   const macedId = prf(algorithm, signed.skP.bytes, signed.idBody);
-  return Uint8Array.from(Buffer.concat([signed.message, signed.peerNonce, macedId]));
+  const { message, peerNonce, intAuth = new Uint8Array(0) } = signed;
+  return Uint8Array.from(Buffer.concat([message, peerNonce, macedId, intAuth]));
 }
 
 /** AUTH = prf(prf(PSK, "Key Pad for IKEv2"), message | nonce | prf(SK_p, ID')). */

@@ -1,7 +1,7 @@
 /**
  * The keys of an IKE SA, of one that is rekeyed, and of Child SAs (RFC 7296 §2.14, §2.17, §2.18).
  *
- * Left out: the additional key exchanges of RFC 9370.
+ * Left out: additional key exchanges in CREATE_CHILD_SA (RFC 9370 §2.2.4).
  */
 import { type IkeSpi, ikeSpiBytes } from '../wire/index.js';
 import type { SkKeys, SkSuite } from './encrypt.js';
@@ -35,7 +35,7 @@ export function skeyseed(
 
 /**
  * SKEYSEED of an IKE SA that replaces another = prf(SK_d (old), g^ir (new) | Ni | Nr), with the
- * PRF of the old one (§2.18).
+ * PRF of the old one (§2.18); and SKEYSEED(n) of a further key exchange (RFC 9370 §2.2.2).
  */
 export function rekeyedSkeyseed(
   oldAlgorithm: Prf,

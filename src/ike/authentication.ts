@@ -160,12 +160,12 @@ function peerRole({ role }: IkeSa): Role {
   return role === 'initiator' ? 'responder' : 'initiator';
 }
 
-/** What the side in this role signs. Exchanges between IKE_SA_INIT and IKE_AUTH would join here. */
+/** What the side in this role signs. */
 function toBeSigned(sa: IkeSa, id: IdPayload, role: Role): SignedOctets {
   const { ni, nr, initRequest, initResponse } = sa.negotiated!;
   const { skPi, skPr } = sa.protection!.keys;
-  const idBody = payloadBody(id);
+  const common = { idBody: payloadBody(id), intAuth: sa.intermediate!.intAuth };
   return role === 'initiator'
-    ? { message: initRequest, peerNonce: nr, idBody, skP: skPi }
-    : { message: initResponse, peerNonce: ni, idBody, skP: skPr };
+    ? { ...common, message: initRequest, peerNonce: nr, skP: skPi }
+    : { ...common, message: initResponse, peerNonce: ni, skP: skPr };
 }

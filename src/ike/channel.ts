@@ -13,9 +13,11 @@ import {
   decodeMessage,
   EXCHANGE,
   encodeMessage,
+  encodePayloads,
   type Payload,
   type PeekedHeader,
   peekHeader,
+  unencryptedMessage,
   WireError,
 } from '../wire/index.js';
 import { answerRequest } from './answers/answer.js';
@@ -24,7 +26,12 @@ import { formatEndpoint } from './explain.js';
 import { PartialMessage } from './fragments.js';
 import type { Datagram, IkeSa } from './ike-sa.js';
 import { describeHeader, describeMessage, describePayloads } from './payloads.js';
-import type { SealedContent } from './protection.js';
+import type { Protection, SealedContent } from './protection.js';
+import type { Role } from './state.js';
+
+const INITIAL_EXCHANGES = [
+  ...[EXCHANGE.IKE_SA_INIT, EXCHANGE.IKE_INTERMEDIATE, EXCHANGE.IKE_AUTH],
+] as const;
 
 /** Datagrams of IKE_AUTH that may wait for the shared secret; they may be forged. */
 const MAX_HELD = 16;
@@ -48,6 +55,8 @@ export class Channel {
   /** Makes our last response anew, in fragments as long as goes by then. */
   #encodeResponse: (() => Uint8Array[]) | undefined;
   #repeats = 0;
+  /** The keys that our last response went under. */
+  #protection: Protection | undefined;
 
   constructor(sa: IkeSa, core: Core) {
     this.#sa = sa;
@@ -64,8 +73,9 @@ export class Channel {
     response: boolean,
     messageId: number,
     payloads: readonly Payload[],
+    protection = this.#sa.protection,
   ): Uint8Array[] {
-    const { role, remote, protection } = this.#sa;
+    const { role, remote } = this.#sa;
     const { initiatorSpi, responderSpi } = this.#sa.spis;
     const initiator = role === 'initiator';
     const header = { initiatorSpi, responderSpi, exchangeType, response, initiator, messageId };
@@ -73,6 +83,10 @@ export class Channel {
     const datagrams = clear
       ? [encodeMessage({ header, payloads })]
       : protection!.seal(header, payloads, this.#mostOctets);
+    if (exchangeType === EXCHANGE.IKE_INTERMEDIATE) {
+      const { firstType, bytes } = encodePayloads(payloads);
+      this.#cover(role, unencryptedMessage(header, firstType, bytes), messageId);
+    }
     const arrow = `-> ${formatEndpoint(remote)}`;
     const content = describePayloads(payloads, response) + inFragments(datagrams.length);
     this.log(`${describeMessage(exchangeType, response, messageId)} ${arrow}: ${content}`);
@@ -82,9 +96,12 @@ export class Channel {
   /** Sends the response of the accepted request; it answers its duplicates from now on. */
   respond(datagram: Datagram, header: PeekedHeader, payloads: readonly Payload[]): void {
     const { exchangeType, messageId } = header;
-    const encode = () => this.encode(exchangeType, true, messageId, payloads);
+    const { protection } = this.#sa;
+    const encode = () => this.encode(exchangeType, true, messageId, payloads, protection);
     const responses = encode();
     this.#sa.window.answered(responses);
+    if (this.#protection !== protection) this.#protection?.wipe();
+    this.#protection = protection;
     const clear = exchangeType === EXCHANGE.IKE_SA_INIT;
     this.#encodeResponse = !clear && this.#mayShrink(responses) ? encode : undefined;
     this.#repeats = 0;
@@ -150,7 +167,7 @@ export class Channel {
 
   /** RFC 7383 §2.6.1: of a request that comes again in other fragments, the first one counts. */
   #isFirstFragment({ data }: Datagram): boolean {
-    return this.#sa.protection?.open(data)?.fragment?.number === 1;
+    return this.#protection?.open(data)?.fragment?.number === 1;
   }
 
   #repeat(datagram: Datagram, header: PeekedHeader): void {
@@ -165,16 +182,19 @@ export class Channel {
     sa.children.peerIsNotReady();
   }
 
-  /** Before the peer has proved anything it may only send IKE_AUTH. */
+  /** Before the peer has proved anything it may only send IKE_AUTH, and what goes before it. */
   #takesRequests({ exchangeType }: PeekedHeader): boolean {
     switch (this.#sa.state.name) {
       case 'half-open':
-        return exchangeType === EXCHANGE.IKE_AUTH;
+        return (
+          exchangeType === EXCHANGE.IKE_AUTH ||
+          (exchangeType === EXCHANGE.IKE_INTERMEDIATE && this.#sa.supportsIntermediate)
+        );
       case 'rival':
       case 'established':
       case 'replaced':
       case 'deleting':
-        return exchangeType !== EXCHANGE.IKE_SA_INIT && exchangeType !== EXCHANGE.IKE_AUTH;
+        return !(INITIAL_EXCHANGES as readonly number[]).includes(exchangeType);
       case 'initiating':
       case 'authenticating':
       case 'closed':
@@ -197,8 +217,14 @@ export class Channel {
     }
   }
 
+  /** Other keys have taken the place of these, which the last response may still need. */
+  retire(protection: Protection): void {
+    if (protection !== this.#protection) protection.wipe();
+  }
+
   /** The IKE SA is closed: nothing is kept. */
   close(): void {
+    this.#protection?.wipe();
     this.#held.length = 0;
     this.#request.drop();
     this.#response.drop();
@@ -231,6 +257,7 @@ export class Channel {
     const whole = this.#openWhole(datagram, header);
     if (whole === undefined) return undefined;
     if (!header.response) this.#sa.window.accept(whole.first);
+    if (header.exchangeType === EXCHANGE.IKE_INTERMEDIATE) this.#coverReceived(whole, header);
     this.#sa.heard(datagram);
     try {
       const payloads = whole.content.decode();
@@ -264,6 +291,21 @@ export class Channel {
     if (result.fate !== 'complete') return undefined;
     this.#learn(result.first.length);
     return { ...result, fragments: total };
+  }
+
+  /** AUTH covers what lies before it (RFC 9242 §3.3.2). */
+  #coverReceived({ first, content }: Whole, { messageId }: PeekedHeader): void {
+    const { header, payloads } = decodeMessage(first);
+    const { firstType, plaintext } = content;
+    const message = unencryptedMessage(header, firstType, plaintext, payloads.slice(0, -1));
+    this.#cover(this.#sa.role === 'initiator' ? 'responder' : 'initiator', message, messageId);
+  }
+
+  #cover(sender: Role, message: Uint8Array, messageId: number): void {
+    const { intermediate, negotiated, protection } = this.#sa;
+    const { skPi, skPr } = protection!.keys;
+    const skP = sender === 'initiator' ? skPi : skPr;
+    intermediate?.cover(sender, messageId, negotiated!.prf, skP, message);
   }
 
   // --- the log -----------------------------------------------------------------------------

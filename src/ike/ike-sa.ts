@@ -11,7 +11,7 @@ import type { Prf } from '../crypto/prf.js';
 import type { PeerKnows } from '../crypto/signature-scheme.js';
 import type { ChildPolicy, Connection } from '../policy/connection.js';
 import { formatIdentity, type Identity } from '../policy/identity.js';
-import { formatSuite, type Suite } from '../policy/suite.js';
+import { formatSuite, needsAdditional, type Suite } from '../policy/suite.js';
 import { type Endpoint, sameEndpoint } from '../sad/sad.js';
 import { type PeekedHeader, ZERO_IKE_SPI } from '../wire/index.js';
 import type { PendingKeyExchange } from './answers/ike-init.js';
@@ -20,6 +20,7 @@ import { Children } from './children.js';
 import type { Core } from './core.js';
 import type { Event, IkeSpi, Job, JobResult, LogLevel, Milliseconds } from './event.js';
 import { explainSilence, type Failure, formatEndpoint, NO_ANSWER } from './explain.js';
+import type { Intermediate } from './intermediate.js';
 import { postponedDelay, rekeyDelay } from './lifetime.js';
 import { type NatSituation, NO_NAT, type SpiPair } from './nat.js';
 import { describeMessage } from './payloads.js';
@@ -101,6 +102,9 @@ export class IkeSa {
   unwanted = false;
   /** Initiator: the Child SAs that it is set up for; the first comes with IKE_AUTH. */
   wanted: readonly ChildPolicy[] = [];
+  /** Both have said that there may be IKE_INTERMEDIATE (RFC 9242), and what comes of that. */
+  supportsIntermediate = false;
+  intermediate: Intermediate | undefined;
   /** Both have said that they take messages in fragments (RFC 7383). */
   supportsFragments = false;
   /** The responder has said that IKE_AUTH may come without a Child SA (RFC 6023). */
@@ -348,6 +352,11 @@ export class IkeSa {
   rekey(): void {
     if (this.#state.name !== 'established') return;
     if (this.isAbout(({ kind }) => kind === 'rekey-ike')) return;
+    // A rekeying has one key exchange: where that is not enough, all is set up anew (§2.8.3).
+    if (this.connection!.ikeProposals.every(needsAdditional)) {
+      this.#core.reauthenticate(this, 'it is to be rekeyed with more than one key exchange');
+      return;
+    }
     this.request(new RekeyIke(this, this.#core));
   }
 

@@ -12,9 +12,8 @@ import {
   nameOf,
   PRF,
   PROTOCOL,
-  type Registry,
-  SEQUENCE_NUMBERS,
   TRANSFORM,
+  TRANSFORM_IDS,
 } from '../wire/index.js';
 
 /** A transform ID of its IANA registry, with the key length attribute where it has one. */
@@ -35,6 +34,8 @@ export type Word =
   /** `prf`: what it brings with it for an IKE SA. */
   | { readonly part: 'integrity'; readonly algorithm: Algorithm; readonly prf?: Algorithm }
   | { readonly part: 'prf' | 'keyExchange'; readonly algorithm: Algorithm }
+  /** Of the further key exchanges the one with this number, from 1 to 7 (RFC 9370). */
+  | { readonly part: 'additional'; readonly number: number; readonly algorithm: Algorithm }
   | { readonly part: 'esn'; readonly esn: boolean };
 
 type Words = Readonly<Record<string, Word>>;
@@ -142,17 +143,43 @@ export const WORDS: Readonly<Record<Protocol, Words>> = {
   ah: { ...MACS, ...AH_GMAC, ...GROUPS, ...SEQUENCES },
 };
 
-const REGISTRIES: Readonly<Record<number, Registry>> = {
-  [TRANSFORM.ENCR]: ENCR,
-  [TRANSFORM.PRF]: PRF,
-  [TRANSFORM.INTEG]: INTEG,
-  [TRANSFORM.KE]: KEY_EXCHANGE,
-  [TRANSFORM.SN]: SEQUENCE_NUMBERS,
+/** ML-KEM comes after a first key exchange: in IKE_SA_INIT it would be too long for a datagram. */
+const ADDITIONAL: Readonly<Record<string, Algorithm>> = {
+  ...Object.fromEntries(
+    Object.entries(GROUPS).flatMap(([name, word]) =>
+      word.part === 'keyExchange' ? [[name, word.algorithm] as const] : [],
+    ),
+  ),
+  mlkem512: { id: KEY_EXCHANGE.ML_KEM_512 },
+  mlkem768: { id: KEY_EXCHANGE.ML_KEM_768 },
+  mlkem1024: { id: KEY_EXCHANGE.ML_KEM_1024 },
+  none: { id: KEY_EXCHANGE.NONE },
 };
 
-/** Such as `AES_GCM_16_128`; a number where the registry has no name. */
+/**
+ * The words of additional key exchanges, such as `ke1_mlkem768`, or `ke1_none` where it may be left
+ * out (RFC 9370 §2.2.1).
+ */
+export const ADDITIONAL_WORDS: Words = Object.fromEntries(
+  [1, 2, 3, 4, 5, 6, 7].flatMap((number) =>
+    Object.entries(ADDITIONAL).map(([name, algorithm]) => {
+      const word: Word = { part: 'additional', number, algorithm };
+      return [`ke${number}_${name}`, word] as const;
+    }),
+  ),
+);
+
+/** The transform types of the additional key exchanges, in order. */
+export const ADDKE = [
+  ...[TRANSFORM.ADDKE1, TRANSFORM.ADDKE2, TRANSFORM.ADDKE3, TRANSFORM.ADDKE4],
+  ...[TRANSFORM.ADDKE5, TRANSFORM.ADDKE6, TRANSFORM.ADDKE7],
+] as const;
+
+/** Such as `AES_GCM_16_128` or `KE1_ML_KEM_768`; a number where the registry has no name. */
 export function algorithmName(transformType: number, { id, keyBits }: Algorithm): string {
-  const name = nameOf(REGISTRIES[transformType] ?? {}, id);
+  const name = nameOf(TRANSFORM_IDS[transformType] ?? {}, id);
+  const number = (ADDKE as readonly number[]).indexOf(transformType) + 1;
+  if (number > 0) return `KE${number}_${name}`;
   return keyBits === undefined ? name : `${name}_${keyBits}`;
 }
 

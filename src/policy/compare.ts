@@ -2,8 +2,15 @@
  * Why two sets of proposals have nothing in common, in words: both side by side, and the first
  * difference of the pair that comes closest.
  */
-import { INTEG, nameOf, PROTOCOL, TRANSFORM, type WireProposal } from '../wire/index.js';
-import { type Algorithm, algorithmName, sameAlgorithm } from './algorithm.js';
+import {
+  INTEG,
+  KEY_EXCHANGE,
+  nameOf,
+  PROTOCOL,
+  TRANSFORM,
+  type WireProposal,
+} from '../wire/index.js';
+import { ADDKE, type Algorithm, algorithmName, sameAlgorithm } from './algorithm.js';
 import { formatProposal, type Proposal } from './proposal.js';
 import { algorithmsOf, fromTransform, type Purpose } from './suite.js';
 
@@ -13,6 +20,7 @@ const PARTS = [
   [TRANSFORM.PRF, 'PRF'],
   [TRANSFORM.KE, 'key exchange'],
   [TRANSFORM.SN, 'sequence numbers'],
+  ...ADDKE.map((type, i) => [type, `additional key exchange ${i + 1}`] as const),
 ] as const;
 
 /** At most so many proposals of each side are shown. */
@@ -55,9 +63,12 @@ function difference(own: Proposal, other: WireProposal, purpose: Purpose) {
   const known: readonly number[] = PARTS.map(([type]) => type);
   const strange = other.transforms.find(({ type }) => !known.includes(type));
   for (const [agreed, [type, name]] of PARTS.entries()) {
-    if (type === TRANSFORM.KE && !purpose.keyExchange) continue;
+    const isKeyExchange = type === TRANSFORM.KE || type >= TRANSFORM.ADDKE1;
+    if (isKeyExchange && !purpose.keyExchange) continue;
     const wanted = algorithmsOf(own, type, purpose);
-    const theirs = offeredOf(other, type);
+    const offered = offeredOf(other, type);
+    const leftOut = offered.length === 0 && wanted.length > 0 && type >= TRANSFORM.ADDKE1;
+    const theirs = leftOut ? [{ id: KEY_EXCHANGE.NONE }] : offered;
     const agree =
       wanted.length === 0
         ? theirs.length === 0

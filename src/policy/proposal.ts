@@ -8,6 +8,8 @@
  */
 import { TRANSFORM } from '../wire/index.js';
 import {
+  ADDITIONAL_WORDS,
+  ADDKE,
   type Algorithm,
   algorithmName,
   type Protocol,
@@ -25,15 +27,19 @@ export interface Proposal {
   readonly prf: readonly Algorithm[];
   readonly integrity: readonly Algorithm[];
   readonly keyExchange: readonly Algorithm[];
+  /** Key exchanges that follow the first one, ADDKE1 before all (RFC 9370); NONE: or not. */
+  readonly additional: readonly (readonly Algorithm[])[];
   /** Acceptable values, preferred first (not of an IKE SA). */
   readonly esn: readonly boolean[];
 }
 
 /**
  * What is proposed where the configuration says nothing (RFC 8247 §2, RFC 8221 §5). The first key
- * exchange is the one that an initiator guesses.
+ * exchange is the one that an initiator guesses. A peer that does not know of a second one, which no
+ * quantum computer breaks, takes the next proposal (RFC 9370 §2.2.1).
  */
 export const DEFAULT_IKE: readonly string[] = [
+  'aes256gcm16-aes128gcm16-prfsha384-prfsha256-x25519-ecp256-ecp384-modp3072-modp2048-ke1_mlkem768',
   'aes256gcm16-aes128gcm16-prfsha384-prfsha256-x25519-ecp256-ecp384-modp3072-modp2048',
   'aes256-aes128-sha384-sha256-x25519-ecp256-ecp384-modp3072-modp2048',
 ];
@@ -60,6 +66,7 @@ export function parseProposal(protocol: Protocol, text: string): Proposal {
     prf: unique(prf.length > 0 || protocol !== 'ike' ? prf : integrity.flatMap(prfOf)),
     integrity: unique(integrity.map(({ algorithm }) => algorithm)),
     keyExchange: unique(of('keyExchange').map(({ algorithm }) => algorithm)),
+    additional: additionalOf(of('additional')),
     esn: esnOf(
       protocol,
       of('esn').map(({ esn }) => esn),
@@ -73,14 +80,24 @@ export function parseProposal(protocol: Protocol, text: string): Proposal {
 
 function wordOf(protocol: Protocol, text: string): Word {
   const words = WORDS[protocol];
-  const word = Object.hasOwn(words, text) ? words[text] : undefined;
-  if (word !== undefined) return word;
-  const allowed = Object.keys(words).join(', ');
+  for (const table of [words, ADDITIONAL_WORDS]) {
+    if (Object.hasOwn(table, text)) return table[text]!;
+  }
+  const names = Object.keys(words).join(', ');
+  const further = ', and further key exchanges from ke1_ to ke7_, such as ke1_mlkem768 or ke1_none';
+  const allowed = protocol === 'ike' ? names + further : names;
   throw new RangeError(`unknown algorithm "${text}"; allowed for ${protocol}: ${allowed}`);
 }
 
 function prfOf({ prf }: Extract<Word, { part: 'integrity' }>): readonly Algorithm[] {
   return prf === undefined ? [] : [prf];
+}
+
+function additionalOf(words: readonly Extract<Word, { part: 'additional' }>[]): Algorithm[][] {
+  const last = Math.max(0, ...words.map(({ number }) => number));
+  return Array.from({ length: last }, (_, i) =>
+    unique(words.filter(({ number }) => number === i + 1).map(({ algorithm }) => algorithm)),
+  );
 }
 
 /** RFC 7296 §3.3.2: both values are offered unless one is asked for; ESN is preferred. */
@@ -91,7 +108,7 @@ function esnOf(protocol: Protocol, named: readonly boolean[]): readonly boolean[
 
 /** RFC 7296 §3.3.3 lists the transform types that each protocol needs. */
 function problemWith(proposal: Proposal, aeads: readonly boolean[]): string | undefined {
-  const { protocol, prf, integrity, keyExchange } = proposal;
+  const { protocol, prf, integrity, keyExchange, additional } = proposal;
   if (protocol !== 'ah' && aeads.length === 0) {
     return 'has no encryption algorithm, such as aes256gcm16';
   }
@@ -107,6 +124,9 @@ function problemWith(proposal: Proposal, aeads: readonly boolean[]): string | un
   }
   if (protocol === 'ike' && prf.length === 0) return 'has no PRF, such as prfsha256';
   if (protocol === 'ike' && keyExchange.length === 0) return 'has no key exchange, such as x25519';
+  if (protocol !== 'ike' && additional.length > 0) {
+    return 'has a further key exchange, which Child SAs get from the IKE SA alone';
+  }
   return undefined;
 }
 
@@ -125,6 +145,7 @@ export function formatProposal(proposal: Proposal): string {
     names(TRANSFORM.INTEG, proposal.integrity),
     names(TRANSFORM.PRF, proposal.prf),
     names(TRANSFORM.KE, proposal.keyExchange),
+    ...proposal.additional.map((algorithms, i) => names(ADDKE[i]!, algorithms)),
     proposal.esn.map((esn) => (esn ? 'ESN' : 'NO_ESN')).join(' or '),
   ]
     .filter((part) => part !== '')

@@ -6,18 +6,19 @@
  * configuration is what its administrator wants. Within what is acceptable, the key exchange that
  * the initiator has already sent is taken, which saves a round trip (§1.2).
  *
- * Left out: the additional key exchanges of RFC 9370; a proposal that asks for them is passed
- * over (§3.3.6), and peers offer another without.
+ * Further key exchanges (RFC 9370) are transforms of types of their own, ADDKE1 to ADDKE7; a peer
+ * that does not know these passes such a proposal over (§3.3.6).
  */
 import {
   INTEG,
+  KEY_EXCHANGE,
   SEQUENCE_NUMBERS,
   TRANSFORM,
   TRANSFORM_ATTRIBUTE,
   type WireProposal,
   type WireTransform,
 } from '../wire/index.js';
-import { type Algorithm, algorithmName, PROTOCOL_ID, sameAlgorithm } from './algorithm.js';
+import { ADDKE, type Algorithm, algorithmName, PROTOCOL_ID, sameAlgorithm } from './algorithm.js';
 import type { Proposal, Protocol } from './proposal.js';
 
 /** One algorithm of each type: what two peers have agreed upon. */
@@ -28,6 +29,8 @@ export interface Suite {
   /** Undefined with an AEAD. */
   readonly integrity: Algorithm | undefined;
   readonly keyExchange: Algorithm | undefined;
+  /** Methods of ADDKE1 and so on; 0 where there is none (RFC 9370). */
+  readonly additional: readonly number[];
   /** Of a Child SA only. */
   readonly esn: boolean | undefined;
 }
@@ -48,11 +51,39 @@ export interface Purpose {
   readonly rekeying?: true;
   /** Method of the KE payload that came with the proposals. */
   readonly guessed?: number;
+  /** The peer has not said that it can do further key exchanges after this (RFC 9370 §2.2.1). */
+  readonly singleKeyExchange?: boolean;
 }
 
 /** Transform types in the order in which proposals list them. */
-const TYPES = [TRANSFORM.ENCR, TRANSFORM.PRF, TRANSFORM.INTEG, TRANSFORM.KE, TRANSFORM.SN] as const;
+const TYPES = [
+  ...[TRANSFORM.ENCR, TRANSFORM.PRF, TRANSFORM.INTEG, TRANSFORM.KE, TRANSFORM.SN],
+  ...ADDKE,
+] as const;
 type TransformType = (typeof TYPES)[number];
+type AdditionalType = (typeof ADDKE)[number];
+
+function isAdditional(type: number): type is AdditionalType {
+  return (ADDKE as readonly number[]).includes(type);
+}
+
+/** The key exchange methods that follow the first one, in their order (RFC 9370 §2.2.2). */
+export function additionalMethods({ additional }: Suite): number[] {
+  return additional.filter((id) => id !== KEY_EXCHANGE.NONE);
+}
+
+/** Whether one of them may not be left out. */
+export function needsAdditional({ additional }: Proposal): boolean {
+  return additional.some((list) => list.length > 0 && !list.some(isNone));
+}
+
+function isPossible(proposal: Proposal, purpose: Purpose): boolean {
+  return !purpose.keyExchange || !purpose.singleKeyExchange || !needsAdditional(proposal);
+}
+
+function isNone({ id }: Algorithm): boolean {
+  return id === 0;
+}
 
 /** The acceptable algorithms of one type, in order of preference. */
 export function algorithmsOf(
@@ -73,19 +104,25 @@ export function algorithmsOf(
       return proposal.esn.map((esn) => ({
         id: esn ? SEQUENCE_NUMBERS.ESN : SEQUENCE_NUMBERS.NO_ESN,
       }));
+    default: {
+      const list = proposal.additional[type - TRANSFORM.ADDKE1] ?? [];
+      if (!purpose.keyExchange) return [];
+      return purpose.singleKeyExchange ? list.filter(isNone) : list;
+    }
   }
 }
 
 /**
  * The proposals that differ for the purpose: without a key exchange of its own, two that differ
- * in that alone are one (RFC 7296 §1.2).
+ * in that alone are one (RFC 7296 §1.2). With a single one, those that need more are none.
  */
 export function proposalsFor(proposals: readonly Proposal[], purpose: Purpose): Proposal[] {
   if (proposals.length < 2) return [...proposals];
-  const texts = proposals.map((proposal) =>
+  const possible = proposals.filter((proposal) => isPossible(proposal, purpose));
+  const texts = possible.map((proposal) =>
     JSON.stringify(TYPES.map((type) => algorithmsOf(proposal, type, purpose))),
   );
-  return proposals.filter((_, i) => texts.indexOf(texts[i]!) === i);
+  return possible.filter((_, i) => texts.indexOf(texts[i]!) === i);
 }
 
 /** The proposals of an SA payload, numbered from 1 in order of preference (§3.3.1). */
@@ -158,7 +195,9 @@ export function acceptAnswer(
   const counts = new Map<number, number>();
   for (const { type } of chosen.transforms) counts.set(type, (counts.get(type) ?? 0) + 1);
   if ([...counts.values()].some((count) => count > 1)) return undefined;
-  const hasGroup = chosen.transforms.some(({ type, id }) => type === TRANSFORM.KE && id !== 0);
+  const hasGroup = chosen.transforms.some(
+    ({ type, id }) => (type === TRANSFORM.KE || isAdditional(type)) && id !== 0,
+  );
   if (hasGroup && !purpose.keyExchange) return undefined;
   const suite = match(own, chosen, purpose);
   return suite === undefined ? undefined : { suite, spi: chosen.spi };
@@ -171,19 +210,22 @@ function match(own: Proposal, other: WireProposal, purpose: Purpose): Suite | un
   if (other.transforms.some(({ type }) => !(TYPES as readonly number[]).includes(type))) {
     return undefined;
   }
+  if (!isPossible(own, purpose)) return undefined;
   const chosen = new Map<number, Algorithm>();
   for (const type of TYPES) {
-    if (type === TRANSFORM.KE && !purpose.keyExchange) continue;
-    const common = inCommon(own, other, type, purpose);
+    if ((type === TRANSFORM.KE || isAdditional(type)) && !purpose.keyExchange) continue;
+    const common = inCommon(own, other, type, purpose, chosen);
     if (common === 'none') return undefined;
     if (common !== undefined) chosen.set(type, common);
   }
+  const additional = ADDKE.map((type) => chosen.get(type)?.id ?? KEY_EXCHANGE.NONE);
   const esn = chosen.get(TRANSFORM.SN);
   return {
     encryption: chosen.get(TRANSFORM.ENCR),
     prf: chosen.get(TRANSFORM.PRF),
     integrity: chosen.get(TRANSFORM.INTEG),
     keyExchange: chosen.get(TRANSFORM.KE),
+    additional: additional.slice(0, additional.findLastIndex((id) => id !== 0) + 1),
     esn: esn === undefined ? undefined : esn.id === SEQUENCE_NUMBERS.ESN,
   };
 }
@@ -194,18 +236,26 @@ function inCommon(
   other: WireProposal,
   type: TransformType,
   purpose: Purpose,
+  chosen: ReadonlyMap<number, Algorithm>,
 ): Algorithm | 'none' | undefined {
   const wanted = algorithmsOf(own, type, purpose);
   const offered = other.transforms.filter((transform) => transform.type === type);
   if (wanted.length === 0) {
     // §3.3.2: NONE says the same as leaving the type out; an AEAD may come with either.
-    const mayBeNone = type === TRANSFORM.INTEG || type === TRANSFORM.KE;
+    const mayBeNone = type === TRANSFORM.INTEG || type === TRANSFORM.KE || isAdditional(type);
     const isNone = offered.length === 0 || (mayBeNone && offered.some(({ id }) => id === 0));
     return isNone ? undefined : 'none';
   }
   const algorithms = offered.flatMap((transform) => fromTransform(transform) ?? []);
   const isOffered = (one: Algorithm) =>
     algorithms.some((algorithm) => sameAlgorithm(one, algorithm));
+  if (isAdditional(type)) {
+    // RFC 9370 §2.2.1: no method twice; a type that is left out is NONE.
+    const taken = (one: Algorithm) =>
+      [TRANSFORM.KE, ...ADDKE].some((other) => !isNone(one) && chosen.get(other)?.id === one.id);
+    const isThere = (one: Algorithm) => isOffered(one) || (offered.length === 0 && isNone(one));
+    return wanted.find((one) => isThere(one) && !taken(one)) ?? 'none';
+  }
   if (type === TRANSFORM.KE) {
     const guessed = wanted.find(({ id }) => id === purpose.guessed);
     if (guessed !== undefined && isOffered(guessed)) return guessed;
@@ -226,6 +276,8 @@ function answerTo(
     [TRANSFORM.INTEG]: suite.integrity ?? { id: INTEG.NONE },
     [TRANSFORM.KE]: purpose.keyExchange ? (suite.keyExchange ?? { id: 0 }) : undefined,
     [TRANSFORM.SN]: suite.esn === undefined ? undefined : { id: suite.esn ? 1 : 0 },
+    ...(purpose.keyExchange &&
+      Object.fromEntries(ADDKE.map((type, i) => [type, { id: suite.additional[i] ?? 0 }]))),
   };
   const transforms = TYPES.flatMap((type) => {
     const algorithm = chosen[type];
@@ -244,6 +296,7 @@ export function formatSuite(suite: Suite): string {
     ...name(TRANSFORM.INTEG, suite.integrity),
     ...name(TRANSFORM.PRF, suite.prf),
     ...name(TRANSFORM.KE, suite.keyExchange),
+    ...suite.additional.flatMap((id, i) => (id === 0 ? [] : name(ADDKE[i]!, { id }))),
     ...(suite.esn ? ['ESN'] : []),
   ].join('/');
 }

@@ -15,6 +15,7 @@
  */
 import { invalidSyntax } from './error.js';
 import { encodeMessage, HEADER_OCTETS, type HeaderToSend, type Message } from './message.js';
+import type { Payload } from './payload.js';
 
 /** Generic header, Fragment Number and Total Fragments. */
 const SKF_OCTETS = 8;
@@ -94,6 +95,22 @@ export function beginEncrypted(
   });
   const bodyStart = message.length - bodyLength;
   return { message, aad: message.subarray(0, bodyStart), body: message.subarray(bodyStart) };
+}
+
+/**
+ * A message as if its encrypted payload were one in clear, and whole: what IntAuth covers. Its
+ * lengths count neither IV nor padding nor ICV (RFC 9242 §3.3.2).
+ * @param firstType  type of the first payload of `inner`
+ * @param before     payloads in clear before the encrypted one
+ */
+export function unencryptedMessage(
+  header: HeaderToSend,
+  firstType: number,
+  inner: Uint8Array,
+  before: readonly Payload[] = [],
+): Uint8Array<ArrayBuffer> {
+  const payloads = [...before, { kind: 'SK', nextPayload: firstType, body: inner } as const];
+  return encodeMessage({ header, payloads });
 }
 
 /** Octets of an encrypted payload's body for so many octets of payloads inside. */

@@ -38,6 +38,7 @@ export class ScriptedPeer {
   readonly ni = new Uint8Array(32).fill(0x11);
   readonly outboundSpi = Uint8Array.of(0xc0, 0, 0, 1);
   readonly #peer: Peer;
+  readonly #proposal: string;
   readonly #pair = generateKeyPair(31);
   peerSpi: IkeSpi = ZERO_IKE_SPI;
   source = { address: ADDRESS_A, port: 500 };
@@ -47,8 +48,9 @@ export class ScriptedPeer {
   #nr: Uint8Array = new Uint8Array(0);
   #initRequest: Uint8Array = new Uint8Array(0);
 
-  constructor(peer: Peer) {
+  constructor(peer: Peer, proposal = PROPOSAL) {
     this.#peer = peer;
+    this.#proposal = proposal;
   }
 
   /** Sends octets to the gateway and answers all that it sends back. */
@@ -61,7 +63,11 @@ export class ScriptedPeer {
 
   initPayloads(): Payload[] {
     const purpose = { protocol: 'ike', keyExchange: true } as const;
-    const proposals = toWireProposals([parseProposal('ike', PROPOSAL)], new Uint8Array(0), purpose);
+    const proposals = toWireProposals(
+      [parseProposal('ike', this.#proposal)],
+      new Uint8Array(0),
+      purpose,
+    );
     return [
       { kind: 'SA', proposals },
       { kind: 'KE', method: 31, data: this.#pair.publicValue },

@@ -64,17 +64,21 @@ function pickConfiguration(dice: SeededRandom, other: Side): Pair {
   // Now and then nearly all goes in fragments, or all that one side sends.
   const small = dice.chance(0.3) ? { fragmentBytes: 300 + dice.below(300) } : {};
   const alike = dice.chance(0.8);
+  // Now and then a second key exchange, also one that the other side may not have.
+  const more = dice.chance(0.3) ? '-ke1_mlkem768' : '';
+  const proposals = (one: string) =>
+    more !== '' && dice.chance(0.8) ? [`${one}${more}`, one] : [one];
   return [
     {
       ...common,
       ...small,
-      ike: [`${suite}${guess}-${group}`],
+      ike: proposals(`${suite}${guess}-${group}`),
       ...(several && { children: twoChildren(net, otherNet) }),
     },
     {
       ...common,
       ...(alike && small),
-      ike: [`${suite}-${group}`],
+      ike: proposals(`${suite}-${group}`),
       ...(several ? { children: twoChildren(otherNet, net) } : narrower),
     },
   ];

@@ -1,10 +1,12 @@
 /**
  * Extensions of IKEv2 against strongSwan over UDP, without a dataplane, in both roles:
- * fragmentation at 576 bytes (RFC 7383).
+ * fragmentation at 576 bytes (RFC 7383), a second key exchange that it does not know (RFC 9370).
  */
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { ipBatch } from '../../src/lab/namespaces.js';
 import { waitFor } from '../../src/lab/program.js';
+import { DEFAULT_IKE } from '../../src/policy/proposal.js';
 import { Charon, type CharonOptions, PSK } from './support/charon.js';
 import { GatewayProcess } from './support/gateway-process.js';
 import { makeNetwork, type Network, whyNot } from './support/network.js';
@@ -62,6 +64,55 @@ describe.skipIf(why)(`extensions with strongSwan${why === undefined ? '' : ` (${
     const both = { local: ours, remote: theirs, psk: PSK, ike: [IKE], esp: ['aes128gcm16'] };
     gateway.command({ type: 'configure', config: { ...both, ...config } });
   }
+
+  describe('a peer that knows of no second key exchange', () => {
+    async function expectFirstAlone(): Promise<void> {
+      const [sa] = await charon.sas();
+      expect(sa).toMatchObject({ state: 'ESTABLISHED' });
+      expect(sa!.proposal).not.toContain('KE1');
+      expect(gateway.drain()).not.toContain('IKE_INTERMEDIATE');
+    }
+
+    it('connects at once by what we propose by default, as responder', async () => {
+      await configure({ ike: DEFAULT_IKE }, { ikeProposal: 'default' });
+      gateway.command({ type: 'initiate' });
+      await gateway.next('installed');
+      await expectFirstAlone();
+    });
+
+    it('connects at once by what we propose by default, as initiator', async () => {
+      const ikeProposal = 'aes256gcm16-prfsha384-x25519';
+      await configure({ ike: DEFAULT_IKE }, { ikeProposal });
+      await charon.initiate();
+      await gateway.next('installed');
+      await expectFirstAlone();
+    });
+  });
+
+  it('two of ours, over real sockets, use ML-KEM-768 in fragments of 576 bytes', async () => {
+    const { gatewayNamespace } = network.ours;
+    ipBatch(gatewayNamespace, ['address add 192.0.2.3/32 dev lo']);
+    const other = await GatewayProcess.start(gatewayNamespace, '192.0.2.3');
+    try {
+      const far = { address: '192.0.2.3', id: 'c.test', networks: ['10.3.0.0/16'] };
+      const common = { psk: PSK, ike: DEFAULT_IKE, esp: ['aes128gcm16'], fragmentBytes: 576 };
+      gateway.drain();
+      gateway.command({ type: 'configure', config: { ...common, local: ours, remote: far } });
+      other.command({ type: 'configure', config: { ...common, local: far, remote: ours } });
+      gateway.command({ type: 'initiate' });
+      const [a, b] = [await gateway.next('child'), await other.next('child')];
+      expect([a.keyIn, a.keyOut]).toEqual([b.keyOut, b.keyIn]);
+      const [view] = await gateway.view();
+      expect(view!.proposal).toMatch(/CURVE25519\/KE1_ML_KEM_768$/);
+      const log = gateway.drain();
+      expect(log).toMatch(/IKE_INTERMEDIATE request 1 -> .*: KE, in 3 fragments/);
+      expect(log).toMatch(/IKE_INTERMEDIATE response 1 <- .*: KE, in 3 fragments/);
+      gateway.command({ type: 'terminate' });
+      await gateway.next('ike-closed');
+    } finally {
+      await other.stop();
+    }
+  });
 
   describe('fragments of 576 bytes', () => {
     const fragmentBytes = 576;

@@ -16,6 +16,7 @@ import { answerCreateChild } from './create-child.js';
 import { answerIkeAuth } from './ike-auth.js';
 import { deriveKeys } from './ike-init.js';
 import { answerInformational } from './informational.js';
+import { answerIntermediate } from './intermediate.js';
 
 /** The response to a request, and what follows when it has been sent. */
 export interface Answer {
@@ -66,7 +67,14 @@ function answerPayloads(
     return;
   }
   switch (exchangeType) {
+    case EXCHANGE.IKE_INTERMEDIATE:
+      answerIntermediate(sa, core, payloads, reply, (error) => reply(answerMalformed(sa, error)));
+      break;
     case EXCHANGE.IKE_AUTH:
+      if (sa.intermediate?.nextMethod !== undefined) {
+        reply(answerMalformed(sa, invalidSyntax('a key exchange is missing', 'IKE_AUTH')));
+        break;
+      }
       answerIkeAuth(sa, core, story, payloads, reply);
       break;
     case EXCHANGE.INFORMATIONAL:

@@ -6,7 +6,7 @@
  * Left out: EAP, configuration payloads.
  */
 
-import { type Algorithm, sameAlgorithm } from '../../policy/algorithm.js';
+import { ADDKE, type Algorithm, sameAlgorithm } from '../../policy/algorithm.js';
 import type { Connection } from '../../policy/connection.js';
 import { sameIdentity } from '../../policy/identity.js';
 import type { Proposal } from '../../policy/proposal.js';
@@ -131,8 +131,13 @@ function allows(proposal: Proposal, suite: Suite): boolean {
     has(proposal.encryption, suite.encryption) &&
     has(proposal.prf, suite.prf) &&
     has(proposal.integrity, suite.integrity) &&
-    has(proposal.keyExchange, suite.keyExchange)
+    has(proposal.keyExchange, suite.keyExchange) &&
+    ADDKE.every((_, i) => allowsAdditional(proposal.additional[i] ?? [], suite.additional[i] ?? 0))
   );
+}
+
+function allowsAdditional(ours: readonly Algorithm[], method: number): boolean {
+  return ours.length === 0 ? method === 0 : ours.some(({ id }) => id === method);
 }
 
 /** The payloads that answer SA, TSi and TSr: those of the Child SA, or why there is none. */

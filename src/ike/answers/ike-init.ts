@@ -26,9 +26,10 @@ import type { Core } from '../core.js';
 import { formatEndpoint } from '../explain.js';
 import type { HalfOpen } from '../half-open.js';
 import { type Datagram, IkeSa } from '../ike-sa.js';
+import { agreeOnKeys } from '../keys.js';
 import { detectNat, natDetection } from '../nat.js';
 import { describeMessage, describePayloads, need, notifiesOf, notify } from '../payloads.js';
-import { agreeOnKeys, NONCE_OCTETS } from '../tasks/ike-init.js';
+import { NONCE_OCTETS } from '../tasks/ike-init.js';
 
 const PURPOSE = { protocol: 'ike', keyExchange: true } as const;
 
@@ -75,7 +76,7 @@ export function answerIkeInit(core: Core, gate: Gate, datagram: Datagram, messag
   if (!halfOpen.hasRoom(datagram.remote.address)) return;
   const { method, data: peerPublic } = need(payloads, 'KE');
   const { proposals } = need(payloads, 'SA');
-  const selection = select(core, datagram, proposals, method);
+  const selection = select(core, datagram, payloads);
   if (selection === undefined) {
     if (!gate.mayReply()) return;
     reply(core, datagram, message, [notify(NOTIFY.NO_PROPOSAL_CHOSEN)]);
@@ -142,11 +143,14 @@ function hasGoodCookie(core: Core, gate: Gate, datagram: Datagram, message: Mess
 function select(
   core: Core,
   { local, remote }: Datagram,
-  offered: readonly WireProposal[],
-  guessed: number,
+  payloads: readonly Payload[],
 ): Selection | undefined {
+  const { proposals: offered } = need(payloads, 'SA');
+  const { method: guessed } = need(payloads, 'KE');
+  const singleKeyExchange =
+    notifiesOf(payloads, NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED).length === 0;
   for (const { ikeProposals } of core.candidates(local.address, remote.address)) {
-    const purpose = { ...PURPOSE, guessed };
+    const purpose = { ...PURPOSE, guessed, singleKeyExchange };
     const selection = selectSuite(ikeProposals, offered, new Uint8Array(0), purpose);
     if (selection !== undefined) return selection;
   }
@@ -234,6 +238,7 @@ function respond(
     notifiesOf(payloads, NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED).length > 0 &&
     candidates.every(({ fragmentBytes }) => fragmentBytes > 0);
   sa.peerKnows = { hashes: readHashes(payloads), methods: undefined };
+  sa.supportsIntermediate = notifiesOf(payloads, NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED).length > 0;
   const { messageId } = message.header;
   sa.channel.respond(datagram, { ...message.header, length: datagram.data.length, messageId }, [
     { kind: 'SA', proposals: [answer] },
@@ -241,6 +246,7 @@ function respond(
     { kind: 'Nonce', data: nr },
     notify(NOTIFY.CHILDLESS_IKEV2_SUPPORTED),
     ...(sa.supportsFragments ? [notify(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED)] : []),
+    ...(sa.supportsIntermediate ? [notify(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED)] : []),
     ...(nat.supported ? natDetection(sa.spis, datagram.local, datagram.remote, fake) : []),
     ...(sa.peerKnows.hashes === undefined ? [] : announceHashes(candidates)),
     ...certificateRequests(candidates),

@@ -5,23 +5,22 @@
  * Nothing in this exchange is authenticated. An error only says what may be wrong: it is kept as
  * a hint while a better answer may still come (§2.21.1).
  */
-import { deriveIkeKeys, skeyseed } from '../../crypto/keymat.js';
-import { prfById } from '../../crypto/prf.js';
 import type { Secret } from '../../crypto/secret.js';
 import { explainNoProposal } from '../../policy/compare.js';
 import type { ChildPolicy, Connection } from '../../policy/connection.js';
-import { acceptAnswer, type Suite, toWireProposals } from '../../policy/suite.js';
+import { acceptAnswer, toWireProposals } from '../../policy/suite.js';
 import { EXCHANGE, NOTIFY, type Payload, ZERO_IKE_SPI } from '../../wire/index.js';
 import { announceHashes, readHashes, readMethods } from '../announcements.js';
 import type { Core } from '../core.js';
 import type { JobResult } from '../event.js';
 import { explainRefusal, explainSilence, type Failure, NO_ANSWER } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
+import { agreeOnKeys } from '../keys.js';
 import { detectNat, isTranslated, natDetection } from '../nat.js';
 import { errorOf, need, notifiesOf, notify, notifyName } from '../payloads.js';
-import { Protection, protectionOf } from '../protection.js';
 import { sameOctets } from '../window.js';
 import { InitiateIkeAuth } from './ike-auth.js';
+import { FurtherKeyExchange } from './intermediate.js';
 import type { Response, Task } from './task.js';
 
 const PURPOSE = { protocol: 'ike', keyExchange: true } as const;
@@ -93,9 +92,15 @@ export class InitiateIkeInit implements Task {
       { kind: 'KE', method: this.#group, data: this.#publicValue },
       { kind: 'Nonce', data: this.#ni },
       ...natDetection(before, local, remote, this.#fakeNat),
+      // RFC 9370 §2.2.1: without it there is no second key exchange.
+      ...(this.#offersMore ? [notify(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED)] : []),
       ...(this.#offersFragments ? [notify(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED)] : []),
       ...announceHashes([this.#connection]),
     ];
+  }
+
+  get #offersMore(): boolean {
+    return this.#connection.ikeProposals.some(({ additional }) => additional.length > 0);
   }
 
   /** RFC 7383 §2.3. */
@@ -170,9 +175,11 @@ export class InitiateIkeInit implements Task {
     const { ikeProposals } = this.#connection;
     const { proposals } = need(payloads, 'SA');
     const { method, data: peerPublic } = need(payloads, 'KE');
-    const accepted = acceptAnswer(ikeProposals, proposals, PURPOSE);
+    const single = notifiesOf(payloads, NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED).length === 0;
+    const purpose = { ...PURPOSE, singleKeyExchange: single };
+    const accepted = acceptAnswer(ikeProposals, proposals, purpose);
     if (accepted === undefined || header.responderSpi === ZERO_IKE_SPI) {
-      const explanation = explainNoProposal(ikeProposals, proposals, PURPOSE);
+      const explanation = explainNoProposal(ikeProposals, proposals, purpose);
       this.#takeHint({ notify: 'NO_PROPOSAL_CHOSEN', explanation });
       return;
     }
@@ -214,7 +221,18 @@ export class InitiateIkeInit implements Task {
       this.#sa.remote = { ...remote, port };
     }
     this.#sa.move({ name: 'authenticating' });
-    new InitiateIkeAuth(this.#sa, this.#core, this.#connection, this.#child).start();
+    this.#goOn();
+  }
+
+  /** Further key exchanges, where they were agreed upon, then IKE_AUTH. */
+  #goOn(): void {
+    const sa = this.#sa;
+    const method = sa.intermediate!.nextMethod;
+    if (method === undefined) {
+      new InitiateIkeAuth(sa, this.#core, this.#connection, this.#child).start();
+    } else {
+      sa.request(new FurtherKeyExchange(sa, this.#core, method, () => this.#goOn()));
+    }
   }
 
   // --- the ends ----------------------------------------------------------------------------
@@ -231,33 +249,6 @@ export class InitiateIkeInit implements Task {
   abandon(): void {
     this.#privateKey?.wipe();
   }
-}
-
-/** What IKE_SA_INIT has brought besides the shared secret. */
-interface Exchanged {
-  readonly ni: Uint8Array;
-  readonly nr: Uint8Array;
-  readonly initRequest: Uint8Array;
-  readonly initResponse: Uint8Array;
-}
-
-/** SKEYSEED and all SK_* (§2.14), of either role. The shared secret is wiped. */
-export function agreeOnKeys(
-  sa: IkeSa,
-  core: Core,
-  suite: Suite,
-  sharedSecret: Secret,
-  exchanged: Exchanged,
-): void {
-  const prf = prfById(suite.prf!.id)!;
-  const sk = protectionOf(suite);
-  const { ni, nr } = exchanged;
-  const seed = skeyseed(prf, ni, nr, sharedSecret);
-  const keys = deriveIkeKeys(prf, sk, { skeyseed: seed, ni, nr, ...sa.spis });
-  seed.wipe();
-  sharedSecret.wipe();
-  sa.negotiated = { prf, suite, ...exchanged };
-  sa.protection = new Protection(sk, keys, sa.role, core.environment);
 }
 
 function internal(result: JobResult): Failure {

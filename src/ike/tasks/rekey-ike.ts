@@ -9,7 +9,14 @@ import { deriveIkeKeys, rekeyedSkeyseed } from '../../crypto/keymat.js';
 import { prfById } from '../../crypto/prf.js';
 import type { Secret } from '../../crypto/secret.js';
 import { explainNoProposal } from '../../policy/compare.js';
-import { acceptAnswer, type Purpose, type Suite, toWireProposals } from '../../policy/suite.js';
+import type { Proposal } from '../../policy/proposal.js';
+import {
+  acceptAnswer,
+  type Purpose,
+  proposalsFor,
+  type Suite,
+  toWireProposals,
+} from '../../policy/suite.js';
 import {
   EXCHANGE,
   type IkeSpi,
@@ -32,7 +39,12 @@ import { NONCE_OCTETS } from './ike-init.js';
 import { guessedGroup, KeyPair, requestedGroup } from './key-pair.js';
 import type { Response, Task } from './task.js';
 
-export const REKEYED_IKE: Purpose = { protocol: 'ike', keyExchange: true, rekeying: true };
+export const REKEYED_IKE: Purpose = {
+  protocol: 'ike',
+  keyExchange: true,
+  rekeying: true,
+  singleKeyExchange: true,
+};
 
 export class RekeyIke implements Task {
   readonly kind = 'rekey-ike';
@@ -53,9 +65,14 @@ export class RekeyIke implements Task {
     this.#core = core;
     this.#spi = core.environment.allocateIkeSpi();
     this.#ni = core.environment.random(NONCE_OCTETS);
-    const group = groups.at(-1) ?? guessedGroup(sa.connection!.ikeProposals)!;
+    const group = groups.at(-1) ?? guessedGroup(this.#proposals)!;
     this.#groups = groups.length === 0 ? [group] : groups;
     this.#pair = new KeyPair(sa, group);
+  }
+
+  /** Without those that need more than one key exchange. */
+  get #proposals(): Proposal[] {
+    return proposalsFor(this.#sa.connection!.ikeProposals, REKEYED_IKE);
   }
 
   prepare(ready: () => void): void {
@@ -65,7 +82,7 @@ export class RekeyIke implements Task {
   build(): readonly Payload[] | undefined {
     const ke = this.#pair.payload;
     if (this.#sa.state.name !== 'established' || ke === undefined) return undefined;
-    const { ikeProposals } = this.#sa.connection!;
+    const ikeProposals = this.#proposals;
     const proposals = toWireProposals(ikeProposals, ikeSpiBytes(this.#spi), REKEYED_IKE);
     return [{ kind: 'SA', proposals }, { kind: 'Nonce', data: this.#ni }, ke];
   }
@@ -81,7 +98,7 @@ export class RekeyIke implements Task {
   }
 
   #accept(payloads: readonly Payload[]): void {
-    const { ikeProposals } = this.#sa.connection!;
+    const ikeProposals = this.#proposals;
     const { proposals } = need(payloads, 'SA');
     const accepted = acceptAnswer(ikeProposals, proposals, REKEYED_IKE);
     const peerSpi = accepted === undefined ? ZERO_IKE_SPI : ikeSpiAt(accepted.spi);
@@ -141,7 +158,7 @@ export class RekeyIke implements Task {
 
   #refused(error: PayloadOf<'N'>): void {
     const sa = this.#sa;
-    const { ikeProposals } = sa.connection!;
+    const ikeProposals = this.#proposals;
     const notify = notifyName(error.notifyType);
     const explanation = explainRefusal(ikeProposals, notify);
     const group = requestedGroup(error.data, ikeProposals);

@@ -8,6 +8,7 @@ import type { IkeSa } from '../ike-sa.js';
 /** What a task is about; requests of the peer that cross it are answered by that (§2.25). */
 export type TaskKind =
   | 'init'
+  | 'intermediate'
   | 'auth'
   | 'liveness'
   | 'create-child'

@@ -27,7 +27,7 @@ function textsOf(protocol: Protocol): string[] {
 
 function suiteOf(protocol: Protocol, text: string): Suite {
   const { encryption, integrity } = parseProposal(protocol, text);
-  const none = { prf: undefined, keyExchange: undefined, esn: undefined };
+  const none = { prf: undefined, keyExchange: undefined, additional: [], esn: undefined };
   return { encryption: encryption[0], integrity: integrity[0], ...none };
 }
 

@@ -14,6 +14,7 @@ describe('parseProposal', () => {
       prf: [{ id: 5 }],
       integrity: [],
       keyExchange: [{ id: 31 }],
+      additional: [],
       esn: [],
     });
   });
@@ -24,6 +25,7 @@ describe('parseProposal', () => {
       integrity: [{ id: 13 }],
       prf: [{ id: 6 }],
       keyExchange: [{ id: 14 }],
+      additional: [],
     });
     expect(parseProposal('ike', 'aes256-sha384-prfsha256-ecp256').prf).toEqual([{ id: 5 }]);
   });
@@ -51,6 +53,7 @@ describe('parseProposal', () => {
       prf: [],
       integrity: [{ id: 14 }, { id: 11 }],
       keyExchange: [],
+      additional: [],
       esn: [true],
     });
   });

@@ -185,10 +185,10 @@ describe('the explanation', () => {
     const [plain] = offer('aes128gcm16-prfsha256-x25519');
     const hybrid = {
       ...plain!,
-      transforms: [...plain!.transforms, { type: 6, id: 36, attributes: [] }],
+      transforms: [...plain!.transforms, { type: 13, id: 1, attributes: [] }],
     };
     const text = explainNoProposal(ike('aes128gcm16-prfsha256-x25519'), [hybrid], IKE);
-    expect(text).toContain('first difference: the peer asks for ADDKE1, which we do not have');
+    expect(text).toContain('first difference: the peer asks for KWA, which we do not have');
   });
 
   it('of ESP names the sequence numbers', () => {

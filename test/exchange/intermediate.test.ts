@@ -1,0 +1,212 @@
+/** More than one key exchange before IKE_AUTH (RFC 9242, RFC 9370 §2.2), by ML-KEM and others. */
+import { describe, expect, it } from 'vitest';
+import { DEFAULT_IKE } from '../../src/policy/proposal.js';
+import { EXCHANGE, NOTIFY, PAYLOAD, type Payload } from '../../src/wire/index.js';
+import { Dialogue } from './dialogue.js';
+import type { ConnectionOptions } from './peer.js';
+import { kinds, notify, ScriptedPeer } from './scripted-peer.js';
+
+const BASE = 'aes128gcm16-prfsha256-x25519';
+
+function both(a: ConnectionOptions, b: ConnectionOptions = a): Dialogue {
+  return new Dialogue({ a, b });
+}
+
+function suites({ a, b }: Dialogue): string[] {
+  return [a, b].flatMap(({ ike }) => ike.ikeSas().map(({ proposal }) => proposal));
+}
+
+describe('two gateways', () => {
+  it('use ML-KEM-768 after X25519 where nothing is configured', () => {
+    const dialogue = both({ ike: DEFAULT_IKE });
+    dialogue.initiate();
+    // a -> b  HDR, SAi1, KEi(0), Ni, N(INTERMEDIATE_EXCHANGE_SUPPORTED)
+    expect(dialogue.deliver(dialogue.a)).toBe('IKE_SA_INIT request 0');
+    expect(dialogue.deliver(dialogue.b)).toBe('IKE_SA_INIT response 0');
+    // a -> b  HDR, SK {KEi(1)}
+    const [first, ...more] = dialogue.a.outbox;
+    expect([first, ...more].map((datagram) => datagram!.data[16])).toEqual([PAYLOAD.SK]);
+    expect(dialogue.deliver(dialogue.a)).toBe('IKE_INTERMEDIATE request 1');
+    expect(dialogue.deliver(dialogue.b)).toBe('IKE_INTERMEDIATE response 1');
+    // a -> b  HDR, SK {IDi, AUTH, ...}, under keys that ML-KEM is in
+    expect(dialogue.deliver(dialogue.a)).toBe('IKE_AUTH request 2');
+    expect(dialogue.deliver(dialogue.b)).toBe('IKE_AUTH response 2');
+    dialogue.expectTunnel();
+    const suite = 'AES_GCM_16_256/PRF_HMAC_SHA2_384/CURVE25519/KE1_ML_KEM_768';
+    expect(suites(dialogue)).toEqual([suite, suite]);
+  });
+
+  it.each([
+    ['ke1_mlkem512'],
+    ['ke1_mlkem1024'],
+    ['ke1_ecp256'],
+    ['ke1_mlkem768-ke2_ecp384'],
+    ['ke1_mlkem512-ke2_mlkem768-ke3_mlkem1024-ke4_ecp256'],
+    ['ke3_mlkem512-ke7_modp2048'],
+  ])('agree on %s', (more) => {
+    const dialogue = both({ ike: [`${BASE}-${more}`] });
+    dialogue.establish();
+    const names = more.split('-').length;
+    const done = dialogue.a.log.filter((line) =>
+      /IKE_INTERMEDIATE response .* <- .*: KE/.test(line),
+    );
+    expect(done).toHaveLength(names);
+  });
+
+  it('send KE payloads of ML-KEM-1024 in fragments', () => {
+    const dialogue = both({ ike: [`${BASE}-ke1_mlkem1024`], fragmentBytes: 576 });
+    dialogue.establish();
+    const log = dialogue.b.log.join('\n');
+    expect(log).toMatch(/IKE_INTERMEDIATE request 1 <- .*: KE, in 4 fragments/);
+    expect(log).toMatch(/IKE_INTERMEDIATE response 1 -> .*: KE, in 4 fragments/);
+  });
+
+  it.each([
+    ['the initiator', [`${BASE}-ke1_mlkem768`, BASE], [BASE]],
+    ['the responder', [BASE], [`${BASE}-ke1_mlkem768`, BASE]],
+  ])('do with one where only %s has more', (_, a, b) => {
+    const dialogue = both({ ike: a }, { ike: b });
+    dialogue.establish();
+    expect(suites(dialogue)[0]).toBe('AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE25519');
+  });
+
+  it('leave one out that both may do without, and one does not have', () => {
+    const dialogue = both(
+      { ike: [`${BASE}-ke1_mlkem768-ke1_none-ke2_ecp256`] },
+      { ike: [`${BASE}-ke1_mlkem512-ke1_none-ke2_ecp256`] },
+    );
+    dialogue.establish();
+    expect(suites(dialogue)[0]).toMatch(/CURVE25519\/KE2_ECP_256$/);
+  });
+
+  it('do not use one method twice', () => {
+    const dialogue = both({ ike: [`${BASE}-ke1_x25519-ke1_ecp256-ke2_ecp256-ke2_ecp384`] });
+    dialogue.establish();
+    expect(suites(dialogue)[0]).toMatch(/CURVE25519\/KE1_ECP_256\/KE2_ECP_384$/);
+  });
+
+  it.each([
+    ['the initiator', [`${BASE}-ke1_mlkem768`], [BASE]],
+    ['the responder', [BASE], [`${BASE}-ke1_mlkem768`]],
+  ])('come to nothing where %s demands ML-KEM, and say why', (_, a, b) => {
+    const dialogue = both({ ike: a }, { ike: b });
+    dialogue.initiate();
+    dialogue.settle();
+    expect(dialogue.a.states).not.toContain('established');
+    const explanations = dialogue.b.failures.map(({ explanation }) => explanation).join('\n');
+    expect(explanations).toContain('additional key exchange 1: ours');
+  });
+
+  it('set the IKE SA up anew in place of a rekeying where ML-KEM is demanded', () => {
+    const dialogue = both({ ike: [`${BASE}-ke1_mlkem768`] });
+    dialogue.establish();
+    dialogue.rekey(dialogue.a, 'ike');
+    dialogue.settle();
+    dialogue.wait(10_000);
+    dialogue.expectTunnel();
+    expect(suites(dialogue)[0]).toMatch(/KE1_ML_KEM_768$/);
+    expect(dialogue.a.log.join('\n')).toContain('set up anew');
+  });
+
+  it('rekey the IKE SA under the keys that ML-KEM is in', () => {
+    const dialogue = both({ ike: DEFAULT_IKE });
+    dialogue.establish();
+    dialogue.rekey(dialogue.a, 'ike');
+    dialogue.settle();
+    dialogue.expectTunnel();
+  });
+
+  it('have other keys than without: what is lost on the way comes again', () => {
+    const dialogue = both({ ike: [`${BASE}-ke1_mlkem768`] });
+    dialogue.initiate();
+    dialogue.deliver(dialogue.a);
+    dialogue.deliver(dialogue.b);
+    const request = dialogue.take(dialogue.a);
+    dialogue.give(request);
+    const lost = dialogue.take(dialogue.b);
+    // b has new keys; the duplicate is answered under the old ones all the same.
+    dialogue.give(request);
+    expect(dialogue.take(dialogue.b).data).toEqual(lost.data);
+    dialogue.give(lost);
+    dialogue.give(lost);
+    dialogue.settle();
+    dialogue.expectTunnel();
+  });
+
+  it('make the fragments of IKE_INTERMEDIATE smaller when the response does not come', () => {
+    const dialogue = both({ ike: [`${BASE}-ke1_mlkem1024`] });
+    dialogue.initiate();
+    dialogue.deliver(dialogue.a);
+    dialogue.deliver(dialogue.b);
+    for (let tries = 0; dialogue.a.states[0] !== 'established' && tries < 12; tries++) {
+      for (const datagram of dialogue.a.outbox.splice(0)) dialogue.give(datagram);
+      for (const datagram of dialogue.b.outbox.splice(0)) {
+        if (datagram.data.length <= 548) dialogue.give(datagram);
+      }
+      if (dialogue.a.outbox.length === 0) dialogue.wait(1_000);
+    }
+    dialogue.expectTunnel();
+  });
+});
+
+describe('a responder', () => {
+  const more = (peer: ScriptedPeer): Payload[] => [
+    ...peer.initPayloads(),
+    notify(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED),
+  ];
+
+  it('covers exchanges that it has no use for by AUTH', () => {
+    const { b } = new Dialogue();
+    const peer = new ScriptedPeer(b);
+    peer.init(more(peer));
+    expect(peer.request(EXCHANGE.IKE_INTERMEDIATE, 1, [])).toEqual([[]]);
+    // Without IntAuth this AUTH proves nothing.
+    const answer = peer.request(EXCHANGE.IKE_AUTH, 2, peer.authPayloads());
+    expect(answer.map(kinds)).toEqual([[NOTIFY.AUTHENTICATION_FAILED]]);
+  });
+
+  it('takes none where they were not negotiated', () => {
+    const { b } = new Dialogue();
+    const peer = new ScriptedPeer(b);
+    peer.init();
+    expect(peer.request(EXCHANGE.IKE_INTERMEDIATE, 1, [])).toEqual([]);
+    expect(kinds(peer.request(EXCHANGE.IKE_AUTH, 1, peer.authPayloads())[0])).toContain('AUTH');
+  });
+
+  it('does not take so many that they have no end', () => {
+    const { b } = new Dialogue();
+    const peer = new ScriptedPeer(b);
+    peer.init(more(peer));
+    let messageId = 1;
+    while (kinds(peer.request(EXCHANGE.IKE_INTERMEDIATE, messageId, [])[0]).length === 0) {
+      expect(++messageId).toBeLessThan(30);
+    }
+    expect(b.log.join('\n')).toContain('too many');
+  });
+
+  it('refuses a key exchange that nobody has agreed upon', () => {
+    const { b } = new Dialogue();
+    const peer = new ScriptedPeer(b);
+    peer.init(more(peer));
+    const ke: Payload = { kind: 'KE', method: 36, data: new Uint8Array(1184) };
+    const answer = peer.request(EXCHANGE.IKE_INTERMEDIATE, 1, [ke]);
+    expect(answer.map(kinds)).toEqual([[NOTIFY.INVALID_SYNTAX]]);
+  });
+
+  it.each([
+    ['IKE_AUTH before the key exchange that is due', EXCHANGE.IKE_AUTH, undefined],
+    ['another method than the one that is due', EXCHANGE.IKE_INTERMEDIATE, 35],
+    ['an encapsulation key that is none', EXCHANGE.IKE_INTERMEDIATE, 36],
+  ])('refuses %s, and ends the IKE SA', (_, exchange, method) => {
+    const ike = [`${BASE}-ke1_mlkem768`];
+    const { b } = new Dialogue({ b: { ike } });
+    const peer = new ScriptedPeer(b, ike[0]);
+    peer.init(more(peer));
+    const data = new Uint8Array(method === 35 ? 800 : 1184).fill(0xff);
+    const payloads: Payload[] =
+      method === undefined ? peer.authPayloads() : [{ kind: 'KE', method, data }];
+    const answer = peer.request(exchange, 1, payloads);
+    expect(answer.map(kinds)).toEqual([[NOTIFY.INVALID_SYNTAX]]);
+    expect(peer.request(EXCHANGE.IKE_AUTH, 2, peer.authPayloads())).toEqual([]);
+  });
+});
