@@ -13,9 +13,15 @@ export function hintsForHost(config: GatewayConfig): string[] {
   const addresses = new Set(
     Object.values(networkInterfaces()).flatMap((list) => list?.map((one) => one.address) ?? []),
   );
-  for (const { name, local } of config.connections) {
+  for (const { name, local, children } of config.connections) {
     if (!addresses.has(local.address)) {
       hints.push(`no interface has ${local.address}, the local address of connection "${name}"`);
+    }
+    if (children.some(({ mode }) => mode === 'transport')) {
+      hints.push(
+        `connection "${name}" is in transport mode, but what this host itself sends does not reach ` +
+          'the dataplane in this version: it is dropped, never sent in clear',
+      );
     }
   }
   const { metricsListen: listen } = config;

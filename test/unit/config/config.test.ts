@@ -2,6 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { hintsForHost } from '../../../src/config/host-hints.js';
 import { loadConfig } from '../../../src/config/load.js';
 import { ConfigError } from '../../../src/config/problem.js';
 import { formatSelector } from '../../../src/wire/index.js';
@@ -177,6 +178,9 @@ lifetime_seconds = 900
   it('in transport mode are between the gateways, and AH goes through no NAT', () => {
     const office = (lines: string) => problems(`${bare}${lines}\n`).map(withoutPlace);
     expect(office('mode = "transport"')).toEqual([]);
+    expect(hintsForHost(load(`${bare}mode = "transport"\n`)).join()).toContain(
+      'connection "office" is in transport mode, but what this host itself sends',
+    );
     expect(problems(`${TEN_LINES}mode = "transport"\n`).map(withoutPlace)).toEqual([
       'connection.office.local.networks[0]: found "10.1.0.0/16" in transport mode, allowed: a network with 192.0.2.1 in it',
       'connection.office.remote.networks[0]: found "10.2.0.0/16" in transport mode, allowed: a network with 192.0.2.2 in it',
