@@ -2,6 +2,7 @@
 import { cpus } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
 import { addon, type CryptoSuite } from '../dataplane/addon.js';
+import { addPipelineBench } from './bench-pipeline.js';
 import { EXIT_CODES, ExitError } from './exit.js';
 
 interface BenchOptions {
@@ -42,6 +43,7 @@ const ROUNDS = 5;
 
 export function addBench(program: Command): void {
   const bench = program.command('bench').description('measure this machine');
+  addPipelineBench(bench);
   bench
     .command('crypto [suites...]')
     .description(
