@@ -1,6 +1,10 @@
-/** The version of package.json, which stands one folder up from both src/ and dist/. */
-import { readFileSync } from 'node:fs';
+/** The version of package.json, which stands above this file, be it run from src/ or compiled. */
+import { existsSync, readFileSync } from 'node:fs';
 
-const packageFile = new URL('../package.json', import.meta.url);
+function packageFile(folder: URL): URL {
+  const file = new URL('package.json', folder);
+  return existsSync(file) ? file : packageFile(new URL('../', folder));
+}
 
-export const version: string = JSON.parse(readFileSync(packageFile, 'utf8')).version;
+const text = readFileSync(packageFile(new URL('../', import.meta.url)), 'utf8');
+export const version: string = JSON.parse(text).version;

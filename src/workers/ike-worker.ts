@@ -15,6 +15,38 @@ keepCapabilities([]);
 const port = parentPort!;
 const { shard, shards, dataplaneId, ikeOptions, handled } = workerData as IkeWorkerData;
 
+/** Longest that lines of the log wait for something to go with. */
+const LOG_WAIT_MS = 20;
+
+/**
+ * What is posted in one turn goes as one message, and lines of the log go with the next one that
+ * is more: each message wakes the main thread.
+ */
+let posted: FromWorker[] = [];
+let moved: ArrayBuffer[] = [];
+let urgent = false;
+let patience: NodeJS.Timeout | undefined;
+
+function post(message: FromWorker, transfer: readonly ArrayBuffer[] = []): void {
+  posted.push(message);
+  moved.push(...transfer);
+  if (message.type === 'log') patience ??= setTimeout(flush, LOG_WAIT_MS);
+  else if (!urgent) {
+    urgent = true;
+    queueMicrotask(flush);
+  }
+}
+
+function flush(): void {
+  clearTimeout(patience);
+  patience = undefined;
+  urgent = false;
+  const [messages, transfer] = [posted, moved];
+  posted = [];
+  moved = [];
+  if (messages.length > 0) port.postMessage(messages, transfer);
+}
+
 const ikeShard = new IkeShard({
   shard,
   shards,
@@ -22,12 +54,14 @@ const ikeShard = new IkeShard({
   sad: NativeDataplane.attach(dataplaneId),
   now: monotonicNow,
   ask: askByHttp,
-  post: (message: FromWorker, transfer = []) => port.postMessage(message, transfer),
+  post,
 });
 
 port.on('message', (message: ToWorker) => {
   ikeShard.receive(message);
   Atomics.add(handled, 0, 1);
-  if (message.type === 'close') port.close();
+  if (message.type !== 'close') return;
+  flush();
+  port.close();
 });
-port.postMessage({ type: 'ready' } satisfies FromWorker);
+post({ type: 'ready' });

@@ -45,7 +45,9 @@ export function threadLinks(dataplaneId: number, ikeOptions: Partial<IkeOptions>
     let posted = 0;
     let closing = false;
     let reason = '';
-    worker.on('message', handlers.message);
+    worker.on('message', (messages: readonly FromWorker[]) => {
+      for (const message of messages) handlers.message(message);
+    });
     worker.on('error', (error) => {
       reason = error.stack ?? error.message;
     });
