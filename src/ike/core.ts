@@ -23,6 +23,8 @@ export interface Core {
   candidates(local: string, remote: string): readonly Connection[];
   /** Whether another IKE SA between the identities of the connection is established. */
   isEstablished(connection: Connection, except: IkeSa): boolean;
+  /** The peer of a responder's IKE SA has proved that it is the other end of the connection. */
+  authenticated(sa: IkeSa, connection: Connection): void;
   /** The peer has proved its identity, and the Child SA is installed. */
   settled(sa: IkeSa): void;
   /** A Child SA is gone, or could not be had; the IKE SA stays. */

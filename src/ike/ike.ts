@@ -7,7 +7,7 @@
  */
 
 import { assertNever } from '../crypto/assert-never.js';
-import { type ChildPolicy, type Connection, hasSameIdentities } from '../policy/connection.js';
+import type { ChildPolicy, Connection } from '../policy/connection.js';
 import { formatIdentity } from '../policy/identity.js';
 import type { Endpoint, EspSpi } from '../sad/sad.js';
 import {
@@ -24,6 +24,7 @@ import {
 import { answerIkeInit, type Gate } from './answers/ike-init.js';
 import { childTimer, endChild, rekeyChild, requestChild } from './child-procedures.js';
 import type { Children, ChildTimerKind } from './children.js';
+import { Connections } from './connections.js';
 import { Contest } from './contest.js';
 import { CookieJar } from './cookie.js';
 import type { Core } from './core.js';
@@ -42,6 +43,7 @@ import type {
 import { FragmentStore } from './fragments.js';
 import { HalfOpen } from './half-open.js';
 import { type Datagram, IkeSa, type TimerKind } from './ike-sa.js';
+import { IkeSas } from './ike-sas.js';
 import { Keeper } from './keeper.js';
 import { DEFAULT_OPTIONS, type IkeOptions } from './options.js';
 import { isUnderWay } from './state.js';
@@ -56,7 +58,7 @@ export class Ike {
   readonly #gate: Gate;
   readonly #halfOpen: HalfOpen;
   readonly #keeper: Keeper;
-  readonly #sas = new Map<IkeSpi, IkeSa>();
+  readonly #sas = new IkeSas();
   readonly #strangers: Strangers;
   readonly #contest = new Contest();
   /** Which IKE SA each Child SA belongs to, by inbound SPI. */
@@ -64,7 +66,7 @@ export class Ike {
   /** ESP SAs that are gone for the peer and receive what was on its way. */
   readonly #draining = new Map<EspSpi, string>();
   readonly #jobs = new Map<string, { sa: IkeSa; resume: (result: JobResult) => void }>();
-  #connections: readonly Connection[] = [];
+  #connections = new Connections([]);
   #effects: Effect[] = [];
   #now: Milliseconds = 0;
   #jobCount = 0;
@@ -81,7 +83,7 @@ export class Ike {
       halfOpen: this.#halfOpen,
       cookies: new CookieJar(environment),
       mayReply: () => this.#strangers.mayReply(),
-      opened: (sa) => this.#sas.set(sa.localSpi, sa),
+      opened: (sa) => this.#sas.add(sa),
     };
   }
 
@@ -90,7 +92,7 @@ export class Ike {
    * by `terminate` that are not wanted any more.
    */
   setConnections(connections: readonly Connection[]): void {
-    this.#connections = [...connections];
+    this.#connections = new Connections(connections);
   }
 
   /** Handles one event; the effects are to be applied in their order. */
@@ -104,7 +106,7 @@ export class Ike {
 
   /** The IKE SAs whose connection is known. */
   ikeSas(): IkeSaView[] {
-    return [...this.#sas.values()].flatMap((sa) => viewIkeSa(sa) ?? []);
+    return this.#sas.all().flatMap((sa) => viewIkeSa(sa) ?? []);
   }
 
   #dispatch(event: Event): void {
@@ -206,7 +208,7 @@ export class Ike {
 
   #initiate(name: string, childName: string | undefined): void {
     if (this.#stopping) return;
-    const connection = this.#connections.find((candidate) => candidate.name === name);
+    const connection = this.#connections.named(name);
     const children =
       connection?.children.filter((child) => childName === undefined || child.name === childName) ??
       [];
@@ -252,7 +254,7 @@ export class Ike {
     sa.connection = connection;
     sa.wanted = children;
     sa.reauthenticates = replaces;
-    this.#sas.set(sa.localSpi, sa);
+    this.#sas.add(sa);
     new InitiateIkeInit(sa, this.#core, connection, children[0]!).start();
   }
 
@@ -304,7 +306,7 @@ export class Ike {
     );
     const [first] = all;
     const name = first?.connection?.name;
-    const connection = this.#connections.find((candidate) => candidate.name === name);
+    const connection = this.#connections.named(name);
     if (first === undefined || connection === undefined || this.#stopping) return;
     first.log('info', `the connection is set up anew: ${reason}`);
     const names = new Set(
@@ -315,7 +317,7 @@ export class Ike {
   }
 
   #of(connection: string): IkeSa[] {
-    return [...this.#sas.values()].filter((sa) => sa.connection?.name === connection);
+    return this.#sas.of(connection);
   }
 
   #isUnderWay(connection: string): boolean {
@@ -355,7 +357,7 @@ export class Ike {
     for (const name of this.#keeper.releaseAll()) {
       this.#emit({ type: 'cancel-timer', timer: `reconnect/${name}` });
     }
-    for (const sa of [...this.#sas.values()]) sa.terminate('shutting down');
+    for (const sa of this.#sas.all()) sa.terminate('shutting down');
     for (const spi of [...this.#draining.keys()]) {
       this.#emit({ type: 'cancel-timer', timer: `drain/${spi}` });
       this.#drained(spi);
@@ -427,15 +429,16 @@ export class Ike {
       fragments: new FragmentStore(this.#options.maxFragmentOctets),
       emit: (effect) => this.#emit(effect),
       compute: (sa, job, resume) => this.#compute(sa, job, resume),
-      connection: (name) => this.#connections.find((candidate) => candidate.name === name),
-      candidates: (local, remote) => this.#candidates(local, remote),
+      connection: (name) => this.#connections.named(name),
+      candidates: (local, remote) => this.#connections.candidates(local, remote),
       isEstablished: (connection, except) =>
-        [...this.#sas.values()].some(
-          (sa) =>
-            sa !== except &&
-            sa.state.name === 'established' &&
-            hasSameIdentities(sa.connection!, connection),
-        ),
+        this.#sas
+          .between(connection)
+          .some((sa) => sa !== except && sa.state.name === 'established'),
+      authenticated: (sa, connection) => {
+        sa.connection = connection;
+        this.#sas.index(sa, connection);
+      },
       settled: (sa) => this.#settled(sa),
       childGone: (sa) => this.#scheduleReconnect(sa.connection!.name),
       childSettled: (sa) => this.#childSettled(sa),
@@ -445,19 +448,11 @@ export class Ike {
         else this.#childIndex.set(inboundSpi, children);
       },
       drain: (inboundSpi, reason) => this.#drain(inboundSpi, reason),
-      added: (sa) => this.#sas.set(sa.localSpi, sa),
+      added: (sa) => this.#sas.add(sa),
       replaced: (sa, by) => this.#replaced(sa, by),
       reauthenticate: (sa, reason) => this.#reauthenticate([sa], reason),
       closed: (sa) => this.#closed(sa),
     };
-  }
-
-  #candidates(local: string, remote: string): readonly Connection[] {
-    const here = this.#connections.filter((connection) => connection.local.address === local);
-    return [
-      ...here.filter((connection) => connection.remote.address === remote),
-      ...here.filter((connection) => connection.remote.address === '%any'),
-    ];
   }
 
   /** An IKE SA is established and its Child SA installed: others of its connection may go. */
@@ -518,7 +513,7 @@ export class Ike {
   }
 
   #closed(sa: IkeSa): void {
-    this.#sas.delete(sa.localSpi);
+    this.#sas.remove(sa);
     this.#contest.leave(sa);
     this.#halfOpen.remove(sa);
     const { last } = sa.window;

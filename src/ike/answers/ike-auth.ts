@@ -74,7 +74,7 @@ function accept(
   payloads: readonly Payload[],
   [idr, auth]: readonly [PayloadOf<'IDr'>, PayloadOf<'AUTH'>],
 ): Answer {
-  sa.connection = connection;
+  core.authenticated(sa, connection);
   sa.remoteIdentity = identityOf(need(payloads, 'IDi'));
   sa.establish(notifiesOf(payloads, NOTIFY.INITIAL_CONTACT).length > 0);
   const child = find(payloads, 'SA') === undefined ? [] : answerChild(sa, core, payloads);

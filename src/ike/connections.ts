@@ -1,0 +1,28 @@
+/** The connections that are configured, found by name and by the addresses that they are between. */
+import type { Connection } from '../policy/connection.js';
+
+export class Connections {
+  readonly #byName: ReadonlyMap<string, Connection>;
+  readonly #byAddresses = new Map<string, Connection[]>();
+
+  constructor(connections: readonly Connection[]) {
+    this.#byName = new Map(connections.map((connection) => [connection.name, connection]));
+    for (const connection of connections) {
+      const key = `${connection.local.address} ${connection.remote.address}`;
+      const found = this.#byAddresses.get(key);
+      if (found === undefined) this.#byAddresses.set(key, [connection]);
+      else found.push(connection);
+    }
+  }
+
+  named(name: string | undefined): Connection | undefined {
+    return name === undefined ? undefined : this.#byName.get(name);
+  }
+
+  /** Those that a peer at this address may belong to, the most specific first. */
+  candidates(local: string, remote: string): readonly Connection[] {
+    const exact = this.#byAddresses.get(`${local} ${remote}`) ?? [];
+    const any = this.#byAddresses.get(`${local} %any`) ?? [];
+    return [...exact, ...any];
+  }
+}
