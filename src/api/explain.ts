@@ -4,7 +4,14 @@
  * (ike/explain.ts); here stands what follows from it.
  */
 import { assertNever } from '../crypto/assert-never.js';
-import { ADDITIONAL_WORDS, ADDKE, algorithmName, WORDS, type Word } from '../policy/algorithm.js';
+import {
+  ADDITIONAL_WORDS,
+  ADDKE,
+  algorithmName,
+  type Protocol,
+  WORDS,
+  type Word,
+} from '../policy/algorithm.js';
 import type { Connection } from '../policy/connection.js';
 import { formatIdentity } from '../policy/identity.js';
 import { TRANSFORM } from '../wire/index.js';
@@ -93,7 +100,8 @@ type Advise = (connection: Connection, failure: LastFailure) => string[];
 
 const noProposal: Advise = ({ name, children }, { child, explanation }) => {
   const isChild = explanation.includes('ESN');
-  const key = isChild ? 'esp' : 'ike';
+  const policy = children.find((one) => one.name === child) ?? children[0];
+  const key = isChild ? (policy?.proposals[0]?.protocol ?? 'esp') : 'ike';
   const where = isChild && children.length > 1 ? `${name}.child.${child}` : name;
   const line = (side: string) => {
     const words = configurationWords(explanation, side, key);
@@ -114,7 +122,7 @@ const noProposal: Advise = ({ name, children }, { child, explanation }) => {
 function configurationWords(
   explanation: string,
   side: string,
-  protocol: 'ike' | 'esp',
+  protocol: Protocol,
 ): string | undefined {
   const proposal = new RegExp(`^${side}: +(.+)$`, 'm').exec(explanation)?.[1];
   if (proposal === undefined) return undefined;
