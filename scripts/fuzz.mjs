@@ -1,4 +1,4 @@
-// The libFuzzer targets of native/fuzz, built by cmake-js with clang from the addon's own sources.
+// The libFuzzer targets of native/fuzz, built with clang from the addon's own sources.
 //   node scripts/fuzz.mjs [target...] [seconds]      every target, 60 seconds each, if left out
 // Each begins with its corpus in native/fuzz/corpus; what it finds new stays in build/fuzz. An input
 // that ends a target is kept there too, and is run again by `node scripts/fuzz.mjs target FILE`.
@@ -6,11 +6,11 @@
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { isMain, main, root, run, timed } from './run.mjs';
+import { built, nativeBuild } from './native-build.mjs';
+import { isMain, main, root, run } from './run.mjs';
 import { debianPackages, npmPackages } from './setup.mjs';
 
 const found = join(root, 'build/fuzz');
-const built = 'native/build/fuzz';
 /** Two at a time: a fuzzer keeps one core busy. */
 const atOnce = Math.min(2, availableParallelism());
 
@@ -21,21 +21,9 @@ export function fuzzTargets() {
     .sort();
 }
 
-export async function buildFuzzTargets() {
-  const cmake = [process.execPath, join(root, 'node_modules/cmake-js/bin/cmake-js'), 'compile'];
-  const where = ['-d', 'native', '-O', built, '-p', String(availableParallelism())];
-  const options = ['--CDESPLANE_FUZZ=ON', '--CDESPLANE_SANITIZE=address,undefined'];
-  await timed('fuzz targets, clang build (cmake-js)', () =>
-    run([...cmake, ...where, ...options], {
-      env: { CC: 'clang', CXX: 'clang++' },
-      hint: 'cmake, clang, libclang-rt-14-dev and libssl-dev are needed',
-    }),
-  );
-}
-
 /** Fuzzes targets for so many seconds each; resolves to how many held and how many did not. */
 export async function fuzz(targets, seconds) {
-  await buildFuzzTargets();
+  await nativeBuild('asan');
   const waiting = [...targets];
   const failed = [];
   const worker = async () => {
@@ -70,7 +58,7 @@ async function fuzzOne(target, seconds) {
 }
 
 function runTarget(target, args, timeoutSeconds) {
-  return run([join(root, built, `fuzz_${target}`), ...args], {
+  return run([join(root, built('asan'), `fuzz_${target}`), ...args], {
     check: false,
     timeoutSeconds,
     env: { UBSAN_OPTIONS: 'print_stacktrace=1', ASAN_OPTIONS: 'detect_leaks=1' },
@@ -79,7 +67,7 @@ function runTarget(target, args, timeoutSeconds) {
 
 /** One input, shown as it goes. */
 async function replay(target, file) {
-  await buildFuzzTargets();
+  await nativeBuild('asan');
   const { code, lines } = await runTarget(target, [file], 60);
   console.log(lines.join('\n'));
   process.exitCode = code;
@@ -98,7 +86,7 @@ if (isMain(import.meta.url)) {
       process.exitCode = 2;
       return;
     }
-    await debianPackages('build', 'native', 'fuzz');
+    await debianPackages('build', 'native');
     await npmPackages();
     if (file !== undefined && names.length === 1) return replay(names[0], file);
     const { failed } = await fuzz(names.length > 0 ? names : all, Number(seconds ?? 60));

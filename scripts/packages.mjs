@@ -44,6 +44,9 @@ const parts = {
     cmake: 'cmake',
     'doctest-dev': '/usr/include/doctest/doctest.h',
     'libssl-dev': '/usr/include/openssl/evp.h',
+    // Sanitizers and libFuzzer. The runtime is of Debian 12's clang, which is version 14.
+    clang: 'clang',
+    'libclang-rt-14-dev': fuzzerRuntimes,
   },
   interop: {
     'charon-systemd': 'charon-systemd',
@@ -56,8 +59,6 @@ const parts = {
     tcpdump: 'tcpdump',
     tshark: 'tshark',
   },
-  // The runtime is of Debian 12's clang, which is version 14.
-  fuzz: { clang: 'clang', 'libclang-rt-14-dev': fuzzerRuntimes },
 };
 
 const searchPath = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`.split(delimiter);

@@ -50,7 +50,7 @@ async function native() {
 
 /** Every fuzz target from its corpus: a minute each in CI, else as long as one waits for. */
 async function fuzzAll() {
-  const missing = missingPackages('native', 'fuzz');
+  const missing = missingPackages('native');
   if (missing.length > 0) {
     console.log(`skipped: ${missing.join(' ')} not installed`);
     return tally(0, 0, 1);
@@ -113,8 +113,8 @@ if (isMain(import.meta.url)) {
   await main(async () => {
     const names = chosenSections(process.argv.slice(2));
     await setUp();
-    const parts = ['unit', 'native', 'fuzz', 'interop'].filter((name) => names.includes(name));
-    await debianPackages(...parts);
+    const parts = { unit: 'unit', native: 'native', fuzz: 'native', interop: 'interop' };
+    await debianPackages(...new Set(names.flatMap((name) => parts[name] ?? [])));
     if (!(await testAll(names))) process.exitCode = 1;
     // Namespaces of test processes that were ended before they could clean up.
     const { sweepStaleNamespaces } = await import('../dist/lab/namespaces.js');

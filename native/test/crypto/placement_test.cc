@@ -69,11 +69,12 @@ TEST_CASE("kernels agree on every length up to 4096 bytes and touch nothing in f
   for (size_t length = 0; length <= kLongest; length++) {
     const Operation o(random, keys[length % 3], length % 41, length);
     CAPTURE(length);
-    for (const auto& [kernel, tables] : kernels) {
+    for (const KeyedKernel& keyed : kernels) {
+      const Engine& kernel = keyed.kernel;
       CAPTURE(kernel.name);
       if (is_slow(kernel) && length > 600 && length % 61 != 0) continue;
       for (const bool behind : {true, false}) {
-        memory.check(kernel, tables[length % 3], o, behind, 8 + 4 * (length / 3 % 3));
+        memory.check(kernel, keyed.tables[length % 3], o, behind, 8 + 4 * (length / 3 % 3));
       }
     }
   }
