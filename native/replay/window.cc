@@ -23,15 +23,11 @@ Window::Window(uint32_t packets, bool esn, uint64_t highest)
                                 std::to_string(kLeastPackets) + " to " +
                                 std::to_string(kMostPackets) + " are possible");
   }
-  // One word more than the window has: the one that the highest number is in fills up while all
-  // of the window is still remembered behind it (RFC 6479 §2).
-  const uint32_t words = std::bit_ceil((packets + kWordBits - 1) / kWordBits + 1);
-  word_mask_ = words - 1;
-  words_ = std::make_unique<std::atomic<uint64_t>[]>(words);
-  for (uint32_t i = 0; i < words; i++) words_[i].store(~uint64_t{0}, kRelaxed);
-  // In the highest number's own word, what lies right of it has not come yet. Number 0 is never
-  // sent and counts as received, and so does what would be before it: nobody misses them.
-  word(highest).store((bit(highest) << 1) - 1, kRelaxed);
+  word_mask_ = std::bit_ceil((packets + kWordBits - 1) / kWordBits) - 1;
+  words_ = std::make_unique<std::atomic<uint64_t>[]>(word_mask_ + 1);
+  // Number 0 is never sent and counts as received, and so does what would be before it: nobody
+  // misses them.
+  for (uint32_t i = 0; i <= word_mask_; i++) words_[i].store(~uint64_t{0}, kRelaxed);
 }
 
 // RFC 4303 Appendix A2.2: T is the highest number authenticated so far, Tl and Th its halves, W the
@@ -67,7 +63,7 @@ Outcome Window::look_up(uint64_t sequence, uint64_t highest) const {
 Window::Check Window::check(uint32_t sequence_low) const {
   // While another worker advances, a bit may be read that already stands for a later number. Then
   // ours has just left the window: either answer refuses it, and advance() decides anyway.
-  const uint64_t highest = highest_.load(kRelaxed);
+  const uint64_t highest = highest_.load(std::memory_order_acquire);
   uint64_t sequence = 0;
   if (!infer(sequence_low, highest, sequence)) return {Outcome::kOld, sequence};
   if (packets_ == 0) return {Outcome::kNew, sequence};
@@ -87,40 +83,56 @@ Outcome Window::advance_one(uint64_t sequence) {
   }
   const Outcome outcome = look_up(sequence, highest);
   if (outcome != Outcome::kNew) return outcome;
-  if (sequence > highest) open_words_up_to(sequence, highest);
-  word(sequence).store(word(sequence).load(kRelaxed) | bit(sequence), kRelaxed);
-  if (sequence > highest) highest_.store(sequence, kRelaxed);
+  std::atomic<uint64_t>& w = word(sequence);
+  if (sequence <= highest) {
+    w.store(w.load(kRelaxed) | bit(sequence), kRelaxed);
+    return outcome;
+  }
+  skip(highest, sequence);
+  const uint64_t before = w.load(kRelaxed);
+  lost_ += (before & bit(sequence)) == 0;
+  w.store(before | bit(sequence), kRelaxed);
+  // Whoever sees this number sees that those before it have not come.
+  highest_.store(sequence, std::memory_order_release);
   return outcome;
 }
 
-/// Clears the words that the window moves into, at most the whole ring, and counts the holes in
-/// what they held: all of it left of the window by now. Skipped words were never received at all.
-void Window::open_words_up_to(uint64_t sequence, uint64_t highest) {
-  const uint64_t moved = sequence / kWordBits - highest / kWordBits;
-  const uint64_t ring = uint64_t{word_mask_} + 1;
-  const uint64_t count = std::min(moved, ring);
-  lost_ += (moved - count) * kWordBits;
-  for (uint64_t i = 0; i < count; i++) {
-    auto& recycled = words_[(sequence / kWordBits - i) & word_mask_];
-    lost_ += std::popcount(~recycled.load(kRelaxed));
-    recycled.store(0, kRelaxed);
+/// The window moves over the numbers between two: none of them has come, and each takes the place
+/// of one that now lies left of it, which is lost if it has not come either. Where there are more
+/// than places, the first of them are lost themselves.
+void Window::skip(uint64_t highest, uint64_t sequence) {
+  const uint64_t skipped = sequence - highest - 1;
+  const uint64_t places = std::min(skipped, ring_packets());
+  lost_ += skipped - places;
+  each_word(sequence - places, places, [&](std::atomic<uint64_t>& w, uint64_t bits) {
+    const uint64_t before = w.load(kRelaxed);
+    lost_ += static_cast<uint64_t>(std::popcount(~before & bits));
+    w.store(before & ~bits, kRelaxed);
+  });
+}
+
+/// Calls each(word, bits) for the words that `count` numbers from `first` on have their bits in.
+template <typename Each>
+void Window::each_word(uint64_t first, uint64_t count, Each each) const {
+  while (count != 0) {
+    const uint64_t from = first % kWordBits;
+    const uint64_t here = std::min<uint64_t>(count, kWordBits - from);
+    each(word(first), ~uint64_t{0} >> (kWordBits - here) << from);
+    first += here;
+    count -= here;
   }
 }
 
 uint64_t Window::lost() const {
   const std::lock_guard lock(lock_);
-  const uint64_t highest = highest_.load(kRelaxed);
-  if (packets_ == 0 || highest < packets_) return 0;
-  // The ring still remembers some words that have left the window, and the rest of one.
-  const uint64_t top = highest / kWordBits;
-  const uint64_t oldest_word = top > word_mask_ ? top - word_mask_ : 0;
-  const uint64_t left_edge = highest - packets_ + 1;
+  if (packets_ == 0) return 0;
+  // What the ring has places for beyond the window has left it, too.
   uint64_t holes = lost_;
-  for (uint64_t w = oldest_word; w <= (left_edge - 1) / kWordBits; w++) {
-    const uint64_t behind = left_edge - w * kWordBits;
-    const uint64_t outside = behind >= kWordBits ? ~uint64_t{0} : (uint64_t{1} << behind) - 1;
-    holes += std::popcount(~word(w * kWordBits).load(kRelaxed) & outside);
-  }
+  const uint64_t outside = ring_packets() - packets_;
+  each_word(highest_.load(kRelaxed) + 1 - ring_packets(), outside,
+            [&](const std::atomic<uint64_t>& w, uint64_t bits) {
+              holes += static_cast<uint64_t>(std::popcount(~w.load(kRelaxed) & bits));
+            });
   return holes;
 }
 

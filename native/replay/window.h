@@ -1,5 +1,7 @@
 // Anti-replay: inference of extended sequence numbers and the window (RFC 4303 §3.4.3 and
-// Appendix A2), kept as a ring of bitmap words that is never shifted (RFC 6479).
+// Appendix A2), kept as a ring of bits that is never shifted (RFC 6479). Unlike there it has a bit
+// for each number of the window and no word to spare: a bit is cleared when the window reaches its
+// number, not a word at a time, so that a window of 4096 packets takes 512 bytes.
 //
 // Several workers may receive on one SA. The pre-check takes no lock; the advance, which decides,
 // takes the SA's lock once for a group of packets. Left out: re-synchronisation after the loss of
@@ -52,9 +54,14 @@ class Window {
   /// refused: packets lost, or later than the window is wide. 0 with the check off. Any thread.
   uint64_t lost() const;
 
+  /// Fetches into the cache where the next numbers will be marked.
+  void prefetch() const { __builtin_prefetch(&word(highest_.load(std::memory_order_relaxed) + 1)); }
+
   /// Highest sequence number received with a good ICV.
   uint64_t highest() const { return highest_.load(std::memory_order_relaxed); }
   uint32_t packets() const { return packets_; }
+  /// Of its bits.
+  uint32_t bytes() const { return (word_mask_ + 1) * (kWordBits / 8); }
   bool esn() const { return esn_; }
 
  private:
@@ -67,7 +74,10 @@ class Window {
   bool infer(uint32_t sequence_low, uint64_t highest, uint64_t& sequence) const;
   Outcome look_up(uint64_t sequence, uint64_t highest) const;
   Outcome advance_one(uint64_t sequence);
-  void open_words_up_to(uint64_t sequence, uint64_t highest);
+  void skip(uint64_t highest, uint64_t sequence);
+  template <typename Each>
+  void each_word(uint64_t first, uint64_t count, Each each) const;
+  uint64_t ring_packets() const { return (uint64_t{word_mask_} + 1) * kWordBits; }
 
   // Read by every packet, written by advance() under the lock.
   std::atomic<uint64_t> highest_;
@@ -76,7 +86,7 @@ class Window {
   uint32_t packets_;
   bool esn_;
   mutable base::Spinlock lock_;
-  /// Of the words that the ring no longer holds; under the lock.
+  /// Of the numbers that the ring no longer has a bit for; under the lock.
   uint64_t lost_ = 0;
 };
 
