@@ -22,6 +22,7 @@
 #include "esp/outbound.h"
 #include "packet/checksum.h"
 #include "port/umem.h"
+#include "sad/prefetch.h"
 #include "sad/sad.h"
 #include "spd/spd.h"
 
@@ -120,12 +121,13 @@ class ManySas {
     for (uint32_t first = 0; first < kFrames; first += kBatch) {
       const uint64_t from = base::ticks();
       begin(first);
+      uint32_t spi[kBatch];
       for (uint32_t i = 0; i < kBatch; i++) {
         offset[i] = packet::kIpv4HeaderBytes;
-        sad_.prefetch(base::load_be32(batch_.data[i] + packet::kIpv4HeaderBytes));
+        spi[i] = base::load_be32(batch_.data[i] + packet::kIpv4HeaderBytes);
       }
-      for (uint32_t i = 0; i < kBatch; i++)
-        batch_.inbound[i] = sad_.find(base::load_be32(batch_.data[i] + packet::kIpv4HeaderBytes));
+      sad::prefetch_inbound(sad_, spi, batch_.length, kBatch);
+      for (uint32_t i = 0; i < kBatch; i++) batch_.inbound[i] = sad_.find(spi[i]);
       esp::inbound(batch_, offset, inner, now_s_);
       ticks.push_back(static_cast<double>(base::ticks() - from) / kBatch);
       end(first);
@@ -133,6 +135,13 @@ class ManySas {
   }
 
   double install_ns = 0, bytes_per_pair = 0;
+
+  // Bytes of a pair, of what is known of them.
+  uint32_t key_table_bytes() const { return 2 * outbound().protection.key.bytes(); }
+  uint32_t window_bytes() const { return sad_.find(spis_[0])->window.bytes(); }
+  static uint32_t sa_bytes() {
+    return sizeof(sad::InboundSa) + sizeof(sad::OutboundSa) + sizeof(sad::OuterHeader);
+  }
 
  private:
   void install(uint32_t t) {
@@ -148,6 +157,8 @@ class ManySas {
     spd_.attach("hosts", sad_.install(p), p.local_selectors, p.remote_selectors);
     spis_.push_back(p.inbound_spi);
   }
+
+  const sad::OutboundSa& outbound() const { return *sad_.outbound(spis_[0]); }
 
   uint8_t* frame(uint32_t f) { return umem_.at(uint64_t{f} * kChunkBytes); }
 
@@ -209,6 +220,9 @@ Napi::Value bench_sad(const Napi::CallbackInfo& info) {
     o.Set("inboundTicks", median(inbound));
     o.Set("installNanoseconds", sas.install_ns);
     o.Set("bytesPerPair", sas.bytes_per_pair);
+    o.Set("keyTableBytes", sas.key_table_bytes());
+    o.Set("windowBytes", sas.window_bytes());
+    o.Set("saBytes", sas.sa_bytes());
     o.Set("removeNanoseconds", sas.remove_all());
     return o;
   });

@@ -39,7 +39,18 @@ struct Engine {
   /// is of one composite.
   const CipherPart* cipher = nullptr;
   const MacPart* mac = nullptr;
+
+  /// Fetches into the cache what of a table a text of so many bytes needs; null: that is all of it.
+  void (*prefetch)(const uint8_t* table, uint32_t text_bytes) = nullptr;
 };
+
+/// Fetches `bytes` from `begin` on into the cache.
+/// Inlined always: kernels call it, and no two ISA tiers may share a copy.
+[[gnu::always_inline]] inline void prefetch_range(const void* begin, size_t bytes) {
+  const auto first = reinterpret_cast<uintptr_t>(begin) & ~uintptr_t{63};
+  for (uintptr_t line = first; line < reinterpret_cast<uintptr_t>(begin) + bytes; line += 64)
+    __builtin_prefetch(reinterpret_cast<const void*>(line));
+}
 
 /// Expanded keys, in the layout of one engine. Wiped on destruction.
 class KeyTable {
@@ -50,6 +61,10 @@ class KeyTable {
   KeyTable& operator=(const KeyTable&) = delete;
 
   const uint8_t* data() const { return memory_; }
+  void prefetch(const Engine& engine, uint32_t text_bytes) const {
+    if (engine.prefetch != nullptr) return engine.prefetch(memory_, text_bytes);
+    prefetch_range(memory_, bytes_);
+  }
   uint32_t bytes() const { return bytes_; }
 
  private:

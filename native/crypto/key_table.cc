@@ -1,18 +1,12 @@
-#include <new>
-
 #include "base/bytes.h"
+#include "base/pool.h"
 #include "crypto/composite.h"
 #include "crypto/engine.h"
 
 namespace esplane::crypto {
-namespace {
-
-constexpr std::align_val_t kAlignment{64};
-
-}  // namespace
 
 KeyTable::KeyTable(const Engine& engine, const Suite& suite, const Keys& keys)
-    : memory_(static_cast<uint8_t*>(::operator new(engine.table_bytes, kAlignment))),
+    : memory_(static_cast<uint8_t*>(base::Pool::instance().allocate(engine.table_bytes))),
       bytes_(engine.table_bytes) {
   if (engine.mac) {
     expand_composite(engine, memory_, keys);
@@ -23,7 +17,7 @@ KeyTable::KeyTable(const Engine& engine, const Suite& suite, const Keys& keys)
 
 KeyTable::~KeyTable() {
   base::wipe(memory_, bytes_);
-  ::operator delete(memory_, kAlignment);
+  base::Pool::instance().release(memory_, bytes_);
 }
 
 }  // namespace esplane::crypto

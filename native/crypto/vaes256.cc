@@ -513,8 +513,18 @@ void expand(uint8_t* table, const Suite&, const Keys& keys) {
   k.power.fill(encrypt_zero_block(k.round, k.rounds));
 }
 
+/// With the AAD's block and the length block.
+void prefetch(const uint8_t* table, uint32_t text_bytes) {
+  const Vaes256Key& k = layout(table);
+  const uint32_t blocks = std::min(text_bytes / 16 + 3, kPowers);
+  prefetch_range(k.round, sizeof k.round + sizeof k.rounds);
+  prefetch_range(k.power.value + kPowers - blocks, blocks * sizeof(__m128i));
+  prefetch_range(k.power.folded + kPowers - blocks, blocks * sizeof(__m128i));
+}
+
 }  // namespace
 
-const Engine kVaes256Engine = {"vaes256", sizeof(Vaes256Key), expand, seal, open};
+const Engine kVaes256Engine = {"vaes256", sizeof(Vaes256Key), expand, seal,
+                               open,      nullptr,            nullptr, prefetch};
 
 }  // namespace esplane::crypto

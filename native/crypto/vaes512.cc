@@ -401,8 +401,17 @@ void expand(uint8_t* table, const Suite&, const Keys& keys) {
   std::fill_n(k.slack, 3, _mm_setzero_si128());
 }
 
+/// With the AAD's block and the length block.
+void prefetch(const uint8_t* table, uint32_t text_bytes) {
+  const Vaes512Key& k = layout(table);
+  const uint32_t blocks = std::min(text_bytes / 16 + 3, kPowers);
+  prefetch_range(&k, offsetof(Vaes512Key, power));
+  prefetch_range(k.power_for(blocks), blocks * sizeof(__m128i) + sizeof k.slack);
+}
+
 }  // namespace
 
-const Engine kVaes512Engine = {"vaes512", sizeof(Vaes512Key), expand, seal, open};
+const Engine kVaes512Engine = {"vaes512", sizeof(Vaes512Key), expand, seal,
+                               open,      nullptr,            nullptr, prefetch};
 
 }  // namespace esplane::crypto

@@ -10,6 +10,7 @@
 #include "esp/trailer.h"
 #include "packet/checksum.h"
 #include "packet/ip.h"
+#include "sad/prefetch.h"
 
 namespace esplane::esp {
 namespace {
@@ -340,6 +341,7 @@ void Outbound::finish() {
 }
 
 void outbound(Batch& batch, uint32_t now_s) {
+  sad::prefetch_outbound(batch);
   Outbound phases;
   phases.prepare(batch, now_s);
   phases.seal();

@@ -15,6 +15,7 @@
 #include "esp/locate.h"
 #include "net/too_big.h"
 #include "pipeline/stages.h"
+#include "sad/prefetch.h"
 
 namespace esplane::pipeline {
 
@@ -37,17 +38,24 @@ void Stages::work_inbound(const Shared& shared, Burst& burst) {
 /// Steps 1, 2 and 4, up to the decryption.
 void Stages::open(const Shared& shared, Burst& burst) {
   auto& batch = burst.batch;
+  esp::Location at[Batch::kCapacity];
+  uint32_t spi[Batch::kCapacity];
   uint16_t esp_offset[Batch::kCapacity];
   for (uint32_t i = 0; i < batch.size; i++) {
     batch.inbound[i] = nullptr;
+    spi[i] = 0;
     if (!burst.pending(i)) continue;
-    const auto at = esp::locate(batch.data[i], burst.headers[i]);
-    if (!at.is_ipsec()) continue;
+    at[i] = esp::locate(batch.data[i], burst.headers[i]);
+    if (at[i].is_ipsec()) spi[i] = at[i].spi;
+  }
+  sad::prefetch_inbound(shared.sad, spi, batch.length, batch.size);
+  for (uint32_t i = 0; i < batch.size; i++) {
+    if (spi[i] == 0) continue;  // one that is below 256 is nobody's
     Verdict unknown;
-    batch.inbound[i] = esp::find_sa(shared.sad, at, unknown);
+    batch.inbound[i] = esp::find_sa(shared.sad, at[i], unknown);
     if (batch.inbound[i] == nullptr) continue;
-    esp_offset[i] = at.offset;
-    batch.length[i] = at.end;  // what IP carries behind a UDP datagram belongs to nobody
+    esp_offset[i] = at[i].offset;
+    batch.length[i] = at[i].end;  // what IP carries behind a UDP datagram belongs to nobody
   }
   burst.opening.prepare(batch, esp_offset);
   burst.opening.open();

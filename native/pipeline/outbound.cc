@@ -13,6 +13,7 @@
 
 #include "packet/checksum.h"
 #include "pipeline/stages.h"
+#include "sad/prefetch.h"
 
 namespace esplane::pipeline {
 
@@ -53,6 +54,7 @@ void Stages::outbound_whole(Burst& burst) {
 
 void Stages::begin_outbound(Burst& burst) {
   apply_policy(burst);
+  sad::prefetch_outbound(burst.batch);
   find_paths(burst);
   check_size_and_ttl(burst);
   burst.work = burst.cut == 0 ? Burst::Work::kSeal : Burst::Work::kCut;

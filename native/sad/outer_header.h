@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/pool.h"
 #include "packet/address.h"
 
 namespace esplane::sad {
@@ -40,7 +41,7 @@ struct Endpoint {
 
 /// What the outer headers of all packets of an SA have in common, one cache line. Lengths, IPv4 ID
 /// and checksum are the packet's, and so are the bits of TOS and DF that policy copies.
-struct alignas(64) OuterHeader {
+struct alignas(64) OuterHeader : base::Pooled {
   uint8_t bytes[48] = {};      ///< IP header, and UDP header where the SA has one
   uint8_t size = 0;            ///< 20, 28, 40 or 48
   uint8_t ip_bytes = 0;        ///< 20 or 40

@@ -41,6 +41,9 @@ struct Protection {
         encrypts(suite.cipher != crypto::Cipher::kNull && suite.form != crypto::Form::kGmac) {
     std::memcpy(salt, keymat.data() + suite.encryption_key_bytes, suite.salt_bytes);
   }
+  /// Fetches into the cache what of the key a text of so many bytes needs.
+  void prefetch_key(uint32_t text_bytes) const { key.prefetch(*engine, text_bytes); }
+
   ~Protection() { base::wipe(salt, sizeof salt); }
   Protection(const Protection&) = delete;
   Protection& operator=(const Protection&) = delete;

@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/pool.h"
 #include "packet/verdict.h"
 #include "replay/window.h"
 #include "sad/lifetime.h"
@@ -21,7 +22,7 @@
 
 namespace esplane::sad {
 
-struct OutboundSa {
+struct OutboundSa : base::Pooled {
   /// Sequence numbers for a group of packets: first .. first + granted - 1.
   struct Reservation {
     uint64_t first;
@@ -85,7 +86,7 @@ struct OutboundSa {
 };
 static_assert(offsetof(OutboundSa, sequence) == 64, "what every packet reads is one cache line");
 
-struct InboundSa {
+struct InboundSa : base::Pooled {
   /// @param parameters  valid ones
   explicit InboundSa(const SaParameters& parameters);
   ~InboundSa();

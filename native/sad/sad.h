@@ -72,10 +72,13 @@ class Sad {
 
   /// The inbound SA with this SPI, or null. Workers only, between two quiescent().
   InboundSa* find(uint32_t spi) const {
-    const uint32_t index = spi & index_mask_;
-    if (index >= capacity_) return nullptr;
-    InboundSa* sa = inbound_[index].load(std::memory_order_acquire);
+    InboundSa* sa = at_index_of(spi);
     return sa && sa->spi == spi ? sa : nullptr;
+  }
+  /// The SA that has this SPI if any has. Likewise.
+  InboundSa* at_index_of(uint32_t spi) const {
+    const uint32_t index = spi & index_mask_;
+    return index < capacity_ ? inbound_[index].load(std::memory_order_acquire) : nullptr;
   }
   void prefetch(uint32_t spi) const {
     const uint32_t index = spi & index_mask_;

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <memory>
+#include <type_traits>
 
 #include "base/bytes.h"
+#include "base/pool.h"
 #include "base/random.h"
 
 namespace esplane::spd {
@@ -63,17 +66,36 @@ uint64_t mix(uint64_t h, uint64_t word) {
 
 }  // namespace
 
+static_assert(std::is_trivially_destructible_v<Selector>);
+
+std::unique_ptr<Attachment> Attachment::make(sad::OutboundSa* sa, Policy& policy, int64_t rank,
+                                             std::span<const Selector> local,
+                                             std::span<const Selector> remote) {
+  void* memory = base::Pool::instance().allocate(block_bytes(local.size(), remote.size()));
+  return std::unique_ptr<Attachment>(new (memory) Attachment(sa, policy, rank, local, remote));
+}
+
 Attachment::Attachment(sad::OutboundSa* sa, Policy& policy, int64_t rank,
                        std::span<const Selector> local, std::span<const Selector> remote)
     : sa_(sa),
       policy_(policy),
       rank_(rank),
       local_count_(static_cast<uint16_t>(local.size())),
-      remote_count_(static_cast<uint16_t>(remote.size())),
-      selectors_(std::make_unique<Selector[]>(local.size() + remote.size())),
-      links_(std::make_unique<Link[]>(local.size() * remote.size())) {
-  std::copy(local.begin(), local.end(), selectors_.get());
-  std::copy(remote.begin(), remote.end(), selectors_.get() + local.size());
+      remote_count_(static_cast<uint16_t>(remote.size())) {
+  std::uninitialized_default_construct_n(links(), link_count());
+  std::uninitialized_copy(local.begin(), local.end(), selectors());
+  std::uninitialized_copy(remote.begin(), remote.end(), selectors() + local.size());
+}
+
+void Attachment::operator delete(Attachment* attachment, std::destroying_delete_t) {
+  const size_t bytes = block_bytes(attachment->local_count_, attachment->remote_count_);
+  attachment->~Attachment();
+  base::Pool::instance().release(attachment, bytes);
+}
+
+size_t Attachment::block_bytes(size_t local_count, size_t remote_count) {
+  return sizeof(Attachment) + local_count * remote_count * sizeof(Link) +
+         (local_count + remote_count) * sizeof(Selector);
 }
 
 // --- a policy ------------------------------------------------------------------------------
@@ -177,7 +199,7 @@ const Attachment* AttachmentTable::find(const Policy& policy, const SelectorShap
 /// Calls `each(link, shape, hash)` for each pair of selectors that some packet can match.
 template <typename Each>
 void AttachmentTable::each_pair(Attachment& attachment, Each each) const {
-  Link* link = attachment.links_.get();
+  Link* link = attachment.links();
   for (const Selector& local : attachment.local()) {
     for (const Selector& remote : attachment.remote()) {
       SelectorShape shape;

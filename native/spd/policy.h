@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -45,14 +46,18 @@ class Attachment {
  public:
   /// @param rank  of the SAs that fit a packet the one of the highest rank is used: above all there
   ///              are, or on standby below them
-  Attachment(sad::OutboundSa* sa, Policy& policy, int64_t rank,
-             std::span<const packet::Selector> local, std::span<const packet::Selector> remote);
+  static std::unique_ptr<Attachment> make(sad::OutboundSa* sa, Policy& policy, int64_t rank,
+                                          std::span<const packet::Selector> local,
+                                          std::span<const packet::Selector> remote);
+  /// Made by make() only, in a block of its own; `delete` gives that back.
+  ~Attachment() = default;
+  static void operator delete(Attachment* attachment, std::destroying_delete_t);
 
   sad::OutboundSa* sa() const { return sa_; }
   Policy& policy() const { return policy_; }
-  std::span<const packet::Selector> local() const { return {selectors_.get(), local_count_}; }
+  std::span<const packet::Selector> local() const { return {selectors(), local_count_}; }
   std::span<const packet::Selector> remote() const {
-    return {selectors_.get() + local_count_, remote_count_};
+    return {selectors() + local_count_, remote_count_};
   }
   bool fits(const packet::IpHeader& packet) const {
     return packet::match_pair(packet, local(), remote()) == packet::Match::kYes;
@@ -70,14 +75,22 @@ class Attachment {
     uint64_t hash = 0;
   };
 
+  // One block of memory: this, the links, the selectors, local ones first. A look-up among very
+  // many reads it from one end to the other.
+  Attachment(sad::OutboundSa* sa, Policy& policy, int64_t rank,
+             std::span<const packet::Selector> local, std::span<const packet::Selector> remote);
+  static size_t block_bytes(size_t local_count, size_t remote_count);
+  size_t link_count() const { return size_t{local_count_} * remote_count_; }
+  Link* links() { return reinterpret_cast<Link*>(this + 1); }
+  packet::Selector* selectors() { return reinterpret_cast<packet::Selector*>(links() + link_count()); }
+  const packet::Selector* selectors() const { return const_cast<Attachment*>(this)->selectors(); }
+
   sad::OutboundSa* const sa_;
   Policy& policy_;
   const int64_t rank_;
   std::atomic<Attachment*> next_{nullptr};  ///< in its policy, by falling rank
   Attachment* before_ = nullptr;
   const uint16_t local_count_, remote_count_;
-  std::unique_ptr<packet::Selector[]> selectors_;  ///< local ones, then remote ones
-  std::unique_ptr<Link[]> links_;
 };
 
 /// Stable by name while any snapshot of the SPD or SA needs it. Changed under the SPD's mutex;

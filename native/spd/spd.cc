@@ -103,8 +103,8 @@ void Spd::attach(std::string_view policy, sad::OutboundSa* sa,
                  const std::vector<packet::Selector>& local,
                  const std::vector<packet::Selector>& remote, bool standby) {
   const std::lock_guard lock(mutex_);
-  add(std::make_unique<Attachment>(sa, *policy_named(policy),
-                                   standby ? --last_rank_ : ++first_rank_, local, remote));
+  add(Attachment::make(sa, *policy_named(policy), standby ? --last_rank_ : ++first_rank_, local,
+                       remote));
 }
 
 void Spd::prefer(sad::OutboundSa* sa) {
@@ -112,8 +112,7 @@ void Spd::prefer(sad::OutboundSa* sa) {
   const auto found = attachments_.find(sa);
   if (found == attachments_.end()) return;
   std::unique_ptr<Attachment> before = std::move(found->second);
-  add(std::make_unique<Attachment>(sa, before->policy(), ++first_rank_, before->local(),
-                                   before->remote()));
+  add(Attachment::make(sa, before->policy(), ++first_rank_, before->local(), before->remote()));
   take_out(std::move(before));
 }
 

@@ -287,6 +287,10 @@ export interface SadBenchResult {
   readonly removeNanoseconds: number;
   /** Growth of the process's resident memory. */
   readonly bytesPerPair: number;
+  /** Of a pair: both key tables, the replay window, and the objects of both SAs. */
+  readonly keyTableBytes: number;
+  readonly windowBytes: number;
+  readonly saBytes: number;
 }
 
 export interface PolicyBenchResult {

@@ -148,7 +148,7 @@ TEST_CASE("keys are wiped when the last worker has let go, not before") {
 TEST_CASE("destroying an SA wipes its salt and its expanded key") {
   alignas(OutboundSa) static unsigned char memory[sizeof(OutboundSa)];
   Pair pair(0x1000);
-  auto* sa = new (memory) OutboundSa(pair.p);
+  auto* sa = ::new (memory) OutboundSa(pair.p);
   const auto offset_salt = sa->protection.salt - memory;
   const auto any_set = [](const volatile unsigned char* at, size_t bytes) {
     unsigned char all = 0;
