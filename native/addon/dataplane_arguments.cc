@@ -251,6 +251,11 @@ sad::SaParameters to_sa_parameters(const Napi::Value& v) {
     if (text != "before" && text != "after") f.refuse("fragmentation", "\"before\" or \"after\"");
     p.fragment_after = text == "after";
   }
+  if (f.has("tcpMss")) {
+    const auto text = f.text("tcpMss");
+    if (text != "clamp" && text != "keep") f.refuse("tcpMss", "\"clamp\" or \"keep\"");
+    p.clamp_mss = text == "clamp";
+  }
   if (f.has("outboundSequence")) p.outbound_sequence = f.unsigned64("outboundSequence");
   if (f.has("inboundSequence")) p.inbound_sequence = f.unsigned64("inboundSequence");
   if (f.has("lifetime")) p.lifetime = to_lifetime(f.object("lifetime"));
@@ -285,6 +290,8 @@ Napi::Object from_counters(Napi::Env env, const sad::PairCounters& c) {
   o.Set("outSequence", Napi::BigInt::New(env, c.out_sequence));
   o.Set("inSequence", Napi::BigInt::New(env, c.in_sequence));
   o.Set("inLost", Napi::BigInt::New(env, c.in_lost));
+  o.Set("pathMtu", c.path_mtu_bytes);
+  o.Set("innerMtu", c.inner_mtu_bytes);
   auto drops = Napi::Object::New(env);
   for (uint32_t v = 0; v < packet::kVerdictCount; v++) {
     if (packet::kVerdicts[v].is_drop && c.refused[v] != 0)

@@ -204,7 +204,8 @@ Napi::Object from_drops(Napi::Env env, Count count) {
 Napi::Value DataplaneObject::statistics(const Napi::CallbackInfo& info) {
   const auto env = info.Env();
   uint64_t verdicts[packet::kVerdictCount] = {};
-  uint64_t out_packets = 0, in_packets = 0, out_bytes = 0, in_bytes = 0, icmp_errors = 0;
+  uint64_t out_packets = 0, in_packets = 0, out_bytes = 0, in_bytes = 0, icmp_errors = 0,
+           mss_clamped = 0;
   auto workers = Napi::Array::New(env);
   uint32_t n = 0;
   dataplane_->each_worker([&](const pipeline::Counters& c) {
@@ -214,6 +215,7 @@ Napi::Value DataplaneObject::statistics(const Napi::CallbackInfo& info) {
     in_packets += c.esp_in_packets.read();
     in_bytes += c.esp_in_bytes.read();
     icmp_errors += c.icmp_errors.read();
+    mss_clamped += c.mss_clamped.read();
     auto worker = Napi::Object::New(env);
     worker.Set("packets", Napi::BigInt::New(env, c.rx_packets.read()));
     worker.Set("espOutPackets", Napi::BigInt::New(env, c.esp_out_packets.read()));
@@ -238,6 +240,7 @@ Napi::Value DataplaneObject::statistics(const Napi::CallbackInfo& info) {
   o.Set("espOutBytes", Napi::BigInt::New(env, out_bytes));
   o.Set("espInBytes", Napi::BigInt::New(env, in_bytes));
   o.Set("icmpErrors", Napi::BigInt::New(env, icmp_errors));
+  o.Set("mssClamped", Napi::BigInt::New(env, mss_clamped));
   o.Set("workers", workers);
   return o;
 }

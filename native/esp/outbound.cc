@@ -120,6 +120,13 @@ uint32_t overhead_bytes(const OutboundSa& sa) {
 
 }  // namespace
 
+uint32_t transport_kept_bytes(const uint8_t* ip, uint32_t bytes) {
+  Insertion at;
+  if (packet::find_insertion(ip, bytes, at) == Verdict::kPending) return at.offset;
+  // None that transport mode carries; prepare() says why.
+  return ip[0] >> 4 == 4 ? packet::kIpv4HeaderBytes : packet::kIpv6HeaderBytes;
+}
+
 uint32_t sealed_bytes(const OutboundSa& sa, uint32_t inner_bytes, uint32_t kept_bytes) {
   const uint32_t bytes = overhead_bytes(sa) + inner_bytes;
   if (sa.protocol == Protocol::kAh) return bytes;

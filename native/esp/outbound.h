@@ -16,8 +16,18 @@
 
 namespace esplane::esp {
 
+/// Bytes of a packet's own headers that transport mode leaves in front of ESP or AH.
+/// @param ip  of which `bytes` may be read, checked by parse_ip
+uint32_t transport_kept_bytes(const uint8_t* ip, uint32_t bytes);
+
+/// Likewise in the mode of an SA: none in tunnel mode.
+inline uint32_t kept_bytes(const sad::OutboundSa& sa, const uint8_t* ip, uint32_t bytes) {
+  if (sa.mode == sad::Mode::kTunnel) [[likely]] return 0;
+  return transport_kept_bytes(ip, bytes);
+}
+
 /// Length of the IP packet that `inner_bytes` of one become.
-/// @param kept_bytes  transport mode: of headers that stay in front (packet::Insertion::offset)
+/// @param kept_bytes  transport mode: of headers that stay in front
 uint32_t sealed_bytes(const sad::OutboundSa& sa, uint32_t inner_bytes,
                       uint32_t kept_bytes = packet::kIpv4HeaderBytes);
 

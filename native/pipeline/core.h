@@ -58,6 +58,9 @@ struct Shared {
   uint32_t chunk_bytes = 2048;
 };
 
+/// Of a path of which no next hop has told anything else.
+inline constexpr uint32_t kUsualMtu = 1500;
+
 /// Packets of one kind on their way through the stages, with what one phase leaves for the next.
 struct alignas(64) Burst {
   /// What the heavy part has to do.

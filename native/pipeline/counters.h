@@ -31,6 +31,7 @@ struct alignas(64) Counters {
   Counter esp_out_bytes;    ///< of their outer IP packets
   Counter esp_in_packets;   ///< ESP packets whose ICV held and that passed the replay check
   Counter esp_in_bytes;     ///< of their outer IP packets
+  Counter mss_clamped;      ///< TCP segments whose MSS option was lowered
   Counter icmp_errors;      ///< made by us; they are nobody's verdict
   Counter helped_bursts;    ///< of other workers' queues, whose heavy part this one did
   Counter busy_cycles;      ///< ticks of the time stamp counter spent in loops that had work

@@ -340,7 +340,15 @@ bool Dataplane::detach_and_remove(uint32_t inbound_spi) {
 }
 
 std::optional<sad::PairCounters> Dataplane::counters(uint32_t inbound_spi) const {
-  return sad_.counters(inbound_spi);
+  const std::lock_guard lock(sa_mutex_);
+  auto found = sad_.counters(inbound_spi);
+  if (!found) return found;
+  const sad::OutboundSa& sa = *sad_.outbound(inbound_spi);
+  found->path_mtu_bytes = sa.path_mtu_seen.load(std::memory_order_relaxed);
+  const uint32_t kept =
+      sa.outer().is_v4() ? packet::kIpv4HeaderBytes : packet::kIpv6HeaderBytes;
+  found->inner_mtu_bytes = esp::largest_inner_bytes(sa, found->path_mtu_bytes, kept);
+  return found;
 }
 
 // --- what people see -----------------------------------------------------------------------

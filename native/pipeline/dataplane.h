@@ -133,7 +133,7 @@ class Dataplane {
   sad::Sad sad_;
   spd::Spd spd_;
   EventRing events_;
-  std::mutex sa_mutex_;           ///< installing and removing
+  mutable std::mutex sa_mutex_;   ///< installing and removing
   std::set<uint32_t> installed_;  ///< inbound SPIs
   std::mutex networks_mutex_;
   std::atomic<const Networks*> networks_;

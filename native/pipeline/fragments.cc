@@ -25,8 +25,6 @@ namespace {
 /// Where a reassembled packet begins in its frame: enough for every header that may still be put
 /// before it, less than what received ones leave, since it is longer than they are.
 constexpr uint32_t kReassembledHeadroom = 128;
-/// Longest packet that the pieces of a large one are, where no next hop says otherwise.
-constexpr uint32_t kUsualMtu = 1500;
 /// What ESP puts behind a packet at most, but for TFC padding.
 constexpr uint32_t kSealTailroom = 64;
 
@@ -241,7 +239,7 @@ void Stages::seal_in_pieces(Burst& burst) {
     }
     packet::complete_checksum(batch.data[i], burst.headers[i]);
     const uint32_t most = std::min(
-        esp::largest_inner_bytes(*batch.outbound[i], burst.path[i].mtu_bytes), most_in_frame());
+        largest_inner_bytes(burst, i), most_in_frame());
     cut(burst, i, most, [&](uint8_t* data, uint32_t bytes) { add(Origin::kPiece, data, bytes, i); });
   }
   seal_pieces();

@@ -14,6 +14,7 @@
 
 #include "esp/locate.h"
 #include "net/too_big.h"
+#include "packet/tcp_mss.h"
 #include "pipeline/stages.h"
 #include "sad/prefetch.h"
 
@@ -158,10 +159,23 @@ void Stages::finish_esp(Burst& burst) {
     packets++;
     bytes += outer_bytes[i];
     watch_nat_mapping(burst, i, *sas[i]);
-    if (burst.pending(i)) burst.headers[i] = inner_[i];
+    if (!burst.pending(i)) continue;
+    burst.headers[i] = inner_[i];
+    if (packet::is_tcp_syn(batch.data[i], inner_[i])) [[unlikely]]
+      clamp_received_mss(batch.data[i], inner_[i], *sas[i]);
   }
   core_.counters.esp_in_packets.add(packets);
   core_.counters.esp_in_bytes.add(bytes);
+}
+
+/// The answer to a SYN that came through a tunnel is to fit the way back.
+void Stages::clamp_received_mss(uint8_t* ip, const packet::IpHeader& header,
+                                const sad::InboundSa& sa) {
+  if (sa.outbound == nullptr) return;
+  const auto* entry = core_.next_hop(sa.outbound->peer());
+  const bool known = entry != nullptr && entry->answered && entry->hop.kind == net::NextHop::Kind::kForward;
+  const uint32_t mtu = known ? entry->hop.mtu_bytes : kUsualMtu;
+  clamp_mss(ip, header, *sa.outbound, sa.outbound->path_mtu.least(mtu, core_.now_ms));
 }
 
 /// An authentic packet from elsewhere: a NAT on the way changed its mapping (RFC 7296 §2.23). The

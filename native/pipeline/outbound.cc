@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "packet/checksum.h"
+#include "packet/tcp_mss.h"
 #include "pipeline/stages.h"
 #include "sad/prefetch.h"
 
@@ -65,6 +66,8 @@ void Stages::prepare_seal(Burst& burst) {
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     if (!burst.pending(i)) continue;
     packet::complete_checksum(burst.batch.data[i], burst.headers[i]);
+    if (packet::is_tcp_syn(burst.batch.data[i], burst.headers[i])) [[unlikely]]
+      clamp_mss(burst.batch.data[i], burst.headers[i], *burst.batch.outbound[i], burst.path[i].mtu_bytes);
     if (burst.origin != Origin::kOurs)
       packet::decrement_ttl(burst.batch.data[i], burst.headers[i].family);
   }
@@ -134,25 +137,39 @@ void Stages::check_size_and_ttl(Burst& burst) {
     }
     auto& path = burst.path[i];
     path.mtu_bytes = sa.path_mtu.least(path.mtu_bytes, core_.now_ms);
-    if (esp::sealed_bytes(sa, burst.batch.length[i]) > path.mtu_bytes) too_big(burst, i, sa);
+    sa.see_path_mtu(path.mtu_bytes);
+    const uint32_t bytes = burst.batch.length[i];
+    const uint32_t kept = esp::kept_bytes(sa, burst.batch.data[i], bytes);
+    if (esp::sealed_bytes(sa, bytes, kept) > path.mtu_bytes) too_big(burst, i, sa);
   }
 }
 
-/// What becomes of a packet that does not fit its path behind ESP (RFC 4301 §7 and §8.2.1): it is
-/// marked to be cut before; or left as it is, so that send_sealed() cuts what ESP makes of it; or
-/// refused.
+/// The longest packet that would fit in the place of packet i.
+uint32_t Stages::largest_inner_bytes(const Burst& burst, uint32_t i) {
+  const auto& sa = *burst.batch.outbound[i];
+  const uint32_t kept = esp::kept_bytes(sa, burst.batch.data[i], burst.batch.length[i]);
+  return esp::largest_inner_bytes(sa, burst.path[i].mtu_bytes, kept);
+}
+
+/// What becomes of a packet that does not fit its path behind ESP (RFC 4301 §7, §8.1 and §8.2.1):
+/// it is marked to be cut before; or left as it is, so that send_sealed() cuts what ESP makes of it;
+/// or refused. DF of its own forbids the former, that of the SA's policy the latter.
 void Stages::too_big(Burst& burst, uint32_t i, const sad::OutboundSa& sa) {
   const auto& header = burst.headers[i];
   const bool is_v4 = header.family == packet::Family::kV4;
   const bool reassembled = (burst.reassembled >> i & 1) != 0;
-  const uint32_t most = esp::largest_inner_bytes(sa, burst.path[i].mtu_bytes);
+  const bool tunnel = sa.mode == sad::Mode::kTunnel;
+  const bool keep_whole = !is_v4 || (header.dont_fragment && !reassembled);
+  const bool keep_sealed_whole = tunnel ? sa.outer().dont_fragment(keep_whole) : keep_whole;
+  const uint32_t most = largest_inner_bytes(burst, i);
   const uint64_t bit = uint64_t{1} << i;
   // An SA with ports must not carry the later fragments of a cut packet (RFC 4301 §7.3), one in
   // transport mode no fragments at all (RFC 4303 §3.1.1).
-  if (is_v4 && (!header.dont_fragment || reassembled)) {
-    const bool before = !sa.fragment_after && !sa.ports_matter && sa.mode == sad::Mode::kTunnel &&
-                        most >= header.header_bytes + 8u;
-    if (before) burst.cut |= bit;
+  if (!keep_whole && tunnel && !sa.ports_matter && (!sa.fragment_after || keep_sealed_whole) &&
+      most >= header.header_bytes + 8u) {
+    burst.cut |= bit;
+  } else if (!keep_sealed_whole) {
+    // Behind ESP.
   } else if (!is_v4 && burst.batch.length[i] <= kLeastIpv6Mtu) {
     // Every path carries that much of IPv6; a tunnel has to see to it itself (RFC 2473 §7.1).
   } else if (!is_v4 && reassembled) {
@@ -166,6 +183,18 @@ void Stages::too_big(Burst& burst, uint32_t i, const sad::OutboundSa& sa) {
                             {.kind = net::IcmpError::Kind::kTooBig, .mtu_bytes = told},
                             burst.port, Resume::kDeliver);
   }
+}
+
+/// A SYN of either direction: neither end is to send what does not fit the pair's path.
+/// @param mtu_bytes  of the path
+void Stages::clamp_mss(uint8_t* ip, const packet::IpHeader& header, const sad::OutboundSa& sa,
+                       uint32_t mtu_bytes) {
+  if (!sa.clamps_mss) return;
+  const uint32_t kept = esp::kept_bytes(sa, ip, header.total_bytes);
+  const uint32_t most = esp::largest_inner_bytes(sa, mtu_bytes, kept);
+  const bool is_v4 = header.family == packet::Family::kV4;
+  if (packet::clamp_mss(ip, header, is_v4 ? most : std::max(most, kLeastIpv6Mtu)))
+    core_.counters.mss_clamped.add(1);
 }
 
 void Stages::send_sealed(Burst& burst) {

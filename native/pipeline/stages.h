@@ -12,6 +12,7 @@
 // What is not ours goes back to the kernel, never if its policy is PROTECT.
 #pragma once
 
+#include "base/clock.h"
 #include "net/fragmenter.h"
 #include "pipeline/core.h"
 
@@ -64,8 +65,11 @@ class Stages {
   void apply_policy(Burst& burst);
   void find_paths(Burst& burst);
   void check_size_and_ttl(Burst& burst);
+  static uint32_t largest_inner_bytes(const Burst& burst, uint32_t i);
   void too_big(Burst& burst, uint32_t i, const sad::OutboundSa& sa);
   void send_sealed(Burst& burst);
+  void clamp_mss(uint8_t* ip, const packet::IpHeader& header, const sad::OutboundSa& sa,
+                 uint32_t mtu_bytes);
   void raise_acquire(const spd::Policy& policy);
   void raise_expiry(sad::Lifetime& lifetime, uint32_t inbound_spi, bool inbound);
 
@@ -101,6 +105,7 @@ class Stages {
   void without_sa(Burst& burst, uint32_t i);
   bool learn_path_mtu(Burst& burst, uint32_t i);
   void accept_clear(Burst& burst, uint32_t i);
+  void clamp_received_mss(uint8_t* ip, const packet::IpHeader& header, const sad::InboundSa& sa);
   void watch_nat_mapping(const Burst& burst, uint32_t i, const sad::InboundSa& sa);
   void raise_unknown_spi(uint32_t spi, const net::IpAddress& source);
 

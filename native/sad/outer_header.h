@@ -57,6 +57,11 @@ struct alignas(64) OuterHeader : base::Pooled {
               bool udp_encapsulation, const OuterPolicy& policy);
 
   bool is_v4() const { return ip_bytes == 20; }
+  /// Whether an ESP packet must not be fragmented: DF of IPv4 outside, and by the same policy IPv6.
+  /// @param inner  likewise of the packet inside; that of IPv6 must not
+  bool dont_fragment(bool inner) const {
+    return fragment_set != 0 || (inner && fragment_copied != 0);
+  }
   packet::IpAddress source() const;
   packet::IpAddress destination() const;
   /// The same header between other addresses and ports, of the same family.

@@ -49,6 +49,8 @@ struct SaParameters {
   /// What becomes of an IPv4 packet without DF that does not fit: it is fragmented before ESP, or
   /// what ESP makes of it is, behind it (RFC 4301 §7, §8.1).
   bool fragment_after = false;
+  /// Whether the MSS options of TCP are lowered to what fits, either way (packet/tcp_mss.h).
+  bool clamp_mss = true;
   bool esn = false;
   uint32_t replay_window = 4096;  ///< packets; 0: no replay check
   std::vector<packet::Selector> local_selectors;

@@ -43,6 +43,7 @@ OutboundSa::OutboundSa(const SaParameters& p)
       inbound_spi(p.inbound_spi),
       fragment_after(p.fragment_after),
       ports_matter(have_ports(p.local_selectors) || have_ports(p.remote_selectors)),
+      clamps_mss(p.clamp_mss),
       lifetime(p.lifetime, base::monotonic_s()) {
   near_end_from = sequence_limit - kNearEnd;
 }

@@ -48,6 +48,12 @@ struct OutboundSa : base::Pooled {
   /// @param low_sequence  lower half of its sequence number; 0: not known
   bool has_sent_lately(const packet::IpAddress& source, uint32_t low_sequence) const;
 
+  void see_path_mtu(uint32_t mtu_bytes) {
+    const auto mtu = static_cast<uint16_t>(mtu_bytes < 0xffff ? mtu_bytes : 0xffff);
+    if (path_mtu_seen.load(std::memory_order_relaxed) != mtu)
+      path_mtu_seen.store(mtu, std::memory_order_relaxed);
+  }
+
   /// What is sent is counted here, and refused where that is too much.
   Usage usage() { return {packets, bytes, lifetime}; }
 
@@ -79,8 +85,11 @@ struct OutboundSa : base::Pooled {
 
   // Third line: read for every packet before it is sealed.
   alignas(64) PathMtu path_mtu; ///< what ICMP has said
+  /// What the path carried when a worker last looked, ICMP's word included; 0: nothing was sent yet.
+  std::atomic<uint16_t> path_mtu_seen{0};
   bool fragment_after = false;  ///< ESP packets are fragmented, not what is in them
   bool ports_matter = false;    ///< its selectors have ports: later fragments do not fit them
+  bool clamps_mss = true;       ///< TCP's MSS options of the pair's both directions
 
   Lifetime lifetime;  ///< looked at once for each group of packets
 };
@@ -139,6 +148,7 @@ struct InboundSa : base::Pooled {
 
   // Cold.
   std::vector<packet::Selector> remote_selectors;
+  OutboundSa* outbound = nullptr;  ///< of the pair, which lives as long; set by the Sad
  private:
   struct Refusals {
     std::atomic<uint64_t> count[packet::kVerdictCount] = {};

@@ -53,6 +53,8 @@ OutboundSa* Sad::install(const SaParameters& parameters) {
   auto inbound = std::make_unique<InboundSa>(parameters);
   auto outbound = std::make_unique<OutboundSa>(parameters);
 
+  inbound->outbound = outbound.get();
+
   const std::lock_guard lock(mutex_);
   const uint32_t index = parameters.inbound_spi & index_mask_;
   if (index >= capacity_ || slots_[index].spi != parameters.inbound_spi ||

@@ -32,6 +32,9 @@ struct PairCounters {
   uint64_t in_sequence = 0;                 ///< highest received
   uint64_t in_lost = 0;                     ///< never received, and left of the window
   uint64_t out_sequence = 0;                ///< next to send
+  /// Largest packets that the path takes, outside and inside, ICMP's word included; 0 before a
+  /// packet was sent. By Dataplane::counters.
+  uint32_t path_mtu_bytes = 0, inner_mtu_bytes = 0;
   uint64_t refused[packet::kVerdictCount] = {};
 };
 

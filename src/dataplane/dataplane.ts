@@ -118,6 +118,8 @@ export interface DataplaneStatistics {
   readonly espInBytes: bigint;
   /** ICMP errors that we made; they are in no verdict. */
   readonly icmpErrors: bigint;
+  /** TCP SYNs of either direction whose MSS option was lowered. */
+  readonly mssClamped: bigint;
   readonly workers: readonly {
     /** Received from its own queues. */
     readonly packets: bigint;

@@ -23,6 +23,8 @@ const NO_TRAFFIC: ChildSaCounters = {
   outSequence: 1n,
   inSequence: 0n,
   inLost: 0n,
+  pathMtu: 0,
+  innerMtu: 0,
 };
 
 export class FakeSad implements Sad {

@@ -73,6 +73,11 @@ export interface ChildSa {
    * is always the latter: later fragments do not fit them.
    */
   readonly fragmentation?: 'before' | 'after';
+  /**
+   * Whether the MSS options of TCP's SYNs are lowered to what fits the path, in both directions;
+   * `clamp` if left out.
+   */
+  readonly tcpMss?: 'clamp' | 'keep';
   readonly lifetime?: SaLifetime;
   /** Narrowed selectors of our side and the peer's. */
   readonly localSelectors: readonly TrafficSelector[];
@@ -112,6 +117,13 @@ export interface ChildSaCounters {
   readonly inSequence: bigint;
   /** Sequence numbers never received that have left the replay window; 0 with the check off. */
   readonly inLost: bigint;
+  /**
+   * Bytes of the largest packet that the path takes, outside and inside, what ICMP has said
+   * included; 0 before one was sent, and of bulk ESP, which has no path. Inside in transport mode:
+   * with headers without options.
+   */
+  readonly pathMtu: number;
+  readonly innerMtu: number;
 }
 
 export interface Sad {

@@ -28,6 +28,8 @@ struct Echo : Rig {
     bool udp = false;
     bool outer_v6 = false;
     bool fragment_after = false;
+    bool clamp_mss = true;
+    sad::OuterPolicy::DontFragment df = sad::OuterPolicy::DontFragment::kCopy;
     std::vector<packet::Selector> selectors = everyone();  ///< of either side, entry and SA
     std::vector<spd::Entry> before = {};                   ///< entries before the tunnel's
   };
@@ -52,6 +54,8 @@ struct Echo : Rig {
     p.remote = address(v6 ? "2001:db8::2" : "192.0.2.2");
     p.udp_encapsulation = options.udp;
     p.fragment_after = options.fragment_after;
+    p.clamp_mss = options.clamp_mss;
+    p.outer.dont_fragment = options.df;
     p.inbound_key = p.outbound_key = kKey;
     p.local_selectors = p.remote_selectors = options.selectors;
     spd.attach("tunnel", sad.install(p), p.local_selectors, p.remote_selectors);
@@ -84,11 +88,11 @@ struct Echo : Rig {
     batch.data[0] = buffer.packet();
     batch.length[0] = static_cast<uint32_t>(inner.size());
     batch.verdict[0] = packet::Verdict::kPending;
-    batch.outbound[0] = sad.outbound(spi);
+    batch.outbound[0] = &sa;
     std::copy(inner.begin(), inner.end(), batch.data[0]);
     esp::outbound(batch);
     REQUIRE(batch.verdict[0] == packet::Verdict::kPending);
-    return reflected(Bytes(batch.data[0], batch.data[0] + batch.length[0]));
+    return Bytes(batch.data[0], batch.data[0] + batch.length[0]);
   }
   static Bytes reflected(Bytes outer) {
     const bool is_v6 = outer[0] >> 4 == 6;

@@ -113,6 +113,49 @@ TEST_CASE("or behind it, where the SA says so") {
   }
 }
 
+TEST_CASE("the SA's DF policy decides, not DF inside: cleared, what ESP made is cut (RFC 4301 §8.1)") {
+  const auto df = sad::OuterPolicy::DontFragment::kClear;
+  for (const bool v6 : {false, true}) {
+    CAPTURE(v6);
+    Echo rig(Echo::Options{.outer_v6 = v6, .df = df});
+    const Bytes large = inner(1500, 1, "10.1.0.9", packet::kIpv4DontFragment);
+    rig.receive_all(Rig::kLan, {large});
+    CHECK(rig.counts() == Counts{{"fragmented", 1}});
+    CHECK(rig.reflect_all().size() == 2);
+    CHECK(rig.sent(Rig::kLan) == std::vector<Bytes>{returned(large)});
+    // Without DF inside, it is cut before ESP as ever.
+    rig.counts();
+    rig.receive_all(Rig::kLan, {inner(1500)});
+    rig.reflect_all();
+    CHECK(rig.counts() == Counts{{"fragmented", 1}, {"sent", 2}});
+    // IPv6 inside counts as DF set; the policy overrules that, too.
+    rig.sent(Rig::kLan);
+    rig.know("2001:db8:a::9", Rig::kLan);
+    rig.receive_all(Rig::kLan, {inner6(1500)});
+    CHECK(rig.counts() == Counts{{"fragmented", 1}});
+    CHECK(rig.sent(Rig::kWan).size() == 2);
+  }
+}
+
+TEST_CASE("set, nothing that ESP made is cut: before it, or not at all") {
+  const auto df = sad::OuterPolicy::DontFragment::kSet;
+  Echo rig(Echo::Options{.fragment_after = true, .df = df});
+  rig.receive_all(Rig::kLan, {inner(1500)});
+  CHECK(rig.counts() == Counts{{"fragmented", 1}});
+  for (const auto& p : rig.reflect_all()) {
+    CHECK(base::load_be16(&p[6]) == packet::kIpv4DontFragment);
+    CHECK(p.size() <= 1500);
+  }
+  CHECK(joined(rig.sent(Rig::kLan)) == returned(inner(1500)));
+  rig.counts();
+  // With ports it cannot be cut before ESP.
+  Echo ports(Echo::Options{.df = df, .selectors = {udp_port(4000)}});
+  ports.know("10.2.0.7", Rig::kLan);
+  ports.receive_all(Rig::kLan, {datagram(1500, 4000)});
+  CHECK(ports.counts()["too_big"] == 1);
+  CHECK(ports.sent(Rig::kWan).empty());
+}
+
 TEST_CASE("pieces take the place of their packet: order and sequence numbers are kept") {
   Echo rig;
   std::vector<Bytes> packets;
