@@ -114,6 +114,16 @@ sad::OuterPolicy to_outer_policy(const Fields& f) {
   return policy;
 }
 
+/// RFC 4303 §2.7, §2.6
+sad::Tfc to_tfc(const Fields& f) {
+  sad::Tfc tfc;
+  if (f.has("padTo")) tfc.pad_to_bytes = static_cast<uint16_t>(f.integer("padTo", 0, 65535));
+  if (f.has("dummiesPerSecond")) {
+    tfc.dummies_per_second = static_cast<uint32_t>(f.integer("dummiesPerSecond", 0, 100'000));
+  }
+  return tfc;
+}
+
 spd::Entry to_spd_entry(const Napi::Value& v, const std::string& path) {
   const Fields f(v, path);
   spd::Entry entry;
@@ -262,6 +272,7 @@ sad::SaParameters to_sa_parameters(const Napi::Value& v) {
   p.local_selectors = to_selectors(f, "localSelectors");
   p.remote_selectors = to_selectors(f, "remoteSelectors");
   if (f.has("outer")) p.outer = to_outer_policy(f.object("outer"));
+  if (f.has("tfc")) p.tfc = to_tfc(f.object("tfc"));
   return p;
 }
 

@@ -205,7 +205,7 @@ Napi::Value DataplaneObject::statistics(const Napi::CallbackInfo& info) {
   const auto env = info.Env();
   uint64_t verdicts[packet::kVerdictCount] = {};
   uint64_t out_packets = 0, in_packets = 0, out_bytes = 0, in_bytes = 0, icmp_errors = 0,
-           mss_clamped = 0;
+           mss_clamped = 0, dummies_sent = 0, odd_ecn = 0;
   auto workers = Napi::Array::New(env);
   uint32_t n = 0;
   dataplane_->each_worker([&](const pipeline::Counters& c) {
@@ -216,6 +216,8 @@ Napi::Value DataplaneObject::statistics(const Napi::CallbackInfo& info) {
     in_bytes += c.esp_in_bytes.read();
     icmp_errors += c.icmp_errors.read();
     mss_clamped += c.mss_clamped.read();
+    dummies_sent += c.dummies_sent.read();
+    odd_ecn += c.odd_ecn.read();
     auto worker = Napi::Object::New(env);
     worker.Set("packets", Napi::BigInt::New(env, c.rx_packets.read()));
     worker.Set("espOutPackets", Napi::BigInt::New(env, c.esp_out_packets.read()));
@@ -241,6 +243,8 @@ Napi::Value DataplaneObject::statistics(const Napi::CallbackInfo& info) {
   o.Set("espInBytes", Napi::BigInt::New(env, in_bytes));
   o.Set("icmpErrors", Napi::BigInt::New(env, icmp_errors));
   o.Set("mssClamped", Napi::BigInt::New(env, mss_clamped));
+  o.Set("dummiesSent", Napi::BigInt::New(env, dummies_sent));
+  o.Set("oddEcn", Napi::BigInt::New(env, odd_ecn));
   o.Set("workers", workers);
   return o;
 }

@@ -68,6 +68,15 @@ Verdict check_selectors(const IpHeader& inner, const InboundSa& sa) {
 
 enum Ecn : uint8_t { kNotEct = 0, kEct1 = 1, kEct0 = 2, kCe = 3 };
 
+/// Marked with exclamation marks in RFC 6040 §4.2, figure 4, but for CE outside of Not-ECT, which
+/// has a verdict of its own.
+bool is_odd_ecn(uint8_t outer_tos, uint8_t inner_tos) {
+  const auto bit = [](Ecn outer, Ecn inner) { return 1u << (outer << 2 | inner); };
+  const uint32_t odd = bit(kEct0, kNotEct) | bit(kEct1, kNotEct) | bit(kEct1, kCe) |
+                       bit(kEct0, kEct1);
+  return odd >> ((outer_tos & 3) << 2 | (inner_tos & 3)) & 1;
+}
+
 /// Writes another ECN field into a packet.
 void set_ecn(uint8_t* ip, IpHeader& header, uint8_t ecn) {
   header.tos = static_cast<uint8_t>((header.tos & ~3u) | ecn);
@@ -198,6 +207,7 @@ uint32_t Inbound::join(const Batch& batch, uint32_t i, uint32_t offset, InboundS
 }
 
 void Inbound::open() {
+  odd_ecn_ = 0;
   authentic_ = jobs_.open();
   for (uint32_t j = 0; j < jobs_.batch.size; j++) {
     if (authentic_ >> j & 1) decapsulated_[j] = decapsulate(j);
@@ -223,7 +233,9 @@ Verdict Inbound::decapsulate_tunnel(uint32_t j, uint8_t next_header, const Inbou
   if (verdict != Verdict::kPending) return verdict;
   verdict = check_selectors(inner_[j], sa);
   if (verdict != Verdict::kPending) return verdict;
-  return decapsulate_ecn(tos_of(outer_[j]), payload_[j], inner_[j]);
+  const uint8_t outer_tos = tos_of(outer_[j]);
+  odd_ecn_ |= uint64_t{is_odd_ecn(outer_tos, inner_[j].tos)} << j;
+  return decapsulate_ecn(outer_tos, payload_[j], inner_[j]);
 }
 
 Verdict Inbound::decapsulate_transport(uint32_t j, uint8_t next_header, const InboundSa& sa) {
@@ -250,6 +262,7 @@ Verdict Inbound::decapsulate_transport(uint32_t j, uint8_t next_header, const In
 }
 
 void Inbound::finish(Batch& batch, IpHeader inner[Batch::kCapacity], uint32_t now_s) {
+  odd_ecn_count_ = 0;
   if (jobs_.batch.size == 0) return;
   advance_windows();
   Verdict verdict[Batch::kCapacity];
@@ -266,6 +279,7 @@ void Inbound::finish(Batch& batch, IpHeader inner[Batch::kCapacity], uint32_t no
       groups_.sa(group_[j]).count_refused(verdict[j]);
       continue;
     }
+    odd_ecn_count_ += odd_ecn_ >> j & 1;
     batch.data[i] = payload_[j];
     batch.length[i] = inner_[j].total_bytes;
     inner[i] = inner_[j];

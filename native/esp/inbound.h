@@ -41,6 +41,9 @@ class Inbound {
   /// @param now_s  base::monotonic_s(), for the SAs' lifetimes
   void finish(packet::Batch& batch, packet::IpHeader inner[packet::Batch::kCapacity],
               uint32_t now_s);
+  /// After finish(): how many of the packets that stay pending had ECN fields, outside and inside,
+  /// that no router on the way makes of what a sender sends (RFC 6040 §4.2, figure 4).
+  uint32_t odd_ecn() const { return odd_ecn_count_; }
 
  private:
   using Groups = SaGroups<sad::InboundSa>;
@@ -63,6 +66,8 @@ class Inbound {
   Jobs jobs_;
   Groups groups_;
   uint64_t authentic_ = 0;  ///< a bit per job: its ICV held
+  uint64_t odd_ecn_ = 0;    ///< likewise: ECN fields that do not belong together
+  uint32_t odd_ecn_count_ = 0;
   // By job, in order of arrival.
   uint8_t index_[packet::Batch::kCapacity];   ///< in the batch
   uint8_t group_[packet::Batch::kCapacity];

@@ -32,8 +32,10 @@ uint32_t udp_bytes(const OutboundSa& sa) {
   return sa.udp_encapsulation ? packet::kUdpHeaderBytes : 0;
 }
 
+/// Next header in tunnel mode. What is no IP packet is a dummy (RFC 4303 §2.6).
 uint8_t ip_in_ip(const uint8_t* inner) {
-  return inner[0] >> 4 == 4 ? packet::kIpv4InIp : packet::kIpv6InIp;
+  if (inner[0] >> 4 == 4) [[likely]] return packet::kIpv4InIp;
+  return inner[0] >> 4 == 6 ? packet::kIpv6InIp : packet::kNoNextHeader;
 }
 
 /// AH's header, and the four bytes that ESN adds behind the packet for a while.

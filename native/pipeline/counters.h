@@ -32,6 +32,8 @@ struct alignas(64) Counters {
   Counter esp_in_packets;   ///< ESP packets whose ICV held and that passed the replay check
   Counter esp_in_bytes;     ///< of their outer IP packets
   Counter mss_clamped;      ///< TCP segments whose MSS option was lowered
+  Counter dummies_sent;     ///< RFC 4303 §2.6; they are nobody's verdict
+  Counter odd_ecn;          ///< packets accepted with ECN fields that no router makes (RFC 6040 §4.2)
   Counter icmp_errors;      ///< made by us; they are nobody's verdict
   Counter helped_bursts;    ///< of other workers' queues, whose heavy part this one did
   Counter busy_cycles;      ///< ticks of the time stamp counter spent in loops that had work

@@ -70,6 +70,7 @@ void Stages::prepare_seal(Burst& burst) {
       clamp_mss(burst.batch.data[i], burst.headers[i], *burst.batch.outbound[i], burst.path[i].mtu_bytes);
     if (burst.origin != Origin::kOurs)
       packet::decrement_ttl(burst.batch.data[i], burst.headers[i].family);
+    if (burst.batch.outbound[i]->pad_to_bytes != 0) [[unlikely]] pad(burst, i);
   }
   burst.sealing.prepare(burst.batch, core_.now_s);
   sad::OutboundSa* last = nullptr;
@@ -228,6 +229,15 @@ void Stages::raise_expiry(sad::Lifetime& lifetime, uint32_t inbound_spi, bool in
                               .hard = hard,
                               .cause = *cause});
   }
+}
+
+void Stages::raise_expiries() {
+  core_.shared.sad.each_expired(core_.now_s, [this](sad::InboundSa& in, sad::OutboundSa& out) {
+    in.lifetime.ends_at(core_.now_s);
+    out.lifetime.ends_at(core_.now_s);
+    raise_expiry(in.lifetime, in.spi, true);
+    raise_expiry(out.lifetime, in.spi, false);
+  });
 }
 
 void Stages::raise_acquire(const spd::Policy& policy) {

@@ -47,9 +47,21 @@ class Stages {
   /// Whether there are ICMP errors that the stages made meanwhile; and sends them.
   bool owes_errors() const { return !core_.own.empty(); }
   void send_own();
+  /// Dummy packets of the SAs that have been silent for long enough. By one worker.
+  void send_dummies();
+  /// When to: 0: now; kNoDummies: no SA sends any.
+  static constexpr uint32_t kNoDummies = ~uint32_t{0};
+  uint32_t until_dummies_ms() const;
+  /// Tells of limits of time that were reached without a packet. By one worker.
+  void raise_expiries();
 
  private:
   void finish_turned();
+
+  // masking.cc
+  void pad(Burst& burst, uint32_t i);
+  void send_dummies(sad::OutboundSa& sa, uint32_t count);
+  uint32_t dummy_bytes(const Burst& burst, uint32_t i);
 
   /// To the kernel, its L4 checksum complete: the TUN does not say that it is not.
   void hand_to_kernel(Burst& burst, uint32_t i);
@@ -126,6 +138,7 @@ class Stages {
   Burst gathered_; ///< an outbound burst again, its fragments put together
   Burst split_;    ///< pieces of the large packet, in clear
   Burst pieces_;   ///< of packets that are cut before ESP
+  uint64_t random_ = base::ticks();  ///< lengths of dummies
   packet::IpHeader inner_[packet::Batch::kCapacity];  ///< of packets just decapsulated
 };
 

@@ -23,7 +23,7 @@ namespace {
 // How long to spin after the last packet before sleeping. A sleep that ends soon was a mistake and
 // doubles the time, one that lasts halves it.
 constexpr double kLeastSpinUs = 10, kMostSpinUs = 100, kSoonUs = 200;
-constexpr int kSleepMs = 1000, kHoldingSleepMs = 50, kBlindSleepMs = 1;
+constexpr uint32_t kSleepMs = 1000, kHoldingSleepMs = 50, kBlindSleepMs = 1;
 // A colleague is woken again no sooner than this: it may still be on its way.
 constexpr double kWakeUs = 100;
 // Sealing less than this is done sooner than another core has fetched it and given it back: where
@@ -167,6 +167,7 @@ bool Worker::turn() {
     drain();
     stages_.send_own();
   }
+  if (index_ == 0) keep_time();
   if (core_.waiting()) give_up_overdue();
   core_.egress.send();
   for (auto& served : queues_) served.queue->flush();
@@ -311,6 +312,16 @@ void Worker::take_answers() {
   }
 }
 
+/// What no packet brings about.
+void Worker::keep_time() {
+  stages_.raise_expiries();
+  until_dummies_ms_ = stages_.until_dummies_ms();
+  if (until_dummies_ms_ != 0) return;
+  drain();
+  stages_.send_dummies();
+  until_dummies_ms_ = stages_.until_dummies_ms();
+}
+
 void Worker::give_up_overdue() {
   core_.expire_fragments();
   while (auto* entry = core_.held.overdue(core_.now_ms)) {
@@ -322,7 +333,8 @@ void Worker::give_up_overdue() {
 
 /// Level-triggered descriptors: what came between the last look and poll() ends it at once.
 void Worker::sleep() {
-  const int timeout_ms = must_poll_ ? kBlindSleepMs : core_.held.size() > 0 ? kHoldingSleepMs : kSleepMs;
+  const uint32_t most_ms = must_poll_ ? kBlindSleepMs : core_.held.size() > 0 ? kHoldingSleepMs : kSleepMs;
+  const int timeout_ms = static_cast<int>(std::min(most_ms, until_dummies_ms_));
   show(State::kAsleep);
   poll(poll_fds_.data(), poll_fds_.size(), timeout_ms);
   show(State::kIdle);

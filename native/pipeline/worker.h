@@ -71,6 +71,7 @@ class Worker {
 
   void run();
   void take_answers();
+  void keep_time();
   void give_up_overdue();
   void sleep();
   void release_held();
@@ -113,6 +114,7 @@ class Worker {
   uint64_t wake_ticks_ = 0;      ///< at least between two wakes
   bool backlog_ = false;         ///< a queue gave a full burst in this turn
   bool in_order_ = false;  ///< a burst is on its way behind which none may be begun
+  uint32_t until_dummies_ms_ = Stages::kNoDummies;
   State shown_ = State::kBusy;
   alignas(64) std::atomic<State> state_{State::kBusy};  ///< `shown_`, for others to read
 };

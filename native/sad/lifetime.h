@@ -49,6 +49,9 @@ class Lifetime {
     if (now_s < soft_s_) [[likely]] return is_over();
     return pass_time(now_s);
   }
+  /// Seconds of base::monotonic_s() in which its limits are reached; kNoSeconds: never.
+  uint32_t soft_s() const { return soft_s_; }
+  uint32_t hard_s() const { return hard_s_; }
   bool is_over() const { return hard_.load(std::memory_order_relaxed) != kNotReached; }
 
   /// Whether the next packet of a watched group may pass. What may not is to be taken off the

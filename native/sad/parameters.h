@@ -22,8 +22,9 @@ enum class Mode : uint8_t { kTunnel, kTransport };
 /// Traffic flow confidentiality, outbound (RFC 4303 §2.7, §2.6).
 struct Tfc {
   /// Inner packets shorter than this are padded to it, as far as the path MTU allows; 0: none are.
+  /// What is padded counts as bytes of the SA.
   uint16_t pad_to_bytes = 0;
-  /// Dummy packets sent while there is nothing else to send.
+  /// Dummy packets sent while there is nothing else to send: of `pad_to_bytes`, or of any length.
   uint32_t dummies_per_second = 0;
 };
 

@@ -44,6 +44,7 @@ OutboundSa::OutboundSa(const SaParameters& p)
       fragment_after(p.fragment_after),
       ports_matter(have_ports(p.local_selectors) || have_ports(p.remote_selectors)),
       clamps_mss(p.clamp_mss),
+      pad_to_bytes(p.tfc.pad_to_bytes),
       lifetime(p.lifetime, base::monotonic_s()) {
   near_end_from = sequence_limit - kNearEnd;
 }

@@ -90,6 +90,7 @@ struct OutboundSa : base::Pooled {
   bool fragment_after = false;  ///< ESP packets are fragmented, not what is in them
   bool ports_matter = false;    ///< its selectors have ports: later fragments do not fit them
   bool clamps_mss = true;       ///< TCP's MSS options of the pair's both directions
+  uint16_t pad_to_bytes = 0;    ///< sad::Tfc
 
   Lifetime lifetime;  ///< looked at once for each group of packets
 };

@@ -22,7 +22,7 @@ Sad::Sad(uint32_t capacity, base::Epoch& epoch)
   for (uint32_t i = 0; i < capacity; i++) free_.push_back(i);
 }
 
-Sad::~Sad() = default;
+Sad::~Sad() { delete maskings_.load(); }
 
 uint32_t Sad::allocate_spi() {
   const std::lock_guard lock(mutex_);
@@ -66,6 +66,10 @@ OutboundSa* Sad::install(const SaParameters& parameters) {
   slot.inbound = std::move(inbound);
   slot.outbound = std::move(outbound);
   by_outbound_spi_.add(index, slot.outbound->spi);
+  schedule_.add(parameters.inbound_spi, slot.outbound->lifetime);
+  if (parameters.tfc.dummies_per_second != 0) {
+    add_masking(*slot.outbound, parameters.tfc.dummies_per_second);
+  }
   inbound_[index].store(slot.inbound.get(), std::memory_order_release);
   size_++;
   return slot.outbound.get();
@@ -78,6 +82,8 @@ bool Sad::remove(uint32_t inbound_spi) {
   const uint32_t index = inbound_spi & index_mask_;
   inbound_[index].store(nullptr, std::memory_order_release);
   by_outbound_spi_.remove(index, slot->outbound->spi);
+  schedule_.remove(inbound_spi, slot->outbound->lifetime);
+  remove_masking(*slot->outbound);
   epoch_.retire(std::move(slot->inbound));
   epoch_.retire(std::move(slot->outbound));
   free_index(index);
@@ -150,6 +156,24 @@ const Sad::Slot* Sad::installed(uint32_t spi) const {
 
 Sad::Slot* Sad::installed(uint32_t spi) {
   return const_cast<Slot*>(std::as_const(*this).installed(spi));
+}
+
+void Sad::add_masking(OutboundSa& sa, uint32_t dummies_per_second) {
+  const Maskings* before = maskings_.load(std::memory_order_relaxed);
+  auto fresh = before ? std::make_unique<Maskings>(*before) : std::make_unique<Maskings>();
+  fresh->push_back(std::make_shared<Masking>(sa, dummies_per_second));
+  maskings_.store(fresh.release(), std::memory_order_release);
+  epoch_.retire(std::unique_ptr<const Maskings>(before));
+}
+
+void Sad::remove_masking(const OutboundSa& sa) {
+  const Maskings* before = maskings_.load(std::memory_order_relaxed);
+  if (before == nullptr) return;
+  auto fresh = std::make_unique<Maskings>(*before);
+  std::erase_if(*fresh, [&](const auto& masking) { return &masking->sa() == &sa; });
+  if (fresh->size() == before->size()) return;
+  maskings_.store(fresh->empty() ? nullptr : fresh.release(), std::memory_order_release);
+  epoch_.retire(std::unique_ptr<const Maskings>(before));
 }
 
 void Sad::free_index(uint32_t index) {

@@ -15,8 +15,10 @@
 #include <vector>
 
 #include "base/epoch.h"
+#include "sad/masking.h"
 #include "sad/outbound_index.h"
 #include "sad/sa.h"
+#include "sad/schedule.h"
 
 namespace esplane::sad {
 
@@ -96,6 +98,22 @@ class Sad {
   /// The outbound SA with this SPI to this peer, as an ICMP error quotes it, or null; of several
   /// the newest. Takes the lock. For workers the pointer holds until they are quiescent.
   OutboundSa* find_outbound(uint32_t outbound_spi, const packet::IpAddress& peer) const;
+  /// Calls `each(inbound, outbound)` for pairs that have reached a limit of time, once for each
+  /// limit; for a few of them at most: others stay due. Takes the lock only where one is due.
+  template <typename Each>
+  void each_expired(uint32_t now_s, Each each) {
+    if (schedule_.next_s() > now_s) return;
+    const std::lock_guard lock(mutex_);
+    for (uint32_t n = 0; n < kFewExpired; n++) {
+      const Slot* slot = installed(schedule_.take(now_s));
+      if (slot == nullptr) return;
+      each(*slot->inbound, *slot->outbound);
+    }
+  }
+  using Maskings = std::vector<std::shared_ptr<Masking>>;
+  /// The SAs that send dummy packets; null: none does. Workers only, between two quiescent().
+  const Maskings* maskings() const { return maskings_.load(std::memory_order_acquire); }
+
   /// Pairs installed.
   uint32_t size() const;
   uint32_t capacity() const { return capacity_; }
@@ -112,6 +130,10 @@ class Sad {
   Slot* installed(uint32_t spi);
   const Slot* installed(uint32_t spi) const;
   void free_index(uint32_t index);
+  void add_masking(OutboundSa& sa, uint32_t dummies_per_second);
+  void remove_masking(const OutboundSa& sa);
+
+  static constexpr uint32_t kFewExpired = 32;
 
   const uint32_t capacity_;
   const uint32_t index_mask_;
@@ -123,6 +145,8 @@ class Sad {
   OutboundIndex by_outbound_spi_;
   std::deque<uint32_t> free_;  ///< oldest first: an index rests as long as possible
   uint32_t size_ = 0;
+  Schedule schedule_;
+  std::atomic<const Maskings*> maskings_{nullptr};  ///< owned; replaced as a whole
 };
 
 }  // namespace esplane::sad

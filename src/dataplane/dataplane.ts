@@ -120,6 +120,10 @@ export interface DataplaneStatistics {
   readonly icmpErrors: bigint;
   /** TCP SYNs of either direction whose MSS option was lowered. */
   readonly mssClamped: bigint;
+  /** Dummy packets (RFC 4303 §2.6) that we made; they are in no verdict. */
+  readonly dummiesSent: bigint;
+  /** Packets accepted with ECN fields, outside and inside, that no router makes (RFC 6040 §4.2). */
+  readonly oddEcn: bigint;
   readonly workers: readonly {
     /** Received from its own queues. */
     readonly packets: bigint;

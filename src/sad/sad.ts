@@ -90,6 +90,19 @@ export interface ChildSa {
   readonly inboundSequence?: bigint;
   /** Tunnel mode: where the outer header does not follow from the inner one. */
   readonly outer?: OuterPolicy;
+  /** ESP in tunnel mode: nothing if left out. */
+  readonly tfc?: TrafficFlowConfidentiality;
+}
+
+/** What hides how much is sent, and when, from an observer (RFC 4303 §2.7, §2.6). */
+export interface TrafficFlowConfidentiality {
+  /**
+   * Inner packets that are shorter are padded to this many bytes, as far as the path takes them:
+   * 65535 means to its MTU. 0, if left out: none are. What is padded counts as bytes of the SA.
+   */
+  readonly padTo?: number;
+  /** While nothing else is sent; as long as the padded packets, or of any length. 0 if left out. */
+  readonly dummiesPerSecond?: number;
 }
 
 /** Fields of the outer header by policy (RFC 4301 §5.1.2, §8.1). */

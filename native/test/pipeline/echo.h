@@ -23,12 +23,16 @@ using Counts = std::map<std::string, uint64_t>;
 struct Echo : Rig {
   uint32_t spi;
   const bool v6;
+  std::unique_ptr<sad::OutboundSa> peer;  ///< with numbers of its own
 
   struct Options {
     bool udp = false;
+    bool ah = false;
     bool outer_v6 = false;
     bool fragment_after = false;
     bool clamp_mss = true;
+    sad::Tfc tfc = {};
+    sad::LifetimeLimits lifetime = {};
     sad::OuterPolicy::DontFragment df = sad::OuterPolicy::DontFragment::kCopy;
     std::vector<packet::Selector> selectors = everyone();  ///< of either side, entry and SA
     std::vector<spd::Entry> before = {};                   ///< entries before the tunnel's
@@ -41,7 +45,7 @@ struct Echo : Rig {
   explicit Echo(bool udp = false, bool outer_v6 = false)
       : Echo(Options{.udp = udp, .outer_v6 = outer_v6}) {}
   explicit Echo(const Options& options) : v6(options.outer_v6) {
-    static constexpr uint8_t kKey[20] = {9};
+    static constexpr uint8_t kKey[20] = {9}, kAhKey[32] = {9};
     auto out = entry(spd::Direction::kOutbound);
     out.local = out.remote = options.selectors;
     auto entries = options.before;
@@ -55,10 +59,20 @@ struct Echo : Rig {
     p.udp_encapsulation = options.udp;
     p.fragment_after = options.fragment_after;
     p.clamp_mss = options.clamp_mss;
+    p.tfc = options.tfc;
+    p.lifetime = options.lifetime;
     p.outer.dont_fragment = options.df;
     p.inbound_key = p.outbound_key = kKey;
     p.local_selectors = p.remote_selectors = options.selectors;
+    if (options.ah) {
+      p.protocol = sad::Protocol::kAh;
+      p.encryption = p.key_bits = 0;
+      p.integrity = crypto::kAuthHmacSha2_256_128;
+      p.inbound_key = p.outbound_key = kAhKey;
+    }
     spd.attach("tunnel", sad.install(p), p.local_selectors, p.remote_selectors);
+    std::swap(p.local, p.remote);
+    peer = std::make_unique<sad::OutboundSa>(p);
     know(v6 ? "2001:db8::2" : "192.0.2.2", kWan);
     know("10.1.0.9", kLan);
     core.port_addresses[1] = {address("2001:db8:a::1"), address("2001:db8::1")};
@@ -80,7 +94,8 @@ struct Echo : Rig {
   }
 
   /// What the peer would send for this inner packet.
-  Bytes sealed(const Bytes& inner) {
+  Bytes sealed(const Bytes& inner) { return reflected(sealed(inner, *sad.outbound(spi))); }
+  static Bytes sealed(const Bytes& inner, sad::OutboundSa& sa) {
     pipeline::LargeBuffer buffer;
     packet::Batch batch;
     batch.size = 1;
@@ -94,6 +109,8 @@ struct Echo : Rig {
     REQUIRE(batch.verdict[0] == packet::Verdict::kPending);
     return Bytes(batch.data[0], batch.data[0] + batch.length[0]);
   }
+  /// Likewise, by the peer's own SA: of AH, which authenticates the addresses.
+  Bytes sealed_by_peer(const Bytes& inner) { return sealed(inner, *peer); }
   static Bytes reflected(Bytes outer) {
     const bool is_v6 = outer[0] >> 4 == 6;
     const int from = is_v6 ? 8 : 12, to = is_v6 ? 24 : 16, size = is_v6 ? 16 : 4;

@@ -237,9 +237,13 @@ export class Lone {
   }
 }
 
-/** Waits until `condition` holds; fails with `what` after two seconds. */
-export async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = Date.now() + 2000;
+/** Waits until `condition` holds; fails with `what` after two seconds, or as long as is said. */
+export async function until(
+  condition: () => boolean,
+  what: string,
+  milliseconds = 2000,
+): Promise<void> {
+  const deadline = Date.now() + milliseconds;
   while (!condition()) {
     if (Date.now() > deadline) throw new Error(`did not come about: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 1));
