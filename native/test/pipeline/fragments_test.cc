@@ -28,6 +28,41 @@ TEST_CASE("ESP in fragments is put together and opened, in any order and encapsu
   }
 }
 
+TEST_CASE("AH in fragments is put together before its ICV is computed (RFC 4302 §3.4.1)") {
+  for (const bool v6 : {false, true}) {
+    CAPTURE(v6);
+    Echo rig(Echo::Options{.ah = true, .outer_v6 = v6});
+    const auto pieces = cut(rig.sealed_by_peer(inner(1400)), 700);
+    REQUIRE(pieces.size() == 3);
+    rig.receive_all(Rig::kWan, pieces);
+    rig.receive_all(Rig::kWan, reversed(cut(rig.sealed_by_peer(inner(1400, 2)), 700)));
+    rig.receive_all(Rig::kWan, {rig.sealed_by_peer(inner(100, 3))});
+    CHECK(rig.sent(Rig::kLan) == std::vector<Bytes>{hopped(inner(1400)), hopped(inner(1400, 2)),
+                                                    hopped(inner(100, 3))});
+    CHECK(rig.counts() == Counts{{"fragment_reassembled", 4}, {"sent", 3}});
+    auto changed = cut(rig.sealed_by_peer(inner(1400)), 700);
+    changed[2].back() ^= 1;
+    rig.receive_all(Rig::kWan, changed);
+    CHECK(rig.counts() == Counts{{"fragment_reassembled", 2}, {"icv_bad", 1}});
+  }
+}
+
+TEST_CASE("what AH makes is cut where its SA says so, and before it otherwise") {
+  for (const bool after : {false, true}) {
+    CAPTURE(after);
+    Echo rig(Echo::Options{.ah = true, .fragment_after = after});
+    rig.receive_all(Rig::kLan, {inner(1500)});
+    CHECK(rig.counts() == Counts{{"fragmented", 1}});
+    const auto outer = rig.sent(Rig::kWan);
+    REQUIRE(outer.size() == 2);
+    for (const auto& p : outer) {
+      CHECK(p.size() <= 1500);
+      CHECK(p[9] == packet::kAh);
+      CHECK((base::load_be16(&p[6]) != 0) == after);
+    }
+  }
+}
+
 TEST_CASE("fragments that come in several bursts, or never") {
   Echo rig;
   const auto pieces = cut(rig.sealed(inner(1400)), 700);
