@@ -75,7 +75,7 @@ export interface ChildSa {
   readonly fragmentation?: 'before' | 'after';
   /**
    * Whether the MSS options of TCP's SYNs are lowered to what fits the path, in both directions;
-   * `clamp` if left out.
+   * `clamp` if left out. Bulk ESP, which knows no path, leaves them.
    */
   readonly tcpMss?: 'clamp' | 'keep';
   readonly lifetime?: SaLifetime;
@@ -90,7 +90,7 @@ export interface ChildSa {
   readonly inboundSequence?: bigint;
   /** Tunnel mode: where the outer header does not follow from the inner one. */
   readonly outer?: OuterPolicy;
-  /** ESP in tunnel mode: nothing if left out. */
+  /** ESP in tunnel mode: nothing if left out. By a dataplane's workers, not by bulk ESP. */
   readonly tfc?: TrafficFlowConfidentiality;
 }
 
