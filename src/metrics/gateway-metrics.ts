@@ -151,7 +151,8 @@ function rekeySamples(connection: string, counters: ConnectionCounters): Sample[
   );
 }
 
-function workerFamilies({ workers, icmpErrors }: DataplaneStatistics): Family[] {
+function workerFamilies(statistics: DataplaneStatistics): Family[] {
+  const { workers, icmpErrors, mssClamped, dummiesSent, oddEcn } = statistics;
   type Worker = (typeof workers)[number];
   const one = (value: (worker: Worker) => bigint) =>
     workers.map((worker, i) => sample(value(worker), { worker: String(i) }));
@@ -207,6 +208,9 @@ function workerFamilies({ workers, icmpErrors }: DataplaneStatistics): Family[] 
       ),
     ),
     counter('icmp_errors', 'ICMP errors that we made.', [sample(icmpErrors)]),
+    counter('tcp_mss_clamped', 'TCP SYNs whose MSS option was lowered.', [sample(mssClamped)]),
+    counter('esp_dummies_sent', 'Dummy packets that we made.', [sample(dummiesSent)]),
+    counter('odd_ecn', 'Packets with ECN fields that no router makes.', [sample(oddEcn)]),
   ];
 }
 

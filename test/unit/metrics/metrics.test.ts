@@ -11,6 +11,7 @@ const statistics: DataplaneStatistics = {
   verdicts: {},
   drops: { no_sa: 7n },
   ...{ espOutPackets: 1n, espInPackets: 10n, espOutBytes: 100n, espInBytes: 1536n, icmpErrors: 2n },
+  ...{ mssClamped: 3n, dummiesSent: 4n, oddEcn: 5n },
   workers: [
     {
       packets: 12_345n,
