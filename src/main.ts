@@ -28,7 +28,7 @@ import {
 import { NativeDataplane } from './dataplane/native.js';
 import { peerCredentials } from './dataplane/process.js';
 import { Networks } from './gateway/networks.js';
-import { Reconfigure } from './gateway/reconfigure.js';
+import { addresses, Reconfigure } from './gateway/reconfigure.js';
 import type { IkeOptions } from './ike/options.js';
 import { type DaemonLog, type Log, ofSubsystem } from './log.js';
 import { ConnectionCounters } from './metrics/connection-counters.js';
@@ -94,7 +94,11 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
     for (const port of config.ports) dataplane.addPort(port);
     dataplane.setSpd(config.spd);
     const { localAddresses } = parts;
-    const networks = new Networks({ dataplane, transport, localAddresses }, config.spd);
+    const onAddresses = (present: readonly string[]) => workers.setAddresses(present);
+    const networks = new Networks(
+      { dataplane, transport, localAddresses, onAddresses },
+      config.spd,
+    );
     logEngines(config, log);
     dataplane.start();
     logDataplane(config, dataplane, log);
@@ -113,12 +117,13 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
       log,
       events,
     });
+    workers.setAddresses(localAddresses());
     undo.push(() => workers.stop(FAREWELL_MS));
     const dataplaneLog = ofSubsystem(log, 'dataplane');
     dataplane.onEvent((event) => handleEvent(event, workers, networks, dataplaneLog));
     const poll = setInterval(() => networks.follow(), ADDRESS_POLL_MS);
     undo.push(() => clearInterval(poll));
-    await transport.open([...new Set(config.connections.map(({ local }) => local.address))]);
+    await transport.open(addresses(config));
 
     const configuration = new Reconfigure(config, {
       ...{ log, guard, dataplane, networks, transport, workers, events },

@@ -158,6 +158,7 @@ function buildConnection(
     name,
     local: {
       address: local.address,
+      alternatives: local.alternatives,
       identity: identity('local'),
       authentication: sides.local.authentication,
     },
@@ -168,6 +169,7 @@ function buildConnection(
     },
     ikeProposals,
     livenessSeconds: entry.liveness_seconds,
+    mobike: entry.mobike,
     fragmentBytes: entry.ike_fragment_bytes,
     forceUdpEncapsulation: entry.udp_encapsulation === 'always',
     lifetime: lifetimeOf(entry.ike_rekey_seconds, entry.ike_lifetime_seconds),

@@ -126,6 +126,10 @@ export const gatewaySchema = z.strictObject({
 
 const localSchema = z.strictObject({
   address: address.describe('Our address towards the peer'),
+  alternatives: z
+    .array(address)
+    .default([])
+    .describe('Addresses to move to, in this order, while that one is not there (RFC 4555)'),
   id: z
     .string()
     .min(1)
@@ -242,6 +246,10 @@ export const connectionSchema = z.strictObject({
     .enum(['auto', 'always'])
     .default('auto')
     .describe('ESP in UDP where there is a NAT, or always (RFC 3948)'),
+  mobike: z
+    .boolean()
+    .default(true)
+    .describe('Either end may move to another address, where the peer can do that (RFC 4555)'),
   ike_fragment_bytes: z
     .union([z.literal(0), integer(512, 65_535)])
     .default(DEFAULT_FRAGMENT_BYTES)

@@ -41,6 +41,13 @@ export function checkConnection(name: string, entry: ConnectionFile, complain: C
   if (remote.address === local.address) {
     complain(at('remote', 'address'), `found our own address ${local.address}`, "the peer's");
   }
+  for (const [i, alternative] of local.alternatives.entries()) {
+    if (parseAddress(alternative)?.length === parseAddress(local.address)?.length) continue;
+    complain(at('local', 'alternatives', i), `found ${alternative}`, 'the family of address');
+  }
+  if (!entry.mobike && local.alternatives.length > 0) {
+    complain(at('local', 'alternatives'), 'found addresses to move to', 'mobike = true');
+  }
   for (const what of ['ike', 'child'] as const) {
     const [rekey, end] = [entry[`${what}_rekey_seconds`], entry[`${what}_lifetime_seconds`]];
     checkLifetime(at(`${what}_lifetime_seconds`), rekey, end, complain);

@@ -8,6 +8,8 @@ export interface NetworksParts {
   readonly transport: Pick<Transport, 'refresh'>;
   /** All addresses of this host. */
   readonly localAddresses: () => readonly string[];
+  /** Is told of them when they have changed. */
+  readonly onAddresses?: (present: readonly string[]) => void;
 }
 
 export class Networks {
@@ -30,6 +32,7 @@ export class Networks {
     this.#addresses = now;
     this.#tell();
     this.#parts.transport.refresh();
+    this.#parts.onAddresses?.(now);
   }
 
   /** What is protected has changed; the dataplane knows this SPD already. */

@@ -158,8 +158,8 @@ function names({ connections }: Plan, ...actions: readonly ConnectionAction[]): 
     .map(({ connection }) => connection);
 }
 
-function addresses({ connections }: GatewayConfig): string[] {
-  return [...new Set(connections.map(({ local }) => local.address))];
+export function addresses({ connections }: GatewayConfig): string[] {
+  return [...new Set(connections.flatMap(({ local }) => [local.address, ...local.alternatives]))];
 }
 
 function summary(plan: Plan): string {

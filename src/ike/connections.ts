@@ -8,11 +8,17 @@ export class Connections {
   constructor(connections: readonly Connection[]) {
     this.#byName = new Map(connections.map((connection) => [connection.name, connection]));
     for (const connection of connections) {
-      const key = `${connection.local.address} ${connection.remote.address}`;
-      const found = this.#byAddresses.get(key);
-      if (found === undefined) this.#byAddresses.set(key, [connection]);
-      else found.push(connection);
+      const { local, remote } = connection;
+      for (const address of [local.address, ...local.alternatives]) {
+        this.#add(`${address} ${remote.address}`, connection);
+      }
     }
+  }
+
+  #add(addresses: string, connection: Connection): void {
+    const found = this.#byAddresses.get(addresses);
+    if (found === undefined) this.#byAddresses.set(addresses, [connection]);
+    else found.push(connection);
   }
 
   named(name: string | undefined): Connection | undefined {

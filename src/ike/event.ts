@@ -87,6 +87,12 @@ export type Event =
       readonly inboundSpi: EspSpi;
       readonly remote: Endpoint;
     }
+  /** The addresses that this host has now; who has moved tells its peers (RFC 4555 §3.5). */
+  | {
+      readonly type: 'addresses';
+      readonly at: Milliseconds;
+      readonly present: readonly string[];
+    }
   /** Another worker has a newer IKE SA with the same peer: drop this one without a Delete. */
   | {
       readonly type: 'superseded';

@@ -3,8 +3,6 @@
  * are in `channel.ts`, our requests in `requests.ts`, how another takes its place in
  * `succession.ts`; what is said in an exchange is for the tasks (our requests) and the answers (the
  * peer's requests).
- *
- * Left out: MOBIKE (RFC 4555).
  */
 import { assertNever } from '../crypto/assert-never.js';
 import type { Prf } from '../crypto/prf.js';
@@ -22,6 +20,7 @@ import type { Event, IkeSpi, Job, JobResult, LogLevel, Milliseconds } from './ev
 import { explainSilence, type Failure, formatEndpoint, NO_ANSWER } from './explain.js';
 import type { Intermediate } from './intermediate.js';
 import { postponedDelay, rekeyDelay } from './lifetime.js';
+import type { Mobility } from './mobility.js';
 import { type NatSituation, NO_NAT, type SpiPair } from './nat.js';
 import { describeMessage } from './payloads.js';
 import type { Protection } from './protection.js';
@@ -31,6 +30,7 @@ import { Succession } from './succession.js';
 import { type ChildPlan, CreateChild } from './tasks/create-child.js';
 import { DeleteIke } from './tasks/delete.js';
 import { Liveness } from './tasks/liveness.js';
+import { UpdateAddresses } from './tasks/mobility.js';
 import { RekeyIke } from './tasks/rekey-ike.js';
 import type { Task } from './tasks/task.js';
 import { MessageWindow } from './window.js';
@@ -105,6 +105,8 @@ export class IkeSa {
   /** Both have said that there may be IKE_INTERMEDIATE (RFC 9242), and what comes of that. */
   supportsIntermediate = false;
   intermediate: Intermediate | undefined;
+  /** Who of the two may move (RFC 4555); undefined: it was not negotiated. */
+  mobility: Mobility | undefined;
   /** Both have said that they take messages in fragments (RFC 7383). */
   supportsFragments = false;
   /** The responder has said that IKE_AUTH may come without a Child SA (RFC 6023). */
@@ -156,6 +158,7 @@ export class IkeSa {
     made.remoteIdentity = old.remoteIdentity;
     made.nat = old.nat;
     made.supportsFragments = old.supportsFragments;
+    made.mobility = old.mobility;
     made.authenticatedAt = old.authenticatedAt;
     // The peer may use at once what it has made.
     if (role === 'responder') made.children = old.children;
@@ -451,6 +454,25 @@ export class IkeSa {
     this.local = local;
     this.remote = remote;
     if (this.children.owner === this) this.children.moveTo(local, remote);
+  }
+
+  /** Our own end is at another address now (RFC 4555 §3.5): the peer is told, from there. */
+  relocate(address: string): void {
+    this.log('info', `our end moves from ${this.local.address} to ${address}`);
+    this.local = { ...this.local, address };
+    // What is under way may have left from where we are no more.
+    this.#requests.resend();
+    if (!this.isAbout(({ kind }) => kind === 'mobike')) {
+      this.requestFirst(new UpdateAddresses(this, this.#core));
+    }
+  }
+
+  /** Both ends are where they say, with this between them: ESP goes that way (RFC 4555 §3.5). */
+  arrive(nat: NatSituation): void {
+    this.nat = nat;
+    if (nat.local) this.startTimer('keepalive', this.#core.options.keepaliveInterval);
+    else this.stopTimer('keepalive');
+    if (this.children.owner === this) this.children.moveTo(this.local, this.remote);
   }
 
   // --- timers ------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ import { HalfOpen } from './half-open.js';
 import { type Datagram, IkeSa, type TimerKind } from './ike-sa.js';
 import { IkeSas } from './ike-sas.js';
 import { Keeper } from './keeper.js';
+import { reachableAddress } from './mobility.js';
 import { DEFAULT_OPTIONS, type IkeOptions } from './options.js';
 import { isUnderWay } from './state.js';
 import { Strangers } from './strangers.js';
@@ -69,6 +70,8 @@ export class Ike {
   #connections = new Connections([]);
   #effects: Effect[] = [];
   #now: Milliseconds = 0;
+  /** Addresses of this host, as far as it was told. */
+  #present: ReadonlySet<string> = new Set();
   #jobCount = 0;
   #stopping = false;
 
@@ -134,6 +137,9 @@ export class Ike {
         break;
       case 'nat-mapping-changed':
         this.#heardEsp(event.inboundSpi, event.remote);
+        break;
+      case 'addresses':
+        this.#relocate(new Set(event.present));
         break;
       case 'superseded':
         this.#sas.get(event.ikeSpi)?.close('the peer has a newer IKE SA with us');
@@ -247,7 +253,8 @@ export class Ike {
     replaces: readonly IkeSa[] = [],
   ): void {
     const { ikePort: port } = this.#options;
-    const local = { address: connection.local.address, port };
+    const address = reachableAddress(connection, this.#present) ?? connection.local.address;
+    const local = { address, port };
     // A peer that may be anywhere is where it was seen last.
     const remote = { address: replaces[0]?.remote.address ?? connection.remote.address, port };
     const sa = new IkeSa(this.#core, 'initiator', local, remote);
@@ -256,6 +263,16 @@ export class Ike {
     sa.reauthenticates = replaces;
     this.#sas.add(sa);
     new InitiateIkeInit(sa, this.#core, connection, children[0]!).start();
+  }
+
+  /** Where an IKE SA of ours is not at the first of its addresses that is there, it goes there. */
+  #relocate(present: ReadonlySet<string>): void {
+    this.#present = present;
+    for (const sa of this.#sas.all()) {
+      if (sa.state.name !== 'established' || sa.mobility !== 'mover') continue;
+      const address = reachableAddress(sa.connection!, present);
+      if (address !== undefined && address !== sa.local.address) sa.relocate(address);
+    }
   }
 
   // --- lifetimes ---------------------------------------------------------------------------

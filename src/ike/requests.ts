@@ -123,6 +123,11 @@ export class Requests {
     this.#sa.startTimer('retransmit', retransmitDelay(options, environment, request.sent));
   }
 
+  /** Sends the outstanding request at once, since it may have gone the wrong way. */
+  resend(): void {
+    if (this.#sa.window.outstanding !== undefined) this.#transmit();
+  }
+
   /** No response in time. */
   retransmit(): void {
     const request = this.#sa.window.outstanding;

@@ -12,6 +12,8 @@ export interface Connection {
   readonly name: string;
   readonly local: {
     readonly address: string;
+    /** Where we are when that one is not there, in order of preference (RFC 4555). */
+    readonly alternatives: readonly string[];
     readonly identity: Identity;
     readonly authentication: LocalAuthentication;
   };
@@ -25,6 +27,8 @@ export interface Connection {
   readonly ikeProposals: readonly Proposal[];
   /** Seconds of silence before a liveness check (RFC 7296 §2.4); 0: never. */
   readonly livenessSeconds: number;
+  /** Either end may move to another address (RFC 4555), where the peer can do that. */
+  readonly mobike: boolean;
   /**
    * Bytes of an IP datagram above which our IKE messages go in fragments (RFC 7383); 0: never, and
    * the peer's may not either.

@@ -62,6 +62,7 @@ export class IkeWorkers {
   readonly #index = new SaIndex();
   readonly #slots: Slot[];
   #connections: readonly Connection[];
+  #addresses: readonly string[] = [];
   /** Pairs of ESP SAs of each policy, in all workers. */
   readonly #installed = new Map<string, number>();
   readonly #drops = new Map<IkeDrop, number>();
@@ -149,6 +150,12 @@ export class IkeWorkers {
     this.#slotOf(inboundSpi)?.link.post({ type: 'expire', inboundSpi, hard, cause });
   }
 
+  /** This host has these addresses now: IKE SAs go where they can be (RFC 4555). */
+  setAddresses(present: readonly string[]): void {
+    this.#addresses = present;
+    for (const { link, alive } of this.#slots) if (alive) link.post({ type: 'addresses', present });
+  }
+
   /** Authentic ESP of a Child SA has come from another place (RFC 7296 §2.23). */
   natMappingChanged(inboundSpi: EspSpi, remote: Endpoint): void {
     this.#slotOf(inboundSpi)?.link.post({ type: 'nat-mapping-changed', inboundSpi, remote });
@@ -181,6 +188,7 @@ export class IkeWorkers {
       message: (message) => this.#receive(shard, message),
       died: (reason) => this.#replace(shard, reason),
     });
+    link.post({ type: 'addresses', present: this.#addresses });
     this.#hand(link, this.#connections);
     return { link, spis: new Map(), stopped: false, alive: true };
   }

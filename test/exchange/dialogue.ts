@@ -56,7 +56,7 @@ export class Dialogue {
 
   /** Hands a datagram to the gateway that it is addressed to; `remote` replaces its source. */
   give(datagram: Datagram, remote = datagram.local): void {
-    const to = datagram.remote.address === ADDRESS_A ? this.a : this.b;
+    const to = datagram.remote.address === ADDRESS_B ? this.b : this.a;
     to.handle({ type: 'datagram', local: datagram.remote, remote, data: datagram.data });
   }
 

@@ -100,6 +100,7 @@ function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): G
   const authentication = sharedKey(wanted.psk);
   const end = (n: number) => ({
     address: `192.0.2.${n}`,
+    alternatives: [],
     identity: parseIdentity(`gw${n}.example`),
     authentication,
   });
@@ -143,6 +144,7 @@ function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): G
         remote: end(there),
         ikeProposals: [parseProposal('ike', wanted.ike)],
         livenessSeconds: 0,
+        mobike: true,
         fragmentBytes: DEFAULT_FRAGMENT_BYTES,
         forceUdpEncapsulation: false,
         lifetime: NO_LIFETIME,

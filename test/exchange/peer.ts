@@ -269,6 +269,8 @@ export interface ConnectionOptions {
   readonly remoteSelectors?: readonly string[];
   readonly start?: Start;
   readonly livenessSeconds?: number;
+  readonly mobike?: boolean;
+  readonly alternatives?: readonly string[];
   readonly fragmentBytes?: number;
   readonly forceUdpEncapsulation?: boolean;
   readonly lifetime?: Lifetime;
@@ -292,6 +294,7 @@ export function connectionOf(side: Side, options: ConnectionOptions = {}): Conne
     name: options.name ?? 'site',
     local: {
       address: own.address,
+      alternatives: options.alternatives ?? [],
       identity: parseIdentity(options.localId ?? own.id),
       authentication: options.local ?? authentication,
     },
@@ -302,6 +305,7 @@ export function connectionOf(side: Side, options: ConnectionOptions = {}): Conne
     },
     ikeProposals: (options.ike ?? SINGLE_KEY_EXCHANGE).map((text) => parseProposal('ike', text)),
     livenessSeconds: options.livenessSeconds ?? 0,
+    mobike: options.mobike ?? false,
     fragmentBytes: options.fragmentBytes ?? DEFAULT_FRAGMENT_BYTES,
     forceUdpEncapsulation: options.forceUdpEncapsulation ?? false,
     lifetime: options.lifetime ?? NO_LIFETIME,

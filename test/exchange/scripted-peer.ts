@@ -139,6 +139,12 @@ export class ScriptedPeer {
       .map((data) => this.open(data));
   }
 
+  /** Answers a request of the gateway. */
+  respond(exchangeType: number, messageId: number, payloads: readonly Payload[]): Uint8Array[] {
+    const header = { ...this.header(exchangeType, messageId), response: true };
+    return this.send(this.#sealer!.seal(header, payloads));
+  }
+
   open(data: Uint8Array): Payload[] {
     const opened = this.#opener!.open(encryptedPart(data, decodeMessage(data))!)!;
     return decodePayloads(opened.firstType, opened.plaintext);

@@ -67,6 +67,7 @@ function connection(here: 1 | 2, name: string, start: Start, key = KEY): Connect
   const authentication = sharedKey(key);
   const end = (n: number) => ({
     address: `192.0.2.${n}`,
+    alternatives: [],
     identity: parseIdentity(`gw${n}.example`),
     authentication,
   });
@@ -76,6 +77,7 @@ function connection(here: 1 | 2, name: string, start: Start, key = KEY): Connect
     remote: end(there),
     ikeProposals: [parseProposal('ike', 'aes128gcm16-prfsha256-x25519')],
     livenessSeconds: 0,
+    mobike: true,
     fragmentBytes: DEFAULT_FRAGMENT_BYTES,
     forceUdpEncapsulation: false,
     lifetime: NO_LIFETIME,

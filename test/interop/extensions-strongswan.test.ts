@@ -1,11 +1,13 @@
 /**
  * Extensions of IKEv2 against strongSwan over UDP, without a dataplane, in both roles:
- * fragmentation at 576 bytes (RFC 7383), a second key exchange that it does not know (RFC 9370).
+ * fragmentation at 576 bytes (RFC 7383), a second key exchange that it does not know (RFC 9370), and
+ * moves of either side (RFC 4555).
  */
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ipBatch } from '../../src/lab/namespaces.js';
 import { waitFor } from '../../src/lab/program.js';
+import { WAN } from '../../src/lab/topology.js';
 import { DEFAULT_IKE } from '../../src/policy/proposal.js';
 import { Charon, type CharonOptions, PSK } from './support/charon.js';
 import { GatewayProcess } from './support/gateway-process.js';
@@ -86,6 +88,45 @@ describe.skipIf(why)(`extensions with strongSwan${why === undefined ? '' : ` (${
       await charon.initiate();
       await gateway.next('installed');
       await expectFirstAlone();
+    });
+  });
+
+  describe('a move to another address', () => {
+    const ELSEWHERE = { ours: '192.0.2.101', theirs: '192.0.2.102' };
+
+    beforeAll(() => {
+      ipBatch(network.ours.gatewayNamespace, [`address add ${ELSEWHERE.ours}/24 dev ${WAN}`]);
+    });
+
+    it('of ours: the peer follows, and makes sure that we are there', async () => {
+      await configure({ mobike: true, alternatives: [ELSEWHERE.ours] });
+      gateway.command({ type: 'initiate' });
+      await gateway.next('installed');
+      gateway.command({ type: 'addresses', present: [ELSEWHERE.ours] });
+      expect(await gateway.next('moved')).toMatchObject({ local: ELSEWHERE.ours });
+      const [sa] = await charon.sas();
+      expect(sa).toMatchObject({ state: 'ESTABLISHED', remoteHost: ELSEWHERE.ours });
+      gateway.command({ type: 'rekey', what: 'child' });
+      await gateway.next('installed');
+      expect((await charon.sas())[0]!.children.length).toBeGreaterThan(0);
+    });
+
+    it("of the peer's: we follow it, when it has shown that it is there", async () => {
+      const { namespace, device, wan } = network.peer;
+      ipBatch(namespace, [`address add ${ELSEWHERE.theirs}/24 dev ${device}`]);
+      await configure({ mobike: true }, { alternatives: [ELSEWHERE.theirs] });
+      await charon.initiate();
+      await gateway.next('installed');
+      try {
+        ipBatch(namespace, [`address delete ${wan.ipv4}/24 dev ${device}`]);
+        expect(await gateway.next('moved')).toMatchObject({ remote: ELSEWHERE.theirs });
+        const [view] = await gateway.view();
+        expect(view!.remote.address).toBe(ELSEWHERE.theirs);
+        await charon.terminate();
+        await gateway.next('ike-closed');
+      } finally {
+        ipBatch(namespace, [`address add ${wan.ipv4}/24 dev ${device}`]);
+      }
     });
   });
 

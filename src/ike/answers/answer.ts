@@ -48,12 +48,13 @@ export function answerRequest(
   if (payloads === undefined) return;
   // With a window of 1 (§2.3) a new request says that all our responses have arrived.
   sa.children.peerIsReady();
-  answerPayloads(sa, core, header, payloads, reply);
+  answerPayloads(sa, core, datagram, header, payloads, reply);
 }
 
 function answerPayloads(
   sa: IkeSa,
   core: Core,
+  datagram: Datagram,
   { exchangeType }: PeekedHeader,
   payloads: readonly Payload[],
   reply: Reply,
@@ -78,7 +79,7 @@ function answerPayloads(
       answerIkeAuth(sa, core, story, payloads, reply);
       break;
     case EXCHANGE.INFORMATIONAL:
-      reply(answerInformational(sa, core, payloads));
+      reply(answerInformational(sa, core, payloads, datagram));
       break;
     case EXCHANGE.CREATE_CHILD_SA:
       answerCreateChild(sa, core, story, payloads, reply);

@@ -25,6 +25,7 @@ import { certificatePayloads } from '../certificates.js';
 import type { Core } from '../core.js';
 import { explainStranger, type Failure } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
+import { announceMobility, isMobile } from '../mobility.js';
 import { find, need, notifiesOf, notify } from '../payloads.js';
 import type { Answer, Reply } from './answer.js';
 import { chooseChild, installChild, refuseChild } from './child.js';
@@ -76,10 +77,17 @@ function accept(
 ): Answer {
   core.authenticated(sa, connection);
   sa.remoteIdentity = identityOf(need(payloads, 'IDi'));
+  if (isMobile(connection, payloads)) sa.mobility = 'follower';
   sa.establish(notifiesOf(payloads, NOTIFY.INITIAL_CONTACT).length > 0);
   const child = find(payloads, 'SA') === undefined ? [] : answerChild(sa, core, payloads);
   return {
-    payloads: [idr, ...certificatePayloads(connection), auth, ...child],
+    payloads: [
+      idr,
+      ...certificatePayloads(connection),
+      auth,
+      ...(sa.mobility === undefined ? [] : announceMobility(connection, sa.local.address)),
+      ...child,
+    ],
     afterwards: () => core.settled(sa),
   };
 }

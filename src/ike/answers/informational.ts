@@ -5,13 +5,19 @@
 import { NOTIFY, type Payload, type PayloadOf, PROTOCOL } from '../../wire/index.js';
 import { type ChildName, deletePayloads, espSpiOf, type InstalledChild } from '../child-sa.js';
 import type { Core } from '../core.js';
-import type { IkeSa } from '../ike-sa.js';
+import type { Datagram, IkeSa } from '../ike-sa.js';
 import { errorOf, notifyName } from '../payloads.js';
 import { CreateChild } from '../tasks/create-child.js';
 import { DeleteChild } from '../tasks/delete.js';
 import type { Answer } from './answer.js';
+import { answerMobility } from './mobility.js';
 
-export function answerInformational(sa: IkeSa, core: Core, payloads: readonly Payload[]): Answer {
+export function answerInformational(
+  sa: IkeSa,
+  core: Core,
+  payloads: readonly Payload[],
+  datagram: Datagram,
+): Answer {
   const deletes = payloads.flatMap((payload) => (payload.kind === 'D' ? [payload] : []));
   if (deletes.some(({ protocolId }) => protocolId === PROTOCOL.IKE)) {
     // §1.4.1: the response is empty; all Child SAs go with it.
@@ -24,7 +30,7 @@ export function answerInformational(sa: IkeSa, core: Core, payloads: readonly Pa
     return { payloads: [], afterwards: () => sa.close(reason) };
   }
   const removed = deletes.flatMap((payload) => removeChildren(sa, payload));
-  if (removed.length === 0) return { payloads: [] };
+  if (removed.length === 0) return answerMobility(sa, core, payloads, datagram);
   return { payloads: deletePayloads(removed), afterwards: () => core.childGone(sa) };
 }
 

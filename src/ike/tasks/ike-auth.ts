@@ -17,6 +17,7 @@ import { childProtocol, childPurpose, makeChildSa } from '../child-sa.js';
 import type { Core } from '../core.js';
 import { explainAuthenticationFailed, explainChildError, type Failure } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
+import { announceMobility, isMobile } from '../mobility.js';
 import { errorOf, find, notifiesOf, notify, notifyName } from '../payloads.js';
 import { lowestNonce } from '../uniqueness.js';
 import {
@@ -108,6 +109,7 @@ export class InitiateIkeAuth implements Task {
       ...(this.#sa.peerKnows.methods === undefined ? [] : announceMethods([this.#connection])),
       idPayload('IDr', remote.identity),
       this.#auth!,
+      ...announceMobility(this.#connection, this.#sa.local.address),
       ...(this.#inboundSpi === undefined
         ? []
         : [...saPayloads(this.#offer, this.#inboundSpi), ...selectorPayloads(this.#offer)]),
@@ -167,6 +169,7 @@ export class InitiateIkeAuth implements Task {
     const sa = this.#sa;
     sa.finishRequest();
     sa.remoteIdentity = this.#connection.remote.identity;
+    if (isMobile(this.#connection, payloads)) sa.mobility = 'mover';
     sa.establish(!this.#core.isEstablished(this.#connection, sa));
     const failure = this.#isChildless ? undefined : this.#makeChild(payloads);
     this.#releaseSpi();

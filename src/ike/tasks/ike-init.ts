@@ -212,10 +212,13 @@ export class InitiateIkeInit implements Task {
     });
   }
 
-  /** §2.23: with a NAT on the way, and both able to, all goes on from port 4500 to port 4500. */
+  /**
+   * §2.23: with a NAT on the way, and both able to, all goes on from port 4500 to port 4500; so it
+   * does where one of the two may move to behind one (RFC 4555 §3.3).
+   */
   #authenticate(): void {
     const { local, remote, nat } = this.#sa;
-    if (isTranslated(nat)) {
+    if (isTranslated(nat) || (this.#connection.mobike && nat.supported)) {
       const port = this.#core.options.natPort;
       this.#sa.local = { ...local, port };
       this.#sa.remote = { ...remote, port };

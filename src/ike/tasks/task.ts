@@ -11,6 +11,7 @@ export type TaskKind =
   | 'intermediate'
   | 'auth'
   | 'liveness'
+  | 'mobike'
   | 'create-child'
   | 'rekey-child'
   | 'delete-child'

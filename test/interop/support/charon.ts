@@ -28,6 +28,8 @@ export interface CharonOptions {
   readonly childless?: 'allow' | 'prefer' | 'force' | 'never';
   /** Half-open IKE SAs above which it asks for a COOKIE. */
   readonly cookieThreshold?: number;
+  /** Addresses to move to, beside the first one. */
+  readonly alternatives?: readonly string[];
   /** Bytes of an IP datagram above which its IKE messages go in fragments. */
   readonly fragmentBytes?: number;
   /** In place of the pre-shared key on its side, or on ours. */
@@ -59,6 +61,7 @@ export interface Side {
 /** What `swanctl --list-sas` says of an IKE SA. */
 export interface CharonIkeSa {
   readonly state: string;
+  readonly remoteHost: string;
   readonly initiatorSpi: string;
   readonly responderSpi: string;
   /** In the words of strongSwan's log, such as `AES_GCM_16-128/PRF_HMAC_SHA2_256/CURVE_25519`. */
@@ -233,8 +236,8 @@ secrets {
 
 function connectionTable(name: string, options: CharonOptions): string {
   const { local, remote, ikeProposal, espProposal, forceUdp = false, start = 'none' } = options;
-  const { childless = 'allow', children = { net: [local.networks, remote.networks] as const } } =
-    options;
+  const { childless = 'allow', alternatives = [] } = options;
+  const { children = { net: [local.networks, remote.networks] as const } } = options;
   const child = (
     childName: string,
     [ours, theirs, words = {}]: Children[string],
@@ -248,7 +251,7 @@ function connectionTable(name: string, options: CharonOptions): string {
   const tables = Object.entries(children).map(([childName, entry]) => child(childName, entry));
   return `  ${name} {
     version = 2
-    local_addrs = ${local.address}
+    local_addrs = ${[local.address, ...alternatives].join(',')}
     remote_addrs = ${remote.address}
     proposals = ${ikeProposal}
     encap = ${forceUdp ? 'yes' : 'no'}
@@ -273,6 +276,7 @@ function ikeSa(event: Section): CharonIkeSa {
   const sa = Object.values(event)[0] as Section;
   return {
     state: text(sa.state),
+    remoteHost: text(sa['remote-host']),
     initiatorSpi: text(sa['initiator-spi']),
     responderSpi: text(sa['responder-spi']),
     proposal: [algorithm(sa), text(sa['prf-alg']), text(sa['dh-group'])].filter(Boolean).join('/'),

@@ -39,6 +39,9 @@ export interface GatewayConfig {
   readonly ike: readonly string[];
   readonly esp: readonly string[];
   readonly livenessSeconds?: number;
+  readonly mobike?: boolean;
+  /** Our addresses beside the first one. */
+  readonly alternatives?: readonly string[];
   readonly fragmentBytes?: number;
   readonly forceUdp?: boolean;
   readonly childless?: boolean;
@@ -69,6 +72,8 @@ export type Command =
   | { readonly type: 'rekey'; readonly what: RekeyWhat }
   /** Deletes the Child SA with this inbound SPI. */
   | { readonly type: 'delete-child'; readonly spiIn: string }
+  /** Listens there, and is at these addresses alone. */
+  | { readonly type: 'addresses'; readonly present: readonly string[] }
   /** Begins an IKE SA with the peer that nobody ever finishes. */
   | { readonly type: 'knock' }
   | { readonly type: 'terminate'; readonly connection?: string }
@@ -88,6 +93,7 @@ export type Report =
       readonly keyOut: string;
       readonly esn: boolean;
     }
+  | { readonly type: 'moved'; readonly local: string; readonly remote: string }
   | { readonly type: 'removed'; readonly spiIn: string };
 
 const address = process.argv[2]!;
@@ -103,7 +109,8 @@ const environment: Environment = {
 };
 const ike = new Ike(environment, options);
 let connections: readonly Connection[] = [];
-const sockets = new Map<number, Socket>();
+/** By address and port. */
+const sockets = new Map<string, Socket>();
 
 function report(line: Report): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
@@ -120,7 +127,7 @@ function apply(effect: Effect): void {
     case 'send': {
       const { local, remote, marker, data } = effect;
       const datagram = marker ? withNonEspMarker(data) : data;
-      sockets.get(local.port)?.send(datagram, remote.port, remote.address);
+      sockets.get(`${local.address} ${local.port}`)?.send(datagram, remote.port, remote.address);
       break;
     }
     case 'start-timer': {
@@ -151,8 +158,10 @@ function apply(effect: Effect): void {
     }
     case 'prefer-child':
     case 'retire-child':
-    case 'move-child':
     case 'child-rekeyed':
+      break;
+    case 'move-child':
+      report({ type: 'moved', local: effect.local.address, remote: effect.remote.address });
       break;
     case 'remove-child':
       report({ type: 'removed', spiIn: spi(effect.inboundSpi) });
@@ -188,6 +197,7 @@ function connectionOf(config: GatewayConfig): Connection {
     name: config.name ?? 'site',
     local: {
       address: local.address,
+      alternatives: config.alternatives ?? [],
       identity: parseIdentity(local.id),
       authentication: sides.local,
     },
@@ -198,6 +208,7 @@ function connectionOf(config: GatewayConfig): Connection {
     },
     ikeProposals: config.ike.map((text) => parseProposal('ike', text)),
     livenessSeconds: config.livenessSeconds ?? 0,
+    mobike: config.mobike ?? false,
     fragmentBytes: config.fragmentBytes ?? DEFAULT_FRAGMENT_BYTES,
     forceUdpEncapsulation: config.forceUdp ?? false,
     lifetime: NO_LIFETIME,
@@ -257,13 +268,20 @@ function obey(command: Command): void {
       handle({ type: 'expire', inboundSpi, hard: true, cause: 'asked for' });
       break;
     }
+    case 'addresses':
+      void Promise.all(command.present.map(listen)).then(() => handle(command));
+      break;
     default:
       handle({ connection: 'site', ...command });
   }
 }
 
-for (const port of [500, 4500]) {
-  const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
+async function listen(own: string): Promise<void> {
+  for (const port of [500, 4500]) if (!sockets.has(`${own} ${port}`)) await listenOn(own, port);
+}
+
+async function listenOn(own: string, port: number): Promise<void> {
+  const socket = createSocket(own.includes(':') ? 'udp6' : 'udp4');
   socket.on('message', (message, from) => {
     const content =
       port === 4500 ? classifyUdp4500(message) : { type: 'ike' as const, data: message };
@@ -271,13 +289,15 @@ for (const port of [500, 4500]) {
     const remote = { address: from.address, port: from.port };
     handle({
       type: 'datagram',
-      local: { address, port },
+      local: { address: own, port },
       remote,
       data: new Uint8Array(content.data),
     });
   });
-  sockets.set(port, socket);
-  await new Promise<void>((resolve) => socket.bind(port, address, resolve));
+  sockets.set(`${own} ${port}`, socket);
+  await new Promise<void>((resolve) => socket.bind(port, own, resolve));
 }
+
+await listen(address);
 createInterface(process.stdin).on('line', (line) => obey(JSON.parse(line) as Command));
 report({ type: 'ready' });

@@ -1,0 +1,72 @@
+/**
+ * MOBIKE's notifications in an INFORMATIONAL of the peer (RFC 4555 §3.5, §3.7, §3.8, §3.9): a mover
+ * that is elsewhere now, the question whether we are here, and what lies between.
+ */
+import { NOTIFY, type Payload, parseAddress } from '../../wire/index.js';
+import type { Core } from '../core.js';
+import { formatEndpoint } from '../explain.js';
+import type { Datagram, IkeSa } from '../ike-sa.js';
+import { detectNat, natDetection } from '../nat.js';
+import { notifiesOf, notify } from '../payloads.js';
+import { ReturnRoutability } from '../tasks/mobility.js';
+import { sameOctets } from '../window.js';
+import type { Answer } from './answer.js';
+
+/** What the response has of MOBIKE, and what follows; nothing where that was not negotiated. */
+export function answerMobility(
+  sa: IkeSa,
+  core: Core,
+  payloads: readonly Payload[],
+  datagram: Datagram,
+): Answer {
+  if (sa.mobility === undefined) return { payloads: [] };
+  const has = (notifyType: number) => notifiesOf(payloads, notifyType).length > 0;
+  const echo = notifiesOf(payloads, NOTIFY.COOKIE2).slice(0, 1);
+  const moves = has(NOTIFY.UPDATE_SA_ADDRESSES) && sa.mobility === 'follower';
+  if (!isUnchanged(payloads, datagram)) {
+    return { payloads: [notify(NOTIFY.UNEXPECTED_NAT_DETECTED), ...echo] };
+  }
+  const asks = has(NOTIFY.NAT_DETECTION_SOURCE_IP);
+  const forced = sa.connection!.forceUdpEncapsulation;
+  const fake = asks && forced ? core.environment.random(20) : undefined;
+  return {
+    payloads: [
+      ...(asks ? natDetection(sa.spis, datagram.local, datagram.remote, fake) : []),
+      ...echo,
+    ],
+    ...(moves && { afterwards: () => follow(sa, core, payloads, datagram) }),
+  };
+}
+
+/** §3.5: IKE goes to where the request came from; ESP when the peer has shown that it is there. */
+function follow(
+  sa: IkeSa,
+  core: Core,
+  payloads: readonly Payload[],
+  { local, remote }: Datagram,
+): void {
+  if (sa.state.name !== 'established') return;
+  sa.log('info', `the peer moves from ${formatEndpoint(sa.remote)} to ${formatEndpoint(remote)}`);
+  const nat = detectNat(payloads, sa.spis, local, remote);
+  sa.local = local;
+  sa.remote = remote;
+  if (nat.supported) {
+    const forced = sa.connection!.forceUdpEncapsulation;
+    sa.nat = forced ? { ...nat, local: true } : nat;
+  }
+  sa.request(new ReturnRoutability(sa, core));
+}
+
+/** NO_NATS_ALLOWED, where it is there, names both ends as the sender sees them (§4.2.5). */
+function isUnchanged(payloads: readonly Payload[], { local, remote }: Datagram): boolean {
+  const port = (number: number) => [number >> 8, number & 0xff];
+  const expected = Uint8Array.of(
+    ...parseAddress(remote.address)!,
+    ...parseAddress(local.address)!,
+    ...port(remote.port),
+    ...port(local.port),
+  );
+  return notifiesOf(payloads, NOTIFY.NO_NATS_ALLOWED).every(({ data }) =>
+    sameOctets(data, expected),
+  );
+}

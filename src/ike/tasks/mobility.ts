@@ -1,0 +1,111 @@
+/** The exchanges of MOBIKE (RFC 4555): the mover tells where it is, the follower makes sure. */
+import { type Endpoint, sameEndpoint } from '../../sad/sad.js';
+import { EXCHANGE, NOTIFY, type Payload } from '../../wire/index.js';
+import type { Core } from '../core.js';
+import type { IkeSa } from '../ike-sa.js';
+import { detectNat, natDetection } from '../nat.js';
+import { errorOf, notifiesOf, notify, notifyName } from '../payloads.js';
+import { sameOctets } from '../window.js';
+import type { Response, Task } from './task.js';
+
+const COOKIE2_OCTETS = 32;
+
+abstract class Move implements Task {
+  readonly kind = 'mobike';
+  readonly exchange = EXCHANGE.INFORMATIONAL;
+  readonly tries: number;
+  protected readonly sa: IkeSa;
+  protected readonly core: Core;
+
+  constructor(sa: IkeSa, core: Core) {
+    this.sa = sa;
+    this.core = core;
+    this.tries = core.options.requestTries;
+  }
+
+  abstract build(): readonly Payload[] | undefined;
+  abstract process(response: Response): void;
+
+  malformed(problem: string): void {
+    this.sa.fail({ notify: 'INVALID_SYNTAX', explanation: `the peer's response: ${problem}` });
+  }
+
+  timedOut(): void {
+    this.sa.lost();
+  }
+
+  abandon(): void {}
+}
+
+/** UPDATE_SA_ADDRESSES: from here on we are where this comes from (§3.5). */
+export class UpdateAddresses extends Move {
+  #local: Endpoint | undefined;
+
+  build(): readonly Payload[] | undefined {
+    const { sa } = this;
+    if (sa.state.name !== 'established') return undefined;
+    this.#local = sa.local;
+    const fake = sa.connection!.forceUdpEncapsulation
+      ? this.core.environment.random(20)
+      : undefined;
+    return [
+      notify(NOTIFY.UPDATE_SA_ADDRESSES),
+      ...natDetection(sa.spis, sa.local, sa.remote, fake),
+    ];
+  }
+
+  process({ payloads }: Response): void {
+    const { sa } = this;
+    sa.finishRequest();
+    const error = errorOf(payloads);
+    if (error !== undefined) {
+      const name = notifyName(error.notifyType);
+      sa.report({ notify: name, explanation: `the peer does not follow us: it answers ${name}` });
+      return;
+    }
+    // We have moved on meanwhile: what came from there says nothing any more.
+    if (!sameEndpoint(sa.local, this.#local!)) {
+      sa.requestFirst(new UpdateAddresses(sa, this.core));
+      return;
+    }
+    const nat = detectNat(payloads, sa.spis, sa.local, sa.remote);
+    const forced = sa.connection!.forceUdpEncapsulation;
+    sa.arrive(forced ? { ...nat, local: true } : nat);
+  }
+
+  onSuccessor(successor: IkeSa): Task {
+    return new UpdateAddresses(successor, this.core);
+  }
+}
+
+/** COOKIE2 to where the peer says that it is: only who is there can send it back (§3.7). */
+export class ReturnRoutability extends Move {
+  readonly #cookie: Uint8Array;
+  #remote: Endpoint | undefined;
+
+  constructor(sa: IkeSa, core: Core) {
+    super(sa, core);
+    this.#cookie = core.environment.random(COOKIE2_OCTETS);
+  }
+
+  build(): readonly Payload[] {
+    this.#remote = this.sa.remote;
+    return [notify(NOTIFY.COOKIE2, this.#cookie)];
+  }
+
+  process({ payloads }: Response): void {
+    const { sa } = this;
+    sa.finishRequest();
+    const [cookie] = notifiesOf(payloads, NOTIFY.COOKIE2);
+    if (cookie === undefined || !sameOctets(cookie.data, this.#cookie)) {
+      // §3.7: a peer that has our keys, and not what was sent to it.
+      sa.fail({ notify: 'INVALID_SYNTAX', explanation: 'the peer does not send COOKIE2 back' });
+      return;
+    }
+    if (sameEndpoint(sa.remote, this.#remote!)) sa.arrive(sa.nat);
+  }
+
+  onSuccessor(successor: IkeSa): Task {
+    return new ReturnRoutability(successor, this.core);
+  }
+}

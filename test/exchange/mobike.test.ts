@@ -1,0 +1,221 @@
+/** MOBIKE (RFC 4555): one end moves to another address, and IKE and ESP go with it. */
+import { describe, expect, it } from 'vitest';
+import { EXCHANGE, NOTIFY, type Payload } from '../../src/wire/index.js';
+import { ADDRESS_A, ADDRESS_B, Dialogue } from './dialogue.js';
+import type { ConnectionOptions, Peer } from './peer.js';
+import { kinds, notify, ScriptedPeer } from './scripted-peer.js';
+
+const ELSEWHERE = '198.51.100.7';
+const MOBILE: ConnectionOptions = { mobike: true };
+
+function established(
+  a: ConnectionOptions = { ...MOBILE, alternatives: [ELSEWHERE] },
+  b: ConnectionOptions = MOBILE,
+): Dialogue {
+  return Dialogue.established({ a, b, fast: true });
+}
+
+function move(peer: Peer, ...present: string[]): void {
+  peer.handle({ type: 'addresses', present });
+}
+
+/** Both send ESP between these ends. */
+function expectPath(both: Dialogue, a: string, b: string): void {
+  for (const child of both.a.installed.values()) {
+    expect([child.local.address, child.remote.address]).toEqual([a, b]);
+  }
+  for (const child of both.b.installed.values()) {
+    expect([child.local.address, child.remote.address]).toEqual([b, a]);
+  }
+}
+
+describe('an initiator that is elsewhere', () => {
+  it('tells the peer, which makes sure, and ESP goes there', () => {
+    const both = established();
+    expectPath(both, ADDRESS_A, ADDRESS_B);
+    move(both.a, ELSEWHERE);
+    // a -> b  HDR, SK {N(UPDATE_SA_ADDRESSES), N(NAT_DETECTION_*)}, from the new address
+    expect(both.a.outbox[0]!.local.address).toBe(ELSEWHERE);
+    expect(both.deliver(both.a)).toBe('INFORMATIONAL request 2');
+    const [response, cookie] = both.b.outbox.splice(0);
+    expect([response, cookie].map((one) => one!.remote.address)).toEqual([ELSEWHERE, ELSEWHERE]);
+    both.give(response!);
+    // The peer has not seen that a is there: it sends as before.
+    expect([...both.b.installed.values()][0]!.remote.address).toBe(ADDRESS_A);
+    // a <- b  HDR, SK {N(COOKIE2)}, and back
+    both.give(cookie!);
+    both.settle();
+    expectPath(both, ELSEWHERE, ADDRESS_B);
+    both.expectTunnel();
+    expect(both.b.log.join('\n')).toContain(
+      `the peer moves from ${ADDRESS_A}:4500 to ${ELSEWHERE}`,
+    );
+  });
+
+  it('goes back when its first address is there again', () => {
+    const both = established();
+    move(both.a, ELSEWHERE);
+    both.settle();
+    move(both.a, ELSEWHERE, ADDRESS_A);
+    both.settle();
+    expectPath(both, ADDRESS_A, ADDRESS_B);
+  });
+
+  it('stays where it is while that is the best there is', () => {
+    const both = established();
+    move(both.a, ADDRESS_A, ELSEWHERE);
+    move(both.a);
+    expect(both.a.outbox).toEqual([]);
+  });
+
+  it('does so under the keys of an IKE SA that the other side has rekeyed', () => {
+    const both = established();
+    both.rekey(both.b, 'ike');
+    both.settle();
+    move(both.a, ELSEWHERE);
+    both.settle();
+    expectPath(both, ELSEWHERE, ADDRESS_B);
+    both.rekey(both.b, 'child');
+    both.settle();
+    both.wait(5_000);
+    expectPath(both, ELSEWHERE, ADDRESS_B);
+    both.expectTunnel();
+  });
+
+  it('sends what is under way again from there, and then tells', () => {
+    const both = established();
+    both.rekey(both.a, 'child');
+    const lost = both.take(both.a);
+    move(both.a, ELSEWHERE);
+    const again = both.a.outbox[0]!;
+    expect(again.data).toEqual(lost.data);
+    expect(again.local.address).toBe(ELSEWHERE);
+    both.settle();
+    both.wait(5_000);
+    both.settle();
+    both.expectTunnel();
+    expectPath(both, ELSEWHERE, ADDRESS_B);
+  });
+
+  it('moves on while it tells of a move, and tells again', () => {
+    const both = established({ ...MOBILE, alternatives: [ELSEWHERE, '198.51.100.8'] });
+    move(both.a, ELSEWHERE);
+    both.a.outbox.splice(0);
+    move(both.a, '198.51.100.8');
+    both.settle();
+    expectPath(both, '198.51.100.8', ADDRESS_B);
+  });
+
+  it('has its move told once, however often that is lost', () => {
+    const both = established();
+    move(both.a, ELSEWHERE);
+    both.a.outbox.splice(0);
+    both.wait(2_000);
+    both.settle();
+    expectPath(both, ELSEWHERE, ADDRESS_B);
+  });
+
+  it('begins where it can be', () => {
+    const both = new Dialogue({
+      a: { ...MOBILE, alternatives: [ELSEWHERE] },
+      b: { ...MOBILE, remoteAddress: '%any' },
+      fast: true,
+    });
+    move(both.a, ELSEWHERE);
+    both.establish();
+    expectPath(both, ELSEWHERE, ADDRESS_B);
+  });
+
+  it('sees a NAT that is new, and has ESP in UDP from then on', () => {
+    const both = established();
+    move(both.a, ELSEWHERE);
+    const outside = { address: '203.0.113.5', port: 61_000 };
+    for (let n = 0; n < 20; n++) {
+      for (const datagram of both.a.outbox.splice(0)) both.give(datagram, outside);
+      for (const datagram of both.b.outbox.splice(0)) {
+        const { local, remote, data } = datagram;
+        expect(remote).toEqual(outside);
+        both.a.handle({
+          type: 'datagram',
+          local: { address: ELSEWHERE, port: 4500 },
+          remote: local,
+          data,
+        });
+      }
+      both.wait(1_000);
+    }
+    const [a] = [...both.a.installed.values()].slice(-1);
+    const [b] = [...both.b.installed.values()].slice(-1);
+    expect([a!.udpEncapsulation, b!.udpEncapsulation]).toEqual([true, true]);
+    expect(b!.remote).toEqual(outside);
+    both.expectFlow();
+  });
+});
+
+describe('nobody moves', () => {
+  it.each([
+    ['a', { mobike: false, alternatives: [ELSEWHERE] }, MOBILE],
+    ['b', { mobike: true, alternatives: [ELSEWHERE] }, { mobike: false }],
+  ])('where %s has it switched off', (_, a, b) => {
+    const both = established(a, b);
+    move(both.a, ELSEWHERE);
+    expect(both.a.outbox).toEqual([]);
+  });
+
+  it('where it is the responder that is elsewhere', () => {
+    const both = established(MOBILE, { ...MOBILE, alternatives: [ELSEWHERE] });
+    move(both.b, ELSEWHERE);
+    expect(both.b.outbox).toEqual([]);
+  });
+});
+
+describe('a follower', () => {
+  const { UPDATE_SA_ADDRESSES, COOKIE2, NO_NATS_ALLOWED, UNEXPECTED_NAT_DETECTED } = NOTIFY;
+
+  function peerOf(both: Dialogue, mobile = true): ScriptedPeer {
+    const peer = new ScriptedPeer(both.b);
+    peer.init();
+    const more: Payload[] = mobile ? [notify(NOTIFY.MOBIKE_SUPPORTED)] : [];
+    peer.request(EXCHANGE.IKE_AUTH, 1, [...peer.authPayloads(), ...more]);
+    return peer;
+  }
+
+  it('sends COOKIE2 back', () => {
+    const peer = peerOf(new Dialogue({ b: MOBILE }));
+    const [answer] = peer.request(EXCHANGE.INFORMATIONAL, 2, [notify(COOKIE2, peer.ni)]);
+    expect(answer).toMatchObject([{ notifyType: COOKIE2, data: peer.ni }]);
+  });
+
+  it('does not follow where that was not negotiated', () => {
+    const both = new Dialogue({ b: MOBILE });
+    const peer = peerOf(both, false);
+    peer.source = { address: ELSEWHERE, port: 500 };
+    expect(peer.request(EXCHANGE.INFORMATIONAL, 2, [notify(UPDATE_SA_ADDRESSES)])).toEqual([[]]);
+    expect([...both.b.installed.values()][0]!.remote.address).toBe(ADDRESS_A);
+  });
+
+  it('ends an IKE SA whose peer does not send back what went there', () => {
+    const both = new Dialogue({ b: MOBILE });
+    const peer = peerOf(both);
+    peer.source = { address: ELSEWHERE, port: 500 };
+    peer.send(peer.seal(EXCHANGE.INFORMATIONAL, 2, [notify(UPDATE_SA_ADDRESSES)]));
+    peer.respond(EXCHANGE.INFORMATIONAL, 0, [notify(COOKIE2, new Uint8Array(32))]);
+    expect(both.b.states).toEqual([]);
+    expect(both.b.failures.at(-1)!.explanation).toContain('COOKIE2');
+  });
+
+  it('says that there is a NAT where none is allowed', () => {
+    const both = new Dialogue({ b: MOBILE });
+    const peer = peerOf(both);
+    peer.source = { address: ELSEWHERE, port: 500 };
+    const ends = (address: number[]) =>
+      Uint8Array.of(...address, 192, 0, 2, 2, 500 >> 8, 500 & 0xff, 500 >> 8, 500 & 0xff);
+    const update = (messageId: number, address: number[]) =>
+      peer.request(EXCHANGE.INFORMATIONAL, messageId, [
+        notify(UPDATE_SA_ADDRESSES),
+        notify(NO_NATS_ALLOWED, ends(address)),
+      ]);
+    expect(update(2, [192, 0, 2, 1]).map(kinds)).toEqual([[UNEXPECTED_NAT_DETECTED]]);
+    expect(kinds(update(3, [198, 51, 100, 7])[0])).toEqual([]);
+  });
+});
