@@ -14,12 +14,13 @@ import type {
   RemoteAuthentication,
   Trust,
 } from '../policy/authentication.js';
+import type { Ppk } from '../policy/connection.js';
 import type { Identity } from '../policy/identity.js';
 import { readCertificateFile, readCrlFile, readPrivateKey } from './certificate-file.js';
 import type { FolderOf } from './config-file.js';
 import type { KeyPath } from './key-locator.js';
 import type { ConnectionFile } from './schema.js';
-import { secretReader } from './secret-file.js';
+import { readSecretFile, secretReader } from './secret-file.js';
 import type { Complain } from './semantics.js';
 
 /** One side's proof, and what its certificate says whose it is; nothing where there is none. */
@@ -32,6 +33,7 @@ interface Side<T> {
 export interface SidesOfFile {
   readonly local: Side<LocalAuthentication>;
   readonly remote: Side<RemoteAuthentication>;
+  readonly ppk: Ppk | undefined;
 }
 
 /** Complains and answers undefined where a key or a certificate cannot be had. */
@@ -51,12 +53,24 @@ export function authenticationReader(folderOf: FolderOf): ReadAuthentication {
     const psk = bySecret ? readSecret(name, entry, complain) : undefined;
     if (!bySecret) refuseSecret(entry, at);
     const sides = { local: orSecret(local, psk), remote: orSecret(remote, psk) };
-    if (sides.local !== undefined && sides.remote !== undefined) {
-      return { local: sides.local, remote: sides.remote };
+    const ppk = entry.ppk && readPpk(folderOf(name), entry.ppk, at);
+    const complete = entry.ppk === undefined || ppk !== undefined;
+    if (sides.local !== undefined && sides.remote !== undefined && complete) {
+      return { local: sides.local, remote: sides.remote, ppk };
     }
-    psk?.wipe();
+    for (const secret of [psk, ppk?.secret]) secret?.wipe();
     return undefined;
   };
+}
+
+function readPpk(
+  folder: string,
+  { id, file, required }: NonNullable<ConnectionFile['ppk']>,
+  complain: Complain,
+): Ppk | undefined {
+  const at: Complain = (_, ...rest) => complain(['ppk', 'file'], ...rest);
+  const secret = readSecretFile(resolve(folder, file), true, at);
+  return secret && { id, secret, required };
 }
 
 function orSecret<T>(side: Side<T> | 'psk' | undefined, psk: Secret | undefined) {

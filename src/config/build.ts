@@ -169,6 +169,7 @@ function buildConnection(
     },
     ikeProposals,
     livenessSeconds: entry.liveness_seconds,
+    ppk: sides.ppk,
     mobike: entry.mobike,
     fragmentBytes: entry.ike_fragment_bytes,
     forceUdpEncapsulation: entry.udp_encapsulation === 'always',

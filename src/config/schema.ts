@@ -209,6 +209,16 @@ export const childSchema = z.strictObject({
 export const connectionSchema = z.strictObject({
   local: localSchema,
   remote: remoteSchema,
+  ppk: z
+    .strictObject({
+      id: z.string().min(1).max(255).describe('By which both sides call it'),
+      file: file.describe('File with the secret, in the form of psk_file'),
+      required: z.boolean().default(true).describe('Without it there is to be no IKE SA'),
+    })
+    .optional()
+    .describe(
+      'A secret that protects from quantum computers what key exchange does not (RFC 8784)',
+    ),
   psk_file: z
     .string()
     .min(1)

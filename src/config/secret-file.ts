@@ -52,7 +52,12 @@ export function secretReader(folderOf: FolderOf): ReadSecret {
   };
 }
 
-function readSecretFile(path: string, checkMode: boolean, complain: Complain): Secret | undefined {
+/** @param checkMode  whether nobody but its owner may read it */
+export function readSecretFile(
+  path: string,
+  checkMode: boolean,
+  complain: Complain,
+): Secret | undefined {
   const wanted = 'a file that holds the key (head -c 32 /dev/random | base64)';
   const rules = { maxBytes: MAX_SECRET_BYTES, private: checkMode, wanted };
   const bytes = readConfigFile(path, rules, complain);

@@ -88,6 +88,19 @@ export function deriveIkeKeys(
   };
 }
 
+/** The keys of an IKE SA that AUTH and Child SAs come from. */
+export type RootKeys = Pick<IkeKeys, 'skD' | 'skPi' | 'skPr'>;
+
+/** SK_d = prf+ (PPK, SK_d'), and SK_pi and SK_pr likewise (RFC 8784 §3). */
+export function mixPpk(algorithm: Prf, ppk: Secret, { skD, skPi, skPr }: RootKeys): RootKeys {
+  const mix = ({ bytes }: Secret) => prfPlus(algorithm, ppk.bytes, bytes, bytes.length);
+  return { skD: mix(skD), skPi: mix(skPi), skPr: mix(skPr) };
+}
+
+export function wipeRootKeys({ skD, skPi, skPr }: RootKeys): void {
+  for (const secret of [skD, skPi, skPr]) secret.wipe();
+}
+
 /** The keys of one Child SA pair, each encryption key | salt | integrity key (§2.17). */
 export interface ChildKeys {
   /** Protects what the initiator of the exchange sends. */

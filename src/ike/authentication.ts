@@ -6,6 +6,7 @@
  * where a pre-shared key is used.
  */
 import { equalsSecretly, pskAuth, type SignedOctets, signedOctets } from '../crypto/auth.js';
+import type { RootKeys } from '../crypto/keymat.js';
 import type { Secret } from '../crypto/secret.js';
 import { chooseScheme } from '../crypto/signature-scheme.js';
 import type { OwnCertificate, Trust } from '../policy/authentication.js';
@@ -43,15 +44,19 @@ export const NOT_CONFIGURED = refused('the connection is not configured any more
 
 // --- ours -------------------------------------------------------------------------------------
 
-/** Makes our AUTH payload over our ID payload; or says why there can be none. */
+/**
+ * Makes our AUTH payload over our ID payload; or says why there can be none.
+ * @param keys  in place of those that are in use
+ */
 export function proveOurselves(
   sa: IkeSa,
   { local }: Connection,
   id: IdPayload,
   done: (auth: PayloadOf<'AUTH'> | Failure) => void,
+  keys: RootKeys = sa.protection!.keys,
 ): void {
   const { authentication } = local;
-  const signed = toBeSigned(sa, id, sa.role);
+  const signed = toBeSigned(sa, id, sa.role, keys);
   if (authentication.type === 'certificate') {
     sign(sa, authentication, signedOctets(sa.negotiated!.prf, signed), done);
     return;
@@ -161,9 +166,13 @@ function peerRole({ role }: IkeSa): Role {
 }
 
 /** What the side in this role signs. */
-function toBeSigned(sa: IkeSa, id: IdPayload, role: Role): SignedOctets {
+function toBeSigned(
+  sa: IkeSa,
+  id: IdPayload,
+  role: Role,
+  { skPi, skPr }: RootKeys = sa.protection!.keys,
+): SignedOctets {
   const { ni, nr, initRequest, initResponse } = sa.negotiated!;
-  const { skPi, skPr } = sa.protection!.keys;
   const common = { idBody: payloadBody(id), intAuth: sa.intermediate!.intAuth };
   return role === 'initiator'
     ? { ...common, message: initRequest, peerNonce: nr, skP: skPi }

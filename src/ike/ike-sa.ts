@@ -105,6 +105,8 @@ export class IkeSa {
   /** Both have said that there may be IKE_INTERMEDIATE (RFC 9242), and what comes of that. */
   supportsIntermediate = false;
   intermediate: Intermediate | undefined;
+  /** Both have said that they have a PPK for each other (RFC 8784). */
+  usesPpk = false;
   /** Who of the two may move (RFC 4555); undefined: it was not negotiated. */
   mobility: Mobility | undefined;
   /** Both have said that they take messages in fragments (RFC 7383). */

@@ -1,6 +1,6 @@
 /** The keys of an IKE SA at work: seals what this role sends, opens what the other role sends. */
 import { Opener, Sealer, type SkSuite, skSuite } from '../crypto/encrypt.js';
-import { type IkeKeys, wipeIkeKeys } from '../crypto/keymat.js';
+import { type IkeKeys, type RootKeys, wipeIkeKeys, wipeRootKeys } from '../crypto/keymat.js';
 import type { Suite } from '../policy/suite.js';
 import {
   decodeMessage,
@@ -21,16 +21,26 @@ export function protectionOf({ encryption, integrity }: Suite): SkSuite {
 }
 
 export class Protection {
-  readonly keys: IkeKeys;
+  #keys: IkeKeys;
   readonly #sealer: Sealer;
   readonly #opener: Opener;
 
   constructor(suite: SkSuite, keys: IkeKeys, role: Role, environment: Environment) {
     const [own, other] =
       role === 'initiator' ? [keys.initiator, keys.responder] : [keys.responder, keys.initiator];
-    this.keys = keys;
+    this.#keys = keys;
     this.#sealer = new Sealer(suite, own, (octets) => environment.random(octets));
     this.#opener = new Opener(suite, other);
+  }
+
+  get keys(): IkeKeys {
+    return this.#keys;
+  }
+
+  /** AUTH and Child SAs come from these keys from now on; what protects messages stays (RFC 8784 §3). */
+  useRootKeys(keys: RootKeys): void {
+    wipeRootKeys(this.#keys);
+    this.#keys = { ...this.#keys, ...keys };
   }
 
   /** A message of ours; in fragments where it would have more octets than `most`. */
@@ -58,7 +68,7 @@ export class Protection {
   }
 
   wipe(): void {
-    wipeIkeKeys(this.keys);
+    wipeIkeKeys(this.#keys);
   }
 }
 

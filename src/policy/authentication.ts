@@ -54,10 +54,12 @@ export type RemoteAuthentication = PreSharedKey | Trust;
 export interface Sides {
   readonly local: { readonly authentication: LocalAuthentication };
   readonly remote: { readonly authentication: RemoteAuthentication };
+  readonly ppk?: { readonly secret: Secret } | undefined;
 }
 
-/** Overwrites the pre-shared keys. May be called twice. */
+/** Overwrites the pre-shared keys, PPKs included. May be called twice. */
 export function wipeKeys(connections: readonly Sides[]): void {
+  for (const { ppk } of connections) ppk?.secret.wipe();
   for (const { authentication } of connections.flatMap(({ local, remote }) => [local, remote])) {
     if (authentication.type === 'psk') authentication.psk.wipe();
   }

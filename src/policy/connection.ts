@@ -3,6 +3,7 @@
  * §4.4.3) and the SPD entries behind it (§4.4.1), as the IKE core and the dataplane need them.
  * `config/` makes these from a file; tests make them by hand.
  */
+import type { Secret } from '../crypto/secret.js';
 import type { TrafficSelector } from '../wire/traffic-selector.js';
 import type { LocalAuthentication, RemoteAuthentication } from './authentication.js';
 import { type Identity, sameIdentity } from './identity.js';
@@ -27,6 +28,8 @@ export interface Connection {
   readonly ikeProposals: readonly Proposal[];
   /** Seconds of silence before a liveness check (RFC 7296 §2.4); 0: never. */
   readonly livenessSeconds: number;
+  /** A secret that goes into the keys besides the key exchange (RFC 8784), if any. */
+  readonly ppk?: Ppk | undefined;
   /** Either end may move to another address (RFC 4555), where the peer can do that. */
   readonly mobike: boolean;
   /**
@@ -46,6 +49,14 @@ export interface Connection {
   /** Seconds until the peers prove themselves again on a new IKE SA (§2.8.3); 0: never. */
   readonly reauthSeconds: number;
   readonly children: readonly ChildPolicy[];
+}
+
+export interface Ppk {
+  /** By which both sides call it. */
+  readonly id: string;
+  readonly secret: Secret;
+  /** There is no IKE SA without it. */
+  readonly required: boolean;
 }
 
 /** always: at once, and kept up. trap: a matching packet raises it. wait: the peer does. */

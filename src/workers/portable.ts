@@ -5,7 +5,7 @@
 import type { CryptoJob, CryptoJobResult } from '../crypto/job.js';
 import { Secret } from '../crypto/secret.js';
 import type { OwnCertificate, PreSharedKey, Trust } from '../policy/authentication.js';
-import type { Connection } from '../policy/connection.js';
+import type { Connection, Ppk } from '../policy/connection.js';
 
 /** The memory of a secret, to be named in the transfer list. */
 export type PortableSecret = ArrayBuffer;
@@ -17,7 +17,8 @@ type PortableSide<T, Authentication> = Omit<T, 'authentication'> & {
 };
 
 /** Private keys go as they are: their memory is OpenSSL's, and the threads share it. */
-export type PortableConnection = Omit<Connection, 'local' | 'remote'> & {
+export type PortableConnection = Omit<Connection, 'local' | 'remote' | 'ppk'> & {
+  readonly ppk: Portable<Ppk, 'secret'> | undefined;
   readonly local: PortableSide<Connection['local'], OwnCertificate>;
   readonly remote: PortableSide<Connection['remote'], Trust>;
 };
@@ -71,19 +72,21 @@ export function unpackResult(result: PortableJobResult): CryptoJobResult {
  */
 export function packConnection(connection: Connection): PortableConnection {
   const children = connection.children.map((child) => ({ ...child, start: 'wait' as const }));
-  const { local, remote } = connection;
+  const { local, remote, ppk } = connection;
   return {
     ...connection,
     children,
+    ppk: ppk && { ...ppk, secret: new Secret(ppk.secret.bytes).release() },
     local: { ...local, authentication: packKey(local.authentication) },
     remote: { ...remote, authentication: packKey(remote.authentication) },
   };
 }
 
 export function unpackConnection(connection: PortableConnection): Connection {
-  const { local, remote } = connection;
+  const { local, remote, ppk } = connection;
   return {
     ...connection,
+    ppk: ppk && { ...ppk, secret: unpackSecret(ppk.secret) },
     local: { ...local, authentication: unpackKey(local.authentication) },
     remote: { ...remote, authentication: unpackKey(remote.authentication) },
   };
@@ -103,11 +106,12 @@ function unpackKey<T extends { readonly type: 'certificate' }>(
 
 /** The keys' memory in these connections, for the transfer list of their message. */
 export function keysOf(connections: readonly PortableConnection[]): ArrayBuffer[] {
-  return connections.flatMap(({ local, remote }) =>
-    [local, remote].flatMap(({ authentication }) =>
+  return connections.flatMap(({ local, remote, ppk }) => [
+    ...(ppk === undefined ? [] : [ppk.secret]),
+    ...[local, remote].flatMap(({ authentication }) =>
       authentication.type === 'psk' ? [authentication.psk] : [],
     ),
-  );
+  ]);
 }
 
 /** The secrets' memory in a message, for its transfer list. */

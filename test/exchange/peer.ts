@@ -3,7 +3,7 @@
  * loudly where the core breaks its rules.
  */
 import type { RandomBytes } from '../../src/crypto/key-exchange.js';
-import type { Secret } from '../../src/crypto/secret.js';
+import { Secret } from '../../src/crypto/secret.js';
 import type { Effect, Environment, Event, IkeSpi, Job, JobResult } from '../../src/ike/event.js';
 import { Ike } from '../../src/ike/ike.js';
 import type { IkeOptions } from '../../src/ike/options.js';
@@ -269,6 +269,7 @@ export interface ConnectionOptions {
   readonly remoteSelectors?: readonly string[];
   readonly start?: Start;
   readonly livenessSeconds?: number;
+  readonly ppk?: { readonly id: string; readonly secret: string; readonly required: boolean };
   readonly mobike?: boolean;
   readonly alternatives?: readonly string[];
   readonly fragmentBytes?: number;
@@ -281,6 +282,8 @@ export interface ConnectionOptions {
   /** In place of the one Child SA `net`: name and selectors of each, ours first. */
   readonly children?: Readonly<Record<string, readonly [readonly string[], readonly string[]]>>;
 }
+
+const secretOf = (text: string) => new Secret(new TextEncoder().encode(text));
 
 /** A gateway's connection to another one. */
 export function connectionOf(side: Side, options: ConnectionOptions = {}): Connection {
@@ -305,6 +308,7 @@ export function connectionOf(side: Side, options: ConnectionOptions = {}): Conne
     },
     ikeProposals: (options.ike ?? SINGLE_KEY_EXCHANGE).map((text) => parseProposal('ike', text)),
     livenessSeconds: options.livenessSeconds ?? 0,
+    ppk: options.ppk && { ...options.ppk, secret: secretOf(options.ppk.secret) },
     mobike: options.mobike ?? false,
     fragmentBytes: options.fragmentBytes ?? DEFAULT_FRAGMENT_BYTES,
     forceUdpEncapsulation: options.forceUdpEncapsulation ?? false,

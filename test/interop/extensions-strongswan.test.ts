@@ -1,15 +1,15 @@
 /**
  * Extensions of IKEv2 against strongSwan over UDP, without a dataplane, in both roles:
  * fragmentation at 576 bytes (RFC 7383), a second key exchange that it does not know (RFC 9370), and
- * moves of either side (RFC 4555).
+ * moves of either side (RFC 4555), postquantum preshared keys (RFC 8784).
  */
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { ipBatch } from '../../src/lab/namespaces.js';
+import { execute, inNamespace, ipBatch } from '../../src/lab/namespaces.js';
 import { waitFor } from '../../src/lab/program.js';
 import { WAN } from '../../src/lab/topology.js';
 import { DEFAULT_IKE } from '../../src/policy/proposal.js';
-import { Charon, type CharonOptions, PSK } from './support/charon.js';
+import { Charon, type CharonOptions, loggedKey, PSK } from './support/charon.js';
 import { GatewayProcess } from './support/gateway-process.js';
 import { makeNetwork, type Network, whyNot } from './support/network.js';
 import { namespacePlace } from './support/place.js';
@@ -117,6 +117,7 @@ describe.skipIf(why)(`extensions with strongSwan${why === undefined ? '' : ` (${
       await configure({ mobike: true }, { alternatives: [ELSEWHERE.theirs] });
       await charon.initiate();
       await gateway.next('installed');
+      execute(inNamespace(namespace, ['sysctl', '-qw', 'net.ipv4.conf.all.promote_secondaries=1']));
       try {
         ipBatch(namespace, [`address delete ${wan.ipv4}/24 dev ${device}`]);
         expect(await gateway.next('moved')).toMatchObject({ remote: ELSEWHERE.theirs });
@@ -127,6 +128,57 @@ describe.skipIf(why)(`extensions with strongSwan${why === undefined ? '' : ` (${
       } finally {
         ipBatch(namespace, [`address add ${wan.ipv4}/24 dev ${device}`]);
       }
+    });
+  });
+
+  describe('a postquantum preshared key', () => {
+    const ppk = {
+      id: 'ppk.test',
+      secret: 'a secret that no quantum computer finds',
+      required: true,
+    };
+    const optional = { ...ppk, required: false };
+    const unknown = { ...optional, id: 'another.test' };
+
+    /** Both have the same keys of the Child SA, which come from SK_d. */
+    async function expectSameKeys(initiator: 'us' | 'them'): Promise<void> {
+      const child = await gateway.next('child');
+      const log = await charon.log();
+      const [own, other] =
+        initiator === 'us' ? ['responder', 'initiator'] : ['initiator', 'responder'];
+      expect(child.keyIn).toBe(loggedKey(log, `encryption ${own} key`));
+      expect(child.keyOut).toBe(loggedKey(log, `encryption ${other} key`));
+    }
+
+    it.each([
+      ['both demand', ppk, ppk],
+      ['both have', optional, optional],
+      ['the peer does not have', optional, undefined],
+    ])('that %s, as initiator', async (_, own, theirs) => {
+      await configure({ ppk: own }, theirs && { ppk: theirs });
+      gateway.command({ type: 'initiate' });
+      await gateway.next('installed');
+      await expectSameKeys('us');
+      expect((await charon.sas())[0]).toMatchObject({ state: 'ESTABLISHED' });
+    });
+
+    it.each([
+      ['both demand', ppk, ppk],
+      ['both have', optional, optional],
+      ['each does without, knowing another', optional, unknown],
+    ])('that %s, as responder', async (_, own, theirs) => {
+      await configure({ ppk: own }, theirs && { ppk: theirs });
+      await charon.initiate();
+      await gateway.next('installed');
+      await expectSameKeys('them');
+    });
+
+    it('that we demand and the peer does not have: there is no IKE SA', async () => {
+      await configure({ ppk });
+      gateway.command({ type: 'initiate' });
+      expect((await gateway.next('failed')).explanation).toContain('PPK');
+      await expect(charon.initiate()).rejects.toThrow();
+      expect((await gateway.next('failed')).explanation).toContain('PPK');
     });
   });
 

@@ -27,6 +27,7 @@ import { explainStranger, type Failure } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
 import { announceMobility, isMobile } from '../mobility.js';
 import { find, need, notifiesOf, notify } from '../payloads.js';
+import { decideOnPpk, keysWithPpk } from '../ppk.js';
 import type { Answer, Reply } from './answer.js';
 import { chooseChild, installChild, refuseChild } from './child.js';
 
@@ -53,7 +54,15 @@ export function answerIkeAuth(
   }
   const refuseThis = (failure: Failure) => refuse(failure, [connection]);
   sa.peerKnows = { ...sa.peerKnows, methods: readMethods(payloads) };
-  verifyPeer(sa, connection, idi, payloads, (refusal) => {
+  const ppk = decideOnPpk(sa, connection, payloads);
+  if (ppk === undefined) {
+    reply(refuseThis(refused('the peer does not use the PPK that we have for it')));
+    return;
+  }
+  if ('use' in ppk) sa.protection!.useRootKeys(keysWithPpk(sa, ppk.use));
+  const proof = 'use' in ppk ? payloads : withAuth(payloads, ppk.auth);
+  const used = 'use' in ppk ? [notify(NOTIFY.PPK_IDENTITY)] : [];
+  verifyPeer(sa, connection, idi, proof, (refusal) => {
     if (refusal !== undefined) {
       reply(refuseThis(refusal));
       return;
@@ -62,7 +71,7 @@ export function answerIkeAuth(
     proveOurselves(sa, connection, idr, (auth) => {
       if ('explanation' in auth) reply(refuseThis(auth));
       else if (core.connection(connection.name) === undefined) reply(refuseThis(NOT_CONFIGURED));
-      else reply(accept(sa, core, connection, payloads, [idr, auth]));
+      else reply(accept(sa, core, connection, payloads, [idr, auth, ...used]));
     });
   });
 }
@@ -73,7 +82,7 @@ function accept(
   core: Core,
   connection: Connection,
   payloads: readonly Payload[],
-  [idr, auth]: readonly [PayloadOf<'IDr'>, PayloadOf<'AUTH'>],
+  [idr, ...proof]: readonly [PayloadOf<'IDr'>, ...Payload[]],
 ): Answer {
   core.authenticated(sa, connection);
   sa.remoteIdentity = identityOf(need(payloads, 'IDi'));
@@ -84,12 +93,16 @@ function accept(
     payloads: [
       idr,
       ...certificatePayloads(connection),
-      auth,
+      ...proof,
       ...(sa.mobility === undefined ? [] : announceMobility(connection, sa.local.address)),
       ...child,
     ],
     afterwards: () => core.settled(sa),
   };
+}
+
+function withAuth(payloads: readonly Payload[], auth: PayloadOf<'AUTH'>): readonly Payload[] {
+  return payloads.map((payload) => (payload.kind === 'AUTH' ? auth : payload));
 }
 
 /**

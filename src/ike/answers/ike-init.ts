@@ -29,6 +29,7 @@ import { type Datagram, IkeSa } from '../ike-sa.js';
 import { agreeOnKeys } from '../keys.js';
 import { detectNat, natDetection } from '../nat.js';
 import { describeMessage, describePayloads, need, notifiesOf, notify } from '../payloads.js';
+import { usesPpk } from '../ppk.js';
 import { NONCE_OCTETS } from '../tasks/ike-init.js';
 
 const PURPOSE = { protocol: 'ike', keyExchange: true } as const;
@@ -238,6 +239,7 @@ function respond(
     notifiesOf(payloads, NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED).length > 0 &&
     candidates.every(({ fragmentBytes }) => fragmentBytes > 0);
   sa.peerKnows = { hashes: readHashes(payloads), methods: undefined };
+  sa.usesPpk = usesPpk(payloads) && candidates.some(({ ppk }) => ppk !== undefined);
   sa.supportsIntermediate = notifiesOf(payloads, NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED).length > 0;
   const { messageId } = message.header;
   sa.channel.respond(datagram, { ...message.header, length: datagram.data.length, messageId }, [
@@ -246,6 +248,7 @@ function respond(
     { kind: 'Nonce', data: nr },
     notify(NOTIFY.CHILDLESS_IKEV2_SUPPORTED),
     ...(sa.supportsFragments ? [notify(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED)] : []),
+    ...(sa.usesPpk ? [notify(NOTIFY.USE_PPK)] : []),
     ...(sa.supportsIntermediate ? [notify(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED)] : []),
     ...(nat.supported ? natDetection(sa.spis, datagram.local, datagram.remote, fake) : []),
     ...(sa.peerKnows.hashes === undefined ? [] : announceHashes(candidates)),

@@ -6,6 +6,7 @@
  * is to come by CREATE_CHILD_SA (RFC 6023). Left out: EAP, configuration payloads.
  */
 
+import { type RootKeys, wipeRootKeys } from '../../crypto/keymat.js';
 import type { ChildPolicy, Connection } from '../../policy/connection.js';
 import { type EspSpi, SadFullError } from '../../sad/sad.js';
 import { EXCHANGE, NOTIFY, type Payload, type PayloadOf } from '../../wire/index.js';
@@ -19,6 +20,7 @@ import { explainAuthenticationFailed, explainChildError, type Failure } from '..
 import type { IkeSa } from '../ike-sa.js';
 import { announceMobility, isMobile } from '../mobility.js';
 import { errorOf, find, notifiesOf, notify, notifyName } from '../payloads.js';
+import { keysWithPpk, ppkIdentity } from '../ppk.js';
 import { lowestNonce } from '../uniqueness.js';
 import {
   acceptChild,
@@ -43,6 +45,10 @@ export class InitiateIkeAuth implements Task {
   #inboundSpi: EspSpi | undefined;
   readonly #idi: PayloadOf<'IDi'>;
   #auth: PayloadOf<'AUTH'> | undefined;
+  /** Keys with our PPK in them, until it is known whether the peer has it too. */
+  #ppkKeys: RootKeys | undefined;
+  /** AUTH for a peer that does not know our PPK. */
+  #authWithoutPpk: PayloadOf<'AUTH'> | undefined;
   /** The peer's AUTH is being verified; what arrives meanwhile is the same response again. */
   #busy = false;
 
@@ -86,14 +92,58 @@ export class InitiateIkeAuth implements Task {
 
   /** Makes AUTH. */
   prepare(ready: () => void): void {
-    proveOurselves(this.#sa, this.#configured, this.#idi, (auth) => {
-      if ('explanation' in auth) {
-        this.#sa.fail(auth);
-        return;
-      }
+    const { ppk } = this.#configured;
+    if (ppk === undefined || !this.#sa.usesPpk) {
+      this.#prove((auth) => {
+        this.#auth = auth;
+        ready();
+      });
+      return;
+    }
+    const keys = keysWithPpk(this.#sa, ppk);
+    this.#ppkKeys = keys;
+    this.#prove((auth) => {
       this.#auth = auth;
-      ready();
-    });
+      if (ppk.required) ready();
+      else {
+        this.#prove((without) => {
+          this.#authWithoutPpk = without;
+          ready();
+        });
+      }
+    }, keys);
+  }
+
+  #prove(then: (auth: PayloadOf<'AUTH'>) => void, keys?: RootKeys): void {
+    const done = (auth: PayloadOf<'AUTH'> | Failure) => {
+      if ('explanation' in auth) this.#sa.fail(auth);
+      else then(auth);
+    };
+    proveOurselves(this.#sa, this.#configured, this.#idi, done, keys);
+  }
+
+  /** RFC 8784 §3: which PPK we use, and AUTH for the case that the peer does not know it. */
+  #ppkPayloads(): Payload[] {
+    const { ppk } = this.#configured;
+    if (ppk === undefined || this.#ppkKeys === undefined) return [];
+    const without = this.#authWithoutPpk;
+    return [
+      ppkIdentity(ppk),
+      ...(without === undefined ? [] : [notify(NOTIFY.NO_PPK_AUTH, without.data)]),
+    ];
+  }
+
+  /** The peer knows our PPK, or we go on without it; false: that must not be. */
+  #settlePpk(payloads: readonly Payload[]): boolean {
+    const keys = this.#ppkKeys;
+    if (keys === undefined) return true;
+    this.#ppkKeys = undefined;
+    if (notifiesOf(payloads, NOTIFY.PPK_IDENTITY).length > 0) {
+      this.#sa.protection!.useRootKeys(keys);
+      return true;
+    }
+    wipeRootKeys(keys);
+    return this.#configured.ppk?.required !== true;
   }
 
   build(): readonly Payload[] {
@@ -110,6 +160,7 @@ export class InitiateIkeAuth implements Task {
       idPayload('IDr', remote.identity),
       this.#auth!,
       ...announceMobility(this.#connection, this.#sa.local.address),
+      ...this.#ppkPayloads(),
       ...(this.#inboundSpi === undefined
         ? []
         : [...saPayloads(this.#offer, this.#inboundSpi), ...selectorPayloads(this.#offer)]),
@@ -145,6 +196,10 @@ export class InitiateIkeAuth implements Task {
     const idr = find(payloads, 'IDr');
     if (idr === undefined) {
       this.#refuse(refused('the peer does not say who it is'));
+      return;
+    }
+    if (!this.#settlePpk(payloads)) {
+      this.#refuse(refused('the peer goes on without our PPK'));
       return;
     }
     this.#busy = true;
@@ -251,6 +306,7 @@ export class InitiateIkeAuth implements Task {
 
   abandon(): void {
     this.#releaseSpi();
+    if (this.#ppkKeys !== undefined) wipeRootKeys(this.#ppkKeys);
   }
 
   #releaseSpi(): void {

@@ -18,6 +18,7 @@ import type { IkeSa } from '../ike-sa.js';
 import { agreeOnKeys } from '../keys.js';
 import { detectNat, isTranslated, natDetection } from '../nat.js';
 import { errorOf, need, notifiesOf, notify, notifyName } from '../payloads.js';
+import { usesPpk } from '../ppk.js';
 import { sameOctets } from '../window.js';
 import { InitiateIkeAuth } from './ike-auth.js';
 import { FurtherKeyExchange } from './intermediate.js';
@@ -93,6 +94,7 @@ export class InitiateIkeInit implements Task {
       { kind: 'Nonce', data: this.#ni },
       ...natDetection(before, local, remote, this.#fakeNat),
       // RFC 9370 §2.2.1: without it there is no second key exchange.
+      ...(this.#connection.ppk === undefined ? [] : [notify(NOTIFY.USE_PPK)]),
       ...(this.#offersMore ? [notify(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED)] : []),
       ...(this.#offersFragments ? [notify(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED)] : []),
       ...announceHashes([this.#connection]),
@@ -183,6 +185,13 @@ export class InitiateIkeInit implements Task {
       this.#takeHint({ notify: 'NO_PROPOSAL_CHOSEN', explanation });
       return;
     }
+    const { ppk } = this.#connection;
+    if (ppk?.required && !usesPpk(payloads)) {
+      const explanation = 'the peer has no PPK for us, and without one there is to be no IKE SA';
+      this.#takeHint({ notify: 'NO_PROPOSAL_CHOSEN', explanation });
+      return;
+    }
+    this.#sa.usesPpk = ppk !== undefined && usesPpk(payloads);
     if (accepted.suite.keyExchange?.id !== this.#group || method !== this.#group) return;
     const nr = need(payloads, 'Nonce').data;
     const [initRequest] = this.#sa.window.outstanding!.datagrams;

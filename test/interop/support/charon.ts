@@ -28,6 +28,8 @@ export interface CharonOptions {
   readonly childless?: 'allow' | 'prefer' | 'force' | 'never';
   /** Half-open IKE SAs above which it asks for a COOKIE. */
   readonly cookieThreshold?: number;
+  /** A postquantum preshared key (RFC 8784). */
+  readonly ppk?: { readonly id: string; readonly secret: string; readonly required: boolean };
   /** Addresses to move to, beside the first one. */
   readonly alternatives?: readonly string[];
   /** Bytes of an IP datagram above which its IKE messages go in fragments. */
@@ -230,13 +232,14 @@ function connectionConfig({ more = { gw: {} }, ...options }: CharonOptions): str
 ${all.join('')}}
 secrets {
   ike-1 { secret = "${PSK}" }
+  ${options.ppk === undefined ? '' : `ppk-1 { id = ${options.ppk.id}\n secret = "${options.ppk.secret}" }`}
 }
 `;
 }
 
 function connectionTable(name: string, options: CharonOptions): string {
   const { local, remote, ikeProposal, espProposal, forceUdp = false, start = 'none' } = options;
-  const { childless = 'allow', alternatives = [] } = options;
+  const { childless = 'allow', alternatives = [], ppk } = options;
   const { children = { net: [local.networks, remote.networks] as const } } = options;
   const child = (
     childName: string,
@@ -256,6 +259,7 @@ function connectionTable(name: string, options: CharonOptions): string {
     proposals = ${ikeProposal}
     encap = ${forceUdp ? 'yes' : 'no'}
     childless = ${childless}
+    ${ppk === undefined ? '' : `ppk_id = ${ppk.id}\n    ppk_required = ${ppk.required ? 'yes' : 'no'}`}
     local {
       ${proof(options.localCertificate && 'certs = own.pem')}
       id = "${local.id}"

@@ -7,7 +7,7 @@ import { randomFillSync } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { createInterface } from 'node:readline';
 import { type CertificateKeys, readCertificates } from '../../../src/config/authentication.js';
-import type { Secret } from '../../../src/crypto/secret.js';
+import { Secret } from '../../../src/crypto/secret.js';
 import type {
   Effect,
   Environment,
@@ -39,6 +39,7 @@ export interface GatewayConfig {
   readonly ike: readonly string[];
   readonly esp: readonly string[];
   readonly livenessSeconds?: number;
+  readonly ppk?: { readonly id: string; readonly secret: string; readonly required: boolean };
   readonly mobike?: boolean;
   /** Our addresses beside the first one. */
   readonly alternatives?: readonly string[];
@@ -208,6 +209,7 @@ function connectionOf(config: GatewayConfig): Connection {
     },
     ikeProposals: config.ike.map((text) => parseProposal('ike', text)),
     livenessSeconds: config.livenessSeconds ?? 0,
+    ppk: config.ppk && { ...config.ppk, secret: new Secret(Buffer.from(config.ppk.secret)) },
     mobike: config.mobike ?? false,
     fragmentBytes: config.fragmentBytes ?? DEFAULT_FRAGMENT_BYTES,
     forceUdpEncapsulation: config.forceUdp ?? false,
