@@ -1,7 +1,7 @@
 /**
  * The keys of an IKE SA, of one that is rekeyed, and of Child SAs (RFC 7296 §2.14, §2.17, §2.18).
  *
- * Left out: additional key exchanges in CREATE_CHILD_SA (RFC 9370 §2.2.4).
+ * Left out: additional key exchanges of a Child SA (RFC 9370 §2.2.4).
  */
 import { type IkeSpi, ikeSpiBytes } from '../wire/index.js';
 import type { SkKeys, SkSuite } from './encrypt.js';
@@ -36,6 +36,7 @@ export function skeyseed(
 /**
  * SKEYSEED of an IKE SA that replaces another = prf(SK_d (old), g^ir (new) | Ni | Nr), with the
  * PRF of the old one (§2.18); and SKEYSEED(n) of a further key exchange (RFC 9370 §2.2.2).
+ * @param further  secrets of the key exchanges that follow the first one (RFC 9370 §2.2.4)
  */
 export function rekeyedSkeyseed(
   oldAlgorithm: Prf,
@@ -43,8 +44,10 @@ export function rekeyedSkeyseed(
   sharedSecret: Secret,
   ni: Uint8Array,
   nr: Uint8Array,
+  further: readonly Secret[] = [],
 ): Secret {
-  return toSecret(prf(oldAlgorithm, oldSkD.bytes, sharedSecret.bytes, ni, nr));
+  const more = further.map(({ bytes }) => bytes);
+  return toSecret(prf(oldAlgorithm, oldSkD.bytes, sharedSecret.bytes, ni, nr, ...more));
 }
 
 /** {SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr). */

@@ -9,10 +9,11 @@ import type { Prf } from '../crypto/prf.js';
 import type { PeerKnows } from '../crypto/signature-scheme.js';
 import type { ChildPolicy, Connection } from '../policy/connection.js';
 import { formatIdentity, type Identity } from '../policy/identity.js';
-import { formatSuite, needsAdditional, type Suite } from '../policy/suite.js';
+import { formatSuite, type Suite } from '../policy/suite.js';
 import { type Endpoint, sameEndpoint } from '../sad/sad.js';
 import { type PeekedHeader, ZERO_IKE_SPI } from '../wire/index.js';
 import type { PendingKeyExchange } from './answers/ike-init.js';
+import { type Begun, forgetFollowUp } from './answers/rekey-ike.js';
 import { Channel } from './channel.js';
 import { Children } from './children.js';
 import type { Core } from './core.js';
@@ -105,6 +106,8 @@ export class IkeSa {
   /** Both have said that there may be IKE_INTERMEDIATE (RFC 9242), and what comes of that. */
   supportsIntermediate = false;
   intermediate: Intermediate | undefined;
+  /** The peer's rekeying that waits for the next key exchange (RFC 9370 §2.2.4). */
+  followUp: Begun | undefined;
   /** Both have said that they have a PPK for each other (RFC 8784). */
   usesPpk = false;
   /** Who of the two may move (RFC 4555); undefined: it was not negotiated. */
@@ -283,6 +286,7 @@ export class IkeSa {
     this.pending?.privateKey.wipe();
     this.pending = undefined;
     this.channel.close();
+    forgetFollowUp(this);
     if (this.establishedAt !== undefined) {
       const { localSpi: ikeSpi, connection } = this;
       this.#core.emit({ type: 'ike-closed', connection: connection?.name, ikeSpi, reason });
@@ -357,11 +361,6 @@ export class IkeSa {
   rekey(): void {
     if (this.#state.name !== 'established') return;
     if (this.isAbout(({ kind }) => kind === 'rekey-ike')) return;
-    // A rekeying has one key exchange: where that is not enough, all is set up anew (§2.8.3).
-    if (this.connection!.ikeProposals.every(needsAdditional)) {
-      this.#core.reauthenticate(this, 'it is to be rekeyed with more than one key exchange');
-      return;
-    }
     this.request(new RekeyIke(this, this.#core));
   }
 

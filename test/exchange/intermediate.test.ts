@@ -97,25 +97,6 @@ describe('two gateways', () => {
     expect(explanations).toContain('additional key exchange 1: ours');
   });
 
-  it('set the IKE SA up anew in place of a rekeying where ML-KEM is demanded', () => {
-    const dialogue = both({ ike: [`${BASE}-ke1_mlkem768`] });
-    dialogue.establish();
-    dialogue.rekey(dialogue.a, 'ike');
-    dialogue.settle();
-    dialogue.wait(10_000);
-    dialogue.expectTunnel();
-    expect(suites(dialogue)[0]).toMatch(/KE1_ML_KEM_768$/);
-    expect(dialogue.a.log.join('\n')).toContain('set up anew');
-  });
-
-  it('rekey the IKE SA under the keys that ML-KEM is in', () => {
-    const dialogue = both({ ike: DEFAULT_IKE });
-    dialogue.establish();
-    dialogue.rekey(dialogue.a, 'ike');
-    dialogue.settle();
-    dialogue.expectTunnel();
-  });
-
   it('have other keys than without: what is lost on the way comes again', () => {
     const dialogue = both({ ike: [`${BASE}-ke1_mlkem768`] });
     dialogue.initiate();
@@ -146,6 +127,119 @@ describe('two gateways', () => {
       if (dialogue.a.outbox.length === 0) dialogue.wait(1_000);
     }
     dialogue.expectTunnel();
+  });
+});
+
+describe('the rekeying of an IKE SA', () => {
+  const TWO = [`${BASE}-ke1_mlkem768`];
+
+  function established(ike: readonly string[] = TWO): Dialogue {
+    const dialogue = new Dialogue({ a: { ike }, b: { ike }, fast: true });
+    dialogue.establish();
+    return dialogue;
+  }
+
+  /** The Child SAs come from the new SK_d: only with the same one both have the same keys. */
+  function expectSameKeys(dialogue: Dialogue): void {
+    dialogue.rekey(dialogue.a, 'child');
+    dialogue.settle();
+    dialogue.wait(5_000);
+    dialogue.settle();
+    dialogue.expectTunnel();
+  }
+
+  it('goes on with ML-KEM in IKE_FOLLOWUP_KE', () => {
+    const options = { ike: DEFAULT_IKE, fragmentBytes: 1500 };
+    const dialogue = new Dialogue({ a: options, b: options });
+    dialogue.establish();
+    dialogue.rekey(dialogue.b, 'ike');
+    // b -> a  HDR, SK {SA, Ni, KEi(0)}
+    expect(dialogue.deliver(dialogue.b)).toBe('CREATE_CHILD_SA request 0');
+    // b <- a  HDR, SK {SA, Nr, KEr(0), N(ADDITIONAL_KEY_EXCHANGE)(link)}
+    expect(dialogue.deliver(dialogue.a)).toBe('CREATE_CHILD_SA response 0');
+    expect(dialogue.a.states).toEqual(['established']);
+    // b -> a  HDR, SK {KEi(1), N(ADDITIONAL_KEY_EXCHANGE)(link)}; b <- a  HDR, SK {KEr(1)}
+    expect(dialogue.deliver(dialogue.b)).toBe('IKE_FOLLOWUP_KE request 1');
+    expect(dialogue.deliver(dialogue.a)).toBe('IKE_FOLLOWUP_KE response 1');
+    dialogue.settle();
+    dialogue.expectTunnel();
+    expect(suites(dialogue)[0]).toMatch(/KE1_ML_KEM_768$/);
+    expectSameKeys(dialogue);
+  });
+
+  it.each([['ke1_ecp256-ke2_mlkem512'], ['ke1_mlkem512-ke2_mlkem768-ke3_ecp384']])(
+    'goes on with %s',
+    (more) => {
+      const dialogue = established([`${BASE}-${more}`]);
+      dialogue.rekey(dialogue.a, 'ike');
+      const story = [...new Set(dialogue.settle())];
+      const count = more.split('-').length;
+      expect(story.filter((line) => line.includes('FOLLOWUP_KE request'))).toHaveLength(count);
+      dialogue.expectTunnel();
+      expectSameKeys(dialogue);
+    },
+  );
+
+  it('has one key exchange where the peer has no more', () => {
+    const dialogue = new Dialogue({ a: { ike: [...TWO, BASE] }, b: { ike: [BASE] }, fast: true });
+    dialogue.establish();
+    dialogue.rekey(dialogue.a, 'ike');
+    expect(dialogue.settle().join(' ')).not.toContain('FOLLOWUP');
+    dialogue.expectTunnel();
+  });
+
+  it('from both sides at once ends with one IKE SA', () => {
+    for (let rounds = 1; rounds < 8; rounds++) {
+      const dialogue = established();
+      dialogue.rekey(dialogue.a, 'ike');
+      dialogue.cross(Math.floor(rounds / 2));
+      dialogue.rekey(dialogue.b, 'ike');
+      dialogue.cross(rounds);
+      dialogue.settle();
+      dialogue.wait(300_000);
+      dialogue.settle();
+      dialogue.expectTunnel();
+      expectSameKeys(dialogue);
+    }
+  });
+
+  it('begins again where the peer has begun to rekey a Child SA meanwhile', () => {
+    const dialogue = established();
+    dialogue.rekey(dialogue.a, 'ike');
+    dialogue.deliver(dialogue.a);
+    dialogue.rekey(dialogue.b, 'child');
+    dialogue.settle();
+    for (let n = 0; n < 60; n++) {
+      dialogue.wait(1_000);
+      dialogue.settle();
+    }
+    dialogue.expectTunnel();
+    expect(suites(dialogue)[0]).toMatch(/KE1_ML_KEM_768$/);
+  });
+
+  it('is given up in order when the connection is taken down in the middle', () => {
+    for (const steps of [1, 2, 3]) {
+      const dialogue = established();
+      dialogue.rekey(dialogue.a, 'ike');
+      for (let step = 0; step < steps; step++) {
+        dialogue.deliver(step % 2 === 0 ? dialogue.a : dialogue.b);
+      }
+      dialogue.a.handle({ type: 'terminate', connection: 'site' });
+      dialogue.settle();
+      dialogue.wait(300_000);
+      expect([dialogue.a.isClean, dialogue.b.isClean]).toEqual([true, true]);
+    }
+  });
+
+  it('that nobody has begun has no next key exchange', () => {
+    const { b } = new Dialogue();
+    const peer = new ScriptedPeer(b);
+    peer.establish();
+    const ke: Payload = { kind: 'KE', method: 36, data: new Uint8Array(1184) };
+    const link = notify(NOTIFY.ADDITIONAL_KEY_EXCHANGE, Uint8Array.of(1, 2, 3));
+    const answer = peer.request(EXCHANGE.IKE_FOLLOWUP_KE, 2, [ke, link]);
+    expect(answer.map(kinds)).toEqual([[NOTIFY.STATE_NOT_FOUND]]);
+    expect(b.states).toEqual(['established']);
   });
 });
 

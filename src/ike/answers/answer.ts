@@ -17,6 +17,7 @@ import { answerIkeAuth } from './ike-auth.js';
 import { deriveKeys } from './ike-init.js';
 import { answerInformational } from './informational.js';
 import { answerIntermediate } from './intermediate.js';
+import { answerFollowUp, forgetFollowUp } from './rekey-ike.js';
 
 /** The response to a request, and what follows when it has been sent. */
 export interface Answer {
@@ -81,7 +82,11 @@ function answerPayloads(
     case EXCHANGE.INFORMATIONAL:
       reply(answerInformational(sa, core, payloads, datagram));
       break;
+    case EXCHANGE.IKE_FOLLOWUP_KE:
+      answerFollowUp(sa, core, payloads, reply);
+      break;
     case EXCHANGE.CREATE_CHILD_SA:
+      forgetFollowUp(sa);
       answerCreateChild(sa, core, story, payloads, reply);
       break;
     default:

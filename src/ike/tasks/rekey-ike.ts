@@ -12,8 +12,8 @@ import { explainNoProposal } from '../../policy/compare.js';
 import type { Proposal } from '../../policy/proposal.js';
 import {
   acceptAnswer,
+  additionalMethods,
   type Purpose,
-  proposalsFor,
   type Suite,
   toWireProposals,
 } from '../../policy/suite.js';
@@ -31,22 +31,18 @@ import type { Core } from '../core.js';
 import { explainRefusal, type Failure } from '../explain.js';
 import { IkeSa } from '../ike-sa.js';
 import { postponedDelay } from '../lifetime.js';
-import { errorOf, need, notifyName } from '../payloads.js';
+import { errorOf, need, notifiesOf, notifyName } from '../payloads.js';
 import { Protection, protectionOf } from '../protection.js';
 import type { Role } from '../state.js';
 import { lowestNonce } from '../uniqueness.js';
+import { type Begun, FollowUp } from './follow-up.js';
 import { NONCE_OCTETS } from './ike-init.js';
 import { guessedGroup, KeyPair, requestedGroup } from './key-pair.js';
 import type { Response, Task } from './task.js';
 
-export const REKEYED_IKE: Purpose = {
-  protocol: 'ike',
-  keyExchange: true,
-  rekeying: true,
-  singleKeyExchange: true,
-};
+export const REKEYED_IKE: Purpose = { protocol: 'ike', keyExchange: true, rekeying: true };
 
-export class RekeyIke implements Task {
+export class RekeyIke implements Task, Begun {
   readonly kind = 'rekey-ike';
   readonly exchange = EXCHANGE.CREATE_CHILD_SA;
   readonly tries: number;
@@ -57,6 +53,8 @@ export class RekeyIke implements Task {
   readonly #pair: KeyPair;
   readonly #groups: readonly number[];
   #busy = false;
+  /** What the response has brought, and what is still to come. */
+  #agreed: Agreed | undefined;
 
   /** @param groups  key exchange methods that were tried, the last of them named by the peer */
   constructor(sa: IkeSa, core: Core, groups: readonly number[] = []) {
@@ -70,9 +68,8 @@ export class RekeyIke implements Task {
     this.#pair = new KeyPair(sa, group);
   }
 
-  /** Without those that need more than one key exchange. */
-  get #proposals(): Proposal[] {
-    return proposalsFor(this.#sa.connection!.ikeProposals, REKEYED_IKE);
+  get #proposals(): readonly Proposal[] {
+    return this.#sa.connection!.ikeProposals;
   }
 
   prepare(ready: () => void): void {
@@ -114,26 +111,60 @@ export class RekeyIke implements Task {
       this.#givenUp({ notify: 'INVALID_SYNTAX', explanation: 'the peer answers no IKE SPI' });
       return;
     }
-    this.#sa.stopTimer('retransmit');
-    this.#pair.derive(ke.data, (secret) => {
+    const nr = need(payloads, 'Nonce').data;
+    const { suite } = accepted;
+    this.#agreed = { suite, peerSpi, nr, methods: additionalMethods(suite), secrets: [] };
+    this.goOn(payloads, this.#pair, ke.data);
+  }
+
+  /** One key exchange is answered: the next one follows (RFC 9370 §2.2.4), or the new IKE SA is there. */
+  goOn(payloads: readonly Payload[], pair: KeyPair, peerPublic: Uint8Array): void {
+    const sa = this.#sa;
+    const { methods, secrets, ...agreed } = this.#agreed!;
+    sa.stopTimer('retransmit');
+    pair.derive(peerPublic, (secret) => {
       if (typeof secret === 'string') {
         this.#givenUp({ notify: 'INVALID_KE_PAYLOAD', explanation: secret });
-      } else {
-        const nonces = { ni: this.#ni, nr: need(payloads, 'Nonce').data };
-        const spis = { localSpi: this.#spi, peerSpi };
-        this.#sa.finishRequest();
-        this.#conclude(
-          makeSuccessor(this.#sa, this.#core, {
-            role: 'initiator',
-            suite: accepted.suite,
-            sharedSecret: secret,
-            ...nonces,
-            ...spis,
-          }),
-        );
+        sa.proceed();
+        return;
       }
-      this.#sa.proceed();
+      secrets.push(secret);
+      const next = methods.shift();
+      if (next !== undefined && sa.state.name === 'established') {
+        this.#followUp(next, payloads);
+        return;
+      }
+      sa.finishRequest();
+      if (next === undefined) {
+        const own = { role: 'initiator', localSpi: this.#spi, ni: this.#ni } as const;
+        this.#conclude(makeSuccessor(sa, this.#core, { ...own, ...agreed, secrets }));
+      } else this.abandon();
+      sa.proceed();
     });
+  }
+
+  #followUp(method: number, payloads: readonly Payload[]): void {
+    const sa = this.#sa;
+    const [link] = notifiesOf(payloads, NOTIFY.ADDITIONAL_KEY_EXCHANGE);
+    if (link === undefined) {
+      const explanation = 'the peer does not say how to go on with the next key exchange';
+      this.#givenUp({ notify: 'INVALID_SYNTAX', explanation });
+      sa.proceed();
+      return;
+    }
+    const pair = new KeyPair(sa, method);
+    pair.generate(() => {
+      sa.finishRequest();
+      if (pair.payload === undefined) {
+        this.#givenUp({ notify: 'INVALID_KE_PAYLOAD', explanation: 'no key pair could be made' });
+        sa.proceed();
+      } else sa.requestFirst(new FollowUp(this.#core, this, pair, link.data));
+    });
+  }
+
+  /** The peer refuses a further key exchange. */
+  refuse({ payloads }: Response): void {
+    this.#refused(errorOf(payloads)!);
   }
 
   #conclude(made: IkeSa): void {
@@ -224,7 +255,17 @@ export class RekeyIke implements Task {
 
   abandon(): void {
     this.#pair.wipe();
+    for (const secret of this.#agreed?.secrets.splice(0) ?? []) secret.wipe();
   }
+}
+
+/** What CREATE_CHILD_SA has agreed upon, with the key exchanges that are due and those that are done. */
+interface Agreed {
+  readonly suite: Suite;
+  readonly peerSpi: IkeSpi;
+  readonly nr: Uint8Array;
+  readonly methods: number[];
+  readonly secrets: Secret[];
 }
 
 /** What the two have agreed upon for an IKE SA that replaces another. */
@@ -233,26 +274,26 @@ export interface Succession {
   readonly localSpi: IkeSpi;
   readonly peerSpi: IkeSpi;
   readonly suite: Suite;
-  /** Wiped. */
-  readonly sharedSecret: Secret;
+  /** Of each key exchange, the first one before all; wiped. */
+  readonly secrets: readonly Secret[];
   readonly ni: Uint8Array;
   readonly nr: Uint8Array;
 }
 
 /** The IKE SA with its keys (§2.18), as a rival of whatever else comes of the old one. */
 export function makeSuccessor(old: IkeSa, core: Core, agreed: Succession): IkeSa {
-  const { suite, sharedSecret, ni, nr, role, localSpi, peerSpi } = agreed;
+  const { suite, secrets, ni, nr, role, localSpi, peerSpi } = agreed;
+  const [first, ...further] = secrets;
   const prf = prfById(suite.prf!.id)!;
   const sk = protectionOf(suite);
   const { prf: oldPrf } = old.negotiated!;
-  const seed = rekeyedSkeyseed(oldPrf, old.protection!.keys.skD, sharedSecret, ni, nr);
+  const seed = rekeyedSkeyseed(oldPrf, old.protection!.keys.skD, first!, ni, nr, further);
   const spis =
     role === 'initiator'
       ? { initiatorSpi: localSpi, responderSpi: peerSpi }
       : { initiatorSpi: peerSpi, responderSpi: localSpi };
   const keys = deriveIkeKeys(prf, sk, { skeyseed: seed, ni, nr, ...spis });
-  seed.wipe();
-  sharedSecret.wipe();
+  for (const secret of [seed, ...secrets]) secret.wipe();
   const made = IkeSa.successor(old, core, { role, localSpi, peerSpi });
   const none = new Uint8Array(0);
   made.negotiated = { prf, suite, ni, nr, initRequest: none, initResponse: none };
