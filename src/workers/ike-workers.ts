@@ -10,7 +10,7 @@ import { type Log, ofSubsystem, rateLimited } from '../log.js';
 import type { Datagram, Transport } from '../net/transport.js';
 import { type Connection, hasSameIdentities } from '../policy/connection.js';
 import type { Endpoint, EspSpi, Sad } from '../sad/sad.js';
-import { EXCHANGE, type PeekedHeader, peekHeader, ZERO_IKE_SPI } from '../wire/index.js';
+import { EXCHANGE, PAYLOAD, type PeekedHeader, peekHeader, ZERO_IKE_SPI } from '../wire/index.js';
 import type { GatewayEvents } from './gateway-event.js';
 import { HalfOpenTable } from './half-open.js';
 import { ConnectionKeeper } from './keeper.js';
@@ -37,10 +37,18 @@ export interface IkeWorkersOptions {
 }
 
 /** Datagrams that did not reach a worker, by reason. */
-export type IkeDrop = 'ike-malformed' | 'ike-version-1' | 'ike-overload';
+export type IkeDrop = 'ike-malformed' | 'ike-version-1' | 'ike-overload' | 'ike-init-overload';
 
-/** A worker with more messages than this waiting gets no further datagrams. */
+/**
+ * A worker with more messages than this waiting gets no further datagrams; and with more than that
+ * no first requests without a COOKIE, so that a flood of them, from forged addresses, delays
+ * neither who has one nor who has an IKE SA.
+ */
 const MAX_BACKLOG = 2048;
+const MAX_STRANGERS = 128;
+
+/** Of the Next Payload field in the IKE header (RFC 7296 §3.1). */
+const NEXT_PAYLOAD_OFFSET = 16;
 const RESTART_MS = 1_000;
 const VIEW_MS = 2_000;
 
@@ -279,28 +287,35 @@ export class IkeWorkers {
 
   // Datagrams.
 
-  #deliver({ local, remote, data }: Datagram): void {
-    const header = peekHeader(data);
-    const refusal = this.#refuse(header, remote.address, data.length);
-    if (header === undefined || refusal !== undefined) {
-      const reason = refusal ?? 'ike-malformed';
-      this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + 1);
+  #deliver(datagram: Datagram): void {
+    const header = peekHeader(datagram.data);
+    // RFC 7296 §2.21 lets all that is wrong before anything is decoded go unanswered.
+    if (header === undefined || header.length !== datagram.data.length) this.#drop('ike-malformed');
+    else if (header.majorVersion < 2) this.#drop('ike-version-1');
+    else this.#pass(datagram, header);
+  }
+
+  #drop(reason: IkeDrop): void {
+    this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + 1);
+  }
+
+  #pass({ local, remote, data }: Datagram, header: PeekedHeader): void {
+    const { link } = this.#slots[this.#map.ofMessage(header, remote.address)]!;
+    const initial = isInitRequest(header);
+    const backlog = link.backlog();
+    if (backlog > MAX_BACKLOG) {
+      this.#drop('ike-overload');
+      return;
+    }
+    if (initial && !beginsWithNotify(data) && backlog > MAX_STRANGERS) {
+      this.#drop('ike-init-overload');
       return;
     }
     // Memory of its own, so that it can be moved.
     const bytes = new Uint8Array(data);
-    const mustProve =
-      isInitRequest(header) && !this.#halfOpen.admit(remote.address, header.initiatorSpi);
+    const mustProve = initial && !this.#halfOpen.admit(remote.address, header.initiatorSpi);
     const message: ToWorker = { type: 'datagram', local, remote, data: bytes, mustProve };
-    this.#slots[this.#map.ofMessage(header, remote.address)]!.link.post(message, [bytes.buffer]);
-  }
-
-  /** What is wrong before anything is decoded; RFC 7296 §2.21 lets all of it go unanswered. */
-  #refuse(header: PeekedHeader | undefined, source: string, octets: number): IkeDrop | undefined {
-    if (header === undefined || header.length !== octets) return 'ike-malformed';
-    if (header.majorVersion < 2) return 'ike-version-1';
-    const { link } = this.#slots[this.#map.ofMessage(header, source)]!;
-    return link.backlog() > MAX_BACKLOG ? 'ike-overload' : undefined;
+    link.post(message, [bytes.buffer]);
   }
 
   #send({ local, remote, marker, data }: Extract<FromWorker, { type: 'send' }>): void {
@@ -428,6 +443,11 @@ export class IkeWorkers {
 }
 
 /** The first message of all: no responder SPI yet. */
+/** As a request with a COOKIE does (RFC 7296 §2.6). */
+function beginsWithNotify(message: Uint8Array): boolean {
+  return message[NEXT_PAYLOAD_OFFSET] === PAYLOAD.N;
+}
+
 function isInitRequest(header: PeekedHeader): boolean {
   const { exchangeType, response, responderSpi } = header;
   return exchangeType === EXCHANGE.IKE_SA_INIT && !response && responderSpi === ZERO_IKE_SPI;

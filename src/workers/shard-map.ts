@@ -39,6 +39,7 @@ export class ShardMap {
   }
 
   #hash(text: string): number {
+    if (this.shards === 1) return 0;
     return createHmac('sha256', this.#key).update(text).digest().readUInt32BE() % this.shards;
   }
 }

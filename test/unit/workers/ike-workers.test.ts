@@ -1,12 +1,13 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Secret } from '../../../src/crypto/secret.js';
 import type { Effect, Environment, Event, IkeSaView, IkeSpi } from '../../../src/ike/event.js';
+import { notify } from '../../../src/ike/payloads.js';
 import { silentLog } from '../../../src/log.js';
 import { MemoryNetwork } from '../../../src/net/memory.js';
 import type { Connection } from '../../../src/policy/connection.js';
 import { parseIdentity } from '../../../src/policy/identity.js';
 import type { ChildSa, EspSpi, Sad } from '../../../src/sad/sad.js';
-import { encodeMessage, type HeaderToSend, ZERO_IKE_SPI } from '../../../src/wire/index.js';
+import { encodeMessage, type HeaderToSend, NOTIFY, ZERO_IKE_SPI } from '../../../src/wire/index.js';
 import { GatewayEvents } from '../../../src/workers/gateway-event.js';
 import type { ProtocolCore } from '../../../src/workers/ike-shard.js';
 import { IkeWorkers } from '../../../src/workers/ike-workers.js';
@@ -227,6 +228,29 @@ describe('the IKE workers', () => {
     await settle();
     expect(workers.drops()).toEqual({ 'ike-malformed': 3, 'ike-version-1': 1 });
     expect(cores[0]!.events).toEqual([]);
+  });
+
+  it('that are behind take no first requests but those with a COOKIE, far behind none at all', async () => {
+    let backlog = 500;
+    const busy = (open: OpenLink): OpenLink => {
+      return (shard, shards, handlers) => ({
+        ...open(shard, shards, handlers),
+        backlog: () => backlog,
+      });
+    };
+    const { cores, peer, workers, send } = await setup(1, busy);
+    const data = encodeMessage({ header: firstRequest, payloads: [notify(NOTIFY.COOKIE)] });
+    const withCookie = () => peer.send(at('192.0.2.2'), at('192.0.2.1'), false, data);
+    const ofIkeSa = () => send({ exchangeType: 37, responderSpi: 'ff00000000000000' as IkeSpi });
+    for (const one of [() => send({}), withCookie, ofIkeSa]) one();
+    await settle();
+    expect(cores[0]!.events.length).toBe(2);
+    expect(workers.drops()).toEqual({ 'ike-init-overload': 1 });
+    backlog = 5000;
+    for (const one of [() => send({}), withCookie, ofIkeSa]) one();
+    await settle();
+    expect(cores[0]!.events.length).toBe(2);
+    expect(workers.drops()).toEqual({ 'ike-init-overload': 1, 'ike-overload': 3 });
   });
 
   it('fire the timers that a core starts, once, unless it cancels them', async () => {
