@@ -139,7 +139,9 @@ function checkNetworks(
     if (networks !== undefined) {
       if (isTransport) checkOwnAddress(address, networks, places[side], complain);
     } else if (!isTransport) {
-      complain(places[side], 'missing', 'a list, or [connection.<name>.child.<name>] tables');
+      const tables =
+        entry.child === undefined ? ', or [connection.<name>.child.<name>] tables' : '';
+      complain(places[side], 'missing', `a list${tables}`);
     } else if (address === '%any') {
       complain(places[side], 'missing', 'where peers at "%any" may be, in transport mode');
     }

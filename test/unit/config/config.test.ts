@@ -201,6 +201,9 @@ lifetime_seconds = 900
       'connection.office.local.networks: missing, allowed: a list, or [connection.<name>.child.<name>] tables',
       'connection.office.remote.networks: missing, allowed: a list, or [connection.<name>.child.<name>] tables',
     ]);
+    expect(problems(tables.replace('remote = ["10.2.5.0/24"]\n', '')).map(withoutPlace)).toEqual([
+      'connection.office.child.voice.remote: missing, allowed: a list',
+    ]);
     expect(problems(tables.replace('esp = ["aes128gcm16-x25519"]', 'ah = ["aes128"]'))[0]).toMatch(
       /office\.child\.voice\.ah\[0\]: found "aes128", allowed: .*for ah: sha256, /,
     );
