@@ -4,7 +4,7 @@
  */
 import type { PortOptions, SpdEntry } from '../dataplane/dataplane.js';
 import { wipeKeys } from '../policy/authentication.js';
-import type { Connection, Lifetime } from '../policy/connection.js';
+import type { ChildPolicy, Connection, Lifetime } from '../policy/connection.js';
 import { formatIdentity, type Identity, parseIdentity, sameIdentity } from '../policy/identity.js';
 import type { Proposal, Protocol } from '../policy/proposal.js';
 import { DEFAULT_ESP, DEFAULT_IKE, parseProposal } from '../policy/proposal.js';
@@ -186,6 +186,7 @@ function buildConnection(
       replayWindow: child.replay_window ?? entry.replay_window,
       fragmentation: child.fragmentation ?? entry.fragmentation,
       outer: { df: child.df ?? entry.df, dscp: child.dscp ?? entry.dscp },
+      ...tfcOf(child.tfc ?? entry.tfc),
       lifetime: childLifetime(entry, child),
     })),
   };
@@ -209,6 +210,11 @@ function selectorsOf(
   if (!isTransport || address === undefined) return selectors ?? [];
   const itself = hostSelector(address);
   return selectors?.flatMap((selector) => intersect(selector, itself) ?? []) ?? [itself];
+}
+
+function tfcOf(tfc: ChildFile['tfc']): Pick<ChildPolicy, 'tfc'> {
+  if (tfc === undefined) return {};
+  return { tfc: { padTo: tfc.pad_to, dummiesPerSecond: tfc.dummies_per_second } };
 }
 
 /** An end that is the connection's goes with its rekeying, not with another. */

@@ -76,6 +76,7 @@ const CHILD_FIELDS: Readonly<Record<string, readonly [key: string, effect: Effec
   replayWindow: ['replay_window', 'renew'],
   fragmentation: ['fragmentation', 'renew'],
   outer: ['df or dscp', 'renew'],
+  tfc: ['tfc', 'renew'],
   lifetime: ['rekey_seconds or lifetime_seconds', 'renew'],
 };
 

@@ -187,6 +187,15 @@ const df = z.enum(['copy', 'set', 'clear']);
 
 const dscp = z.union([z.literal('copy'), integer(0, 63)]);
 
+const tfc = z.strictObject({
+  pad_to: integer(0, 65_535)
+    .default(0)
+    .describe('Bytes to which shorter packets are padded, as far as the path takes them; 0: none'),
+  dummies_per_second: integer(0, 100_000)
+    .default(0)
+    .describe('Dummy packets while nothing else is sent; 0: none'),
+});
+
 export const childSchema = z.strictObject({
   local: networks
     .optional()
@@ -200,6 +209,7 @@ export const childSchema = z.strictObject({
   fragmentation: fragmentation.optional().describe("Default: the connection's"),
   df: df.optional().describe("Default: the connection's"),
   dscp: dscp.optional().describe("Default: the connection's"),
+  tfc: tfc.optional().describe("Default: the connection's"),
   rekey_seconds: seconds.optional().describe('Default: child_rekey_seconds of the connection'),
   lifetime_seconds: seconds
     .optional()
@@ -252,6 +262,9 @@ export const connectionSchema = z.strictObject({
   dscp: dscp
     .default('copy')
     .describe("DSCP of the outer header in tunnel mode: the inner packet's, or a number"),
+  tfc: tfc
+    .optional()
+    .describe('What hides how much is sent and when, with ESP in tunnel mode (RFC 4303 §2.7)'),
   udp_encapsulation: z
     .enum(['auto', 'always'])
     .default('auto')

@@ -110,14 +110,19 @@ function checkLifetime(
   complain(path, found, 'more than until the rekeying, or 0: never');
 }
 
-/** In transport mode there is no header of ours. */
+/** In transport mode there is no header of ours, and AH has no padding. */
 function checkOuterHeader(
   entry: ConnectionFile,
-  table: Pick<ChildFile, 'df' | 'dscp' | 'mode'>,
+  table: Pick<ChildFile, 'df' | 'dscp' | 'tfc' | 'mode' | 'esp' | 'ah'>,
   at: At,
   complain: Complain,
 ): void {
-  if ((table.mode ?? entry.mode) === 'tunnel') return;
+  const isTransport = (table.mode ?? entry.mode) === 'transport';
+  const isAh = table.ah !== undefined || (table.esp === undefined && entry.ah !== undefined);
+  if (table.tfc !== undefined && (isTransport || isAh)) {
+    complain(at('tfc'), `found with ${isAh ? 'AH' : 'transport mode'}`, 'ESP in tunnel mode');
+  }
+  if (!isTransport) return;
   for (const key of ['df', 'dscp'] as const) {
     if ((table[key] ?? 'copy') === 'copy') continue;
     complain(at(key), `found "${table[key]}" in transport mode`, 'tunnel mode, whose header it is');

@@ -56,6 +56,8 @@ export interface ChildAgreement {
   readonly inboundSpi: EspSpi;
   readonly outboundSpi: EspSpi;
   readonly selectors: SelectorPair;
+  /** The peer takes TFC padding off (§1.3.1). */
+  readonly takesPadding: boolean;
 }
 
 /** What its keys are made of beside SK_d (§2.17). */
@@ -92,9 +94,17 @@ export function makeChildSa(ikeSa: IkeSa, agreement: ChildAgreement, seed: Child
     replayWindow: policy.replayWindow,
     ...(policy.fragmentation && { fragmentation: policy.fragmentation }),
     ...(policy.mode === 'tunnel' && policy.outer && { outer: policy.outer }),
+    ...tfcOf(agreement),
     localSelectors: initiator ? selectors.tsi : selectors.tsr,
     remoteSelectors: initiator ? selectors.tsr : selectors.tsi,
   };
+}
+
+/** §1.3.1: no padding for a peer that does not take it; dummies everybody has to (RFC 4303 §2.6). */
+function tfcOf({ policy, takesPadding }: ChildAgreement): Pick<ChildSa, 'tfc'> {
+  const { tfc, mode } = policy;
+  if (tfc === undefined || mode === 'transport' || childProtocol(policy) === 'ah') return {};
+  return { tfc: takesPadding ? tfc : { ...tfc, padTo: 0 } };
 }
 
 /** The proposals of a policy are of one protocol. */

@@ -98,6 +98,8 @@ export interface ChildPolicy {
   readonly replayWindow: number;
   /** IPv4 packets without DF that do not fit; see ChildSa. Default: before ESP. */
   readonly fragmentation?: 'before' | 'after';
+  /** ESP in tunnel mode: what hides how much is sent and when (RFC 4303 §2.6, §2.7); 0: nothing. */
+  readonly tfc?: { readonly padTo: number; readonly dummiesPerSecond: number };
   /** Tunnel mode: of the outer header (RFC 4301 §5.1.2, §8.1). Default: the inner packet's. */
   readonly outer?: { readonly df: 'copy' | 'set' | 'clear'; readonly dscp: 'copy' | number };
   readonly lifetime: Lifetime;

@@ -1,8 +1,10 @@
 /** Transport mode and AH (RFC 7296 §1.3.1, §2.17, §2.23.1). */
 import { describe, expect, it } from 'vitest';
-import { formatSelector } from '../../src/wire/index.js';
+import { notify } from '../../src/ike/payloads.js';
+import { EXCHANGE, formatSelector, NOTIFY } from '../../src/wire/index.js';
 import { ADDRESS_A, ADDRESS_B, Dialogue } from './dialogue.js';
 import { type ConnectionOptions, connectionOf, type Datagram } from './peer.js';
+import { ScriptedPeer } from './scripted-peer.js';
 
 const OUTSIDE = '198.51.100.1';
 
@@ -253,5 +255,40 @@ describe('AH', () => {
     both.establish();
     expect(only(both.b.installed)).toMatchObject({ protocol: 'ah', mode: 'transport' });
     expect(both.a.log.some((line) => line.includes('TFC_PADDING'))).toBe(false);
+  });
+});
+
+describe('TFC padding', () => {
+  const tfc = { padTo: 1400, dummiesPerSecond: 5 };
+  /** b's connection, whose Child SA is to hide how much it sends. */
+  const hiding = (options: ConnectionOptions = {}) => {
+    const connection = connectionOf('b', options);
+    return { ...connection, children: connection.children.map((child) => ({ ...child, tfc })) };
+  };
+
+  it('is put on with ESP in tunnel mode, and with nothing else', () => {
+    const ah = ['sha256'];
+    for (const [a, b, expected] of [
+      [{}, {}, tfc],
+      [onA, onB, undefined],
+      [{ ah }, { ah }, undefined],
+    ] as const) {
+      const both = new Dialogue({ a, b });
+      both.b.ike.setConnections([hiding(b)]);
+      both.establish();
+      expect(only(both.b.installed).tfc).toEqual(expected);
+    }
+  });
+
+  it('is not put on for a peer that does not take it off, which gets dummies all the same', () => {
+    for (const refuses of [false, true]) {
+      const both = new Dialogue();
+      both.b.ike.setConnections([hiding()]);
+      const peer = new ScriptedPeer(both.b);
+      peer.init();
+      const said = refuses ? [notify(NOTIFY.ESP_TFC_PADDING_NOT_SUPPORTED)] : [];
+      peer.request(EXCHANGE.IKE_AUTH, 1, [...peer.authPayloads(), ...said]);
+      expect(only(both.b.installed).tfc).toEqual(refuses ? { ...tfc, padTo: 0 } : tfc);
+    }
   });
 });

@@ -30,7 +30,7 @@ import type { Core } from '../core.js';
 import { explainSelectors } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
 import { find, need, notify, notifyName } from '../payloads.js';
-import { asksForTransport, modeNotifies, obstacle } from '../tasks/child-offer.js';
+import { asksForTransport, modeNotifies, obstacle, takesPadding } from '../tasks/child-offer.js';
 import { lowestNonce } from '../uniqueness.js';
 
 export interface ChildChoice {
@@ -40,6 +40,7 @@ export interface ChildChoice {
   readonly answeredSelectors: SelectorPair;
   readonly suite: Suite;
   readonly outboundSpi: EspSpi;
+  readonly takesPadding: boolean;
   /** Another policy would take what this Child SA does not (§2.9). */
   readonly more: boolean;
   /** The proposal that is chosen, with our SPI. */
@@ -88,6 +89,7 @@ export function chooseChild(
     answeredSelectors: answered,
     suite: selection.suite,
     outboundSpi,
+    takesPadding: takesPadding(payloads),
     more: candidates.some((other) => !isCovered(other.answered, answered)),
     answer: (inboundSpi) => select(espSpiBytes(inboundSpi))!.answer,
   };

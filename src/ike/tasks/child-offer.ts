@@ -39,6 +39,7 @@ export interface AcceptedChild {
   readonly suite: Suite;
   readonly outboundSpi: EspSpi;
   readonly selectors: SelectorPair;
+  readonly takesPadding: boolean;
 }
 
 /** SA, and before it what is asked for beside algorithms (App. C.2, C.4). */
@@ -63,6 +64,11 @@ export function modeNotifies(policy: ChildPolicy): PayloadOf<'N'>[] {
 
 export function asksForTransport(payloads: readonly Payload[]): boolean {
   return notifiesOf(payloads, NOTIFY.USE_TRANSPORT_MODE).length > 0;
+}
+
+/** Whether the peer says nothing against TFC padding (§1.3.1). */
+export function takesPadding(payloads: readonly Payload[]): boolean {
+  return notifiesOf(payloads, NOTIFY.ESP_TFC_PADDING_NOT_SUPPORTED).length === 0;
 }
 
 export function selectorPayloads({ selectors: { tsi, tsr } }: ChildOffer): Payload[] {
@@ -127,7 +133,8 @@ export function acceptChild(
     const explanation = 'the peer answers traffic selectors beyond those that we offer';
     return { notify: 'TS_UNACCEPTABLE', explanation };
   }
-  return { suite: accepted.suite, outboundSpi, selectors };
+  const { suite } = accepted;
+  return { suite, outboundSpi, selectors, takesPadding: takesPadding(payloads) };
 }
 
 /** TSi and TSr of a message; undefined with one that we do not know. */

@@ -175,6 +175,22 @@ lifetime_seconds = 900
     ]);
   });
 
+  it('have TFC padding and dummy packets, with ESP in tunnel mode only', () => {
+    const { connections } = load(
+      tables.replace('start = "trap"', 'start = "trap"\ntfc = { pad_to = 1400 }'),
+    );
+    const [voice, data] = connections[0]!.children;
+    expect(voice!.tfc).toBeUndefined();
+    expect(data!.tfc).toEqual({ padTo: 1400, dummiesPerSecond: 0 });
+    const tfc = 'tfc = { dummies_per_second = 5 }\n';
+    expect(problems(`${TEN_LINES}ah = ["sha256"]\n${tfc}`).map(withoutPlace)).toEqual([
+      'connection.office.tfc: found with AH, allowed: ESP in tunnel mode',
+    ]);
+    expect(problems(`${bare}mode = "transport"\n${tfc}`).map(withoutPlace)).toEqual([
+      'connection.office.tfc: found with transport mode, allowed: ESP in tunnel mode',
+    ]);
+  });
+
   it('in transport mode are between the gateways, and AH goes through no NAT', () => {
     const office = (lines: string) => problems(`${bare}${lines}\n`).map(withoutPlace);
     expect(office('mode = "transport"')).toEqual([]);
