@@ -88,8 +88,8 @@ export class Authorities {
     return this;
   }
 
-  /** The path of an index as `openssl ca` and `openssl ocsp` have it. */
-  index(good: readonly string[], revoked: readonly string[]): string {
+  /** Writes an index as `openssl ca` and `openssl ocsp` have it; the path of the file. */
+  index(file: string, good: readonly string[], revoked: readonly string[]): string {
     const line = (name: string, state: string) =>
       `${state}\t${this.x509(name).serialNumber}\tunknown\t/CN=${name}\n`;
     const lines = [
@@ -98,13 +98,13 @@ export class Authorities {
         .filter((name) => !revoked.includes(name))
         .map((name) => line(name, 'V\t400101000000Z\t')),
     ];
-    this.write('index.txt', lines.join(''));
-    return this.path('index.txt');
+    this.write(file, lines.join(''));
+    return this.path(file);
   }
 
   /** A CRL in DER, in which the certificates of these names are revoked. */
   crl(issuer: string, revoked: readonly string[], days = 30): Uint8Array {
-    const config = `[ca]\ndefault_ca = it\n[it]\ndatabase = ${this.index([], revoked)}\n`;
+    const config = `[ca]\ndefault_ca = it\n[it]\ndatabase = ${this.index('crl.txt', [], revoked)}\n`;
     writeFileSync(this.path('ca.conf'), `${config}default_md = sha256\n`);
     this.openssl(
       ['ca', '-config', this.path('ca.conf'), '-gencrl', '-crldays', `${days}`],

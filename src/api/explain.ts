@@ -13,9 +13,9 @@ import {
   type Word,
 } from '../policy/algorithm.js';
 import type { Connection } from '../policy/connection.js';
-import { formatIdentity } from '../policy/identity.js';
 import { TRANSFORM } from '../wire/index.js';
 import type { LastFailure } from '../workers/keeper.js';
+import { adviseOnAuthentication } from './explain-authentication.js';
 import type { ConnectionStatus } from './status.js';
 
 export interface Explanation {
@@ -159,19 +159,8 @@ function nameOfWord(word: Word): string {
 const ADVICE: Readonly<Record<string, Advise>> = {
   NO_PROPOSAL_CHOSEN: noProposal,
   INVALID_KE_PAYLOAD: noProposal,
-  AUTHENTICATION_FAILED: ({ name, local, remote }, { explanation }) => {
-    const [ours, theirs] = [formatIdentity(local.identity), formatIdentity(remote.identity)];
-    const identities = [
-      `the identities have to mirror each other: ours is ${ours} and has to be the peer's remote id;`,
-      `the peer's is ${theirs} here and has to be its local id`,
-    ].join(' ');
-    const [we, peer] = [local.authentication.type, remote.authentication.type];
-    const keys =
-      we === 'psk' && peer === 'psk'
-        ? `psk_file of [connection.${name}] has to hold the same key on both gateways; compare: sha256sum < FILE`
-        : `each gateway has to trust the authority of the other's certificate, which has to be valid now and for its identity; compare: openssl x509 -noout -text`;
-    return /another identity|has identities/.test(explanation) ? [identities] : [keys, identities];
-  },
+  AUTHENTICATION_FAILED: (connection, { explanation }) =>
+    adviseOnAuthentication(connection, explanation),
   TS_UNACCEPTABLE: ({ name }) => [
     `the networks have to mirror each other: local.networks of [connection.${name}] are the peer's remote networks, and the other way round`,
   ],

@@ -1,4 +1,5 @@
 /** What this machine lacks for a configuration: hints, since it may be meant for another one. */
+import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import type { GatewayConfig } from './gateway-config.js';
@@ -30,7 +31,20 @@ export function hintsForHost(config: GatewayConfig): string[] {
       `metrics_listen: whoever reaches ${listen.address} can read with whom this gateway talks`,
     );
   }
-  return [...hints, ...forwardingHints(config)];
+  return [...hints, ...certificateHints(config), ...forwardingHints(config)];
+}
+
+const SOON_MS = 30 * 86_400_000;
+
+/** Our certificates that are over, or soon will be. */
+function certificateHints({ connections }: GatewayConfig): string[] {
+  return connections.flatMap(({ name, local: { authentication } }) => {
+    const [leaf] = authentication.type === 'certificate' ? authentication.chain : [];
+    if (leaf === undefined) return [];
+    const { validTo } = new X509Certificate(leaf);
+    const isLong = Date.parse(validTo) - Date.now() > SOON_MS;
+    return isLong ? [] : [`our certificate of connection "${name}" is valid until ${validTo}`];
+  });
 }
 
 /** The kernel forwards what is not protected only if it is told to. */

@@ -102,10 +102,12 @@ export function chooseScheme(
   padding: RsaPadding,
   { hashes, methods }: PeerKnows,
 ): SignatureScheme | undefined {
-  const schemes = schemesOf(key, padding).filter(
+  const known = schemesOf(key, padding).filter(
     ({ method, algorithm }) =>
       method !== AUTH_METHOD.DIGITAL_SIGNATURE || hashes?.includes(hashIdOf(algorithm)) === true,
   );
+  // Nothing is authentic yet: nobody may have us sign with SHA-1 where the peer knows better.
+  const schemes = known.filter(({ algorithm }) => known.length === 1 || !usesSha1(algorithm));
   return schemes.find((scheme) => methods?.some((one) => announces(one, scheme))) ?? schemes[0];
 }
 
@@ -171,6 +173,10 @@ function olderScheme(key: KeyObject): SignatureScheme | undefined {
     }
   }
   return undefined;
+}
+
+function usesSha1(algorithm: SignatureAlgorithm): boolean {
+  return 'hash' in algorithm && algorithm.hash === 'sha1';
 }
 
 function hashIdOf(algorithm: SignatureAlgorithm): number {

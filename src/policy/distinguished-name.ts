@@ -48,7 +48,9 @@ const IA5: readonly string[] = ['0.9.2342.19200300.100.1.25', '1.2.840.113549.1.
  * @throws RangeError  that says what is wrong
  */
 export function parseName(text: string): Uint8Array {
-  const rdns = splitAttributes(text).map((part) => {
+  const parts = splitAttributes(text);
+  if (parts.length === 0) throw new RangeError('a name without attributes');
+  const rdns = parts.map((part) => {
     const [, key = '', value = ''] = /^\s*([A-Za-z0-9.]+)\s*=\s*(.*?)\s*$/s.exec(part) ?? [];
     const oid = oidOf(key);
     if (oid === undefined) throw new RangeError(`no attribute of a name: "${part.trim()}"`);

@@ -10,11 +10,13 @@ import { Ike } from '../../src/ike/ike.js';
 import { type DaemonLog, silentLog } from '../../src/log.js';
 import { type Gateway, type GatewayParts, memoryParts, runGateway } from '../../src/main.js';
 import { MemoryNetwork } from '../../src/net/memory.js';
+import type { OwnCertificate, Trust } from '../../src/policy/authentication.js';
 import { DEFAULT_FRAGMENT_BYTES, NO_LIFETIME, type Start } from '../../src/policy/connection.js';
 import { parseIdentity } from '../../src/policy/identity.js';
 import { parseProposal } from '../../src/policy/proposal.js';
 import { parseSelector } from '../../src/wire/index.js';
 import { inlineLinks, threadLinks, type WorkerLink } from '../../src/workers/link.js';
+import { Authorities } from '../authorities.js';
 import { compileIfStale } from '../compiled.js';
 import { keyOf, sharedKey } from '../shared-key.js';
 import { forwarded, frame, hex, ipOf, ipPacket, pattern } from '../unit/dataplane/packets.js';
@@ -31,6 +33,8 @@ interface Wanted {
   readonly start: Start;
   readonly ike: string;
   readonly psk: string;
+  /** In place of the pre-shared key, both of a kind. */
+  readonly certificate?: { readonly own: OwnCertificate; readonly trust: Trust };
   /** Our own identity. */
   readonly id: string | undefined;
   readonly ikeWorkers: number;
@@ -80,6 +84,18 @@ function once(action: () => Promise<void>): () => Promise<void> {
   return () => {
     done ??= action();
     return done;
+  };
+}
+
+/** Both sides prove themselves with certificates. */
+function certified(here: 1 | 2, { own, trust }: { own: OwnCertificate; trust: Trust }) {
+  const end = (n: number) => ({
+    address: `192.0.2.${n}`,
+    identity: parseIdentity(`gw${n}.example`),
+  });
+  return {
+    local: { ...end(here), alternatives: [], authentication: own },
+    remote: { ...end(3 - here), authentication: trust },
   };
 }
 
@@ -142,6 +158,7 @@ function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): G
         name: 'office',
         local: { ...end(here), identity: parseIdentity(wanted.id ?? `gw${here}.example`) },
         remote: end(there),
+        ...(wanted.certificate === undefined ? {} : certified(here, wanted.certificate)),
         ikeProposals: [parseProposal('ike', wanted.ike)],
         livenessSeconds: 0,
         mobike: true,
@@ -250,6 +267,25 @@ describe('two gateways', () => {
       const a = await pair.gateway(1, { ike, openLink: inline });
       await pair.gateway(2, { ike });
       expect((await a.gateway.up('office')).result).toBe('established');
+    }
+  });
+
+  it('prove themselves with certificates, whose keys the threads share', async () => {
+    const pki = new Authorities();
+    cleanUp.push(() => pki.remove());
+    pki.make('root', { ca: true });
+    // Signed with in the worker's thread, and in the pool.
+    for (const key of ['ec:P-256', 'rsa:2560'] as const) {
+      const pair = new Pair();
+      for (const n of [1, 2]) {
+        const extensions = [`subjectAltName = DNS:gw${n}.example`];
+        pki.make(`gw${n}`, { key, issuer: 'root', extensions });
+      }
+      const side = (n: number) => ({ own: pki.own([`gw${n}`]), trust: pki.trust(['root']) });
+      const a = await pair.gateway(1, { certificate: side(1) });
+      await pair.gateway(2, { certificate: side(2), ikeWorkers: 2 });
+      const { result, explanation } = await a.gateway.up('office');
+      expect([result, explanation]).toEqual(['established', undefined]);
     }
   });
 

@@ -1,6 +1,7 @@
 /** How the sides of a connection prove themselves, as the configuration says it. */
 import { chmodSync, copyFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { hintsForHost } from '../../../src/config/host-hints.js';
 import { loadConfig } from '../../../src/config/load.js';
 import { planChange } from '../../../src/config/plan.js';
 import { ConfigError } from '../../../src/config/problem.js';
@@ -121,6 +122,17 @@ describe('a connection with certificates', () => {
     [OURS, `${THEIRS}\nrevocation = "lax"`, '', '"strict", "ifuri", "relaxed"'],
   ])('is refused, case %#', (ours, theirs, more, problem) => {
     expect(problemsOf(ours, theirs, more)).toContain(problem);
+  });
+
+  it('is told of when our certificate will soon be over', () => {
+    const hints = (ours: string) =>
+      hintsForHost(load(ours, THEIRS).config).filter((hint) => hint.includes('certificate'));
+    pki.make('brief', { issuer: 'ca', days: 20 });
+    pki.make('long', { issuer: 'ca', days: 40 });
+    expect(hints('cert = "brief.pem"\nkey = "brief.key"')).toEqual([
+      expect.stringMatching(/^our certificate of connection "office" is valid until .* GMT$/),
+    ]);
+    expect(hints('cert = "long.pem"\nkey = "long.key"')).toEqual([]);
   });
 
   it('says in a plan what has changed', () => {

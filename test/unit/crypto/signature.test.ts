@@ -180,7 +180,8 @@ describe('the scheme for a peer that announces its methods (RFC 9593)', () => {
     expect(choose('rsa', [{ method: 14, algorithm: pkcs1 }])).toBe(
       'RSASSA-PKCS1-v1_5 with SHA2_384',
     );
-    expect(choose('rsa', [{ method: 9 }, { method: 1 }])).toBe(1);
+    // Never SHA-1 where there is a choice.
+    expect(choose('rsa', [{ method: 9 }, { method: 1 }])).toBe('RSASSA-PSS with SHA2_256');
     expect(choose('p256', [{ method: 9 }, { method: 10 }])).toBe(9);
     expect(choose('p256', [{ method: 14, algorithm: { type: 'ecdsa', hash: 'sha512' } }])).toBe(
       'ECDSA with SHA2_512',

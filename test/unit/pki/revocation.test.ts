@@ -60,7 +60,7 @@ async function serveOcsp(
   revoked: readonly string[],
   known = ['by-ocsp', 'by-both'],
 ) {
-  const index = pki.index(known, revoked);
+  const index = pki.index('ocsp.txt', known, revoked);
   const args = ['ocsp', '-index', index, '-port', `${ocspPort}`, '-ndays', '1'];
   const files = ['-CA', pki.path('root.pem'), '-rsigner', pki.path(`${signer}.pem`)];
   const responder = spawn('openssl', [...args, ...files, '-rkey', pki.path(`${signer}.key`)]);
