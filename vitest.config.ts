@@ -8,14 +8,18 @@ const alone = {
   hookTimeout: 120_000,
 };
 
-// Gateways in threads take their time on a machine that is busy.
-const patient = { testTimeout: 120_000, expect: { poll: { timeout: 10_000 } } };
+// Gateways in threads, and the making of RSA keys, take their time on a machine that is busy.
+const patient = {
+  testTimeout: 120_000,
+  hookTimeout: 60_000,
+  expect: { poll: { timeout: 10_000 } },
+};
 
 export default defineConfig({
   test: {
     reporters: ['default'],
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 30_000 } },
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], ...patient } },
       { test: { name: 'exchange', include: ['test/exchange/**/*.test.ts'], ...patient } },
       { test: { name: 'interop', include: ['test/interop/**/*.test.ts'], ...alone } },
       {
