@@ -196,7 +196,7 @@ export class IkeWorkers {
       message: (message) => this.#receive(shard, message),
       died: (reason) => this.#replace(shard, reason),
     });
-    link.post({ type: 'addresses', present: this.#addresses });
+    if (this.#addresses.length > 0) link.post({ type: 'addresses', present: this.#addresses });
     this.#hand(link, this.#connections);
     return { link, spis: new Map(), stopped: false, alive: true };
   }
