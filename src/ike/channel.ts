@@ -39,6 +39,8 @@ const MAX_HELD = 16;
 const IPV4 = { leastBytes: 576, headerBytes: 20 + 8 };
 const IPV6 = { leastBytes: 1280, headerBytes: 40 + 8 };
 const MARKER_BYTES = 4;
+/** Of a cipher in blocks: what a fragment may have less of than another. */
+const MOST_PADDING = 16;
 /** Times that something is sent before its length is suspected. */
 const TRIES_BEFORE_SHRINKING = 2;
 
@@ -139,11 +141,14 @@ export class Channel {
 
   /**
    * Whether what was sent so often without an answer may be too long for the path, and can be
-   * sent in smaller fragments: from now on all is (§2.5.2).
+   * sent in smaller fragments: from now on all is (§2.5.2). There have to be more of them than
+   * before, since that is how a receiver tells the new ones from the old ones (§2.6).
    */
   shrink(datagrams: readonly Uint8Array[], sent: number): boolean {
     if (sent < TRIES_BEFORE_SHRINKING || !this.#mayShrink(datagrams)) return false;
-    this.#learnedBytes = this.#family.leastBytes;
+    const octets = datagrams.reduce((sum, { length }) => sum + length, 0);
+    const tooFew = Math.floor(octets / datagrams.length) - MOST_PADDING;
+    this.#learnedBytes = Math.min(this.#family.leastBytes, tooFew + this.#overheadBytes);
     return true;
   }
 

@@ -216,6 +216,24 @@ describe('a path that takes 576 bytes', () => {
   });
 });
 
+describe('a message that is sent again in smaller fragments', () => {
+  // By their number the peer tells the new ones from those that it has kept (§2.6).
+  it.each([578, 584, 592, 608, 640])('has more of them than those of %i bytes', (bytes) => {
+    const both = authenticating(large(bytes));
+    const totals: number[] = [];
+    while (totals.length < 3 && both.now < 10_000) {
+      const sent = both.a.outbox.splice(0);
+      if (sent.length > 0) totals.push(sent.length);
+      if (totals.length === 3) giveAll(both, sent);
+      both.wait(200);
+    }
+    expect(totals[1]).toBe(totals[0]);
+    expect(totals[2]).toBeGreaterThan(totals[1]!);
+    both.settle();
+    both.expectTunnel();
+  });
+});
+
 describe('fragments of somebody who has no keys', () => {
   it('are not kept, and hold nothing up', () => {
     const both = authenticating(large(576));

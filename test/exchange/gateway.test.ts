@@ -225,7 +225,7 @@ describe('two gateways', () => {
     expect(ikeA).toMatchObject({
       state: 'established',
       role: 'initiator',
-      local: '192.0.2.1:500',
+      local: '192.0.2.1:4500', // both can move (RFC 4555 §3.3)
       remoteId: 'gw2.example',
       proposal: 'AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE25519',
       nat: 'none',

@@ -173,7 +173,9 @@ export class RekeyIke implements Task, Begun {
     const { succession } = sa;
     const { rival } = succession;
     if (sa.state.name !== 'established') {
-      // Whoever wants the old one gone wants this one gone as well.
+      // Whoever wants the old one gone wants this one gone as well. For the peer it has the Child
+      // SAs by now, and sends on them until this one is deleted.
+      if (sa.state.name === 'deleting') succession.handOver(made);
       made.terminate('asked for while it was made');
     } else if (rival !== undefined && made.succession.lowestNonce < rival.succession.lowestNonce) {
       made.terminate('both sides have rekeyed at once');
