@@ -48,8 +48,12 @@ class Wire:
         packet = frame[14:14 + total]
         if packet[9] == 50:
             self.remember(ESP, frame, packet, packet[20:])
-        elif packet[9] == 17 and struct.unpack("!H", packet[22:24])[0] == 500:
-            self.remember(IKE, frame, packet, packet[28:])
+        elif packet[9] == 17:
+            port, payload = struct.unpack("!H", packet[22:24])[0], packet[28:]
+            if port == 500:
+                self.remember(IKE, frame, packet, payload)
+            elif port == 4500 and payload[:4] == b"\0\0\0\0":
+                self.remember(IKE, frame, packet, payload[4:])
 
     def remember(self, kind, frame, packet, payload):
         self.ethernet, self.source, self.destination = frame[:14], packet[12:16], packet[16:20]
