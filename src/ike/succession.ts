@@ -31,15 +31,20 @@ export class Succession {
   /** Gives all that this IKE SA has, and what it was asked to do, to the one that replaces it. */
   handOver(to: IkeSa): void {
     const sa = this.#sa;
-    const { children } = sa;
-    children.handTo(to);
-    to.children = children;
-    sa.children = new Children(this.#core, sa);
+    this.handChildren(to);
     this.rival = undefined;
     this.#successor = to;
     for (const kind of OF_USE) sa.stopTimer(kind);
     to.log('info', `IKE SA ${sa.localSpi} is rekeyed, ${formatSuite(to.negotiated!.suite)}`);
     to.inherit(sa);
+  }
+
+  /** Gives the Child SAs alone. */
+  handChildren(to: IkeSa): void {
+    const sa = this.#sa;
+    sa.children.handTo(to);
+    to.children = sa.children;
+    sa.children = new Children(this.#core, sa);
   }
 
   /** The peer's rekeying has made `other`, and the peer deletes this one (§2.8). */

@@ -175,7 +175,7 @@ export class RekeyIke implements Task, Begun {
     if (sa.state.name !== 'established') {
       // Whoever wants the old one gone wants this one gone as well. For the peer it has the Child
       // SAs by now, and sends on them until this one is deleted.
-      if (sa.state.name === 'deleting') succession.handOver(made);
+      if (sa.state.name === 'deleting') succession.handChildren(made);
       made.terminate('asked for while it was made');
     } else if (rival !== undefined && made.succession.lowestNonce < rival.succession.lowestNonce) {
       made.terminate('both sides have rekeyed at once');
