@@ -37,6 +37,7 @@ const parts = {
     procps: 'sysctl',
   },
   unit: {
+    openssl: 'openssl',
     'python3-scapy': pythonModule('scapy'),
     'python3-cryptography': pythonModule('cryptography'),
   },
