@@ -3,19 +3,14 @@
  * key by RFC 7427 and by the methods before it, paths with an intermediate, revocation, identities.
  */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waitFor } from '../../src/lab/program.js';
 import { Authorities, type KeyKind } from '../authorities.js';
-import { Charon, type CharonOptions, PSK } from './support/charon.js';
-import { GatewayProcess } from './support/gateway-process.js';
-import { makeNetwork, type Network, whyNot } from './support/network.js';
-import { namespacePlace } from './support/place.js';
+import type { CharonOptions } from './support/charon.js';
+import { useIkePair, whyNoIkePair as why } from './support/ike-pair.js';
 import type { GatewayConfig } from './support/udp-gateway.js';
 
-const why = whyNot('charon-systemd', 'swanctl');
-
-const IKE = 'aes128gcm16-prfsha256-x25519';
+const _IKE = 'aes128gcm16-prfsha256-x25519';
 
 /** The type of both keys, and the algorithms in charon's log: of its own AUTH, and of ours. */
 const KEYS: readonly (readonly [KeyKind, string, string])[] = [
@@ -29,20 +24,9 @@ const KEYS: readonly (readonly [KeyKind, string, string])[] = [
 
 describe.skipIf(why)(`certificates with strongSwan${why === undefined ? '' : ` (${why})`}`, () => {
   const pki = new Authorities();
-  let network: Network;
-  let charon: Charon;
-  let gateway: GatewayProcess;
-  let ours: { address: string; id: string; networks: string[] };
-  let theirs: typeof ours;
+  const pair = useIkePair();
 
-  beforeAll(async () => {
-    network = makeNetwork();
-    const { ours: site, peer } = network;
-    ours = { address: site.wan.ipv4, id: 'a.test', networks: [site.networks.ipv4] };
-    theirs = { address: peer.wan.ipv4, id: 'b.test', networks: [peer.networks.ipv4] };
-    const place = namespacePlace(peer.namespace, join(network.folder, 'charon'));
-    charon = await Charon.start(place, charonOptions());
-    gateway = await GatewayProcess.start(site.gatewayNamespace, ours.address);
+  beforeAll(() => {
     pki.make('root', { ca: true }).make('between', { ca: true, issuer: 'root' });
     for (const side of ['a', 'b']) {
       const extensions = [`subjectAltName = DNS:${side}.test`];
@@ -50,24 +34,7 @@ describe.skipIf(why)(`certificates with strongSwan${why === undefined ? '' : ` (
       for (const [key] of KEYS) pki.make(`${side}-${key}`, { key, issuer: 'root', extensions });
     }
   });
-
-  afterAll(async () => {
-    await gateway?.stop();
-    await charon?.stop();
-    network?.remove();
-    pki.remove();
-  });
-
-  afterEach(async () => {
-    if ((await gateway.view()).length > 0) gateway.command({ type: 'terminate' });
-    if ((await charon.sas()).length > 0) await charon.terminate().catch(() => '');
-    await waitFor('no SA of ours', 5, async () => (await gateway.view()).length === 0 || undefined);
-  });
-
-  function charonOptions(more: Partial<CharonOptions> = {}): CharonOptions {
-    const both = { local: theirs, remote: ours };
-    return { esp: 'userspace', ...both, ikeProposal: IKE, espProposal: 'aes128gcm16', ...more };
-  }
+  afterAll(() => pki.remove());
 
   const pem = (file: string) => readFileSync(pki.path(file), 'utf8');
   const certificate = (name: string) => {
@@ -82,45 +49,42 @@ describe.skipIf(why)(`certificates with strongSwan${why === undefined ? '' : ` (
     config: Partial<GatewayConfig> = {},
     peer: Partial<CharonOptions> = {},
   ): Promise<void> {
-    gateway.drain();
     const authority = { ca: pem('root.pem') };
     const theirSide = { localCertificate: certificate(b), remoteAuthority: authority };
-    await charon.load(charonOptions({ ...theirSide, ...peer }));
     const certificates = { local: files(a), remote: root() };
-    const all = { local: ours, remote: theirs, psk: PSK, ike: [IKE], esp: ['aes128gcm16'] };
-    gateway.command({ type: 'configure', config: { ...all, certificates, ...config } });
+    await pair.configure({ certificates, ...config }, { ...theirSide, ...peer });
   }
 
   async function initiate(): Promise<void> {
-    gateway.command({ type: 'initiate' });
-    await gateway.next('ike-established');
+    pair.gateway.command({ type: 'initiate' });
+    await pair.gateway.next('ike-established');
     await expectBoth();
   }
 
   async function answer(): Promise<void> {
-    await charon.initiate();
-    await gateway.next('ike-established');
+    await pair.charon.initiate();
+    await pair.gateway.next('ike-established');
     await expectBoth();
   }
 
   async function expectBoth(): Promise<void> {
-    const [sa] = await charon.sas();
-    const [view] = await gateway.view();
+    const [sa] = await pair.charon.sas();
+    const [view] = await pair.gateway.view();
     expect(sa).toMatchObject({ state: 'ESTABLISHED', initiatorSpi: view!.initiatorSpi });
     expect(view).toMatchObject({ state: 'established' });
     expect(view!.children.length).toBe(1);
-    gateway.command({ type: 'terminate' });
-    await gateway.next('ike-closed');
+    pair.gateway.command({ type: 'terminate' });
+    await pair.gateway.next('ike-closed');
     await waitFor(
       'charon without SA',
       5,
-      async () => (await charon.sas()).length === 0 || undefined,
+      async () => (await pair.charon.sas()).length === 0 || undefined,
     );
   }
 
   /** What each side has last proved itself with, as charon logs it. */
   async function lastProofs(): Promise<Record<string, string>> {
-    const proofs = (await charon.log()).matchAll(
+    const proofs = (await pair.charon.log()).matchAll(
       /authentication of '([^']+)' (?:\(myself\) )?with (.+) successful/g,
     );
     return Object.fromEntries([...proofs].map(([, who, how]) => [who!, how!]));
@@ -168,8 +132,8 @@ describe.skipIf(why)(`certificates with strongSwan${why === undefined ? '' : ` (
   it('prove distinguished names', async () => {
     const name = (side: string) => `C=CH, O=Example, CN=${side}-ec:P-256`;
     const [local, remote] = [
-      { ...ours, id: name('a') },
-      { ...theirs, id: name('b') },
+      { ...pair.ours, id: name('a') },
+      { ...pair.theirs, id: name('b') },
     ];
     const names = ['a-ec:P-256', 'b-ec:P-256'] as const;
     await configure(names, { local, remote }, { local: remote, remote: local });
@@ -190,31 +154,31 @@ describe.skipIf(why)(`certificates with strongSwan${why === undefined ? '' : ` (
       pki.crl('root', ['b-ec:P-256']);
       const remote = { ...root(), crl: [pki.path('root.crl')] };
       await configure(names, { certificates: { local: files(names[0]), remote } });
-      gateway.command({ type: 'initiate' });
-      const asInitiator = await gateway.next('failed');
+      pair.gateway.command({ type: 'initiate' });
+      const asInitiator = await pair.gateway.next('failed');
       expect(asInitiator.explanation).toBe('"C=CH, O=Example, CN=b-ec:P-256" is revoked');
-      await expect(charon.initiate()).rejects.toThrow();
-      const asResponder = await gateway.next('failed');
+      await expect(pair.charon.initiate()).rejects.toThrow();
+      const asResponder = await pair.gateway.next('failed');
       expect(asResponder.explanation).toBe('"C=CH, O=Example, CN=b-ec:P-256" is revoked');
     });
 
     it('where the intermediate is missing', async () => {
       await configure(['a-ec:P-256', 'far-b']);
-      await expect(charon.initiate()).rejects.toThrow();
-      const { explanation } = await gateway.next('failed');
+      await expect(pair.charon.initiate()).rejects.toThrow();
+      const { explanation } = await pair.gateway.next('failed');
       expect(explanation).toContain('leads to no certificate authority that the connection trusts');
     });
 
     it('where they are for another identity', async () => {
-      const remote = { ...theirs, id: 'c.test' };
+      const remote = { ...pair.theirs, id: 'c.test' };
       await configure(['a-ec:P-256', 'b-ec:P-256'], { remote }, { local: remote });
-      await expect(charon.initiate()).rejects.toThrow();
+      await expect(pair.charon.initiate()).rejects.toThrow();
     });
 
     it('where the peer refuses ours', async () => {
       await configure(['far-a', 'b-ec:P-256']);
-      gateway.command({ type: 'initiate' });
-      const { explanation } = await gateway.next('failed');
+      pair.gateway.command({ type: 'initiate' });
+      const { explanation } = await pair.gateway.next('failed');
       expect(explanation).toContain('it does not accept our certificate');
     });
   });
@@ -225,7 +189,8 @@ describe.skipIf(why)(`certificates with strongSwan${why === undefined ? '' : ` (
     ['ec:P-384', 'ECDSA-384 signature'],
     ['ec:P-521', 'ECDSA-521 signature'],
   ] as const)('of type %s prove both sides to a peer without RFC 7427', async (key, method) => {
-    if (key === 'rsa:2048') await charon.restart(charonOptions({ signatureAuthentication: false }));
+    if (key === 'rsa:2048')
+      await pair.charon.restart(pair.charonOptions({ signatureAuthentication: false }));
     await configure([`a-${key}`, `b-${key}`]);
     await initiate();
     await answer();

@@ -3,90 +3,42 @@
  * fragmentation at 576 bytes (RFC 7383), a second key exchange that it does not know (RFC 9370), and
  * moves of either side (RFC 4555), postquantum preshared keys (RFC 8784).
  */
-import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { execute, inNamespace, ipBatch } from '../../src/lab/namespaces.js';
-import { waitFor } from '../../src/lab/program.js';
 import { WAN } from '../../src/lab/topology.js';
 import { DEFAULT_IKE } from '../../src/policy/proposal.js';
-import { Charon, type CharonOptions, loggedKey, PSK } from './support/charon.js';
+import { loggedKey, PSK } from './support/charon.js';
 import { GatewayProcess } from './support/gateway-process.js';
-import { makeNetwork, type Network, whyNot } from './support/network.js';
-import { namespacePlace } from './support/place.js';
-import type { GatewayConfig } from './support/udp-gateway.js';
+import { useIkePair, whyNoIkePair as why } from './support/ike-pair.js';
 
-const why = whyNot('charon-systemd', 'swanctl');
-const IKE = 'aes128gcm16-prfsha256-x25519';
+const _IKE = 'aes128gcm16-prfsha256-x25519';
 
 /** So many that a message with their selectors takes 1,100 octets. */
 const NETWORKS = Array.from({ length: 60 }, (_, n) => `10.1.${2 * n}.0/24`);
 
 describe.skipIf(why)(`extensions with strongSwan${why === undefined ? '' : ` (${why})`}`, () => {
-  let network: Network;
-  let charon: Charon;
-  let gateway: GatewayProcess;
-  let ours: { address: string; id: string; networks: string[] };
-  let theirs: typeof ours;
-
-  beforeAll(async () => {
-    network = makeNetwork();
-    const { ours: site, peer } = network;
-    ours = { address: site.wan.ipv4, id: 'a.test', networks: [site.networks.ipv4] };
-    theirs = { address: peer.wan.ipv4, id: 'b.test', networks: [peer.networks.ipv4] };
-    const place = namespacePlace(peer.namespace, join(network.folder, 'charon'));
-    charon = await Charon.start(place, charonOptions({ fragmentBytes: 576 }));
-    gateway = await GatewayProcess.start(site.gatewayNamespace, ours.address, {
-      drainTime: 100,
-    });
-  });
-
-  afterAll(async () => {
-    await gateway?.stop();
-    await charon?.stop();
-    network?.remove();
-  });
-
-  afterEach(async () => {
-    if ((await gateway.view()).length > 0) gateway.command({ type: 'terminate' });
-    if ((await charon.sas()).length > 0) await charon.terminate().catch(() => '');
-    await waitFor('no SA of ours', 5, async () => (await gateway.view()).length === 0 || undefined);
-  });
-
-  function charonOptions(more: Partial<CharonOptions> = {}): CharonOptions {
-    const both = { local: theirs, remote: ours };
-    return { esp: 'userspace', ...both, ikeProposal: IKE, espProposal: 'aes128gcm16', ...more };
-  }
-
-  async function configure(
-    config: Partial<GatewayConfig> = {},
-    peer: Partial<CharonOptions> = {},
-  ): Promise<void> {
-    gateway.drain();
-    await charon.load(charonOptions(peer));
-    const both = { local: ours, remote: theirs, psk: PSK, ike: [IKE], esp: ['aes128gcm16'] };
-    gateway.command({ type: 'configure', config: { ...both, ...config } });
-  }
+  const pair = useIkePair({ fragmentBytes: 576 }, { drainTime: 100 });
 
   describe('a peer that knows of no second key exchange', () => {
     async function expectFirstAlone(): Promise<void> {
-      const [sa] = await charon.sas();
+      const [sa] = await pair.charon.sas();
       expect(sa).toMatchObject({ state: 'ESTABLISHED' });
       expect(sa!.proposal).not.toContain('KE1');
-      expect(gateway.drain()).not.toContain('IKE_INTERMEDIATE');
+      expect(pair.gateway.drain()).not.toContain('IKE_INTERMEDIATE');
     }
 
     it('connects at once by what we propose by default, as responder', async () => {
-      await configure({ ike: DEFAULT_IKE }, { ikeProposal: 'default' });
-      gateway.command({ type: 'initiate' });
-      await gateway.next('installed');
+      await pair.configure({ ike: DEFAULT_IKE }, { ikeProposal: 'default' });
+      pair.gateway.command({ type: 'initiate' });
+      await pair.gateway.next('installed');
       await expectFirstAlone();
     });
 
     it('connects at once by what we propose by default, as initiator', async () => {
       const ikeProposal = 'aes256gcm16-prfsha384-x25519';
-      await configure({ ike: DEFAULT_IKE }, { ikeProposal });
-      await charon.initiate();
-      await gateway.next('installed');
+      await pair.configure({ ike: DEFAULT_IKE }, { ikeProposal });
+      await pair.charon.initiate();
+      await pair.gateway.next('installed');
       await expectFirstAlone();
     });
   });
@@ -95,36 +47,36 @@ describe.skipIf(why)(`extensions with strongSwan${why === undefined ? '' : ` (${
     const ELSEWHERE = { ours: '192.0.2.101', theirs: '192.0.2.102' };
 
     beforeAll(() => {
-      ipBatch(network.ours.gatewayNamespace, [`address add ${ELSEWHERE.ours}/24 dev ${WAN}`]);
+      ipBatch(pair.network.ours.gatewayNamespace, [`address add ${ELSEWHERE.ours}/24 dev ${WAN}`]);
     });
 
     it('of ours: the peer follows, and makes sure that we are there', async () => {
-      await configure({ mobike: true, alternatives: [ELSEWHERE.ours] });
-      gateway.command({ type: 'initiate' });
-      await gateway.next('installed');
-      gateway.command({ type: 'addresses', present: [ELSEWHERE.ours] });
-      expect(await gateway.next('moved')).toMatchObject({ local: ELSEWHERE.ours });
-      const [sa] = await charon.sas();
+      await pair.configure({ mobike: true, alternatives: [ELSEWHERE.ours] });
+      pair.gateway.command({ type: 'initiate' });
+      await pair.gateway.next('installed');
+      pair.gateway.command({ type: 'addresses', present: [ELSEWHERE.ours] });
+      expect(await pair.gateway.next('moved')).toMatchObject({ local: ELSEWHERE.ours });
+      const [sa] = await pair.charon.sas();
       expect(sa).toMatchObject({ state: 'ESTABLISHED', remoteHost: ELSEWHERE.ours });
-      gateway.command({ type: 'rekey', what: 'child' });
-      await gateway.next('installed');
-      expect((await charon.sas())[0]!.children.length).toBeGreaterThan(0);
+      pair.gateway.command({ type: 'rekey', what: 'child' });
+      await pair.gateway.next('installed');
+      expect((await pair.charon.sas())[0]!.children.length).toBeGreaterThan(0);
     });
 
     it("of the peer's: we follow it, when it has shown that it is there", async () => {
-      const { namespace, device, wan } = network.peer;
+      const { namespace, device, wan } = pair.network.peer;
       ipBatch(namespace, [`address add ${ELSEWHERE.theirs}/24 dev ${device}`]);
-      await configure({ mobike: true }, { alternatives: [ELSEWHERE.theirs] });
-      await charon.initiate();
-      await gateway.next('installed');
+      await pair.configure({ mobike: true }, { alternatives: [ELSEWHERE.theirs] });
+      await pair.charon.initiate();
+      await pair.gateway.next('installed');
       execute(inNamespace(namespace, ['sysctl', '-qw', 'net.ipv4.conf.all.promote_secondaries=1']));
       try {
         ipBatch(namespace, [`address delete ${wan.ipv4}/24 dev ${device}`]);
-        expect(await gateway.next('moved')).toMatchObject({ remote: ELSEWHERE.theirs });
-        const [view] = await gateway.view();
+        expect(await pair.gateway.next('moved')).toMatchObject({ remote: ELSEWHERE.theirs });
+        const [view] = await pair.gateway.view();
         expect(view!.remote.address).toBe(ELSEWHERE.theirs);
-        await charon.terminate();
-        await gateway.next('ike-closed');
+        await pair.charon.terminate();
+        await pair.gateway.next('ike-closed');
       } finally {
         ipBatch(namespace, [`address add ${wan.ipv4}/24 dev ${device}`]);
       }
@@ -142,8 +94,8 @@ describe.skipIf(why)(`extensions with strongSwan${why === undefined ? '' : ` (${
 
     /** Both have the same keys of the Child SA, which come from SK_d. */
     async function expectSameKeys(initiator: 'us' | 'them'): Promise<void> {
-      const child = await gateway.next('child');
-      const log = await charon.log();
+      const child = await pair.gateway.next('child');
+      const log = await pair.charon.log();
       const [own, other] =
         initiator === 'us' ? ['responder', 'initiator'] : ['initiator', 'responder'];
       expect(child.keyIn).toBe(loggedKey(log, `encryption ${own} key`));
@@ -155,11 +107,11 @@ describe.skipIf(why)(`extensions with strongSwan${why === undefined ? '' : ` (${
       ['both have', optional, optional],
       ['the peer does not have', optional, undefined],
     ])('that %s, as initiator', async (_, own, theirs) => {
-      await configure({ ppk: own }, theirs && { ppk: theirs });
-      gateway.command({ type: 'initiate' });
-      await gateway.next('installed');
+      await pair.configure({ ppk: own }, theirs && { ppk: theirs });
+      pair.gateway.command({ type: 'initiate' });
+      await pair.gateway.next('installed');
       await expectSameKeys('us');
-      expect((await charon.sas())[0]).toMatchObject({ state: 'ESTABLISHED' });
+      expect((await pair.charon.sas())[0]).toMatchObject({ state: 'ESTABLISHED' });
     });
 
     it.each([
@@ -167,41 +119,44 @@ describe.skipIf(why)(`extensions with strongSwan${why === undefined ? '' : ` (${
       ['both have', optional, optional],
       ['each does without, knowing another', optional, unknown],
     ])('that %s, as responder', async (_, own, theirs) => {
-      await configure({ ppk: own }, theirs && { ppk: theirs });
-      await charon.initiate();
-      await gateway.next('installed');
+      await pair.configure({ ppk: own }, theirs && { ppk: theirs });
+      await pair.charon.initiate();
+      await pair.gateway.next('installed');
       await expectSameKeys('them');
     });
 
     it('that we demand and the peer does not have: there is no IKE SA', async () => {
-      await configure({ ppk });
-      gateway.command({ type: 'initiate' });
-      expect((await gateway.next('failed')).explanation).toContain('PPK');
-      await expect(charon.initiate()).rejects.toThrow();
-      expect((await gateway.next('failed')).explanation).toContain('PPK');
+      await pair.configure({ ppk });
+      pair.gateway.command({ type: 'initiate' });
+      expect((await pair.gateway.next('failed')).explanation).toContain('PPK');
+      await expect(pair.charon.initiate()).rejects.toThrow();
+      expect((await pair.gateway.next('failed')).explanation).toContain('PPK');
     });
   });
 
   it('two of ours, over real sockets, use ML-KEM-768 in fragments of 576 bytes', async () => {
-    const { gatewayNamespace } = network.ours;
+    const { gatewayNamespace } = pair.network.ours;
     ipBatch(gatewayNamespace, ['address add 192.0.2.3/32 dev lo']);
     const other = await GatewayProcess.start(gatewayNamespace, '192.0.2.3');
     try {
       const far = { address: '192.0.2.3', id: 'c.test', networks: ['10.3.0.0/16'] };
       const common = { psk: PSK, ike: DEFAULT_IKE, esp: ['aes128gcm16'], fragmentBytes: 576 };
-      gateway.drain();
-      gateway.command({ type: 'configure', config: { ...common, local: ours, remote: far } });
-      other.command({ type: 'configure', config: { ...common, local: far, remote: ours } });
-      gateway.command({ type: 'initiate' });
-      const [a, b] = [await gateway.next('child'), await other.next('child')];
+      pair.gateway.drain();
+      pair.gateway.command({
+        type: 'configure',
+        config: { ...common, local: pair.ours, remote: far },
+      });
+      other.command({ type: 'configure', config: { ...common, local: far, remote: pair.ours } });
+      pair.gateway.command({ type: 'initiate' });
+      const [a, b] = [await pair.gateway.next('child'), await other.next('child')];
       expect([a.keyIn, a.keyOut]).toEqual([b.keyOut, b.keyIn]);
-      const [view] = await gateway.view();
+      const [view] = await pair.gateway.view();
       expect(view!.proposal).toMatch(/CURVE25519\/KE1_ML_KEM_768$/);
-      const log = gateway.drain();
+      const log = pair.gateway.drain();
       expect(log).toMatch(/IKE_INTERMEDIATE request 1 -> .*: KE, in 3 fragments/);
       expect(log).toMatch(/IKE_INTERMEDIATE response 1 <- .*: KE, in 3 fragments/);
-      gateway.command({ type: 'terminate' });
-      await gateway.next('ike-closed');
+      pair.gateway.command({ type: 'terminate' });
+      await pair.gateway.next('ike-closed');
     } finally {
       await other.stop();
     }
@@ -211,48 +166,48 @@ describe.skipIf(why)(`extensions with strongSwan${why === undefined ? '' : ` (${
     const fragmentBytes = 576;
 
     async function configureLarge(): Promise<void> {
-      const large = { ...ours, networks: NETWORKS };
-      await configure({ local: large, fragmentBytes }, { remote: large });
+      const large = { ...pair.ours, networks: NETWORKS };
+      await pair.configure({ local: large, fragmentBytes }, { remote: large });
     }
 
     /** Both sides have sent an IKE_AUTH in fragments, and put the other's together. */
     async function expectFragments(): Promise<void> {
-      const [sa] = await charon.sas();
+      const [sa] = await pair.charon.sas();
       expect(sa).toMatchObject({ state: 'ESTABLISHED' });
       expect(sa!.children[0]).toMatchObject({ state: 'INSTALLED' });
-      const log = gateway.drain();
+      const log = pair.gateway.drain();
       expect(log).toMatch(/IKE_AUTH (request|response) 1 -> .*, in \d fragments/);
       expect(log).toMatch(/IKE_AUTH (request|response) 1 <- .*, in \d fragments/);
-      expect(await charon.log()).toMatch(/reassembled fragmented IKE message/);
+      expect(await pair.charon.log()).toMatch(/reassembled fragmented IKE message/);
     }
 
     it('as initiator', async () => {
       await configureLarge();
-      gateway.command({ type: 'initiate' });
-      await gateway.next('installed');
+      pair.gateway.command({ type: 'initiate' });
+      await pair.gateway.next('installed');
       await expectFragments();
     });
 
     it('as responder', async () => {
       await configureLarge();
-      await charon.initiate();
-      await gateway.next('installed');
+      await pair.charon.initiate();
+      await pair.gateway.next('installed');
       await expectFragments();
     });
 
     it('of a CREATE_CHILD_SA after the IKE SA was rekeyed, from either side', async () => {
       await configureLarge();
-      gateway.command({ type: 'initiate' });
-      await gateway.next('installed');
-      gateway.command({ type: 'rekey', what: 'ike' });
-      await gateway.next('ike-closed');
-      gateway.drain();
-      gateway.command({ type: 'rekey', what: 'child' });
-      await gateway.next('removed');
-      expect(gateway.drain()).toMatch(/CREATE_CHILD_SA response \d+ <- .*, in \d fragments/);
-      await charon.swanctl('--rekey', '--child', 'net');
-      await gateway.next('removed');
-      expect(gateway.drain()).toMatch(/CREATE_CHILD_SA request \d+ <- .*, in \d fragments/);
+      pair.gateway.command({ type: 'initiate' });
+      await pair.gateway.next('installed');
+      pair.gateway.command({ type: 'rekey', what: 'ike' });
+      await pair.gateway.next('ike-closed');
+      pair.gateway.drain();
+      pair.gateway.command({ type: 'rekey', what: 'child' });
+      await pair.gateway.next('removed');
+      expect(pair.gateway.drain()).toMatch(/CREATE_CHILD_SA response \d+ <- .*, in \d fragments/);
+      await pair.charon.swanctl('--rekey', '--child', 'net');
+      await pair.gateway.next('removed');
+      expect(pair.gateway.drain()).toMatch(/CREATE_CHILD_SA request \d+ <- .*, in \d fragments/);
     });
   });
 });
