@@ -1,9 +1,5 @@
 /** What the ESP and the pipeline benchmark have in common: sizes, columns and interleaving. */
-import type {
-  TunnelBenchCost,
-  TunnelBenchOptions,
-  TunnelBenchResult,
-} from '../src/dataplane/addon.js';
+import type { Cost, TunnelBenchOptions, TunnelBenchResult } from '../src/dataplane/addon.js';
 import { type BenchColumn, type BenchRow, median } from './table.js';
 
 export const INNER_BYTES = [64, 256, 512, 1024, 1420];
@@ -41,12 +37,7 @@ export function measure(bench: Bench, tunnels: number): BenchRow[] {
   );
 }
 
-function row(
-  direction: string,
-  tunnels: number,
-  bytes: number,
-  costs: readonly TunnelBenchCost[],
-): BenchRow {
+function row(direction: string, tunnels: number, bytes: number, costs: readonly Cost[]): BenchRow {
   const nanoseconds = median(costs.map((c) => c.nanosecondsPerPacket));
   return {
     direction,

@@ -1,5 +1,5 @@
 /** One SA on two workers, as a ratio to one: what sharing the packets of a queue brings. */
-import { addon, type TunnelBenchCost, type WorkersBenchResult } from '../../src/dataplane/addon.js';
+import { addon, type Cost, type WorkersBenchResult } from '../../src/dataplane/addon.js';
 import { type BenchRow, type BenchTable, describeMachine, median, printIfMain } from '../table.js';
 import { INNER_BYTES } from '../tunnel.js';
 
@@ -46,9 +46,8 @@ function row(
   results: readonly WorkersBenchResult[],
 ): BenchRow {
   const [one, two] = [results.map((r) => r.one[direction]), results.map((r) => r[way][direction])];
-  const typical = (costs: readonly TunnelBenchCost[]) =>
-    median(costs.map((c) => c.nanosecondsPerPacket));
-  const best = (costs: readonly TunnelBenchCost[]) =>
+  const typical = (costs: readonly Cost[]) => median(costs.map((c) => c.nanosecondsPerPacket));
+  const best = (costs: readonly Cost[]) =>
     Math.min(...costs.map((c) => c.bestNanosecondsPerPacket));
   return {
     direction,

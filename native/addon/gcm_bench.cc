@@ -7,7 +7,6 @@
 #include "addon/gcm_bench.h"
 
 #include <algorithm>
-#include <chrono>
 #include <deque>
 #include <memory>
 #include <stdexcept>
@@ -15,25 +14,12 @@
 
 #include "addon/gcm_peers.h"
 
-#if defined(__x86_64__)
-#include <x86intrin.h>
-#endif
-
 namespace esplane::addon {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using crypto::Batch;
 using crypto::Engine;
 using crypto::KeyTable;
-
-uint64_t ticks() {
-#if defined(__x86_64__)
-  return __rdtsc();
-#else
-  return 0;
-#endif
-}
 
 constexpr size_t kFrameBytes = 2048;
 constexpr size_t kNonceBytes = 12;
@@ -127,14 +113,10 @@ void open_all(Frames& frames, const Engine& kernel) {
   }
 }
 
-struct Sample {
-  double ns, ticks;
-};
-
 /// Times `calls` kernel calls; per packet.
 Sample run(Frames& frames, const GcmBenchOptions& options, Batch& batch, uint64_t calls) {
-  const auto start = Clock::now();
-  const uint64_t start_ticks = ticks();
+  Stopwatch watch;
+  watch.start();
   for (uint64_t i = 0; i < calls; i++) {
     if (!options.hot) frames.next(batch);
     if (options.decrypt) {
@@ -143,17 +125,8 @@ Sample run(Frames& frames, const GcmBenchOptions& options, Batch& batch, uint64_
       options.kernel->seal(batch);
     }
   }
-  const double packets = static_cast<double>(calls * batch.size);
-  const double spent_ticks = static_cast<double>(ticks() - start_ticks);
-  const std::chrono::duration<double, std::nano> spent = Clock::now() - start;
-  return {spent.count() / packets, spent_ticks / packets};
-}
-
-double median(std::vector<Sample>& samples, double Sample::* field) {
-  const auto middle = samples.begin() + static_cast<ptrdiff_t>(samples.size() / 2);
-  std::nth_element(samples.begin(), middle, samples.end(),
-                   [=](const Sample& a, const Sample& b) { return a.*field < b.*field; });
-  return *middle.*field;
+  watch.stop();
+  return watch.take(calls * batch.size);
 }
 
 }  // namespace
@@ -172,20 +145,13 @@ GcmBenchResult bench_gcm(const GcmBenchOptions& options) {
   const uint64_t calls = std::max<uint64_t>(1, static_cast<uint64_t>(kRepetitionNs / call_ns));
 
   std::vector<Sample> samples;
-  const auto end = Clock::now() + std::chrono::duration<double>(options.seconds);
+  const uint64_t until = base::monotonic_ns() + static_cast<uint64_t>(options.seconds * 1e9);
   do {
     samples.push_back(run(frames, options, batch, calls));
-  } while (Clock::now() < end || samples.size() < 3);
+  } while (base::monotonic_ns() < until || samples.size() < 3);
 
   reset_gcm_peers();
-  GcmBenchResult result;
-  result.repetitions = static_cast<uint32_t>(samples.size());
-  result.median_ticks = median(samples, &Sample::ticks);
-  result.median_ns = median(samples, &Sample::ns);
-  result.best_ns = std::min_element(samples.begin(), samples.end(), [](auto& a, auto& b) {
-                     return a.ns < b.ns;
-                   })->ns;
-  return result;
+  return {cost_of(samples), static_cast<uint32_t>(samples.size())};
 }
 
 }  // namespace esplane::addon

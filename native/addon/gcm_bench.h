@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "addon/cost.h"
 #include "crypto/engine.h"
 
 namespace esplane::addon {
@@ -19,9 +20,8 @@ struct GcmBenchOptions {
   double seconds;       ///< for all repetitions together
 };
 
-/// Per packet. Ticks are those of the time stamp counter, 0 where there is none.
 struct GcmBenchResult {
-  double median_ns, best_ns, median_ticks;
+  Cost cost;
   uint32_t repetitions;
 };
 

@@ -5,6 +5,7 @@
 
 #include "addon/arguments.h"
 #include "addon/registry.h"
+#include "addon/results.h"
 #include "port/memory/memory_port.h"
 #include "port/umem.h"
 
@@ -71,9 +72,7 @@ class MemoryHost final : public Napi::ObjectWrap<MemoryHost> {
       batch.clear();
       if (queue.rx(batch, packet::Batch::kCapacity) == 0) break;
       for (uint32_t i = 0; i < batch.size; i++) {
-        auto bytes = Napi::Uint8Array::New(env, batch.length[i]);
-        std::copy_n(batch.data[i], batch.length[i], bytes.Data());
-        frames.Set(count++, bytes);
+        frames.Set(count++, copy_of(env, {batch.data[i], batch.length[i]}));
         pool_->put(batch.data[i]);
       }
     }

@@ -2,6 +2,7 @@
 #include "addon/arguments.h"
 #include "addon/guarded.h"
 #include "addon/registry.h"
+#include "addon/results.h"
 #include "pki/certificate.h"
 #include "pki/issue.h"
 #include "pki/ocsp.h"
@@ -16,12 +17,6 @@ constexpr int64_t kMostSeconds = int64_t{1} << 40;
 using pki::Bytes;
 using pki::Der;
 
-Napi::Uint8Array to_array(Napi::Env env, const Bytes& bytes) {
-  auto array = Napi::Uint8Array::New(env, bytes.size());
-  std::copy(bytes.begin(), bytes.end(), array.Data());
-  return array;
-}
-
 template <typename T, typename Convert>
 Napi::Array to_list(Napi::Env env, const std::vector<T>& items, Convert convert) {
   auto list = Napi::Array::New(env, items.size());
@@ -31,7 +26,7 @@ Napi::Array to_list(Napi::Env env, const std::vector<T>& items, Convert convert)
 
 /// The bytes of an array of Uint8Arrays: valid until JavaScript runs again.
 std::vector<Der> der_list(const Napi::Value& value, const std::string& field) {
-  const auto array = addon::to_array(value, field);
+  const auto array = to_array(value, field);
   std::vector<Der> all;
   for (uint32_t i = 0; i < array.Length(); i++) {
     all.push_back(to_bytes(array.Get(i), field + "[" + std::to_string(i) + "]"));
@@ -47,13 +42,13 @@ Napi::Value certificate_facts(const Napi::CallbackInfo& info) {
   const pki::CertificateFacts facts = pki::facts_of(certificate.get());
   const auto text = [env](const std::string& s) { return Napi::String::New(env, s); };
   auto o = Napi::Object::New(env);
-  o.Set("subject", to_array(env, facts.subject));
-  o.Set("issuer", to_array(env, facts.issuer));
+  o.Set("subject", copy_of(env, facts.subject));
+  o.Set("issuer", copy_of(env, facts.issuer));
   o.Set("serial", facts.serial);
   o.Set("altNames", to_list(env, facts.alt_names, [env](const pki::AltName& name) {
           auto each = Napi::Object::New(env);
           each.Set("tag", name.tag);
-          each.Set("value", to_array(env, name.value));
+          each.Set("value", copy_of(env, name.value));
           return each;
         }));
   o.Set("isCa", facts.is_ca);
@@ -75,7 +70,7 @@ Napi::Value ocsp_request(const Napi::CallbackInfo& info) {
   const pki::X509Ptr certificate = certificate_argument(info[0], "certificate");
   const pki::X509Ptr issuer = certificate_argument(info[1], "issuer");
   return guarded(info.Env(), [&] {
-    return to_array(info.Env(), pki::ocsp_request(certificate.get(), issuer.get()));
+    return copy_of(info.Env(), pki::ocsp_request(certificate.get(), issuer.get()));
   });
 }
 
@@ -113,7 +108,7 @@ Napi::Value make_certificate(const Napi::CallbackInfo& info) {
     const Fields extension(value, path);
     order.extensions.push_back({extension.text("name"), extension.text("value")});
   });
-  return guarded(info.Env(), [&] { return to_array(info.Env(), pki::make_certificate(order)); });
+  return guarded(info.Env(), [&] { return copy_of(info.Env(), pki::make_certificate(order)); });
 }
 
 /// makeCrl(order): DER
@@ -132,7 +127,7 @@ Napi::Value make_crl(const Napi::CallbackInfo& info) {
     const Fields revoked(value, path);
     order.revoked.push_back({revoked.bytes("serial"), revoked.integer("time", 0, kMostSeconds)});
   });
-  return guarded(info.Env(), [&] { return to_array(info.Env(), pki::make_crl(order)); });
+  return guarded(info.Env(), [&] { return copy_of(info.Env(), pki::make_crl(order)); });
 }
 
 class TrustStoreBinding : public Napi::ObjectWrap<TrustStoreBinding> {
@@ -160,7 +155,7 @@ class TrustStoreBinding : public Napi::ObjectWrap<TrustStoreBinding> {
     o.Set("code", result.code);
     o.Set("reason", result.reason);
     o.Set("depth", result.depth);
-    o.Set("path", to_list(env, result.path, [env](const Bytes& der) { return to_array(env, der); }));
+    o.Set("path", to_list(env, result.path, [env](const Bytes& der) { return copy_of(env, der); }));
     o.Set("revocation", to_list(env, result.revocation, [env](const pki::Revocation& known) {
             auto each = Napi::Object::New(env);
             each.Set("code", known.code);

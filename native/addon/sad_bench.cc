@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "addon/arguments.h"
+#include "addon/cost.h"
 #include "addon/guarded.h"
 #include "addon/registry.h"
 #include "base/bytes.h"
@@ -193,12 +194,6 @@ class ManySas {
   uint32_t length_[kFrames];
   Batch batch_;
 };
-
-double median(std::vector<double>& values) {
-  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 /// benchSad(pairs, milliseconds)
 Napi::Value bench_sad(const Napi::CallbackInfo& info) {

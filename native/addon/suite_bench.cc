@@ -1,27 +1,12 @@
 #include "addon/suite_bench.h"
 
-#include <algorithm>
-#include <chrono>
 #include <vector>
-
-#if defined(__x86_64__)
-#include <x86intrin.h>
-#endif
 
 namespace esplane::addon {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using crypto::Batch;
 using crypto::Form;
-
-uint64_t ticks() {
-#if defined(__x86_64__)
-  return __rdtsc();
-#else
-  return 0;
-#endif
-}
 
 /// Before the text, as ESP has it: SPI, sequence number and IV; the nonce lies there too.
 constexpr uint32_t kHeaderBytes = 32;
@@ -61,34 +46,26 @@ class Frames {
   std::vector<uint8_t> memory_;
 };
 
-double median(std::vector<double>& samples) {
-  const auto middle = samples.begin() + static_cast<ptrdiff_t>(samples.size() / 2);
-  std::nth_element(samples.begin(), middle, samples.end());
-  return *middle;
-}
-
 }  // namespace
 
-SuiteBenchResult bench_suite(const SuiteBenchOptions& o) {
+Cost bench_suite(const SuiteBenchOptions& o) {
   static constexpr uint8_t kKey[64] = {1, 2, 3};
   const crypto::KeyTable key(
       *o.engine, *o.suite,
       {{kKey, o.suite->encryption_key_bytes}, {kKey, o.suite->integrity_key_bytes}});
   Frames frames(o);
   const Batch batch = frames.batch(o, key);
-  std::vector<double> ns, tick_counts;
+  std::vector<Sample> samples;
   const auto timed = [&](auto call) {
-    const auto start = Clock::now();
-    const uint64_t start_ticks = ticks();
+    Stopwatch watch;
+    watch.start();
     call();
-    const uint64_t end_ticks = ticks();
-    const std::chrono::duration<double, std::nano> spent = Clock::now() - start;
-    ns.push_back(spent.count() / o.batch);
-    tick_counts.push_back(static_cast<double>(end_ticks - start_ticks) / o.batch);
+    watch.stop();
+    samples.push_back(watch.take(o.batch));
   };
   o.engine->seal(batch);
   o.engine->open(batch);
-  const auto end = Clock::now() + std::chrono::duration<double>(o.seconds);
+  const uint64_t until = base::monotonic_ns() + static_cast<uint64_t>(o.seconds * 1e9);
   do {
     if (o.open) {
       o.engine->seal(batch);
@@ -97,8 +74,8 @@ SuiteBenchResult bench_suite(const SuiteBenchOptions& o) {
       timed([&] { o.engine->seal(batch); });
       o.engine->open(batch);
     }
-  } while (Clock::now() < end || ns.size() < 5);
-  return {median(ns), *std::min_element(ns.begin(), ns.end()), median(tick_counts)};
+  } while (base::monotonic_ns() < until || samples.size() < 5);
+  return cost_of(samples);
 }
 
 }  // namespace esplane::addon

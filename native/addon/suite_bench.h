@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "addon/cost.h"
 #include "crypto/engine.h"
 
 namespace esplane::addon {
@@ -16,13 +17,8 @@ struct SuiteBenchOptions {
   double seconds;
 };
 
-/// Per packet. Ticks are those of the time stamp counter, 0 where there is none.
-struct SuiteBenchResult {
-  double median_ns, best_ns, median_ticks;
-};
-
 /// One key, the batch's buffers hot. Sealing and opening take turns, so that every ICV that is
 /// opened is a good one; one of them is timed.
-SuiteBenchResult bench_suite(const SuiteBenchOptions& options);
+Cost bench_suite(const SuiteBenchOptions& options);
 
 }  // namespace esplane::addon

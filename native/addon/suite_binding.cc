@@ -4,6 +4,7 @@
 
 #include "addon/arguments.h"
 #include "addon/registry.h"
+#include "addon/results.h"
 #include "addon/suite_bench.h"
 #include "crypto/choice.h"
 
@@ -145,11 +146,6 @@ class SingleOperation {
   Napi::Uint8Array text(Napi::Env env) const {
     return copy_of(env, {batch.text[0], batch.text_bytes[0]});
   }
-  static Napi::Uint8Array copy_of(Napi::Env env, std::span<const uint8_t> bytes) {
-    auto array = Napi::Uint8Array::New(env, bytes.size());
-    std::copy(bytes.begin(), bytes.end(), array.Data());
-    return array;
-  }
   static std::span<const uint8_t> exactly(const Fields& fields, const char* name, size_t bytes) {
     const auto given = fields.bytes(name);
     if (given.size() != bytes) fields.refuse(name, (std::to_string(bytes) + " bytes").c_str());
@@ -172,7 +168,7 @@ Napi::Value suite_seal(const Napi::CallbackInfo& info) {
   const std::span<const uint8_t> icv(operation.icv, operation.suite.icv_bytes);
   auto result = Napi::Object::New(info.Env());
   result.Set("text", operation.text(info.Env()));
-  result.Set("icv", SingleOperation::copy_of(info.Env(), icv));
+  result.Set("icv", copy_of(info.Env(), icv));
   return result;
 }
 
@@ -188,19 +184,14 @@ Napi::Value suite_open(const Napi::CallbackInfo& info) {
 Napi::Value bench_suite_binding(const Napi::CallbackInfo& info) {
   const Fields fields(info[0], "options");
   const Suite& suite = suite_argument(fields);
-  const SuiteBenchResult measured = bench_suite({
+  return from_cost(info.Env(), bench_suite({
       .suite = &suite,
       .engine = &engine_argument(fields, suite),
       .text_bytes = static_cast<uint32_t>(fields.integer("textBytes", 16, kMaxTextBytes)),
       .batch = static_cast<uint32_t>(fields.integer("batch", 1, Batch::kCapacity)),
       .open = fields.flag("open"),
       .seconds = fields.value("seconds").ToNumber().DoubleValue(),
-  });
-  auto result = Napi::Object::New(info.Env());
-  result.Set("nanosecondsPerPacket", measured.median_ns);
-  result.Set("bestNanosecondsPerPacket", measured.best_ns);
-  result.Set("ticksPerPacket", measured.median_ticks);
-  return result;
+  }));
 }
 
 }  // namespace

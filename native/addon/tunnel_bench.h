@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "addon/cost.h"
+
 namespace esplane::addon {
 
 struct TunnelBenchOptions {
@@ -12,11 +14,6 @@ struct TunnelBenchOptions {
   uint32_t batch;        ///< packets in one call, 1 to Batch::kCapacity
   uint32_t tunnels;      ///< packets take turns with this many pairs of SAs
   double seconds;        ///< for all repetitions together
-};
-
-/// Medians over the repetitions, per packet. Ticks are those of the time stamp counter.
-struct Cost {
-  double ns, ticks, best_ns;
 };
 
 struct TunnelBenchResult {

@@ -1,6 +1,7 @@
 // benchEsp, benchPipeline and benchWorkers for bench/esp and bench/pipeline.
 #include "addon/arguments.h"
 #include "addon/registry.h"
+#include "addon/results.h"
 #include "addon/tunnel_bench.h"
 #include "packet/batch.h"
 
@@ -17,14 +18,6 @@ TunnelBenchOptions to_options(const Napi::Value& v) {
       .seconds = static_cast<double>(f.integer("milliseconds", 1, 60'000)) / 1000,
   };
   if (o.key_bits % 64 != 0) f.refuse("keyBits", "128, 192 or 256");
-  return o;
-}
-
-Napi::Object from_cost(Napi::Env env, const Cost& cost) {
-  auto o = Napi::Object::New(env);
-  o.Set("nanosecondsPerPacket", cost.ns);
-  o.Set("bestNanosecondsPerPacket", cost.best_ns);
-  o.Set("ticksPerPacket", cost.ticks);
   return o;
 }
 

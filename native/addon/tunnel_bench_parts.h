@@ -1,4 +1,4 @@
-// What the tunnel benchmarks have in common: a stopwatch, the databases of a gateway, hosts, wires.
+// What the tunnel benchmarks have in common: the databases of a gateway, hosts, wires.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +11,6 @@
 
 #include "addon/tunnel_bench.h"
 #include "base/bytes.h"
-#include "base/clock.h"
 #include "base/epoch.h"
 #include "net/static_next_hops.h"
 #include "packet/checksum.h"
@@ -27,43 +26,6 @@ using port::FramePool;
 inline constexpr uint16_t kLan = 0, kWan = 1;  ///< ports of a gateway
 inline constexpr uint32_t kChunkBytes = 2048;
 inline constexpr uint32_t kBenchFrames = 1024;  ///< two megabytes: beyond a core's L1 and most L2
-
-struct Sample {
-  double ns, ticks;
-};
-
-/// Per packet, of what runs between start() and stop().
-class Stopwatch {
- public:
-  void start() {
-    from_ns_ = base::monotonic_ns();
-    from_ = base::ticks();
-  }
-  void stop() {
-    ticks_ += base::ticks() - from_;
-    ns_ += base::monotonic_ns() - from_ns_;
-  }
-  Sample take(uint32_t packets) {
-    const Sample s{static_cast<double>(ns_) / packets, static_cast<double>(ticks_) / packets};
-    ns_ = ticks_ = 0;
-    return s;
-  }
-
- private:
-  uint64_t from_ns_ = 0, from_ = 0, ns_ = 0, ticks_ = 0;
-};
-
-inline Cost cost_of(std::vector<Sample>& samples) {
-  const auto median = [&](double Sample::* field) {
-    const auto middle = samples.begin() + static_cast<ptrdiff_t>(samples.size() / 2);
-    std::nth_element(samples.begin(), middle, samples.end(),
-                     [=](const Sample& a, const Sample& b) { return a.*field < b.*field; });
-    return *middle.*field;
-  };
-  double best = samples[0].ns;
-  for (const auto& s : samples) best = std::min(best, s.ns);
-  return {.ns = median(&Sample::ns), .ticks = median(&Sample::ticks), .best_ns = best};
-}
 
 inline packet::IpAddress v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d) {
   const uint8_t raw[4] = {a, b, c, d};

@@ -92,10 +92,10 @@ Candidates<MacPart> mac_candidates(const Suite& suite) {
   c.add_if(shani && suite.integrity == kAuthHmacSha2_256_128, &kShaniHmacSha256);
 #endif
 #if defined(ESPLANE_IPSEC_MB)
-  c.add_if(ipsec_mb_usable(), ipsec_mb_mac(suite.integrity));
+  c.add_if(ipsec_mb_usable(), kIpsecMbMacs.of(suite.integrity));
 #endif
-  c.add_if(true, openssl_mac(suite.integrity));
-  c.add_if(true, reference_mac(suite.integrity));
+  c.add_if(true, kOpensslMacs.of(suite.integrity));
+  c.add_if(true, kReferenceMacs.of(suite.integrity));
   return c;
 }
 

@@ -21,9 +21,7 @@ extern const Engine kIpsecMbChaCha20Poly1305;
 
 extern const CipherPart kIpsecMbCbc;
 extern const CipherPart kIpsecMbCtr;
-
-/// By the integrity algorithm's transform ID; null where ipsec-mb has none.
-const MacPart* ipsec_mb_mac(uint16_t integrity);
+extern const MacParts kIpsecMbMacs;
 
 }  // namespace esplane::crypto
 

@@ -190,24 +190,8 @@ const CipherPart kIpsecMbCtr = {"ipsec-mb", sizeof(AesTable), expand_aes,
                                 transform<IMB_CIPHER_CNTR, IMB_DIR_ENCRYPT>,
                                 transform<IMB_CIPHER_CNTR, IMB_DIR_ENCRYPT>};
 
-const MacPart* ipsec_mb_mac(uint16_t integrity) {
-  switch (integrity) {
-    case kAuthHmacSha1_96:
-      return &kHmacSha1;
-    case kAuthHmacSha2_256_128:
-      return &kHmacSha256;
-    case kAuthHmacSha2_384_192:
-      return &kHmacSha384;
-    case kAuthHmacSha2_512_256:
-      return &kHmacSha512;
-    case kAuthAesXcbc96:
-      return &kXcbc;
-    case kAuthAesCmac96:
-      return &kCmac;
-    default:
-      return nullptr;
-  }
-}
+const MacParts kIpsecMbMacs = {&kHmacSha1,   &kHmacSha256, &kHmacSha384,
+                               &kHmacSha512, &kXcbc,       &kCmac};
 
 }  // namespace esplane::crypto
 

@@ -106,8 +106,6 @@ extern const Engine kOpensslChaCha20Poly1305;
 
 extern const CipherPart kOpensslCbc;
 extern const CipherPart kOpensslCtr;
-
-/// By the integrity algorithm's transform ID; null where libcrypto has none.
-const MacPart* openssl_mac(uint16_t integrity);
+extern const MacParts kOpensslMacs;
 
 }  // namespace esplane::crypto

@@ -151,23 +151,7 @@ const CipherPart kOpensslCbc = {"openssl", sizeof(OpensslKey), OpensslKey::expan
 const CipherPart kOpensslCtr = {"openssl", sizeof(OpensslKey), OpensslKey::expand,
                                 transform<kCtr, 1>, transform<kCtr, 1>};
 
-const MacPart* openssl_mac(uint16_t integrity) {
-  switch (integrity) {
-    case kAuthHmacSha1_96:
-      return &kHmacSha1;
-    case kAuthHmacSha2_256_128:
-      return &kHmacSha256;
-    case kAuthHmacSha2_384_192:
-      return &kHmacSha384;
-    case kAuthHmacSha2_512_256:
-      return &kHmacSha512;
-    case kAuthAesXcbc96:
-      return &kXcbc;
-    case kAuthAesCmac96:
-      return &kCmac;
-    default:
-      return nullptr;
-  }
-}
+const MacParts kOpensslMacs = {&kHmacSha1,   &kHmacSha256, &kHmacSha384,
+                               &kHmacSha512, &kXcbc,       &kCmac};
 
 }  // namespace esplane::crypto

@@ -40,4 +40,29 @@ struct MacPart {
   void (*sign)(const Batch& batch, uint32_t offset, Icvs& out);
 };
 
+/// The MACs of one library, by the integrity algorithm that they compute.
+struct MacParts {
+  const MacPart *hmac_sha1, *hmac_sha256, *hmac_sha384, *hmac_sha512, *xcbc, *cmac;
+
+  /// @returns null where the algorithm is none of these
+  const MacPart* of(uint16_t integrity) const {
+    switch (integrity) {
+      case kAuthHmacSha1_96:
+        return hmac_sha1;
+      case kAuthHmacSha2_256_128:
+        return hmac_sha256;
+      case kAuthHmacSha2_384_192:
+        return hmac_sha384;
+      case kAuthHmacSha2_512_256:
+        return hmac_sha512;
+      case kAuthAesXcbc96:
+        return xcbc;
+      case kAuthAesCmac96:
+        return cmac;
+      default:
+        return nullptr;
+    }
+  }
+};
+
 }  // namespace esplane::crypto

@@ -13,8 +13,6 @@ extern const Engine kReferenceChaCha20Poly1305;
 
 extern const CipherPart kReferenceCbc;
 extern const CipherPart kReferenceCtr;
-
-/// By the integrity algorithm's transform ID; null where there is none.
-const MacPart* reference_mac(uint16_t integrity);
+extern const MacParts kReferenceMacs;
 
 }  // namespace esplane::crypto

@@ -144,23 +144,9 @@ const CipherPart kReferenceCbc = {"reference", sizeof(AesKey), expand_aes, cbc_e
                                   cbc_decrypt};
 const CipherPart kReferenceCtr = {"reference", sizeof(AesKey), expand_aes, ctr, ctr};
 
-const MacPart* reference_mac(uint16_t integrity) {
-  switch (integrity) {
-    case kAuthHmacSha1_96:
-      return &Hmac<Sha1, kSha1Start>::kPart;
-    case kAuthHmacSha2_256_128:
-      return &Hmac<Sha256, kSha256Start>::kPart;
-    case kAuthHmacSha2_384_192:
-      return &Hmac<Sha384, kSha384Start>::kPart;
-    case kAuthHmacSha2_512_256:
-      return &Hmac<Sha512, kSha512Start>::kPart;
-    case kAuthAesXcbc96:
-      return &kXcbc;
-    case kAuthAesCmac96:
-      return &kCmac;
-    default:
-      return nullptr;
-  }
-}
+const MacParts kReferenceMacs = {
+    &Hmac<Sha1, kSha1Start>::kPart,     &Hmac<Sha256, kSha256Start>::kPart,
+    &Hmac<Sha384, kSha384Start>::kPart, &Hmac<Sha512, kSha512Start>::kPart,
+    &kXcbc,                             &kCmac};
 
 }  // namespace esplane::crypto

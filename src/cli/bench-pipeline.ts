@@ -1,7 +1,7 @@
 /** `esplane bench pipeline`: what a packet costs from rx to tx, over memory ports, on this machine. */
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
-import { addon, type TunnelBenchCost } from '../dataplane/addon.js';
+import { addon, type Cost } from '../dataplane/addon.js';
 
 interface PipelineOptions {
   readonly seconds: number;
@@ -53,7 +53,7 @@ function measure(innerBytes: number, milliseconds: number): PipelineFigure[] {
   const figure = (
     direction: PipelineFigure['direction'],
     workers: PipelineFigure['workers'],
-    { nanosecondsPerPacket }: TunnelBenchCost,
+    { nanosecondsPerPacket }: Cost,
   ): PipelineFigure => ({
     ...{ direction, bytes: innerBytes, workers, nanosecondsPerPacket },
     packetsPerSecond: 1e9 / nanosecondsPerPacket,

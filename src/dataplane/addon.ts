@@ -31,7 +31,7 @@ export interface CpuFeatures {
   readonly avx512: boolean;
 }
 
-/** native/addon/crypto_binding.cc: single AES-GCM operations for tests, and timing. */
+/** native/addon/crypto_binding.cc: what the CPU has, the AES-GCM kernels and their timing. */
 export interface CryptoBinding {
   cpuFeatures(): CpuFeatures;
   /**
@@ -43,24 +43,7 @@ export interface CryptoBinding {
     readonly available: readonly string[];
     readonly peers: readonly string[];
   };
-  /** Key of 16, 24 or 32 bytes, nonce of 12, text of at most 65535. Throws TypeError otherwise. */
-  gcmSeal(
-    kernel: string,
-    key: Uint8Array,
-    nonce: Uint8Array,
-    aad: Uint8Array,
-    text: Uint8Array,
-  ): { readonly text: Uint8Array; readonly icv: Uint8Array };
-  /** The clear text, or null where the ICV (16 bytes) does not hold. */
-  gcmOpen(
-    kernel: string,
-    key: Uint8Array,
-    nonce: Uint8Array,
-    aad: Uint8Array,
-    text: Uint8Array,
-    icv: Uint8Array,
-  ): Uint8Array | null;
-  benchGcm(options: GcmBenchOptions): GcmBenchResult;
+  benchGcm(options: GcmBenchOptions): Cost & { readonly repetitions: number };
 }
 
 /** A row of native/crypto/suite.h. */
@@ -126,7 +109,7 @@ export interface SuiteBinding {
   /** The clear text, or null where the ICV does not hold. */
   suiteOpen(operation: SuiteOperation & { readonly icv: Uint8Array }): Uint8Array | null;
   /** Times one engine on hot buffers; native/addon/suite_bench.h. */
-  benchSuite(options: SuiteBenchOptions): SuiteBenchResult;
+  benchSuite(options: SuiteBenchOptions): Cost;
 }
 
 export interface SuiteBenchOptions {
@@ -139,14 +122,6 @@ export interface SuiteBenchOptions {
   /** Opening is timed; else sealing. */
   readonly open: boolean;
   readonly seconds: number;
-}
-
-/** Time stamp counter ticks are 0 where the CPU has none. */
-export interface SuiteBenchResult {
-  /** Medians. */
-  readonly nanosecondsPerPacket: number;
-  readonly ticksPerPacket: number;
-  readonly bestNanosecondsPerPacket: number;
 }
 
 export interface GcmBenchOptions {
@@ -174,15 +149,6 @@ export interface WorkersBenchResult {
   readonly shared: TunnelBenchResult;
   /** Two workers, packets on two queues in turn. */
   readonly split: TunnelBenchResult;
-}
-
-/** Medians over the repetitions; `best` is the fastest repetition. */
-export interface GcmBenchResult {
-  readonly nanosecondsPerPacket: number;
-  readonly bestNanosecondsPerPacket: number;
-  /** Ticks of the time stamp counter per packet; 0 where the CPU has none that we read. */
-  readonly ticksPerPacket: number;
-  readonly repetitions: number;
 }
 
 /** native/addon/process_binding.cc; see process.ts. */
@@ -339,13 +305,13 @@ export interface TunnelBenchOptions {
 }
 
 export interface TunnelBenchResult {
-  readonly outbound: TunnelBenchCost;
-  readonly inbound: TunnelBenchCost;
+  readonly outbound: Cost;
+  readonly inbound: Cost;
   readonly repetitions: number;
 }
 
-/** Medians over the repetitions; `best` is the fastest repetition. */
-export interface TunnelBenchCost {
+/** Medians over the repetitions, and the fastest. Ticks are 0 where the CPU counts none. */
+export interface Cost {
   readonly nanosecondsPerPacket: number;
   readonly bestNanosecondsPerPacket: number;
   readonly ticksPerPacket: number;

@@ -3,7 +3,7 @@
  * other lengths, batches and alignments is native/test/crypto.
  */
 import { describe, expect, it } from 'vitest';
-import { addon } from '../../../src/dataplane/addon.js';
+import { addon, type GcmBenchOptions } from '../../../src/dataplane/addon.js';
 import { hex, readVectors, readWycheproof, toHex } from './vectors.js';
 
 interface Case {
@@ -89,12 +89,26 @@ function espCases(): Case[] {
   }));
 }
 
+const NO_KEY = new Uint8Array(0);
+
+/** A case's operation on a kernel, without its text. */
+function operationOf(kernel: string, c: Case) {
+  return {
+    suite: `AES-GCM-16-${c.key.length * 4}`,
+    engine: kernel,
+    encryptionKey: hex(c.key),
+    integrityKey: NO_KEY,
+    nonce: hex(c.nonce),
+    aad: hex(c.aad),
+  };
+}
+
 function check(kernel: string, c: Case): void {
-  const [key, nonce, aad] = [hex(c.key), hex(c.nonce), hex(c.aad)];
-  const opened = addon.gcmOpen(kernel, key, nonce, aad, hex(c.ciphertext), hex(c.icv));
+  const operation = operationOf(kernel, c);
+  const opened = addon.suiteOpen({ ...operation, text: hex(c.ciphertext), icv: hex(c.icv) });
   expect(opened && toHex(opened), c.name).toBe(c.valid ? c.text : null);
   if (!c.valid) return;
-  const sealed = addon.gcmSeal(kernel, key, nonce, aad, hex(c.text));
+  const sealed = addon.suiteSeal({ ...operation, text: hex(c.text) });
   expect(toHex(sealed.text), c.name).toBe(c.ciphertext);
   expect(toHex(sealed.icv), c.name).toBe(c.icv);
 }
@@ -133,8 +147,8 @@ describe.each(addon.gcmKernels().available)('AES-GCM kernel %s', (kernel) => {
     for (const c of nist.slice(0, 200)) {
       const icv = hex(c.icv);
       icv[c.name.length % 16]! ^= 1;
-      const parts = [hex(c.key), hex(c.nonce), hex(c.aad), hex(c.ciphertext)] as const;
-      expect(addon.gcmOpen(kernel, ...parts, icv), c.name).toBeNull();
+      const text = hex(c.ciphertext);
+      expect(addon.suiteOpen({ ...operationOf(kernel, c), text, icv }), c.name).toBeNull();
     }
   });
 });
@@ -162,25 +176,20 @@ describe('what benchmarks compare with', () => {
 });
 
 describe('the AES-GCM binding', () => {
-  const bytes = (n: number) => new Uint8Array(n);
-
   it('names the kernel in use and always has libcrypto and the plain reference', () => {
     const { inUse, available } = addon.gcmKernels();
     expect(available).toContain(inUse);
     expect(available).toEqual(expect.arrayContaining(['openssl', 'reference']));
   });
 
-  it('refuses keys, nonces and kernels that do not exist', () => {
-    const seal = (kernel: string, key: number, nonce: number) => () =>
-      addon.gcmSeal(kernel, bytes(key), bytes(nonce), bytes(0), bytes(0));
-    expect(seal('reference', 15, 12)).toThrow(TypeError);
-    expect(seal('reference', 16, 16)).toThrow(TypeError);
-    expect(seal('rot13', 16, 12)).toThrow(TypeError);
-  });
-
-  it('leaves the caller’s text alone', () => {
-    const text = bytes(20);
-    addon.gcmSeal('reference', bytes(16), bytes(12), bytes(0), text);
-    expect(text).toEqual(bytes(20));
+  it('refuses to time what does not exist, by the name of the field', () => {
+    const kernel = 'reference';
+    const timing = { kernel, keyBits: 128, textBytes: 64, batch: 8, decrypt: true, hot: true };
+    const timed = (change: object) => () =>
+      addon.benchGcm({ ...timing, seconds: 0, ...change } as GcmBenchOptions);
+    expect(timed({})).not.toThrow();
+    expect(timed({ kernel: 'rot13' })).toThrow(/kernel: expected an AES-GCM kernel/);
+    expect(timed({ keyBits: 160 })).toThrow(/keyBits: expected 128, 192 or 256/);
+    expect(timed({ batch: 65 })).toThrow(/batch/);
   });
 });

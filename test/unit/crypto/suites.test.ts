@@ -325,4 +325,19 @@ describe('suites and their engines', () => {
     expect(sealing({ nonce: new Uint8Array(12) })).toThrow(/nonce.*16 bytes/);
     expect(sealing({ text: new Uint8Array(20) })).toThrow(/text.*whole blocks/);
   });
+
+  it('leaves the caller’s text alone', () => {
+    const text = new Uint8Array(32);
+    const sealed = addon.suiteSeal({
+      suite: 'AES-GCM-16-128',
+      engine: 'reference',
+      encryptionKey: new Uint8Array(16),
+      integrityKey: new Uint8Array(0),
+      nonce: new Uint8Array(12),
+      aad: new Uint8Array(8),
+      text,
+    });
+    expect(sealed.text).not.toEqual(text);
+    expect(text).toEqual(new Uint8Array(32));
+  });
 });
