@@ -236,12 +236,13 @@ export class Opener {
   }
 
   /**
-   * Authenticates and decrypts. Undefined where the ICV does not hold.
-   * @throws WireError  where the body cannot hold IV, ciphertext and ICV, or, after the ICV held,
-   *                    where the padding is wrong
+   * Authenticates and decrypts. Undefined where the ICV does not hold, or there is none.
+   * @throws WireError  where the ICV holds and the padding is wrong
    */
   open(part: EncryptedPart): Opened | undefined {
-    const { iv, ciphertext, icv } = splitBody(part.body, this.#suite.shape);
+    const body = splitBody(part.body, this.#suite.shape);
+    if (body === undefined) return undefined;
+    const { iv, ciphertext, icv } = body;
     const padded =
       this.#suite.mode === 'aead'
         ? this.#openAead(part.aad, iv, ciphertext, icv)

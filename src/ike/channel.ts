@@ -167,7 +167,10 @@ export class Channel {
     if (standing === 'duplicate' || again) this.#repeat(datagram, header);
     else if (standing === 'new' && this.#takesRequests(header)) {
       answerRequest(sa, this.#core, datagram, header);
-    } else sa.log('debug', `${describeHeader(header)} is outside the window, ignored`);
+    } else {
+      this.#core.count('ike-unexpected-request');
+      sa.log('debug', `${describeHeader(header)} is outside the window, ignored`);
+    }
   }
 
   /** RFC 7383 §2.6.1: of a request that comes again in other fragments, the first one counts. */
@@ -280,11 +283,12 @@ export class Channel {
     const sa = this.#sa;
     const content = sa.protection?.open(datagram.data);
     const partial = header.response ? this.#response : this.#request;
-    if (content?.fragment === undefined) {
-      if (content === undefined) {
-        sa.log('debug', `${describeHeader(header)} is not authentic, ignored`);
-        return undefined;
-      }
+    if (content === undefined) {
+      this.#core.count('ike-not-authentic');
+      sa.log('debug', `${describeHeader(header)} is not authentic, ignored`);
+      return undefined;
+    }
+    if (content.fragment === undefined || content.problem !== undefined) {
       partial.drop();
       return { content, first: datagram.data, fragments: 1 };
     }
@@ -300,9 +304,9 @@ export class Channel {
 
   /** AUTH covers what lies before it (RFC 9242 §3.3.2). */
   #coverReceived({ first, content }: Whole, { messageId }: PeekedHeader): void {
-    const { header, payloads } = decodeMessage(first);
-    const { firstType, plaintext } = content;
-    const message = unencryptedMessage(header, firstType, plaintext, payloads.slice(0, -1));
+    const { header } = decodeMessage(first);
+    const { firstType, plaintext, before } = content;
+    const message = unencryptedMessage(header, firstType, plaintext, before);
     this.#cover(this.#sa.role === 'initiator' ? 'responder' : 'initiator', message, messageId);
   }
 

@@ -2,6 +2,7 @@
 import type { Connection } from '../policy/connection.js';
 import type { EspSpi } from '../sad/sad.js';
 import type { Children } from './children.js';
+import type { DropReason } from './drops.js';
 import type { Effect, Environment, Job, JobResult, Milliseconds } from './event.js';
 import type { FragmentStore } from './fragments.js';
 import type { IkeSa } from './ike-sa.js';
@@ -15,6 +16,8 @@ export interface Core {
   /** What is kept of messages that are not complete yet. */
   readonly fragments: FragmentStore;
   emit(effect: Effect): void;
+  /** Takes note of a message that was not served. */
+  count(reason: DropReason): void;
   /** Asks for a job; `resume` is called with its result unless the IKE SA is gone by then. */
   compute(sa: IkeSa, job: Job, resume: (result: JobResult) => void): void;
   /** The connection as it is configured now. */

@@ -4,6 +4,7 @@
  * key exchange can send some and never the rest, so what is kept is bounded: in a message, and in
  * all messages together, where the oldest goes first.
  */
+import type { Payload } from '../wire/index.js';
 import { SealedContent } from './protection.js';
 
 /** A message comes in no more fragments, and is no longer, than these. */
@@ -56,6 +57,7 @@ export class PartialMessage {
   #messageId = 0;
   #total = 0;
   #firstType = 0;
+  #before: readonly Payload[] = [];
   /** The datagram of the first fragment. */
   #first: Uint8Array | undefined;
   #length = 0;
@@ -85,12 +87,14 @@ export class PartialMessage {
     return this.#parts.size === total ? this.#complete() : { fate: 'kept' };
   }
 
-  #keep(number: number, { firstType, plaintext }: SealedContent, datagram: Uint8Array): void {
+  #keep(number: number, sealed: SealedContent, datagram: Uint8Array): void {
+    const { firstType, plaintext, before } = sealed;
     this.#parts.set(number, plaintext);
     this.#length += plaintext.length;
     let octets = plaintext.length + OVERHEAD_OCTETS;
     if (number === 1) {
       this.#firstType = firstType;
+      this.#before = before;
       this.#first = datagram;
       octets += datagram.length;
     }
@@ -106,7 +110,11 @@ export class PartialMessage {
       plaintext.set(part, offset);
       offset += part.length;
     }
-    const content = new SealedContent(this.#firstType, plaintext);
+    const content = new SealedContent({
+      firstType: this.#firstType,
+      plaintext,
+      before: this.#before,
+    });
     const first = this.#first!;
     this.drop();
     return { fate: 'complete', content, first };
@@ -118,6 +126,7 @@ export class PartialMessage {
     this.#store.give(this, this.#kept);
     this.#parts.clear();
     this.#first = undefined;
+    this.#before = [];
     this.#length = 0;
     this.#kept = 0;
     this.#total = 0;

@@ -308,6 +308,30 @@ export class IkeSa {
     this.close(failure.notify);
   }
 
+  /**
+   * The peer's response to our request does not decode, or is no answer to it: the two are out of
+   * step. For the peer all is well, so a Delete tells it (§2.21.3).
+   */
+  misanswered(problem: string): void {
+    this.#core.count('ike-bad-response');
+    this.report({ notify: 'INVALID_SYNTAX', explanation: `the peer's response: ${problem}` });
+    this.#requests.giveUp();
+    if (this.#state.name === 'authenticating') {
+      this.move({ name: 'deleting' });
+      this.request(new DeleteIke(this, this.#core));
+    } else this.terminate('the peer answers nonsense');
+    this.proceed();
+  }
+
+  /** The peer answers INVALID_SYNTAX to a request, which ends the IKE SA on both sides (§2.21.3). */
+  refusedAsMalformed(request: string): void {
+    if (this.#state.name === 'deleting') this.close('deleted by us, refused by the peer', true);
+    else {
+      const explanation = `the peer answers INVALID_SYNTAX to ${request}`;
+      this.fail({ notify: 'INVALID_SYNTAX', explanation });
+    }
+  }
+
   /** The peer has not answered a request as often as it was sent: all SAs with it are dead. */
   lost(): void {
     if (this.#state.name === 'replaced') {

@@ -28,6 +28,7 @@ import { Connections } from './connections.js';
 import { Contest } from './contest.js';
 import { CookieJar } from './cookie.js';
 import type { Core } from './core.js';
+import { Drops } from './drops.js';
 import type {
   Effect,
   Environment,
@@ -62,6 +63,7 @@ export class Ike {
   readonly #sas = new IkeSas();
   readonly #strangers: Strangers;
   readonly #contest = new Contest();
+  readonly #drops = new Drops();
   /** Which IKE SA each Child SA belongs to, by inbound SPI. */
   readonly #childIndex = new Map<EspSpi, Children>();
   /** ESP SAs that are gone for the peer and receive what was on its way. */
@@ -105,6 +107,11 @@ export class Ike {
     const effects = this.#effects;
     this.#effects = [];
     return effects;
+  }
+
+  /** Messages that were not served so far, by name. */
+  drops(): Readonly<Record<string, number>> {
+    return this.#drops.counts;
   }
 
   /** The IKE SAs whose connection is known. */
@@ -174,8 +181,10 @@ export class Ike {
     const sa = this.#sas.get(localSpi);
     if (sa === undefined) this.#strangers.receive(datagram, header, localSpi);
     else if (this.#belongsTo(sa, header, peerSpi)) {
-      if (this.#isHint(header, datagram)) sa.hint();
-      else sa.receive(datagram, header);
+      if (this.#isHint(header, datagram)) {
+        this.#drops.count('ike-in-clear');
+        sa.hint();
+      } else sa.receive(datagram, header);
     }
   }
 
@@ -445,6 +454,7 @@ export class Ike {
       options: this.#options,
       fragments: new FragmentStore(this.#options.maxFragmentOctets),
       emit: (effect) => this.#emit(effect),
+      count: (reason) => this.#drops.count(reason),
       compute: (sa, job, resume) => this.#compute(sa, job, resume),
       connection: (name) => this.#connections.named(name),
       candidates: (local, remote) => this.#connections.candidates(local, remote),

@@ -5,13 +5,18 @@ import type { Suite } from '../policy/suite.js';
 import {
   decodeMessage,
   decodePayloads,
+  type EncryptedPart,
   encryptedPart,
   type Fragment,
   type HeaderToSend,
   type Payload,
+  rejectCritical,
+  WireError,
 } from '../wire/index.js';
 import type { Environment } from './event.js';
 import type { Role } from './state.js';
+
+const NOTHING = new Uint8Array(0);
 
 /** What protects the messages of an IKE SA with this suite, of which every word has one. */
 export function protectionOf({ encryption, integrity }: Suite): SkSuite {
@@ -57,13 +62,28 @@ export class Protection {
    * encrypted payload, or does not decode around it.
    */
   open(message: Uint8Array): SealedContent | undefined {
+    let part: EncryptedPart | undefined;
+    let before: readonly Payload[] = [];
     try {
-      const part = encryptedPart(message, decodeMessage(message));
-      const opened = part && this.#opener.open(part);
-      if (opened === undefined) return undefined;
-      return new SealedContent(opened.firstType, opened.plaintext, part!.fragment);
-    } catch {
-      return undefined;
+      const decoded = decodeMessage(message);
+      part = encryptedPart(message, decoded);
+      before = decoded.payloads.slice(0, -1);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+    }
+    return part && this.#openPart(part, before);
+  }
+
+  #openPart(part: EncryptedPart, before: readonly Payload[]): SealedContent | undefined {
+    const { firstType, fragment } = part;
+    try {
+      const opened = this.#opener.open(part);
+      return (
+        opened && new SealedContent({ firstType, plaintext: opened.plaintext, fragment, before })
+      );
+    } catch (problem) {
+      if (!(problem instanceof WireError)) throw problem;
+      return new SealedContent({ firstType, plaintext: NOTHING, fragment, before, problem });
     }
   }
 
@@ -72,21 +92,42 @@ export class Protection {
   }
 }
 
+/** What an authentic message consists of. */
+interface Sealed {
+  readonly firstType: number;
+  readonly plaintext: Uint8Array;
+  /** Where it stands in its message; undefined: it is the whole. */
+  readonly fragment?: Fragment | undefined;
+  /** In clear before the encrypted payload, and as authentic as what is inside (§3.14). */
+  readonly before: readonly Payload[];
+  /** What is wrong with its padding. */
+  readonly problem?: WireError | undefined;
+}
+
 /** What was inside an authentic message; it decodes apart, because its errors are answered. */
 export class SealedContent {
   readonly firstType: number;
   readonly plaintext: Uint8Array;
-  /** Where it stands in its message; undefined: it is the whole. */
   readonly fragment: Fragment | undefined;
+  readonly before: readonly Payload[];
+  readonly problem: WireError | undefined;
 
-  constructor(firstType: number, plaintext: Uint8Array, fragment?: Fragment) {
+  constructor({ firstType, plaintext, fragment, before, problem }: Sealed) {
     this.firstType = firstType;
     this.plaintext = plaintext;
     this.fragment = fragment;
+    this.before = before;
+    this.problem = problem;
   }
 
-  /** @throws WireError */
+  /**
+   * The payloads inside. Those in clear before them are passed over, but for one that is unknown
+   * and critical (§2.5).
+   * @throws WireError
+   */
   decode(): Payload[] {
+    if (this.problem !== undefined) throw this.problem;
+    rejectCritical(this.before);
     return decodePayloads(this.firstType, this.plaintext);
   }
 }

@@ -75,9 +75,14 @@ export class Requests {
     for (const task of this.takeUnsent()) task.abandon();
   }
 
-  dropAll(): void {
+  /** The outstanding request comes to nothing. */
+  giveUp(): void {
     this.#sa.window.outstanding?.task.abandon();
     this.finish();
+  }
+
+  dropAll(): void {
+    this.giveUp();
     this.dropQueued();
   }
 
@@ -157,6 +162,7 @@ export class Requests {
       outstanding.messageId !== header.messageId ||
       outstanding.task.exchange !== header.exchangeType
     ) {
+      this.#core.count('ike-stray-response');
       this.#sa.log('debug', `${describeHeader(header)} is a stray, ignored`);
       return;
     }
@@ -168,8 +174,8 @@ export class Requests {
     const story = payloads && this.#storyOf(task, header, payloads);
     if (story === undefined) return;
     // §2.21.3: the peer has closed the IKE SA with that; nothing else has to be said.
-    if (story === 'information' && notifiesOf(payloads!, NOTIFY.INVALID_SYNTAX).length > 0) {
-      task.malformed('INVALID_SYNTAX');
+    if (!clear && notifiesOf(payloads!, NOTIFY.INVALID_SYNTAX).length > 0) {
+      this.#sa.refusedAsMalformed(describeMessage(task.exchange, false, header.messageId));
       return;
     }
     task.process({ story, payloads: payloads!, header, message: datagram.data });
@@ -184,8 +190,10 @@ export class Requests {
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       // Nobody has authenticated an IKE_SA_INIT response; a better one may come.
-      if (clear) this.#sa.log('debug', `${describeHeader(header)} is ignored: ${error.message}`);
-      else task.malformed(error.message);
+      if (clear) {
+        this.#core.count('ike-bad-response');
+        this.#sa.log('debug', `${describeHeader(header)} is ignored: ${error.message}`);
+      } else task.malformed(error.message);
       return undefined;
     }
   }

@@ -39,6 +39,8 @@ export class Strangers {
 
   /** An IKE_SA_INIT request that does not decode, or has an unknown critical payload. */
   refuseMalformed(datagram: Datagram, error: WireError): void {
+    const isCritical = error.notifyType === NOTIFY.UNSUPPORTED_CRITICAL_PAYLOAD;
+    this.#core.count(isCritical ? 'ike-critical-payload' : 'ike-invalid-syntax');
     if (error.notifyType === undefined || !this.mayReply()) return;
     const header = peekHeader(datagram.data)!;
     const from = formatEndpoint(datagram.remote);
@@ -49,18 +51,23 @@ export class Strangers {
 
   /** §2.5: a higher version is told the one that we speak; a lower one is IKEv1. */
   refuseVersion(datagram: Datagram, header: PeekedHeader): void {
+    this.#core.count('ike-major-version');
     if (header.majorVersion < 2 || header.response || !this.mayReply()) return;
     this.#reply(datagram, header, NOTIFY.INVALID_MAJOR_VERSION);
   }
 
   /** For an SPI that is none of ours (any more). */
   receive(datagram: Datagram, header: PeekedHeader, localSpi: IkeSpi): void {
-    if (header.response) return;
+    if (header.response) {
+      this.#core.count('ike-stray-response');
+      return;
+    }
     const lingering = this.#lingering.get(localSpi);
     if (lingering !== undefined) {
       if (sameOctets(lingering.request, datagram.data)) this.#repeat(datagram, lingering);
       return;
     }
+    this.#core.count('ike-unknown-spi');
     if (header.exchangeType === EXCHANGE.IKE_SA_INIT || !this.mayReply()) return;
     this.#reply(datagram, header, NOTIFY.INVALID_IKE_SPI);
   }

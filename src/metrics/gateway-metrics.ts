@@ -10,7 +10,7 @@ export interface MetricsSources {
   readonly statistics: DataplaneStatistics;
   readonly ports: readonly PortStatus[];
   readonly counters: ConnectionCounters;
-  /** Datagrams that the control plane dropped, by name. */
+  /** Messages that the control plane dropped or refused, by name. */
   readonly ikeDrops: Readonly<Record<string, number>>;
   /** One row for each Child SA too. */
   readonly perSa: boolean;
@@ -64,7 +64,7 @@ function gatewayFamilies({ status, ikeDrops }: MetricsSources): Family[] {
     ),
     counter(
       'ike_dropped',
-      'Datagrams that the control plane dropped, by reason.',
+      'Messages that the control plane dropped or refused, by reason.',
       Object.entries(ikeDrops).map(([reason, value]) => sample(value, { reason })),
     ),
   ];

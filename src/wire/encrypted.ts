@@ -152,15 +152,13 @@ export function unpadPlaintext<T extends Uint8Array>(plaintext: T): T {
 }
 
 /**
- * Cuts a body into IV, ciphertext and ICV; views.
- * @throws WireError  where it is too short, or the ciphertext no multiple of the block size
+ * Cuts a body into IV, ciphertext and ICV; views. Undefined where it is too short, or the
+ * ciphertext no multiple of the block size.
  */
 export function splitBody(body: Uint8Array, shape: CipherShape) {
   const { ivLength, blockLength, icvLength } = shape;
   const length = body.length - ivLength - icvLength;
-  if (length < 1 || length % blockLength !== 0) {
-    throw invalidSyntax(`${length} octets of ciphertext`, 'SK.body', 0);
-  }
+  if (length < 1 || length % blockLength !== 0) return undefined;
   return {
     iv: body.subarray(0, ivLength),
     ciphertext: body.subarray(ivLength, ivLength + length),

@@ -29,6 +29,7 @@ export interface ProtocolCore {
   setConnections(connections: readonly Connection[]): void;
   handle(event: Event): Effect[];
   ikeSas(): readonly IkeSaView[];
+  drops(): Readonly<Record<string, number>>;
 }
 
 export interface ShardOptions {
@@ -85,7 +86,7 @@ export class IkeShard {
         this.#handle({ ...message, result: unpackResult(message.result) });
         break;
       case 'view':
-        this.#post({ type: 'view', id: message.id, ikeSas: this.#core.ikeSas() });
+        this.#view(message.id);
         break;
       case 'close':
         this.close();
@@ -97,6 +98,10 @@ export class IkeShard {
       default:
         this.#handle(message);
     }
+  }
+
+  #view(id: number): void {
+    this.#post({ type: 'view', id, ikeSas: this.#core.ikeSas(), drops: this.#core.drops() });
   }
 
   /** No timer fires afterwards, and the keys are wiped. The core's SAs are dropped as they are. */

@@ -58,6 +58,8 @@ interface Slot {
   readonly spis: Map<EspSpi, string | undefined>;
   stopped: boolean;
   alive: boolean;
+  /** Messages that it did not serve, by name, when it was last asked. */
+  drops: Readonly<Record<string, number>>;
 }
 
 export class IkeWorkers {
@@ -73,7 +75,8 @@ export class IkeWorkers {
   #addresses: readonly string[] = [];
   /** Pairs of ESP SAs of each policy, in all workers. */
   readonly #installed = new Map<string, number>();
-  readonly #drops = new Map<IkeDrop, number>();
+  /** Our own, and those of workers that have died. */
+  readonly #drops = new Map<string, number>();
   readonly #views = new Map<number, (ikeSas: readonly IkeSaView[]) => void>();
   #nextView = 0;
   #stopping = false;
@@ -100,8 +103,11 @@ export class IkeWorkers {
     options.transport.onDatagram((datagram) => this.#deliver(datagram));
   }
 
+  /** Datagrams that reached no worker, and those that the workers did not serve, as last told. */
   drops(): Readonly<Record<string, number>> {
-    return Object.fromEntries(this.#drops);
+    const sum = new Map(this.#drops);
+    for (const slot of this.#slots) addUp(sum, slot.drops);
+    return Object.fromEntries(sum);
   }
 
   /** The numbers of the workers that do not answer in time, or are dead. */
@@ -198,7 +204,7 @@ export class IkeWorkers {
     });
     if (this.#addresses.length > 0) link.post({ type: 'addresses', present: this.#addresses });
     this.#hand(link, this.#connections);
-    return { link, spis: new Map(), stopped: false, alive: true };
+    return { link, spis: new Map(), stopped: false, alive: true, drops: {} };
   }
 
   /** Tells a worker which connections there are, and hands some over. */
@@ -220,6 +226,8 @@ export class IkeWorkers {
     }
     slot.spis.clear();
     slot.alive = false;
+    addUp(this.#drops, slot.drops);
+    slot.drops = {};
     this.#index.removeShard(shard);
     this.#settleStopped(slot);
     if (this.#stopping) return;
@@ -366,6 +374,7 @@ export class IkeWorkers {
         this.#logEntry(message);
         break;
       case 'view':
+        slot.drops = message.drops;
         this.#views.get(message.id)?.(message.ikeSas);
         break;
       case 'stopped':
@@ -442,12 +451,18 @@ export class IkeWorkers {
   }
 }
 
-/** The first message of all: no responder SPI yet. */
+function addUp(sum: Map<string, number>, drops: Readonly<Record<string, number>>): void {
+  for (const [reason, count] of Object.entries(drops)) {
+    sum.set(reason, (sum.get(reason) ?? 0) + count);
+  }
+}
+
 /** As a request with a COOKIE does (RFC 7296 §2.6). */
 function beginsWithNotify(message: Uint8Array): boolean {
   return message[NEXT_PAYLOAD_OFFSET] === PAYLOAD.N;
 }
 
+/** The first message of all: no responder SPI yet. */
 function isInitRequest(header: PeekedHeader): boolean {
   const { exchangeType, response, responderSpi } = header;
   return exchangeType === EXCHANGE.IKE_SA_INIT && !response && responderSpi === ZERO_IKE_SPI;

@@ -60,7 +60,13 @@ export type FromWorker =
       readonly state: 'reserved' | 'installed' | 'free';
       readonly policy?: string;
     }
-  | { readonly type: 'view'; readonly id: number; readonly ikeSas: readonly IkeSaView[] }
+  | {
+      readonly type: 'view';
+      readonly id: number;
+      readonly ikeSas: readonly IkeSaView[];
+      /** Messages that were not served since the worker began, by name. */
+      readonly drops: Readonly<Record<string, number>>;
+    }
   | { readonly type: 'stopped' };
 
 /** Posts to the main thread; the listed memory is moved. */

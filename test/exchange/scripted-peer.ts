@@ -2,6 +2,7 @@
  * A peer that says whatever a test wants: an initiator with real keys and no rules. It speaks
  * AES-128-GCM, HMAC-SHA2-256 and X25519 from 192.0.2.1 to gateway b.
  */
+import { createCipheriv } from 'node:crypto';
 import { pskAuth } from '../../src/crypto/auth.js';
 import { Opener, Sealer, skSuite } from '../../src/crypto/encrypt.js';
 import { deriveSharedSecret, generateKeyPair } from '../../src/crypto/key-exchange.js';
@@ -120,6 +121,35 @@ export class ScriptedPeer {
 
   seal(exchangeType: number, messageId: number, payloads: readonly Payload[]): Uint8Array {
     return this.#sealer!.seal(this.header(exchangeType, messageId), payloads);
+  }
+
+  /**
+   * Seals what the library would not: payloads in clear before the encrypted one, and a plaintext
+   * whose padding is as it is given.
+   */
+  sealRaw(
+    exchangeType: number,
+    messageId: number,
+    before: readonly Payload[],
+    { firstType, padded }: { firstType: number; padded: Uint8Array },
+  ): Uint8Array {
+    const body = new Uint8Array(8 + padded.length + 16);
+    const message = encodeMessage({
+      header: this.header(exchangeType, messageId),
+      payloads: [...before, { kind: 'SK', nextPayload: firstType, body }],
+    });
+    const bytes = this.#keys!.initiator.encryption.bytes;
+    // An IV that the sealer, which counts, does not come to.
+    const iv = Uint8Array.of(0xff, 0, 0, 0, 0, 0, 0, messageId);
+    const nonce = Buffer.concat([bytes.subarray(16), iv]);
+    const cipher = createCipheriv('aes-128-gcm', bytes.subarray(0, 16), nonce);
+    const at = message.length - body.length;
+    cipher.setAAD(message.subarray(0, at));
+    message.set(iv, at);
+    message.set(cipher.update(padded), at + 8);
+    cipher.final();
+    message.set(cipher.getAuthTag(), message.length - 16);
+    return message;
   }
 
   /** The same in fragments of so many octets at most. */

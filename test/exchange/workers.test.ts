@@ -189,7 +189,7 @@ describe('the IKE workers of two gateways', () => {
     await expect.poll(() => b.sad.sas.size, { timeout: 5_000 }).toBe(0);
     await expect.poll(() => b.sad.sas.size, { timeout: 5_000 }).toBe(1);
     expect([...b.sad.sas.keys()]).not.toEqual([spi]);
-    expect(a.sad.sas.size).toBe(1);
+    await expect.poll(() => a.sad.sas.size, { timeout: 5_000 }).toBe(1);
   });
 
   it('drop the SAs of a peer that has started anew, in whatever shard they are', async () => {

@@ -44,7 +44,7 @@ export function answerRequest(
     afterwards?.();
   };
   const payloads = sa.channel.openSealed(datagram, header, (error) => {
-    reply(answerMalformed(sa, error));
+    reply(answerMalformed(sa, core, error));
   });
   if (payloads === undefined) return;
   // With a window of 1 (§2.3) a new request says that all our responses have arrived.
@@ -60,21 +60,22 @@ function answerPayloads(
   payloads: readonly Payload[],
   reply: Reply,
 ): void {
+  const refuse = (error: WireError) => reply(answerMalformed(sa, core, error));
   let story: Story;
   try {
     ({ story } = validate({ exchangeType, response: false, encrypted: true }, payloads));
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
-    reply(answerMalformed(sa, error));
+    refuse(error);
     return;
   }
   switch (exchangeType) {
     case EXCHANGE.IKE_INTERMEDIATE:
-      answerIntermediate(sa, core, payloads, reply, (error) => reply(answerMalformed(sa, error)));
+      answerIntermediate(sa, core, payloads, reply, refuse);
       break;
     case EXCHANGE.IKE_AUTH:
       if (sa.intermediate?.nextMethod !== undefined) {
-        reply(answerMalformed(sa, invalidSyntax('a key exchange is missing', 'IKE_AUTH')));
+        refuse(invalidSyntax('a key exchange is missing', 'IKE_AUTH'));
         break;
       }
       answerIkeAuth(sa, core, story, payloads, reply);
@@ -91,7 +92,7 @@ function answerPayloads(
       break;
     default:
       // The exchanges of RFC 9242 and RFC 9370 have their place before this, or were not negotiated.
-      reply(answerMalformed(sa, invalidSyntax('not expected', `exchange ${exchangeType}`)));
+      refuse(invalidSyntax('not expected', `exchange ${exchangeType}`));
   }
 }
 
@@ -100,12 +101,16 @@ function answerPayloads(
  * Delete. §2.5: one with an unknown critical payload is refused, and all stays as it is; but the
  * initiator of a refused IKE_AUTH has not proved itself (§2.21.2).
  */
-function answerMalformed(sa: IkeSa, error: WireError): Answer {
+function answerMalformed(sa: IkeSa, core: Core, error: WireError): Answer {
   const notifyType = error.notifyType ?? NOTIFY.INVALID_SYNTAX;
+  const isCritical = notifyType === NOTIFY.UNSUPPORTED_CRITICAL_PAYLOAD;
+  core.count(isCritical ? 'ike-critical-payload' : 'ike-invalid-syntax');
   const payloads = [notify(notifyType, error.notifyData)];
-  const name = notifyName(notifyType);
-  const fatal = notifyType !== NOTIFY.UNSUPPORTED_CRITICAL_PAYLOAD || sa.state.name === 'half-open';
-  sa.log('warn', `a request of the peer is refused: ${error.message}`);
-  if (!fatal) return { payloads };
-  return { payloads, afterwards: () => sa.close(`${name} sent to the peer`) };
+  const explanation = `a request of the peer is refused: ${error.message}`;
+  if (isCritical && sa.state.name !== 'half-open') {
+    sa.log('warn', explanation);
+    return { payloads };
+  }
+  const failure = { notify: notifyName(notifyType), explanation };
+  return { payloads, afterwards: () => sa.fail(failure) };
 }

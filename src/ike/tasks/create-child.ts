@@ -379,7 +379,7 @@ export class CreateChild implements Task {
   // --- the ends ----------------------------------------------------------------------------
 
   malformed(problem: string): void {
-    this.#sa.fail({ notify: 'INVALID_SYNTAX', explanation: `the peer's response: ${problem}` });
+    this.#sa.misanswered(problem);
   }
 
   timedOut(): void {

@@ -88,7 +88,7 @@ export class DeleteChild implements Task {
   }
 
   malformed(problem: string): void {
-    this.#sa.fail({ notify: 'INVALID_SYNTAX', explanation: `the peer's response: ${problem}` });
+    this.#sa.misanswered(problem);
   }
 
   timedOut(): void {

@@ -24,7 +24,7 @@ export class Liveness implements Task {
   }
 
   malformed(problem: string): void {
-    this.#sa.fail({ notify: 'INVALID_SYNTAX', explanation: `the peer's response: ${problem}` });
+    this.#sa.misanswered(problem);
   }
 
   timedOut(): void {

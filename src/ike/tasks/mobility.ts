@@ -27,7 +27,7 @@ abstract class Move implements Task {
   abstract process(response: Response): void;
 
   malformed(problem: string): void {
-    this.sa.fail({ notify: 'INVALID_SYNTAX', explanation: `the peer's response: ${problem}` });
+    this.sa.misanswered(problem);
   }
 
   timedOut(): void {

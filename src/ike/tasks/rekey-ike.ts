@@ -248,7 +248,7 @@ export class RekeyIke implements Task, Begun {
   // --- the ends ----------------------------------------------------------------------------
 
   malformed(problem: string): void {
-    this.#sa.fail({ notify: 'INVALID_SYNTAX', explanation: `the peer's response: ${problem}` });
+    this.#sa.misanswered(problem);
   }
 
   timedOut(): void {

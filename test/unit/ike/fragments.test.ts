@@ -17,7 +17,8 @@ import { bytesOf, digitsOf, type FixtureKeys, fixtures } from '../wire/fixtures.
 const DATAGRAM = Uint8Array.of(1, 2, 3);
 
 function piece(number: number, total: number, plaintext: Uint8Array): SealedContent {
-  return new SealedContent(number === 1 ? 35 : 0, plaintext, { number, total });
+  const firstType = number === 1 ? 35 : 0;
+  return new SealedContent({ firstType, plaintext, fragment: { number, total }, before: [] });
 }
 
 const text = (octets: string) => new TextEncoder().encode(octets);
@@ -86,6 +87,20 @@ describe('a message in fragments', () => {
     const result = message.add(7, piece(2, 3, text('b')), DATAGRAM);
     expect(joined(result)).toBe('abc');
     expect(result).toMatchObject({ content: { firstType: 35 }, first: Uint8Array.of(9) });
+  });
+
+  it('keeps what stood in clear in its first fragment (RFC 7383 §2.5.3)', () => {
+    const message = new PartialMessage(new FragmentStore(10_000));
+    const before = [{ kind: 'unknown', type: 199, critical: true, body: DATAGRAM }] as const;
+    const fragment = { number: 1, total: 2 };
+    message.add(
+      7,
+      new SealedContent({ firstType: 0, plaintext: text(''), fragment, before }),
+      DATAGRAM,
+    );
+    const result = message.add(7, piece(2, 2, text('')), DATAGRAM);
+    if (result.fate !== 'complete') throw new Error(result.fate);
+    expect(() => result.content.decode()).toThrow('UNSUPPORTED_CRITICAL_PAYLOAD');
   });
 
   it('may be one fragment', () => {

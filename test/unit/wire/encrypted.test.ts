@@ -62,7 +62,7 @@ describe('padding', () => {
 describe('the body of an encrypted payload', () => {
   it('is cut into IV, ciphertext and ICV', () => {
     const body = Uint8Array.from({ length: 8 + 5 + 16 }, (_, i) => i);
-    const { iv, ciphertext, icv } = splitBody(body, gcm);
+    const { iv, ciphertext, icv } = splitBody(body, gcm)!;
     expect([iv[0], ciphertext[0], icv[0]]).toEqual([0, 8, 13]);
     expect([iv.length, ciphertext.length, icv.length]).toEqual([8, 5, 16]);
   });
@@ -74,7 +74,7 @@ describe('the body of an encrypted payload', () => {
     [cbc, 47],
     [cbc, 49],
   ])('of %j is refused with %i octets', (shape, length) => {
-    expect(() => splitBody(new Uint8Array(length), shape)).toThrow(WireError);
+    expect(splitBody(new Uint8Array(length), shape)).toBeUndefined();
   });
 });
 
@@ -96,7 +96,7 @@ describe('a message sealed through beginEncrypted', () => {
         expect(part.fragment).toEqual(fragment);
         // Header, generic header, and of a fragment its two numbers (RFC 7383 §2.5).
         expect(part.aad.length).toBe(fragment === undefined ? 32 : 36);
-        const cut = splitBody(part.body, gcm);
+        const cut = splitBody(part.body, gcm)!;
         const open = createDecipheriv('aes-128-gcm', key, Buffer.concat([salt, cut.iv]));
         open.setAAD(part.aad).setAuthTag(cut.icv);
         const plaintext = Buffer.concat([open.update(cut.ciphertext), open.final()]);

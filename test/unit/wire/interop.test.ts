@@ -157,7 +157,7 @@ function open(keys: FixtureKeys, part: EncryptedPart, fromInitiator: boolean) {
   const shape: CipherShape = gcm
     ? { ivLength: 8, blockLength: 1, icvLength: 16 }
     : { ivLength: 16, blockLength: 16, icvLength: 16 };
-  const { iv, ciphertext, icv } = splitBody(part.body, shape);
+  const { iv, ciphertext, icv } = splitBody(part.body, shape)!;
   let padded: Buffer;
   if (gcm) {
     const nonce = Buffer.concat([key.subarray(-4), iv]);

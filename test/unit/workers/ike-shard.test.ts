@@ -44,6 +44,7 @@ describe('a shard whose SAD refuses a Child SA', () => {
       makeCore: () => ({
         setConnections: () => {},
         ikeSas: () => [],
+        drops: () => ({}),
         handle: (event): Effect[] => {
           events.push(event);
           return event.type === 'initiate' ? [{ type: 'install-child', sa, standby: false }] : [];

@@ -29,6 +29,7 @@ class ScriptedCore implements ProtocolCore {
   readonly environment: Environment;
   connections: readonly Connection[] = [];
   sas: IkeSaView[] = [];
+  dropped: Readonly<Record<string, number>> = {};
   answer: (event: Event) => Effect[] = () => [];
 
   constructor(environment: Environment) {
@@ -46,6 +47,10 @@ class ScriptedCore implements ProtocolCore {
 
   ikeSas(): readonly IkeSaView[] {
     return this.sas;
+  }
+
+  drops(): Readonly<Record<string, number>> {
+    return this.dropped;
   }
 
   types(): string[] {
@@ -228,6 +233,9 @@ describe('the IKE workers', () => {
     await settle();
     expect(workers.drops()).toEqual({ 'ike-malformed': 3, 'ike-version-1': 1 });
     expect(cores[0]!.events).toEqual([]);
+    cores[0]!.dropped = { 'ike-malformed': 1, 'ike-invalid-syntax': 2 };
+    await workers.ikeSas();
+    expect(workers.drops()).toMatchObject({ 'ike-malformed': 4, 'ike-invalid-syntax': 2 });
   });
 
   it('that are behind take no first requests but those with a COOKIE, far behind none at all', async () => {
@@ -404,11 +412,14 @@ describe('the IKE workers', () => {
     cores[0]!.answer = ({ type }) =>
       type === 'initiate' ? [{ type: 'install-child', sa, standby: false }] : [];
     await workers.keeper.up('office');
+    cores[0]!.dropped = { 'ike-unknown-spi': 3 };
+    await workers.ikeSas();
     handlers[0]!.died('out of memory');
     expect(sad.calls).toEqual(['install 1000', 'remove 1000', 'release 1001']);
     await new Promise((resolve) => setTimeout(resolve, 1_050));
     expect(cores.length).toBe(2);
     expect(cores[1]!.connections[0]!.name).toBe('office');
+    expect(workers.drops()).toEqual({ 'ike-unknown-spi': 3 });
   });
 
   it('stop as soon as every core has no SA left, or when patience ends', async () => {

@@ -1,0 +1,36 @@
+/**
+ * Messages that the core did not serve, by name: those that it passed over in silence, and those
+ * that it refused in words (RFC 7296 §2.5, §2.21).
+ */
+export type DropReason =
+  /** For an IKE SA of ours, and its ICV does not hold, or it has none. */
+  | 'ike-not-authentic'
+  /** An error in clear after IKE_SA_INIT: a hint at most (§2.21.4). */
+  | 'ike-in-clear'
+  /** A request with another message ID than what is due (§2.3), or one that has no place now. */
+  | 'ike-unexpected-request'
+  /** A response to nothing that was asked, or to what has its answer. */
+  | 'ike-stray-response'
+  /** A response that does not decode, or is none to its request (§2.21.3). */
+  | 'ike-bad-response'
+  /** Answered INVALID_SYNTAX. */
+  | 'ike-invalid-syntax'
+  /** Answered UNSUPPORTED_CRITICAL_PAYLOAD (§2.5). */
+  | 'ike-critical-payload'
+  /** Of a version above 2 (§2.5). */
+  | 'ike-major-version'
+  /** For an SPI that is none of ours (§2.21.4). */
+  | 'ike-unknown-spi';
+
+export class Drops {
+  readonly #counts = new Map<DropReason, number>();
+
+  count(reason: DropReason): void {
+    this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1);
+  }
+
+  /** Those that have happened. */
+  get counts(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#counts);
+  }
+}
