@@ -143,7 +143,12 @@ export class Authorities {
       const keyHash = new Uint8Array(createHash('sha1').update(info).digest());
       return { certificate: this.der(name), keyHash };
     });
-    const none = { pinned: undefined, crls: [], revocation: 'relaxed' } as const;
+    const none = {
+      pinned: undefined,
+      crls: [],
+      revocation: 'relaxed',
+      onRevocation: 'close',
+    } as const;
     return { type: 'certificate', anchors, ...none, ...more };
   }
 

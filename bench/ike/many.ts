@@ -67,7 +67,9 @@ class Gateway {
         this.timers.delete(effect.timer);
         break;
       case 'compute':
-        if (effect.job.type === 'verify') throw new Error('no certificates here');
+        if (effect.job.type === 'verify' || effect.job.type === 'recheck') {
+          throw new Error('no certificates here');
+        }
         this.handle({ type: 'computed', job: effect.id, result: runJob(effect.job) });
         break;
       case 'install-child':

@@ -90,7 +90,10 @@ function refuseSecret(entry: ConnectionFile, complain: Complain): void {
 /** The keys of a connection that are about certificates. */
 export interface CertificateKeys {
   readonly local: Pick<ConnectionFile['local'], 'cert' | 'key' | 'rsa_padding'>;
-  readonly remote: Pick<ConnectionFile['remote'], 'ca' | 'cert' | 'crl' | 'revocation'>;
+  readonly remote: Pick<
+    ConnectionFile['remote'],
+    'ca' | 'cert' | 'crl' | 'revocation' | 'on_revocation'
+  >;
 }
 
 /**
@@ -149,9 +152,9 @@ class CertificateReader {
   }
 
   remote(): Side<Trust> | 'psk' | undefined {
-    const { ca, cert, crl = [], revocation } = this.#keys.remote;
+    const { ca, cert, crl = [], revocation, on_revocation } = this.#keys.remote;
     if (ca === undefined && cert === undefined) {
-      for (const key of ['crl', 'revocation'] as const) {
+      for (const key of ['crl', 'revocation', 'on_revocation'] as const) {
         if (this.#keys.remote[key] === undefined) continue;
         this.#complainAt(['remote', key])([], 'found without certificates', '"ca" beside it');
       }
@@ -171,6 +174,7 @@ class CertificateReader {
       pinned: pinned?.der,
       crls: crls.flatMap((each) => each ?? []),
       revocation: revocation ?? 'relaxed',
+      onRevocation: on_revocation ?? 'close',
     };
     return { authentication, identities: pinned === undefined ? [] : identitiesOf(pinned) };
   }

@@ -14,7 +14,8 @@ import type { GatewayConfig } from './gateway-config.js';
  * - restart: who the peer is, how it proves it or what is protected has changed: its SAs end, and
  *   new ones take their place. Its traffic waits meanwhile.
  * - renew: new SAs are set up beside the old ones, which end when the new ones serve.
- * - adjust: the SAs that stay are not touched; Child SAs may come and go beside them.
+ * - adjust: the SAs that stay are not touched; Child SAs may come and go beside them, and those of a
+ *   peer end whose certificate is not good any more.
  * - stay: nothing has changed.
  */
 export type ConnectionAction = 'start' | 'stop' | 'restart' | 'renew' | 'adjust' | 'stay';
@@ -56,8 +57,9 @@ const CONNECTION_FIELDS: Readonly<Record<string, readonly [key: string, effect: 
   'remote.identity': ['remote.id', 'restart'],
   'remote.anchors': ['remote.ca', 'restart'],
   'remote.pinned': ['remote.cert', 'restart'],
-  'remote.crls': ['remote.crl', 'renew'],
-  'remote.revocation': ['remote.revocation', 'renew'],
+  'remote.crls': ['remote.crl', 'adjust'],
+  'remote.revocation': ['remote.revocation', 'adjust'],
+  'remote.onRevocation': ['remote.on_revocation', 'adjust'],
   ikeProposals: ['ike', 'renew'],
   livenessSeconds: ['liveness_seconds', 'renew'],
   fragmentBytes: ['ike_fragment_bytes', 'renew'],

@@ -170,6 +170,12 @@ const remoteSchema = z.strictObject({
     .describe(
       'A revoked certificate is always refused. strict: so is one of which it is not known; ifuri: only if it says where to ask; relaxed (default): only a revoked one',
     ),
+  on_revocation: z
+    .enum(['close', 'keep'])
+    .optional()
+    .describe(
+      'Of the SAs of a peer whose certificate is revoked or over by now. close (default): they end; keep: they stay until they are set up anew, and the log says so',
+    ),
   networks: networks.optional().describe('Protected behind the peer, in the same way'),
 });
 

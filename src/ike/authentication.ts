@@ -147,6 +147,7 @@ function verifySignature(
   sa.compute(job, (result) => {
     switch (result.type) {
       case 'verified':
+        sa.peerCertificates = { identity, certificates };
         for (const note of result.notes) sa.log('warn', note);
         done(undefined);
         break;

@@ -4,14 +4,14 @@
  * that two cores run against each other in memory and a session replays from a seed.
  */
 import type { CryptoJob, CryptoJobResult } from '../crypto/job.js';
-import type { VerifyJob, VerifyResult } from '../policy/peer-proof.js';
+import type { RecheckJob, VerifyJob, VerifyResult } from '../policy/peer-proof.js';
 import type { ChildSa, Endpoint, EspSpi } from '../sad/sad.js';
 import type { IkeSpi } from '../wire/ike-spi.js';
 
 export type { IkeSpi } from '../wire/ike-spi.js';
 
 /** What the core has others compute. */
-export type Job = CryptoJob | VerifyJob;
+export type Job = CryptoJob | VerifyJob | RecheckJob;
 export type JobResult = CryptoJobResult | VerifyResult;
 
 /** Milliseconds of a monotonic clock. */
@@ -93,6 +93,8 @@ export type Event =
       readonly at: Milliseconds;
       readonly present: readonly string[];
     }
+  /** Other trust anchors, CRLs or policies of revocation: do the connection's peers still prove themselves? */
+  | { readonly type: 'recheck'; readonly at: Milliseconds; readonly connection: string }
   /** Another worker has a newer IKE SA with the same peer: drop this one without a Delete. */
   | {
       readonly type: 'superseded';

@@ -9,6 +9,7 @@ import type { Prf } from '../crypto/prf.js';
 import type { PeerKnows } from '../crypto/signature-scheme.js';
 import type { ChildPolicy, Connection } from '../policy/connection.js';
 import { formatIdentity, type Identity } from '../policy/identity.js';
+import type { PeerCertificates } from '../policy/peer-proof.js';
 import { formatSuite, type Suite } from '../policy/suite.js';
 import { type Endpoint, sameEndpoint } from '../sad/sad.js';
 import { type PeekedHeader, ZERO_IKE_SPI } from '../wire/index.js';
@@ -24,6 +25,7 @@ import { postponedDelay, rekeyDelay } from './lifetime.js';
 import type { Mobility } from './mobility.js';
 import { type NatSituation, NO_NAT, type SpiPair } from './nat.js';
 import { describeMessage } from './payloads.js';
+import { recheckPeer } from './peer-certificate.js';
 import type { Protection } from './protection.js';
 import { Requests } from './requests.js';
 import { type IkeSaState, type Role, transition } from './state.js';
@@ -48,6 +50,8 @@ export type TimerKind =
   | 'ike-rekey'
   | 'ike-end'
   | 'reauth'
+  /** The peer's certificate is looked at again. */
+  | 'recheck'
   /** The peer should have deleted it by now. */
   | 'replaced'
   /** What the peer has put off is asked for again. */
@@ -81,6 +85,8 @@ export class IkeSa {
   /** Known to the initiator from the start, to the responder when the peer has said who it is. */
   connection: Connection | undefined;
   remoteIdentity: Identity | undefined;
+  /** By which the peer has proved itself; undefined with a pre-shared key. */
+  peerCertificates: PeerCertificates | undefined;
   nat: NatSituation = NO_NAT;
   negotiated: Negotiated | undefined;
   protection: Protection | undefined;
@@ -161,6 +167,7 @@ export class IkeSa {
     made.peerSpi = peerSpi;
     made.connection = old.connection;
     made.remoteIdentity = old.remoteIdentity;
+    made.peerCertificates = old.peerCertificates;
     made.nat = old.nat;
     made.supportsFragments = old.supportsFragments;
     made.mobility = old.mobility;
@@ -238,6 +245,12 @@ export class IkeSa {
       const age = this.#core.now - this.authenticatedAt!;
       this.startTimer('reauth', Math.max(0, rekeyDelay(this.#core, reauthSeconds) - age));
     }
+    this.#recheckLater();
+  }
+
+  #recheckLater(): void {
+    if (this.peerCertificates === undefined) return;
+    this.startTimer('recheck', rekeyDelay(this.#core, this.#core.options.recheckSeconds));
   }
 
   // --- the end -----------------------------------------------------------------------------
@@ -547,6 +560,10 @@ export class IkeSa {
         break;
       case 'reauth':
         this.#core.reauthenticate(this, 'it is time for that');
+        break;
+      case 'recheck':
+        recheckPeer(this, this.#core);
+        this.#recheckLater();
         break;
       case 'replaced':
         this.terminate('the peer has not deleted what it has replaced');

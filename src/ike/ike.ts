@@ -48,6 +48,7 @@ import { IkeSas } from './ike-sas.js';
 import { Keeper } from './keeper.js';
 import { reachableAddress } from './mobility.js';
 import { DEFAULT_OPTIONS, type IkeOptions } from './options.js';
+import { recheckPeer } from './peer-certificate.js';
 import { isUnderWay } from './state.js';
 import { Strangers } from './strangers.js';
 import { InitiateIkeInit } from './tasks/ike-init.js';
@@ -147,6 +148,9 @@ export class Ike {
         break;
       case 'addresses':
         this.#relocate(new Set(event.present));
+        break;
+      case 'recheck':
+        for (const sa of this.#of(event.connection)) recheckPeer(sa, this.#core);
         break;
       case 'superseded':
         this.#sas.get(event.ikeSpi)?.close('the peer has a newer IKE SA with us');

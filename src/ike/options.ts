@@ -30,6 +30,8 @@ export interface IkeOptions {
   readonly maxChildSasPerIkeSa: number;
   /** Part of the time until a rekeying that chance takes away. */
   readonly rekeyJitter: number;
+  /** Between looks at the certificate of an established peer; chance takes a part away as well. */
+  readonly recheckSeconds: number;
   /** Until what the peer has refused for now is tried again; doubles up to the maximum (§2.25). */
   readonly postponedFirst: Milliseconds;
   readonly postponedMaximum: Milliseconds;
@@ -68,6 +70,7 @@ export const DEFAULT_OPTIONS: IkeOptions = {
   maxFragmentOctets: 4 * 1024 * 1024,
   maxChildSasPerIkeSa: 256,
   rekeyJitter: 0.1,
+  recheckSeconds: 660, // a little longer than answers of authorities count
   postponedFirst: 2_000,
   postponedMaximum: 60_000,
   maxPostponed: 10, // about five minutes

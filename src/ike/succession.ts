@@ -9,7 +9,9 @@ import type { Core } from './core.js';
 import type { IkeSa, TimerKind } from './ike-sa.js';
 
 /** The timers that an IKE SA has no use for once another has taken its place. */
-const OF_USE: readonly TimerKind[] = ['liveness', 'keepalive', 'ike-rekey', 'ike-end', 'reauth'];
+const OF_USE: readonly TimerKind[] = [
+  ...(['liveness', 'keepalive', 'ike-rekey', 'ike-end', 'reauth', 'recheck'] as const),
+];
 
 export class Succession {
   /** The lower nonce of the exchange that has made this IKE SA. */

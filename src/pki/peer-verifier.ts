@@ -8,8 +8,8 @@ import { refuseAuth, weaknessOf } from '../crypto/signature.js';
 import { addon, type NativeTrustStore, type PathResult } from '../dataplane/addon.js';
 import type { Trust } from '../policy/authentication.js';
 import { formatIdentity, nameIdentity } from '../policy/identity.js';
-import type { VerifyJob, VerifyResult } from '../policy/peer-proof.js';
-import { Answers, type Ask } from './answers.js';
+import type { RecheckJob, VerifyJob, VerifyResult } from '../policy/peer-proof.js';
+import { Answers, type Ask, type Question } from './answers.js';
 import {
   type Certificate,
   describeCertificate,
@@ -56,7 +56,11 @@ export class PeerVerifier {
   }
 
   /** `settle` is given the result: at once where no authority has to be asked. */
-  verify(job: VerifyJob, settle: (result: VerifyResult) => void, rounds = ROUNDS): void {
+  verify(
+    job: VerifyJob | RecheckJob,
+    settle: (result: VerifyResult) => void,
+    rounds = ROUNDS,
+  ): void {
     const { result, questions } = this.#examine(job);
     const ask = this.#ask;
     if (questions.length === 0 || ask === undefined || rounds === 1) {
@@ -67,8 +71,8 @@ export class PeerVerifier {
     void Promise.all(answered).then(() => this.verify(job, settle, rounds - 1));
   }
 
-  #examine(job: VerifyJob): Judgement {
-    const { trust, identity, method, data, octets } = job;
+  #examine(job: VerifyJob | RecheckJob): Judgement {
+    const { trust } = job;
     const [der = trust.pinned, ...others] = job.certificates;
     if (der === undefined) return refused('the peer has sent no certificate');
     const leaf = this.#certificates.read(der);
@@ -87,24 +91,34 @@ export class PeerVerifier {
       explainWeakness(path) ??
       prefixed(who, refuseUsage(leaf)) ??
       explainWrongIdentity(leaf, who, job) ??
-      prefixed(
-        `AUTH of ${formatIdentity(identity)}`,
-        refuseAuth(leaf.publicKey, method, data, octets),
-      );
+      explainWrongSignature(leaf, job);
     if (problem !== undefined) return refused(problem);
     // Nobody is asked on behalf of a peer that has not proved itself so far.
-    return judgeRevocation({ found, path, answers: this.#answers, time }, trust.revocation);
+    const policy = job.type === 'recheck' ? 'relaxed' : trust.revocation;
+    const evidence = { found, path, answers: this.#answers, time };
+    const { result, questions } = judgeRevocation(evidence, policy);
+    return { result, questions: [...questions, ...this.#renewals(trust, path)] };
   }
 
   /** With what CRLs say, those included that were fetched for certificates of this path. */
   #findPath(trust: Trust, certificates: readonly Uint8Array[], time: number): PathResult {
     const { native, fetched } = this.#stores.get(trust) ?? this.#makeStore(trust, []);
     const found = native.verify(certificates, time);
-    const fresh = found.revocation
-      .flatMap(({ code }, depth) => (code === 0 ? [] : this.#fetchedFor(found.path[depth]!)))
-      .filter(([url, crl]) => fetched.get(url) !== crl);
+    const fresh = found.revocation.flatMap(({ code }, depth) =>
+      this.#fetchedFor(found.path[depth]!).filter(([url, crl]) => {
+        return fetched.get(url) !== crl && (code !== 0 || fetched.has(url));
+      }),
+    );
     if (fresh.length === 0) return found;
     return this.#makeStore(trust, [...fetched, ...fresh]).native.verify(certificates, time);
+  }
+
+  /** CRLs that were fetched, and are to be asked for again: there may be newer ones. */
+  #renewals(trust: Trust, path: readonly Certificate[]): Question[] {
+    const fetched = this.#stores.get(trust)?.fetched;
+    return path
+      .flatMap(crlQuestions)
+      .filter((one) => fetched?.has(one.url) && this.#answers.find(one) === undefined);
   }
 
   /** The CRLs that its authority has answered with, and from where. */
@@ -185,7 +199,7 @@ function explainWeakness(path: readonly Certificate[]): string | undefined {
 function explainWrongIdentity(
   leaf: Certificate,
   who: string,
-  { identity, trust }: VerifyJob,
+  { identity, trust }: VerifyJob | RecheckJob,
 ): string | undefined {
   if (trust.pinned !== undefined || provesIdentity(leaf, identity)) return undefined;
   return [
@@ -195,6 +209,19 @@ function explainWrongIdentity(
       .slice(0, 8)
       .map((own) => `proved:  ${formatIdentity(own)}`),
   ].join('\n');
+}
+
+/** Its signature was verified when it proved itself; then it is not asked for again. */
+function explainWrongSignature(
+  { publicKey }: Certificate,
+  job: VerifyJob | RecheckJob,
+): string | undefined {
+  if (job.type === 'recheck') return undefined;
+  const { identity, method, data, octets } = job;
+  return prefixed(
+    `AUTH of ${formatIdentity(identity)}`,
+    refuseAuth(publicKey, method, data, octets),
+  );
 }
 
 function sameOctets(a: Uint8Array, b: Uint8Array): boolean {

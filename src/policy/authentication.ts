@@ -32,6 +32,8 @@ export interface Trust {
   /** In DER. */
   readonly crls: readonly Uint8Array[];
   readonly revocation: Revocation;
+  /** Of the SAs of a peer whose certificate is revoked, or over, after they were set up. */
+  readonly onRevocation: 'close' | 'keep';
 }
 
 export interface TrustAnchor {

@@ -179,14 +179,15 @@ export class IkeShard {
    * ones is that the worker's other SAs need not wait: posting takes 0.02 ms.
    */
   #compute(id: string, job: Job): void {
-    if (job.type !== 'verify' && belongsInPool(job)) {
+    const isProof = job.type === 'verify' || job.type === 'recheck';
+    if (!isProof && belongsInPool(job)) {
       const packed = packJob(job);
       this.#post({ type: 'compute', id, job: packed }, transferOf(packed));
       return;
     }
     const done = (result: JobResult) => this.#handle({ type: 'computed', job: id, result });
     setImmediate(() => {
-      if (job.type === 'verify') this.#verifier.verify(job, done);
+      if (isProof) this.#verifier.verify(job, done);
       else done(runJob(job));
     });
   }

@@ -130,6 +130,10 @@ export class IkeWorkers {
   setConnections(connections: readonly Connection[], fresh: readonly Connection[]): void {
     this.#connections = connections;
     for (const { link } of this.#slots) this.#hand(link, fresh);
+    for (const { name: connection, remote } of fresh) {
+      if (remote.authentication.type !== 'certificate') continue;
+      this.#postAll({ type: 'recheck', connection });
+    }
     this.keeper.setConnections(connections);
     this.#endChildrenThatAreGone();
   }

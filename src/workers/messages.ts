@@ -31,6 +31,7 @@ export type ToWorker =
       readonly inboundSpi: EspSpi;
       readonly remote: Endpoint;
     }
+  | { readonly type: 'recheck'; readonly connection: string }
   | { readonly type: 'addresses'; readonly present: readonly string[] }
   | { readonly type: 'superseded'; readonly ikeSpi: IkeSpi }
   | { readonly type: 'computed'; readonly job: string; readonly result: PortableJobResult }

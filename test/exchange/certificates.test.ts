@@ -6,7 +6,7 @@ import { notify } from '../../src/ike/payloads.js';
 import { decodeMessage, encodeMessage, NOTIFY, type Payload } from '../../src/wire/index.js';
 import { Authorities, type KeyKind } from '../authorities.js';
 import { Dialogue } from './dialogue.js';
-import type { ConnectionOptions } from './peer.js';
+import { type ConnectionOptions, connectionOf } from './peer.js';
 
 const KINDS: readonly KeyKind[] = [
   'rsa:2048',
@@ -197,5 +197,61 @@ describe('a certificate is refused', () => {
     expect(explanationOf(bySignature)).toContain(
       'ECDSA_SHA256_P256; the connection has it do so by',
     );
+  });
+});
+
+describe('a certificate that is revoked while its SAs are there (RFC 4301 §4.4.2.1)', () => {
+  /** b has a CRL from now on, in which the certificate of a stands. */
+  function revoke({ b }: Dialogue, onRevocation: 'close' | 'keep' = 'close') {
+    const trust = { ...pki.trust(['root']), crls: [pki.crl('root', ['a'])], onRevocation };
+    b.ike.setConnections([connectionOf('b', { ...both.b(), remote: trust })]);
+    b.handle({ type: 'recheck', connection: 'site' });
+  }
+
+  it('ends them by a Delete, and says why', () => {
+    const up = dialogue();
+    up.establish();
+    revoke(up);
+    expect(up.b.states).toEqual(['deleting']);
+    expect(up.b.failures).toMatchObject([
+      { connection: 'site', explanation: '"C=CH, O=Example, CN=a" is revoked' },
+    ]);
+    // a <- b  HDR, SK {D}
+    expect(up.settle()).toEqual(['b INFORMATIONAL request 0', 'a INFORMATIONAL response 0']);
+    up.wait(60_000);
+    expect([up.a.isClean, up.b.isClean]).toEqual([true, true]);
+  });
+
+  it('is found out within minutes, on an IKE SA that was rekeyed too', () => {
+    const up = dialogue();
+    up.establish();
+    up.rekey(up.a, 'ike');
+    up.settle();
+    const trust = { ...pki.trust(['root']), crls: [pki.crl('root', ['a'])] };
+    up.b.ike.setConnections([connectionOf('b', { ...both.b(), remote: trust })]);
+    up.wait(300_000);
+    expect(up.b.states).toEqual(['established']);
+    up.wait(400_000);
+    expect(up.b.states).toEqual([]);
+    expect(up.b.failures[0]?.explanation).toContain('is revoked');
+  });
+
+  it('leaves them as they are where that is wanted', () => {
+    const up = dialogue();
+    up.establish();
+    revoke(up, 'keep');
+    up.expectTunnel();
+    expect(up.b.log.at(-1)).toBe('warn "C=CH, O=Example, CN=a" is revoked; its SAs are kept');
+  });
+
+  it('leaves others as they are, and those of which nothing is known', () => {
+    const up = dialogue();
+    up.establish();
+    const trust = pki.trust(['root'], { revocation: 'strict' });
+    for (const crls of [[], [pki.crl('root', ['b'])]]) {
+      up.b.ike.setConnections([connectionOf('b', { ...both.b(), remote: { ...trust, crls } })]);
+      up.b.handle({ type: 'recheck', connection: 'site' });
+      up.expectTunnel();
+    }
   });
 });

@@ -71,7 +71,7 @@ class Player {
     this.#real = seed % 100 === 0;
     const sides = SIDES.slice(0, this.#wrongKey ? 2 : pickGateways(dice));
     this.network = new Network(dice.next(), FAIR, { halfOpenTimeout: 60_000 }, sides);
-    this.network.background = ['liveness', 'linger'];
+    this.network.background = ['liveness', 'linger', 'recheck'];
     this.#tunnels = sides.slice(1).map((side) => pickTunnel(dice, side, this.#wrongKey));
     for (const side of sides) this.#configure(side);
     this.#invariants = new Invariants(this.network, this.#tunnels);

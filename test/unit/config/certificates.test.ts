@@ -74,6 +74,7 @@ describe('a connection with certificates', () => {
       type: 'certificate',
       pinned: undefined,
       revocation: 'relaxed',
+      onRevocation: 'close',
       anchors: [{ certificate: pki.der('ca'), keyHash: pki.trust(['ca']).anchors[0]!.keyHash }],
     });
     expect(formatIdentity(office.local.identity)).toBe('C=CH, O=Example, CN=a');
@@ -143,7 +144,7 @@ describe('a connection with certificates', () => {
     const other = changed('id = "192.0.2.1"\ncert = "a.pem"\nkey = "a.key"', THEIRS);
     expect(other).toMatchObject({ action: 'restart', changed: ['local.id'] });
     const list = changed(OURS, `${THEIRS}\ncrl = ["ca.crl"]`);
-    expect(list).toMatchObject({ action: 'renew', changed: ['remote.crl'] });
+    expect(list).toMatchObject({ action: 'adjust', changed: ['remote.crl'] });
     const pinned = changed(OURS, `${THEIRS}\ncert = "b.pem"`);
     expect(pinned).toMatchObject({ action: 'restart', changed: ['remote.cert'] });
     pki.make('a', { issuer: 'ca', extensions: ['subjectAltName = DNS:a.example, IP:192.0.2.1'] });

@@ -11,7 +11,7 @@ import type { Question } from '../../../src/pki/answers.js';
 import { PeerVerifier } from '../../../src/pki/peer-verifier.js';
 import type { Revocation, Trust } from '../../../src/policy/authentication.js';
 import { parseIdentity } from '../../../src/policy/identity.js';
-import type { VerifyJob, VerifyResult } from '../../../src/policy/peer-proof.js';
+import type { RecheckJob, VerifyJob, VerifyResult } from '../../../src/policy/peer-proof.js';
 import { askByHttp } from '../../../src/workers/ask-by-http.js';
 import { Authorities } from '../../authorities.js';
 
@@ -84,7 +84,7 @@ function jobOf(name: string, trust: Trust): VerifyJob {
   return { type: 'verify', identity, trust, certificates: [pki.der(name)], ...proof };
 }
 
-function verify(verifier: PeerVerifier, job: VerifyJob): Promise<VerifyResult> {
+function verify(verifier: PeerVerifier, job: VerifyJob | RecheckJob): Promise<VerifyResult> {
   return new Promise((resolve) => verifier.verify(job, resolve));
 }
 
@@ -202,6 +202,31 @@ describe('authorities', () => {
     now += 61_000;
     await verify(verifier, job);
     expect(asked.length).toBe(4);
+  });
+
+  it('are asked again for a CRL after ten minutes; the old one counts where there is none', async () => {
+    let now = Date.now();
+    let list: Uint8Array | undefined = pki.crl('root', []);
+    let asked = 0;
+    const ask = async () => {
+      asked++;
+      if (list === undefined) throw new Error('silence');
+      return list;
+    };
+    const verifier = new PeerVerifier({ ask, now: () => now });
+    const job = jobOf('by-crl', trust());
+    expect(await verify(verifier, job)).toEqual(good);
+    expect(await verify(verifier, job)).toEqual(good);
+    expect(asked).toBe(1);
+    list = undefined;
+    now += 601_000;
+    expect(await verify(verifier, job)).toEqual(good);
+    expect(asked).toBe(2);
+    list = pki.crl('root', ['by-crl']);
+    now += 61_000;
+    const { type: _, method: _m, data: _d, octets: _o, ...proof } = job;
+    expect(await verify(verifier, { type: 'recheck', ...proof })).toEqual(revoked('by-crl'));
+    expect(await verify(verifier, job)).toEqual(revoked('by-crl'));
   });
 
   it('are not asked on behalf of a peer that has not proved itself', async () => {
