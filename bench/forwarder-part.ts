@@ -26,7 +26,7 @@ function makeDataplane({ plain, cpu }: GatewayOptions): NativeDataplane {
   const dataplane = NativeDataplane.create({
     workers: 1,
     maxChildSas: 16,
-    framesPerWorker: 8192,
+    framesPerQueue: 8192,
     frameBytes: 2048,
     cpus: [cpu],
     plainForwarding: plain,

@@ -49,6 +49,7 @@
       "native/pipeline/egress.cc",
       "native/pipeline/fragments.cc",
       "native/pipeline/inbound.cc",
+      "native/pipeline/lane.cc",
       "native/pipeline/masking.cc",
       "native/pipeline/outbound.cc",
       "native/pipeline/stages.cc",

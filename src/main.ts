@@ -18,7 +18,12 @@ import type { Status } from './api/status.js';
 import { type GatewayConfig, tunName } from './config/gateway-config.js';
 import { hintsForHost } from './config/host-hints.js';
 import type { Plan } from './config/plan.js';
-import type { Dataplane, DataplaneEvent, DataplaneOptions } from './dataplane/dataplane.js';
+import type {
+  Dataplane,
+  DataplaneEvent,
+  DataplaneOptions,
+  WorkerPlan,
+} from './dataplane/dataplane.js';
 import {
   describeChoice,
   type EngineChoice,
@@ -27,8 +32,10 @@ import {
 } from './dataplane/engines.js';
 import { NativeDataplane } from './dataplane/native.js';
 import { peerCredentials } from './dataplane/process.js';
+import { numaNodesOf, readCpus, receiveQueuesOf } from './doctor/cpus.js';
 import { Networks } from './gateway/networks.js';
 import { addresses, Reconfigure } from './gateway/reconfigure.js';
+import { planWorkers } from './gateway/worker-plan.js';
 import type { IkeOptions } from './ike/options.js';
 import { type DaemonLog, type Log, ofSubsystem } from './log.js';
 import { ConnectionCounters } from './metrics/connection-counters.js';
@@ -89,7 +96,7 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
     guard.install(config.spd);
     log.info('what is protected is dropped unless a tunnel takes it (the guard is installed)');
 
-    const dataplane = parts.createDataplane(dataplaneOptions(config));
+    const dataplane = parts.createDataplane(dataplaneOptions(config, workersHere(config)));
     undo.push(() => dataplane.stop());
     for (const port of config.ports) dataplane.addPort(port);
     dataplane.setSpd(config.spd);
@@ -128,6 +135,7 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
     const configuration = new Reconfigure(config, {
       ...{ log, guard, dataplane, networks, transport, workers, events },
       load: parts.loadConfig,
+      planWorkers: workersHere,
       farewellMs: FAREWELL_MS,
     });
     undo.push(() => wipeKeys(configuration.running.connections));
@@ -249,16 +257,18 @@ function logEngines({ connections }: GatewayConfig, log: Log): void {
   if (warning !== undefined) log.warn(warning);
 }
 
-function dataplaneOptions(config: GatewayConfig): DataplaneOptions {
-  const { workers, maxChildSas, framesPerWorker, frameBytes, cpus, plainForwarding } = config;
+function dataplaneOptions(config: GatewayConfig, plan: WorkerPlan): DataplaneOptions {
+  const { ports, maxChildSas, framesPerQueue, frameBytes, plainForwarding } = config;
+  const queues = ports.map(({ device, queues }) => queues || receiveQueuesOf(device));
   return {
-    workers: workers === 'auto' ? Math.min(availableParallelism(), 64) : workers,
-    maxChildSas,
-    framesPerWorker,
-    frameBytes,
-    ...(cpus === undefined ? {} : { cpus }),
-    plainForwarding,
+    ...{ ...plan, maxChildSas, framesPerQueue, frameBytes, plainForwarding },
+    queues: Math.max(...queues),
   };
+}
+
+/** On this machine as it is now. */
+function workersHere(config: GatewayConfig): WorkerPlan {
+  return planWorkers(config, readCpus(), numaNodesOf(config.ports.map(({ device }) => device)));
 }
 
 /** The limit holds across workers, so that no single one needs a lower limit of its own. */

@@ -149,19 +149,31 @@ spd::Entry to_spd_entry(const Napi::Value& v, const std::string& path) {
 
 }  // namespace
 
+pipeline::WorkerPlan to_worker_plan(const Fields& f) {
+  pipeline::WorkerPlan plan;
+  plan.workers = static_cast<uint32_t>(f.integer("workers", 1, pipeline::Dataplane::kMostWorkers));
+  if (f.has("cpus")) {
+    f.elements("cpus", [&](const Napi::Value& cpu, const std::string& path) {
+      plan.cpus.push_back(static_cast<int>(to_integer(cpu, path, 0, CPU_SETSIZE - 1)));
+    });
+  }
+  if (f.has("queueWorkers")) {
+    f.elements("queueWorkers", [&](const Napi::Value& owner, const std::string& path) {
+      plan.owners.push_back(static_cast<uint32_t>(to_integer(owner, path, 0, plan.workers - 1)));
+    });
+  }
+  return plan;
+}
+
 pipeline::DataplaneOptions to_dataplane_options(const Napi::Value& v) {
   const Fields f(v, "options");
   pipeline::DataplaneOptions o;
-  o.workers = static_cast<uint32_t>(f.integer("workers", 1, pipeline::Dataplane::kMostWorkers));
+  o.plan = to_worker_plan(f);
+  if (f.has("queues")) o.queues = static_cast<uint32_t>(f.integer("queues", 0, 1024));
   o.max_child_sas = static_cast<uint32_t>(f.integer("maxChildSas", 1, sad::Sad::kMostPairs));
-  o.frames_per_worker = static_cast<uint32_t>(f.integer("framesPerWorker", 256, 1 << 20));
+  o.frames_per_queue = static_cast<uint32_t>(f.integer("framesPerQueue", 256, 1 << 20));
   o.frame_bytes = static_cast<uint32_t>(f.integer("frameBytes", 2048, 4096));
   if (o.frame_bytes != 2048 && o.frame_bytes != 4096) f.refuse("frameBytes", "2048 or 4096");
-  if (f.has("cpus")) {
-    f.elements("cpus", [&](const Napi::Value& cpu, const std::string& path) {
-      o.cpus.push_back(static_cast<int>(to_integer(cpu, path, 0, CPU_SETSIZE - 1)));
-    });
-  }
   o.plain_forwarding = f.flag_or("plainForwarding", false);
   if (f.has("reinjectLink")) o.reinject_link = f.text("reinjectLink");
   return o;

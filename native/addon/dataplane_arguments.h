@@ -11,6 +11,7 @@
 namespace esplane::addon {
 
 pipeline::DataplaneOptions to_dataplane_options(const Napi::Value& v);
+pipeline::WorkerPlan to_worker_plan(const Fields& fields);
 port::PortOptions to_port_options(const Napi::Value& v);
 /// `networks` and `addresses` of the same object.
 pipeline::StaticPort to_static_port(const Napi::Value& v);

@@ -34,6 +34,7 @@ class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
          InstanceMethod<&DataplaneObject::set_spd>("setSpd"),
          InstanceMethod<&DataplaneObject::on_event>("onEvent"),
          InstanceMethod<&DataplaneObject::start>("start"),
+         InstanceMethod<&DataplaneObject::set_workers>("setWorkers"),
          InstanceMethod<&DataplaneObject::stop>("stop"),
          InstanceMethod<&DataplaneObject::allocate_spi>("allocateSpi"),
          InstanceMethod<&DataplaneObject::release_spi>("releaseSpi"),
@@ -126,6 +127,10 @@ class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
   void start(const Napi::CallbackInfo& info) {
     guarded(info.Env(), [&] { dataplane_->start(); });
   }
+  void set_workers(const Napi::CallbackInfo& info) {
+    auto plan = to_worker_plan(Fields(info[0], "plan"));
+    guarded(info.Env(), [&] { dataplane_->set_workers(std::move(plan)); });
+  }
   void stop(const Napi::CallbackInfo& info) {
     guarded(info.Env(), [&] { dataplane_->stop(); });
   }
@@ -208,7 +213,7 @@ Napi::Value DataplaneObject::statistics(const Napi::CallbackInfo& info) {
            mss_clamped = 0, dummies_sent = 0, odd_ecn = 0;
   auto workers = Napi::Array::New(env);
   uint32_t n = 0;
-  dataplane_->each_worker([&](const pipeline::Counters& c) {
+  const size_t now = dataplane_->each_worker([&](const pipeline::Counters& c) {
     for (uint32_t v = 0; v < packet::kVerdictCount; v++) verdicts[v] += c.verdict[v].read();
     out_packets += c.esp_out_packets.read();
     out_bytes += c.esp_out_bytes.read();
@@ -230,6 +235,7 @@ Napi::Value DataplaneObject::statistics(const Napi::CallbackInfo& info) {
     worker.Set("cycles", Napi::BigInt::New(env, c.cycles.read()));
     workers.Set(n++, worker);
   });
+  workers.Set("length", static_cast<double>(now));
 
   auto by_name = Napi::Object::New(env);
   for (uint32_t v = 1; v < packet::kVerdictCount; v++)  // all but kPending

@@ -32,6 +32,7 @@ struct SharedGateway {
   pipeline::Counters counters[kMostWorkers];
   net::StaticNextHops hops;
   std::unique_ptr<port::Port> ports[2];
+  std::vector<std::unique_ptr<pipeline::Lane>> lanes;
   std::vector<std::unique_ptr<pipeline::Worker>> workers;
 
   SharedGateway(uint8_t side, uint32_t tunnels, uint32_t worker_count,
@@ -48,24 +49,23 @@ struct SharedGateway {
     networks.local_addresses = {v4(192, 0, 2, side)};
     ports[kLan] = std::move(lan);
     ports[kWan] = std::move(wan);
-    const uint32_t owners = std::min(worker_count, ports[kLan]->queues());
-    const uint32_t frames = umem.frames() / owners;
+    const uint32_t lane_count = std::min(worker_count, ports[kLan]->queues());
+    const uint32_t frames = umem.frames() / lane_count;
     for (uint32_t i = 0; i < worker_count; i++) {
-      auto pool = std::make_unique<FramePool>(umem, i < owners ? i * frames : 0,
-                                              i < owners ? frames : 0);
-      workers.push_back(std::make_unique<pipeline::Worker>(i, -1, worker_count > 1 ? kSlots : 1,
-                                                           shared, counters[i], std::move(pool),
-                                                           hops));
+      workers.push_back(
+          std::make_unique<pipeline::Worker>(i, -1, databases.epoch, counters[i]));
+    }
+    for (uint32_t i = 0; i < lane_count; i++) {
+      auto pool = std::make_unique<FramePool>(umem, i * frames, frames);
+      lanes.push_back(std::make_unique<pipeline::Lane>(i, worker_count > 1 ? kSlots : 1, shared,
+                                                       std::move(pool), hops));
+      for (const uint16_t p : {kLan, kWan})
+        lanes[i]->add_queue(p, shared.roles[p], ports[p]->open_queue(i, lanes[i]->pool()));
+      workers[i]->own(*lanes[i]);
     }
     if (worker_count > 1) {
       workers[0]->set_colleagues({workers[1].get()});
       workers[1]->set_colleagues({workers[0].get()});
-    }
-    for (const uint16_t p : {kLan, kWan}) {
-      for (uint32_t q = 0; q < ports[p]->queues(); q++) {
-        auto& worker = *workers[q % owners];
-        worker.add_queue(p, shared.roles[p], ports[p]->open_queue(q, worker.pool()));
-      }
     }
   }
 

@@ -27,14 +27,14 @@ constexpr uint32_t kMostQuoted = 1280;  ///< more than any ICMP error holds
 Core::Core(const Shared& shared_with, Counters& counted_in, port::FramePool& pool,
            std::unique_ptr<net::NextHopClient> next_hop_client)
     : shared(shared_with),
-      counters(counted_in),
+      counters(&counted_in),
       client(std::move(next_hop_client)),
       hops(*client, random_seed()),
       flows(random_seed()),
       outer_fragments(random_seed(), shared.chunk_bytes),
       inner_fragments(random_seed(), shared.chunk_bytes),
       fragment_id(static_cast<uint32_t>(random_seed())),
-      egress(pool, counters, large) {
+      egress(pool, counted_in, large) {
   own.reserve(2 * packet::Batch::kCapacity);
   for (auto& by_family : port_addresses) by_family.resize(shared.roles.size());
 }
@@ -87,7 +87,7 @@ void Core::hold(Burst& burst, uint32_t i, net::NextHopCache::Entry* entry, Resum
                                  .next = -1};
   if (entry == nullptr || large.owns(packet.data) || !held.hold(*entry, packet))
     return burst.refuse(i, Verdict::kHoldQueueFull);
-  if (burst.origin == Origin::kReceived) counters.count(Verdict::kHeld);
+  if (burst.origin == Origin::kReceived) counters->count(Verdict::kHeld);
   burst.gone(i);
 }
 
@@ -104,8 +104,8 @@ void Core::refuse_with_error(Burst& burst, uint32_t i, Verdict verdict, net::Icm
   if (!into_frame_with_headroom(burst, i, data, length)) return;
   net::make_icmp_error(data, length, error, *source);
   own.push_back({data, length, resume, burst.port});
-  if (burst.origin == Origin::kReceived) counters.count(verdict);
-  counters.icmp_errors.add(1);
+  if (burst.origin == Origin::kReceived) counters->count(verdict);
+  counters->icmp_errors.add(1);
   burst.gone(i);
 }
 
@@ -127,7 +127,7 @@ const net::IpAddress* Core::our_address(uint16_t port, packet::Family family) co
 }
 
 void Core::expire_fragments() {
-  counters.count(Verdict::kFragmentTimeout,
+  counters->count(Verdict::kFragmentTimeout,
                  outer_fragments.expire(now_ms) + inner_fragments.expire(now_ms));
 }
 

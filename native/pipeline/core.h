@@ -1,4 +1,4 @@
-// What the stages of one worker share, and what the workers of one dataplane share.
+// What the stages of one lane share, and what the lanes of one dataplane share.
 #pragma once
 
 #include <atomic>
@@ -46,7 +46,7 @@ struct Networks {
   }
 };
 
-/// Of one dataplane, all workers. Outlives them.
+/// Of one dataplane, all lanes. Outlives them.
 struct Shared {
   base::Epoch& epoch;
   sad::Sad& sad;
@@ -126,7 +126,7 @@ struct alignas(64) Burst {
   }
 };
 
-/// Of one worker.
+/// Of one lane.
 class Core {
  public:
   Core(const Shared& shared, Counters& counters, port::FramePool& pool, std::unique_ptr<net::NextHopClient> client);
@@ -134,6 +134,11 @@ class Core {
   /// Takes the Ethernet header off every packet and reads its IP headers; what is malformed is
   /// refused by name, link padding is cut off.
   static void read_headers(Burst& burst);
+  /// Counts there from now on.
+  void count_in(Counters& into) {
+    counters = &into;
+    egress.count_in(into);
+  }
   /// Reads the IP headers of packets that have been checked before.
   static void read_again(Burst& burst);
 
@@ -166,7 +171,7 @@ class Core {
   }
 
   const Shared& shared;
-  Counters& counters;
+  Counters* counters;
   const std::unique_ptr<net::NextHopClient> client;
   net::NextHopCache hops;
   FlowCache flows;

@@ -30,8 +30,8 @@ Registry& registry() {
   return *instance;
 }
 
-/// Bursts that one worker may have in flight: they may hold a quarter of its frames, and more of
-/// them than this would only wait, and spill out of its cache.
+/// Bursts that one lane may have in flight: they may hold a quarter of its frames, and more of them
+/// than this would only wait, and spill out of its owner's cache.
 uint32_t slots_for(uint32_t frames) {
   return std::bit_floor(std::clamp(frames / 4 / packet::Batch::kCapacity, 4u, 16u));
 }
@@ -54,10 +54,11 @@ Dataplane::Dataplane(DataplaneOptions options)
       sad_(options_.max_child_sas, epoch_),
       spd_(epoch_, options_.max_child_sas),
       networks_(new Networks),
-      umem_(options_.workers * options_.frames_per_worker, options_.frame_bytes),
+      umem_(std::max(options_.queues, options_.plan.workers) * options_.frames_per_queue,
+            options_.frame_bytes),
       resources_{.umem = umem_,
                  .selection = selection_,
-                 .ring_entries = port::Resources::ring_entries_for(options_.frames_per_worker)},
+                 .ring_entries = port::Resources::ring_entries_for(options_.frames_per_queue)},
       shared_{.epoch = epoch_,
               .sad = sad_,
               .spd = spd_,
@@ -122,12 +123,11 @@ void Dataplane::start() {
   for (const auto& p : ports_) shared_.roles.push_back(p.status.role);
   try {
     hops_ = make_next_hops();
-    const uint32_t owners = owner_count();
-    make_workers(owners, shared_.plain_forwarding ? owners : options_.workers);
-    open_queues(owners);
-    make_reinjectors(owners);
+    make_lanes();
+    open_queues();
+    make_reinjectors();
     hops_->start();
-    for (auto& worker : workers_) worker->start();
+    make_workers();
   } catch (...) {
     tear_down();
     stopped_.store(true);  // the ports are gone: a further try needs a new dataplane
@@ -136,59 +136,67 @@ void Dataplane::start() {
   started_ = true;
 }
 
-/// Workers that have queues: each needs one of every port, to send on.
-uint32_t Dataplane::owner_count() {
-  uint32_t count = options_.workers;
-  for (const auto& p : ports_) {
-    if (p.status.queues >= count) continue;
-    count = p.status.queues;
-    const std::string others = shared_.plain_forwarding
-                                   ? "were started"
-                                   : "have queues of their own, the others help them";
-    notes_.push_back("only " + std::to_string(count) + " of " + std::to_string(options_.workers) +
-                     " workers " + others + ": port " + p.status.name + " has no more queues");
-  }
-  return count;
-}
-
-/// Helpers need no frames: theirs go to those with queues, who have more in flight with their help.
-void Dataplane::make_workers(uint32_t owners, uint32_t count) {
-  const uint32_t frames = umem_.frames() / owners;
-  const uint32_t slots = count > 1 && !shared_.plain_forwarding ? slots_for(frames) : 1;
-  for (uint32_t i = 0; i < count; i++) {
-    const bool owns = i < owners;
-    auto pool = std::make_unique<port::FramePool>(umem_, owns ? i * frames : 0, owns ? frames : 0);
-    const int cpu = i < options_.cpus.size() ? options_.cpus[i] : -1;
-    counters_.push_back(std::make_unique<Counters>());
-    workers_.push_back(std::make_unique<Worker>(i, cpu, owns ? slots : 1, shared_,
-                                                *counters_.back(), std::move(pool), *hops_));
-  }
-  // Everyone begins to look for work behind himself, so that helpers spread.
-  if (slots == 1) return;
-  for (uint32_t i = 0; i < count; i++) {
-    std::vector<Worker*> colleagues;
-    for (uint32_t n = 1; n < count; n++) colleagues.push_back(workers_[(i + n) % count].get());
-    workers_[i]->set_colleagues(std::move(colleagues));
+void Dataplane::set_workers(WorkerPlan plan) {
+  const std::lock_guard lock(mutex_);
+  require_running();
+  if (!started_) throw std::runtime_error("workers are changed after start");
+  check(plan);
+  stop_workers();
+  options_.plan = std::move(plan);
+  try {
+    make_workers();
+  } catch (...) {
+    tear_down();
+    stopped_.store(true);
+    throw;
   }
 }
 
-void Dataplane::open_queues(uint32_t owners) {
+void Dataplane::check(const WorkerPlan& plan) {
+  if (plan.workers < 1 || plan.workers > kMostWorkers)
+    throw std::invalid_argument("there are 1 to " + std::to_string(kMostWorkers) + " workers");
+  for (const uint32_t owner : plan.owners) {
+    if (owner >= plan.workers)
+      throw std::invalid_argument("there is no worker " + std::to_string(owner) + " among " +
+                                  std::to_string(plan.workers));
+  }
+}
+
+/// A lane needs a queue of every port, to send on.
+const Dataplane::AttachedPort& Dataplane::narrowest_port() const {
+  return *std::min_element(ports_.begin(), ports_.end(), [](const auto& a, const auto& b) {
+    return a.status.queues < b.status.queues;
+  });
+}
+
+void Dataplane::make_lanes() {
+  const uint32_t wanted = options_.queues != 0 ? options_.queues : options_.plan.workers;
+  const uint32_t count = std::min(wanted, narrowest_port().status.queues);
+  const uint32_t frames = umem_.frames() / count;
+  const uint32_t slots = shared_.plain_forwarding ? 1 : slots_for(frames);
+  for (uint32_t i = 0; i < count; i++) {
+    auto pool = std::make_unique<port::FramePool>(umem_, i * frames, frames);
+    lanes_.push_back(std::make_unique<Lane>(i, slots, shared_, std::move(pool), *hops_));
+  }
+}
+
+void Dataplane::open_queues() {
   for (uint16_t p = 0; p < ports_.size(); p++) {
     for (uint32_t q = 0; q < ports_[p].status.queues; q++) {
-      auto& worker = *workers_[q % owners];
-      worker.add_queue(p, ports_[p].status.role, ports_[p].port->open_queue(q, worker.pool()));
+      auto& lane = *lanes_[q % lanes_.size()];
+      lane.add_queue(p, ports_[p].status.role, ports_[p].port->open_queue(q, lane.pool()));
     }
   }
 }
 
-void Dataplane::make_reinjectors(uint32_t owners) {
+void Dataplane::make_reinjectors() {
   if (!options_.reinject_link.empty()) {
-    reinject_port_ = port::open_memory_port(
-        options_.reinject_link,
-        {.name = "reinject", .queues = static_cast<uint32_t>(workers_.size())});
-    for (uint32_t i = 0; i < owners; i++) {
-      auto& pool = workers_[i]->pool();
-      workers_[i]->set_reinjector(
+    reinject_port_ =
+        port::open_memory_port(options_.reinject_link,
+                               {.name = "reinject", .queues = static_cast<uint32_t>(lanes_.size())});
+    for (uint32_t i = 0; i < lanes_.size(); i++) {
+      auto& pool = lanes_[i]->pool();
+      lanes_[i]->set_reinjector(
           std::make_unique<QueueReinjector>(pool, reinject_port_->open_queue(i, pool)));
     }
     return;
@@ -198,7 +206,36 @@ void Dataplane::make_reinjectors(uint32_t owners) {
   if (!with_kernel) return;
   tun_ = std::make_unique<port::Tun>("esplane%d");
   if (!tun_->note().empty()) notes_.push_back(tun_->note());
-  for (auto& worker : workers_) worker->set_reinjector(std::make_unique<TunReinjector>(*tun_));
+  for (auto& lane : lanes_) lane->set_reinjector(std::make_unique<TunReinjector>(*tun_));
+}
+
+// --- workers -------------------------------------------------------------------------------
+
+/// Makes them as options_.plan says, gives them the lanes, and starts them.
+void Dataplane::make_workers() {
+  const auto& [wanted, cpus, owners] = options_.plan;
+  const auto lanes = static_cast<uint32_t>(lanes_.size());
+  const uint32_t count = shared_.plain_forwarding ? std::min(wanted, lanes) : wanted;
+  while (counters_.size() < count) counters_.push_back(std::make_unique<Counters>());
+  for (uint32_t i = 0; i < count; i++) {
+    const int cpu = i < cpus.size() ? cpus[i] : -1;
+    workers_.push_back(std::make_unique<Worker>(i, cpu, epoch_, *counters_[i]));
+  }
+  for (uint32_t i = 0; i < lanes; i++)
+    workers_[(i < owners.size() ? owners[i] : i) % count]->own(*lanes_[i]);
+  // Everyone begins to look for work behind himself, so that helpers spread.
+  for (uint32_t i = 0; i < count && !shared_.plain_forwarding; i++) {
+    std::vector<Worker*> colleagues;
+    for (uint32_t n = 1; n < count; n++) colleagues.push_back(workers_[(i + n) % count].get());
+    workers_[i]->set_colleagues(colleagues);
+  }
+  for (auto& worker : workers_) worker->start();
+}
+
+void Dataplane::stop_workers() {
+  for (auto& worker : workers_) worker->request_stop();
+  for (auto& worker : workers_) worker->join();
+  workers_.clear();
 }
 
 std::unique_ptr<net::NextHopSource> Dataplane::make_next_hops() {
@@ -254,14 +291,11 @@ void Dataplane::tear_down() {
   for (auto& p : ports_) {
     // The queues' last numbers stay readable.
     const auto index = static_cast<uint16_t>(&p - ports_.data());
-    for (const auto& worker : workers_) {
-      p.status.stats += worker->port_stats(index);
-    }
+    for (const auto& lane : lanes_) p.status.stats += lane->port_stats(index);
   }
-  for (auto& worker : workers_) worker->request_stop();
-  for (auto& worker : workers_) worker->join();
+  stop_workers();
   if (hops_) hops_->stop();
-  workers_.clear();
+  lanes_.clear();
   hops_.reset();
   tun_.reset();
   reinject_port_.reset();
@@ -358,9 +392,7 @@ std::vector<PortStatus> Dataplane::ports() const {
   std::vector<PortStatus> all;
   for (uint16_t i = 0; i < ports_.size(); i++) {
     all.push_back(ports_[i].status);
-    for (const auto& worker : workers_) {
-      all.back().stats += worker->port_stats(i);
-    }
+    for (const auto& lane : lanes_) all.back().stats += lane->port_stats(i);
   }
   return all;
 }
@@ -368,6 +400,14 @@ std::vector<PortStatus> Dataplane::ports() const {
 std::vector<std::string> Dataplane::notes() const {
   const std::lock_guard lock(mutex_);
   auto all = notes_;
+  if (lanes_.size() < options_.plan.workers && !ports_.empty() && started_) {
+    const std::string others = shared_.plain_forwarding
+                                   ? "were started"
+                                   : "have queues of their own, the others help them";
+    all.push_back("only " + std::to_string(lanes_.size()) + " of " +
+                  std::to_string(options_.plan.workers) + " workers " + others + ": port " +
+                  narrowest_port().status.name + " has no more queues");
+  }
   for (const auto& worker : workers_) {
     if (!worker->note().empty()) all.push_back(worker->note());
   }

@@ -23,12 +23,23 @@ class Tun;
 
 namespace esplane::pipeline {
 
+/// Which threads there are, and what each of them serves.
+struct WorkerPlan {
+  uint32_t workers = 1;          ///< threads; those without a lane help the others
+  std::vector<int> cpus;         ///< of worker i; those beyond its end are not pinned
+  /// Worker of lane i, that is of the queues i, i + lanes, ... of every port; beyond its end the
+  /// workers have lanes in turn.
+  std::vector<uint32_t> owners;
+};
+
 struct DataplaneOptions {
-  uint32_t workers = 1;           ///< threads; more than queues help those that have one
+  WorkerPlan plan;                ///< until set_workers()
+  /// Queues of the port that has most of them: frames are had for each, and there are at most as
+  /// many lanes, hence workers that have one. 0: one for each worker.
+  uint32_t queues = 0;
   uint32_t max_child_sas = 1024;
-  uint32_t frames_per_worker = 4096;
+  uint32_t frames_per_queue = 4096;
   uint32_t frame_bytes = 2048;
-  std::vector<int> cpus;          ///< of worker i; empty: not pinned
   bool plain_forwarding = false;
   std::string reinject_link;      ///< memory link in place of the TUN; empty: a TUN
 };
@@ -64,11 +75,17 @@ class Dataplane {
 
   /// Before start. @throws std::exception with what could not be had
   PortStatus add_port(const port::PortOptions& options, StaticPort known);
-  /// Opens the queues and starts the workers. Those with an index below the number of queues of
-  /// the port with the fewest share all queues; the others have none and help (and are not started
-  /// with plain_forwarding, where there is nothing to help with).
+  /// Opens the queues and starts the workers. The queues make as many lanes (lane.h) as the port
+  /// with the fewest has queues. Workers without a lane help (and are not started with
+  /// plain_forwarding, where there is nothing to help with).
   /// @throws std::exception; then the dataplane is stopped
   void start();
+  /// Goes on with other workers, under traffic: the lanes stay as they are, with their rings, frames
+  /// and what is held in them. Nothing is lost but what overruns a ring meanwhile. Waits until the
+  /// threads of before have ended: less than a millisecond, as a rule.
+  /// @throws std::invalid_argument, and nothing has changed; std::system_error where a thread cannot
+  ///         be had, then the dataplane is stopped
+  void set_workers(WorkerPlan plan);
   /// Joins all threads, detaches programs, unmaps rings, forgets all SAs. Idempotent, any thread.
   void stop();
   bool stopped() const { return stopped_.load(); }
@@ -93,13 +110,15 @@ class Dataplane {
   std::optional<sad::PairCounters> counters(uint32_t inbound_spi) const;
 
   std::vector<PortStatus> ports() const;
-  /// Calls `each(counters)` for every worker.
+  /// Calls `each(counters)` for every worker, then for those that there were before set_workers().
+  /// @return how many there are now
   template <typename Each>
-  void each_worker(Each each) const {
+  size_t each_worker(Each each) const {
     const std::lock_guard lock(mutex_);
     for (const auto& counters : counters_) each(*counters);
+    return workers_.size();
   }
-  /// What start() could not do as asked, for people.
+  /// What could not be done as asked, for people.
   std::vector<std::string> notes() const;
   EventRing& events() { return events_; }
 
@@ -111,17 +130,20 @@ class Dataplane {
   };
 
   void require_running() const;
-  uint32_t owner_count();
-  void make_workers(uint32_t owners, uint32_t count);
+  static void check(const WorkerPlan& plan);
+  const AttachedPort& narrowest_port() const;
+  void make_lanes();
+  void make_workers();
+  void stop_workers();
   std::unique_ptr<net::NextHopSource> make_next_hops();
   std::unique_ptr<net::NextHopSource> make_static_next_hops() const;
-  void open_queues(uint32_t owners);
-  void make_reinjectors(uint32_t owners);
+  void open_queues();
+  void make_reinjectors();
   void tear_down();
   bool detach_and_remove(uint32_t inbound_spi);
   void forget_sas();
 
-  const DataplaneOptions options_;
+  DataplaneOptions options_;  ///< its plan is the one that runs
   const uint32_t id_;
   mutable std::mutex mutex_;  ///< set-up, ports and workers; never held while a worker waits for it
   std::atomic<bool> stopped_{false};
@@ -145,7 +167,8 @@ class Dataplane {
   std::unique_ptr<port::Tun> tun_;
   std::unique_ptr<port::Port> reinject_port_;
   std::unique_ptr<net::NextHopSource> hops_;
-  std::vector<std::unique_ptr<Counters>> counters_;  ///< by worker; they outlive them
+  std::vector<std::unique_ptr<Counters>> counters_;  ///< by worker; they outlive them, and the lanes
+  std::vector<std::unique_ptr<Lane>> lanes_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 

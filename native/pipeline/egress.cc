@@ -29,9 +29,9 @@ void Egress::send(Stage& stage) {
     esp += stage.content[i] == Content::kEsp;
     esp_bytes += stage.length[i] - kEthernetBytes;
   }
-  counters_.count(Verdict::kSent, received);
-  counters_.esp_out_packets.add(esp);
-  counters_.esp_out_bytes.add(esp_bytes);
+  counters_->count(Verdict::kSent, received);
+  counters_->esp_out_packets.add(esp);
+  counters_->esp_out_bytes.add(esp_bytes);
   for (uint32_t i = sent; i < stage.count; i++)
     finish(stage.data[i], Verdict::kTxRingFull, stage.origin[i]);
   stage.count = 0;

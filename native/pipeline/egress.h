@@ -1,4 +1,4 @@
-// The way out of a worker: packets are staged per port, sent in bursts, and what is refused is
+// The way out of a lane: packets are staged per port, sent in bursts, and what is refused is
 // counted and its frame given back. Order within a port is kept.
 #pragma once
 
@@ -38,9 +38,10 @@ class Egress {
 
   /// @param large  packets in it are in no frame
   Egress(port::FramePool& pool, Counters& counters, const LargeBuffer& large)
-      : pool_(pool), counters_(counters), large_(large) {}
+      : pool_(pool), counters_(&counters), large_(large) {}
 
-  /// The queue that the worker sends on by this port; of several the first.
+  void count_in(Counters& counters) { counters_ = &counters; }
+  /// The queue that the lane sends on by this port; of several the first.
   void set_queue(uint16_t port, port::Queue* queue);
   /// Null: there is nowhere to re-inject to.
   void set_reinjector(Reinjector* reinjector) { reinjector_ = reinjector; }
@@ -66,7 +67,7 @@ class Egress {
   /// Gives the frame back, and counts the verdict of what was received: packets of our own are in
   /// no verdict.
   void finish(uint8_t* data, packet::Verdict verdict, Origin origin) {
-    if (origin == Origin::kReceived) counters_.count(verdict);
+    if (origin == Origin::kReceived) counters_->count(verdict);
     release(data);
   }
   /// Gives the frame back without a verdict.
@@ -91,7 +92,7 @@ class Egress {
   void send(Stage& stage);
 
   port::FramePool& pool_;
-  Counters& counters_;
+  Counters* counters_;
   const LargeBuffer& large_;
   std::vector<Stage> ports_;
   Reinjector* reinjector_ = nullptr;

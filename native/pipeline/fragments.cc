@@ -87,10 +87,10 @@ uint32_t Stages::put_together(net::Reassembler& reassembler, Burst& burst, uint3
                               uint32_t tailroom) {
   auto& batch = burst.batch;
   const auto result = reassembler.add(batch.data[i], burst.headers[i], core_.now_ms);
-  core_.counters.count(Verdict::kFragmentEvicted, result.evicted);
+  core_.counters->count(Verdict::kFragmentEvicted, result.evicted);
   switch (result.state) {
     case State::kRefused:
-      core_.counters.count(result.verdict, result.others);
+      core_.counters->count(result.verdict, result.others);
       burst.refuse(i, result.verdict);
       return 0;
     case State::kHeld:
@@ -100,7 +100,7 @@ uint32_t Stages::put_together(net::Reassembler& reassembler, Burst& burst, uint3
     case State::kComplete:
       break;
   }
-  core_.counters.count(Verdict::kFragmentReassembled, result.others);
+  core_.counters->count(Verdict::kFragmentReassembled, result.others);
   if (result.bytes > batch.chunk_bytes - kReassembledHeadroom - tailroom) {
     reassembler.take(core_.large.packet());
     core_.egress.release(batch.data[i]);

@@ -164,9 +164,9 @@ void Stages::finish_esp(Burst& burst) {
     if (packet::is_tcp_syn(batch.data[i], inner_[i])) [[unlikely]]
       clamp_received_mss(batch.data[i], inner_[i], *sas[i]);
   }
-  core_.counters.odd_ecn.add(burst.opening.odd_ecn());
-  core_.counters.esp_in_packets.add(packets);
-  core_.counters.esp_in_bytes.add(bytes);
+  core_.counters->odd_ecn.add(burst.opening.odd_ecn());
+  core_.counters->esp_in_packets.add(packets);
+  core_.counters->esp_in_bytes.add(bytes);
 }
 
 /// The answer to a SYN that came through a tunnel is to fit the way back.

@@ -67,7 +67,7 @@ void Stages::send_dummies(sad::OutboundSa& sa, uint32_t count) {
     resumed_.batch.length[i] = dummy_bytes(resumed_, i);
     std::memset(resumed_.batch.data[i], 0, resumed_.batch.length[i]);
   }
-  core_.counters.dummies_sent.add(count);
+  core_.counters->dummies_sent.add(count);
   prepare_seal(resumed_);
   resumed_.sealing.seal();
   finish_outbound(resumed_);

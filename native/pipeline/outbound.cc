@@ -195,7 +195,7 @@ void Stages::clamp_mss(uint8_t* ip, const packet::IpHeader& header, const sad::O
   const uint32_t most = esp::largest_inner_bytes(sa, mtu_bytes, kept);
   const bool is_v4 = header.family == packet::Family::kV4;
   if (packet::clamp_mss(ip, header, is_v4 ? most : std::max(most, kLeastIpv6Mtu)))
-    core_.counters.mss_clamped.add(1);
+    core_.counters->mss_clamped.add(1);
 }
 
 void Stages::send_sealed(Burst& burst) {

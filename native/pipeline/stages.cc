@@ -9,7 +9,7 @@ using packet::Verdict;
 
 void Stages::begin(Burst& burst, port::Role role) {
   burst.origin = Origin::kReceived;
-  core_.counters.rx_packets.add(burst.batch.size);
+  core_.counters->rx_packets.add(burst.batch.size);
   if (core_.shared.plain_forwarding) {
     burst.work = Burst::Work::kNone;
     Core::read_headers(burst);

@@ -18,10 +18,10 @@ struct Resources {
   /// many of its worker's frames for receiving, and as many again while sending.
   uint32_t ring_entries = 1024;
 
-  /// A ring size that leaves frames over in a pool: a worker serves one LAN and one WAN queue, and
-  /// each may hold a ring of frames on its receive and on its transmit side.
-  static uint32_t ring_entries_for(uint32_t frames_per_worker, uint32_t queues_per_worker = 2) {
-    const uint32_t share = std::max(64u, frames_per_worker / (2 * queues_per_worker + 1));
+  /// A ring size that leaves frames over in a pool: a lane serves one LAN and one WAN queue as a
+  /// rule, and each may hold a ring of frames on its receive and on its transmit side.
+  static uint32_t ring_entries_for(uint32_t frames, uint32_t queues = 2) {
+    const uint32_t share = std::max(64u, frames / (2 * queues + 1));
     return std::clamp(std::bit_floor(share), 64u, 2048u);
   }
 };

@@ -1,5 +1,4 @@
 /** `esplane doctor`: looks at the machine, and says what each finding costs and what mends it. */
-import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import type { GatewayConfig } from '../config/gateway-config.js';
 import { loadConfig } from '../config/load.js';
@@ -7,8 +6,10 @@ import { ConfigError } from '../config/problem.js';
 import { addon } from '../dataplane/addon.js';
 import { checkInterface } from '../doctor/check-interface.js';
 import { checkMachine, type Needs } from '../doctor/check-machine.js';
+import { numaNodesOf, readCpus, receiveQueuesOf } from '../doctor/cpus.js';
 import { bad, type Finding, note } from '../doctor/finding.js';
 import { physicalInterfaces, readInterface, readMachine } from '../doctor/machine.js';
+import { planWorkers } from '../gateway/worker-plan.js';
 import { wipeKeys } from '../policy/authentication.js';
 import { readsConfig } from './config-option.js';
 import { type DaemonOptions, openClient } from './daemon.js';
@@ -80,9 +81,11 @@ function readConfig(path: string): { config: GatewayConfig | undefined; problem:
 }
 
 function needsOf(config: GatewayConfig | undefined): Needs {
-  const wanted = config?.workers ?? 'auto';
-  const workers = wanted === 'auto' ? Math.min(availableParallelism(), 64) : wanted;
-  const frames = workers * (config?.framesPerWorker ?? 4096);
+  const devices = config?.ports.map(({ device }) => device) ?? [];
+  const wanted = config ?? { workers: 'auto', cpus: 'auto', queueWorkers: undefined };
+  const { workers } = planWorkers(wanted, readCpus(), numaNodesOf(devices));
+  const queues = Math.max(workers, ...devices.map(receiveQueuesOf));
+  const frames = queues * (config?.framesPerQueue ?? 4096);
   return { workers, frameMemoryBytes: frames * (config?.frameBytes ?? 2048) };
 }
 

@@ -26,7 +26,7 @@ import {
   type PolicyFile,
   parseListen,
 } from './schema.js';
-import { type Complain, checkConnection, checkInterfaces } from './semantics.js';
+import { type Complain, checkConnection, checkInterfaces, checkQueueWorkers } from './semantics.js';
 
 /** Of a connection without tables of Child SAs. */
 const ONLY_CHILD = 'net';
@@ -42,6 +42,7 @@ export function buildGateway(
     problems.push(problemAt(path, found, allowed));
   };
   checkInterfaces(file, complain);
+  checkQueueWorkers(file, complain);
   const connections = Object.entries(file.connection).flatMap(([name, entry]) => {
     checkConnection(name, entry, complain);
     const sides = readAuthentication(name, entry, complain);
@@ -68,7 +69,8 @@ function buildSettings(file: ConfigFile): Omit<GatewayConfig, 'connections' | 's
     ports,
     workers: gateway.workers,
     cpus: gateway.cpus,
-    framesPerWorker: gateway.frames,
+    queueWorkers: gateway.queue_workers,
+    framesPerQueue: gateway.frames,
     frameBytes: gateway.frame_bytes,
     ikeWorkers: gateway.ike_workers,
     maxChildSas: gateway.max_child_sas,

@@ -11,8 +11,11 @@ export interface GatewayConfig {
   readonly ports: readonly PortOptions[];
   /** Dataplane threads. */
   readonly workers: number | 'auto';
-  readonly cpus: readonly number[] | undefined;
-  readonly framesPerWorker: number;
+  /** CPU of worker 0, 1, ...; "any": not pinned. */
+  readonly cpus: readonly number[] | 'auto' | 'any';
+  /** Worker of queue 0, 1, ... of every port; undefined: in turn. */
+  readonly queueWorkers: readonly number[] | undefined;
+  readonly framesPerQueue: number;
   readonly frameBytes: 2048 | 4096;
   readonly ikeWorkers: number | 'auto';
   readonly maxChildSas: number;

@@ -86,9 +86,10 @@ const CHILD_FIELDS: Readonly<Record<string, readonly [key: string, effect: Effec
 const SETTINGS = {
   name: ['name', 'next start'],
   ports: ['lan, wan, port_kind or queues', 'next start'],
-  workers: ['workers', 'next start'],
-  cpus: ['cpus', 'next start'],
-  framesPerWorker: ['frames', 'next start'],
+  workers: ['workers', 'now'],
+  cpus: ['cpus', 'now'],
+  queueWorkers: ['queue_workers', 'now'],
+  framesPerQueue: ['frames', 'next start'],
   frameBytes: ['frame_bytes', 'next start'],
   ikeWorkers: ['ike_workers', 'next start'],
   maxChildSas: ['max_child_sas', 'next start'],

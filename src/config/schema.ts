@@ -82,9 +82,25 @@ export const gatewaySchema = z.strictObject({
   workers: z
     .union([z.literal('auto'), integer(1, 64)])
     .default('auto')
-    .describe('Dataplane threads; more than there are queues help with those; "auto": one a CPU'),
-  cpus: z.array(integer(0, 1023)).optional().describe('CPUs that dataplane threads are pinned to'),
-  frames: integer(512, 1_048_576).default(4096).describe('Packet buffers of each worker'),
+    .describe(
+      'Dataplane threads; more than there are queues help with those; "auto": one a core, and one core left to all else where there are more than two',
+    ),
+  cpus: z
+    .union([z.enum(['auto', 'any']), z.array(integer(0, 1023)).min(1)])
+    .default('auto')
+    .describe(
+      'CPU of each dataplane thread in their order; "any": not pinned; "auto": cores of the interfaces\' NUMA node first, where there are more than two cores',
+    ),
+  queue_workers: z
+    .array(integer(0, 63))
+    .min(1)
+    .optional()
+    .describe(
+      'Dataplane thread, from 0, that serves queue 0, 1, ... of every interface; default: in turn',
+    ),
+  frames: integer(512, 1_048_576)
+    .default(4096)
+    .describe('Packet buffers for each queue of the interface that has most'),
   frame_bytes: z
     .union([z.literal(2048), z.literal(4096)])
     .default(2048)

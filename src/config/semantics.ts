@@ -24,6 +24,20 @@ export function checkInterfaces(file: ConfigFile, complain: Complain): void {
   }
 }
 
+/** Queues are served by dataplane threads that there are. */
+export function checkQueueWorkers({ gateway }: ConfigFile, complain: Complain): void {
+  const { workers, queue_workers: owners = [] } = gateway;
+  if (workers === 'auto' && owners.length > 0) {
+    complain(['gateway', 'workers'], 'found "auto" beside queue_workers', 'a number');
+    return;
+  }
+  for (const [i, owner] of owners.entries()) {
+    if (owner < Number(workers)) continue;
+    const allowed = `a number below workers, which is ${workers}`;
+    complain(['gateway', 'queue_workers', i], `found ${owner}`, allowed);
+  }
+}
+
 export function checkConnection(name: string, entry: ConnectionFile, complain: Complain): void {
   const at = (...path: (string | number)[]) => ['connection', name, ...path];
   const { local, remote } = entry;

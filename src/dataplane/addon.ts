@@ -18,6 +18,7 @@ import type {
   PortOptions,
   PortStatus,
   SpdEntry,
+  WorkerPlan,
 } from './dataplane.js';
 
 /** What the CPU offers and the operating system has enabled (native/base/cpu.h). */
@@ -171,6 +172,7 @@ export interface NativeDataplane {
   setSpd(entries: readonly SpdEntry[]): void;
   onEvent(listener: (event: DataplaneEvent) => void): void;
   start(): void;
+  setWorkers(plan: WorkerPlan): void;
   stop(): void;
   allocateSpi(): number;
   releaseSpi(spi: number): void;

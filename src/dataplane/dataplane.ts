@@ -5,19 +5,31 @@
 import type { ChildSa, ChildSaCounters, Endpoint, EspSpi } from '../sad/sad.js';
 import type { TrafficSelector } from '../wire/traffic-selector.js';
 
-export interface DataplaneOptions {
+/** Which threads there are, and what each of them serves. */
+export interface WorkerPlan {
   /**
    * Worker threads. Those beyond the queues of the port with the fewest have none of their own:
    * they help the others with their packets.
    */
   readonly workers: number;
+  /** Pin worker 0, 1, ... to these CPUs; those beyond the end are not pinned. */
+  readonly cpus?: readonly number[];
+  /** Worker of queue 0, 1, ... of every port; beyond the end, workers have queues in turn. */
+  readonly queueWorkers?: readonly number[];
+}
+
+/** The plan counts until `setWorkers`. */
+export interface DataplaneOptions extends WorkerPlan {
+  /**
+   * Queues of the port that has most: frames are had for each, and no more workers than that can
+   * ever have queues. Default: as many as workers.
+   */
+  readonly queues?: number;
   /** Most Child SA pairs at once. */
   readonly maxChildSas: number;
-  /** Frames per worker and their size in bytes (2048 or 4096). */
-  readonly framesPerWorker: number;
+  /** Frames for each queue and their size in bytes (2048 or 4096). */
+  readonly framesPerQueue: number;
   readonly frameBytes: 2048 | 4096;
-  /** Pin worker i to this CPU; undefined: not pinned. */
-  readonly cpus?: readonly number[];
   /**
    * Name of the TUN through which packets go back to the kernel, at most 15 characters; undefined:
    * no TUN is made, and such packets are dropped by name (memory and pcap ports).
@@ -158,6 +170,12 @@ export interface Dataplane {
    * Throws with what could not be had; then the dataplane is stopped.
    */
   start(): void;
+  /**
+   * Goes on with other workers, under traffic: queues, frames, SAs and what is held stay. What
+   * arrives meanwhile, less than a millisecond as a rule, waits in the rings. Throws for a plan that
+   * cannot be, and then changes nothing.
+   */
+  setWorkers(plan: WorkerPlan): void;
   /** Stops workers, detaches programs, unmaps rings, wipes keys. Idempotent. */
   stop(): void;
 
@@ -171,7 +189,7 @@ export interface Dataplane {
   counters(inboundSpi: EspSpi): ChildSaCounters | undefined;
 
   ports(): readonly PortStatus[];
-  /** What `start` could not do as asked, such as a worker without queues, or one not pinned. */
+  /** What could not be done as asked, such as a worker without queues, or one not pinned. */
   notes(): readonly string[];
   statistics(): DataplaneStatistics;
   /** Names of the crypto kernel in use and those that the CPU offers. */

@@ -22,6 +22,7 @@ import type {
   PortOptions,
   PortStatus,
   SpdEntry,
+  WorkerPlan,
 } from './dataplane.js';
 
 /** A dataplane, which is also the Sad that IKE installs its Child SAs into. */
@@ -69,6 +70,10 @@ export class NativeDataplane implements Dataplane, Sad {
 
   start(): void {
     this.#native.start();
+  }
+
+  setWorkers(plan: WorkerPlan): void {
+    this.#native.setWorkers(plan);
   }
 
   stop(): void {

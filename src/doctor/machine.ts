@@ -1,7 +1,8 @@
 /** What the doctor reads of this machine, from /proc, /sys and ethtool. It changes nothing. */
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
+import { numbersOf } from './cpus.js';
+import { list, read } from './files.js';
 
 export interface Machine {
   readonly cpuModel: string;
@@ -49,7 +50,7 @@ export function readMachine(): Machine {
   return {
     cpuModel: cores[0]?.model ?? 'unknown',
     cpuCount: cores.length,
-    threadsPerCore: listLength(read(`${CPU0}/topology/thread_siblings_list`) ?? '0'),
+    threadsPerCore: numbersOf(read(`${CPU0}/topology/thread_siblings_list`) ?? '0').length,
     numaNodes: Math.max(
       1,
       list('/sys/devices/system/node').filter((n) => /^node\d/.test(n)).length,
@@ -114,30 +115,6 @@ function hashFields(device: string, flow: string): string {
     .map((field) => field.trim())
     .filter((field) => field !== '' && field !== 'None')
     .join(', ');
-}
-
-/** How many CPUs a list such as `0,2-3` names. */
-function listLength(text: string): number {
-  return text.split(',').reduce((sum, part) => {
-    const [first = 0, last = first] = part.split('-').map(Number);
-    return sum + last - first + 1;
-  }, 0);
-}
-
-function list(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
-}
-
-function read(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8').trim();
-  } catch {
-    return undefined;
-  }
 }
 
 /** Its output; undefined where it is not there or failed. */

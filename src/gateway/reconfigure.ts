@@ -7,7 +7,7 @@
  */
 import type { GatewayConfig } from '../config/gateway-config.js';
 import { type ConnectionAction, isEmptyPlan, type Plan, planChange } from '../config/plan.js';
-import type { Dataplane } from '../dataplane/dataplane.js';
+import type { Dataplane, WorkerPlan } from '../dataplane/dataplane.js';
 import type { DaemonLog } from '../log.js';
 import type { Guard } from '../net/guard.js';
 import type { Transport } from '../net/transport.js';
@@ -20,7 +20,7 @@ export interface ReconfigureParts {
   readonly log: DaemonLog;
   readonly events: GatewayEvents;
   readonly guard: Guard;
-  readonly dataplane: Pick<Dataplane, 'setSpd'>;
+  readonly dataplane: Pick<Dataplane, 'setSpd' | 'setWorkers'>;
   readonly networks: Networks;
   readonly transport: Pick<Transport, 'open'>;
   readonly workers: IkeWorkers;
@@ -28,6 +28,8 @@ export interface ReconfigureParts {
   readonly load: (() => GatewayConfig) | undefined;
   /** Longest wait for the peers' answers to our Deletes, before a socket is closed. */
   readonly farewellMs: number;
+  /** The workers that a configuration asks for, on this machine. */
+  readonly planWorkers: (config: GatewayConfig) => WorkerPlan;
 }
 
 export class Reconfigure {
@@ -88,6 +90,7 @@ export class Reconfigure {
     }
     this.#running = after;
     this.#parts.log.setLevel(after.logLevel);
+    this.#changeWorkers(plan, after);
     this.#changeConnections(plan, after);
     wipeKeys(before.connections.filter((one) => !after.connections.includes(one)));
     await this.#close(before, after, names(plan, 'stop', 'restart'));
@@ -104,6 +107,15 @@ export class Reconfigure {
     await transport.open([...new Set([...addresses(before), ...addresses(after)])]);
     dataplane.setSpd(after.spd);
     networks.protect(after.spd);
+  }
+
+  /** The queues stay as they are: other threads go on with them. */
+  #changeWorkers({ settings }: Plan, after: GatewayConfig): void {
+    if (!settings.some(({ key }) => WORKER_SETTINGS.has(key))) return;
+    const { dataplane, planWorkers, log } = this.#parts;
+    const plan = planWorkers(after);
+    dataplane.setWorkers(plan);
+    log.info(`${plan.workers} dataplane worker(s) go on`);
   }
 
   #changeConnections(plan: Plan, { connections }: GatewayConfig): void {
@@ -136,6 +148,8 @@ export class Reconfigure {
   }
 }
 
+const WORKER_SETTINGS = new Set(['workers', 'cpus', 'queue_workers']);
+
 /**
  * The configuration once the plan is carried out. A connection that has not changed stays the
  * object that it was, with its key.
@@ -145,6 +159,9 @@ function inForce(before: GatewayConfig, next: GatewayConfig, plan: Plan): Gatewa
   const stay = new Set(names(plan, 'stay'));
   return {
     ...before,
+    workers: next.workers,
+    cpus: next.cpus,
+    queueWorkers: next.queueWorkers,
     logLevel: next.logLevel,
     guardOnStop: next.guardOnStop,
     spd: next.spd,

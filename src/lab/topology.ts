@@ -131,9 +131,11 @@ function routeToEachOther(a: Site, b: Site): void {
   }
 }
 
-/** Joins two namespaces by a veth, both ends up. */
-export function link(here: string, device: string, there: string, peer: string): void {
-  ip(`link add ${device} netns ${here} type veth peer name ${peer} netns ${there}`.split(' '));
+/** Joins two namespaces by a veth with so many queues each way, both ends up. */
+export function link(here: string, device: string, there: string, peer: string, queues = 1): void {
+  const many = `numrxqueues ${queues} numtxqueues ${queues}`;
+  const [near, far] = [`${device} netns ${here} ${many}`, `${peer} netns ${there} ${many}`];
+  ip(`link add ${near} type veth peer name ${far}`.split(' '));
   for (const [namespace, name] of [
     [here, device],
     [there, peer],

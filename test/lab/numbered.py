@@ -1,7 +1,8 @@
 """Numbered UDP packets between two hosts.
 
-numbered.py send ADDRESS COUNT PER_SECOND   sends COUNT packets, numbered from 0
-numbered.py receive COUNT                   counts them until SIGTERM
+numbered.py send ADDRESS COUNT PER_SECOND [FLOWS]   sends COUNT packets, numbered from 0, on FLOWS
+                                                    sockets in turn
+numbered.py receive COUNT                           counts them until SIGTERM
 
 Both print a line when they are ready, and one of JSON at their end.
 """
@@ -18,20 +19,39 @@ RECEIVE_BUFFER = 1 << 25
 SO_RCVBUFFORCE = 33
 
 
-def send(address, count, per_second):
-    out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    out.connect((address, PORT))
+def send(address, count, per_second, flows=1):
+    out = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(flows)]
+    for one in out:
+        one.connect((address, PORT))
     print("sending", flush=True)
     began = time.monotonic()
-    number = 0
+    times = []  # [number, seconds of CLOCK_MONOTONIC] of the first packet of each tenth of a second
+    number = refused = 0
+
+    def report(*_):
+        print(json.dumps({
+            "sent": number,
+            "refused": refused,
+            "seconds": time.monotonic() - began,
+            "times": times,
+        }), flush=True)
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, report)
     while number < count:
+        now = time.monotonic()
+        if not times or now - times[-1][1] >= 0.1:
+            times.append([number, now])
         # What is due by now, but never a burst that overruns a ring.
-        due = min(count, int((time.monotonic() - began) * per_second) + 1, number + 64)
+        due = min(count, int((now - began) * per_second) + 1, number + 64)
         while number < due:
-            out.send(struct.pack("!I", number) + PADDING)
+            try:
+                out[number % flows].send(struct.pack("!I", number) + PADDING)
+            except OSError:  # an ICMP error about an earlier one; or there is no way just now
+                refused += 1
             number += 1
         time.sleep(0.0005)
-    print(json.dumps({"sent": count, "seconds": time.monotonic() - began}), flush=True)
+    report()
 
 
 def receive(count):
@@ -41,11 +61,19 @@ def receive(count):
     times = bytearray(count)
 
     def report(*_):
-        lost = [number for number in range(count) if times[number] == 0]
+        lost = []  # [first, last] of each run of numbers that did not come
+        first = times.find(0)
+        while first != -1:
+            last = first
+            while last + 1 < count and times[last + 1] == 0:
+                last += 1
+            lost.append([first, last])
+            first = times.find(0, last + 1)
+        received = count - times.count(0)
         print(json.dumps({
-            "received": count - len(lost),
-            "duplicates": sum(times) - (count - len(lost)),
-            "lost": lost[:20],
+            "received": received,
+            "duplicates": sum(times) - received,
+            "lost": lost,
         }), flush=True)
         sys.exit(0)
 
@@ -57,6 +85,6 @@ def receive(count):
 
 
 if sys.argv[1] == "send":
-    send(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    send(sys.argv[2], *map(int, sys.argv[3:]))
 else:
     receive(int(sys.argv[2]))

@@ -10,15 +10,23 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RekeyWhat } from '../../src/ike/event.js';
 import type { GatewayProcess } from '../../src/lab/gateway-process.js';
 import { NamespaceLab } from '../../src/lab/namespace-lab.js';
 import { whyNoNamespaces } from '../../src/lab/namespaces.js';
-import { Program, sleep, waitFor } from '../../src/lab/program.js';
-import { makeTopology, type Site, type Topology } from '../../src/lab/topology.js';
+import { waitFor } from '../../src/lab/program.js';
+import { makeTopology, type Topology } from '../../src/lab/topology.js';
 import { compileIfStale } from '../compiled.js';
+import {
+  type Drops,
+  difference,
+  dropsOf,
+  inAll,
+  type Outcome,
+  sendNumbered,
+  total,
+} from './numbered.js';
 
 const reason = whyNoNamespaces();
 if (reason !== undefined) console.warn(`skipped: ${reason}`);
@@ -36,28 +44,6 @@ const OF_SAS = [
   ...['no_sa', 'unknown_spi', 'wrong_protocol', 'replay_old', 'replay_duplicate', 'icv_bad'],
   ...['selector_mismatch', 'clear_text_inbound', 'sequence_exhausted', 'lifetime_expired'],
 ];
-
-const script = fileURLToPath(new URL('./numbered.py', import.meta.url));
-
-interface Sent {
-  readonly sent: number;
-  readonly seconds: number;
-}
-
-interface Received {
-  readonly received: number;
-  readonly duplicates: number;
-  readonly lost: readonly number[];
-}
-
-/** What became of the packets of one run. */
-interface Outcome {
-  readonly lost: number;
-  readonly duplicates: number;
-  readonly seconds: number;
-  /** Of both gateways, by counter. */
-  readonly drops: Readonly<Record<string, number>>;
-}
 
 describe.skipIf(reason !== undefined)('rekeying under traffic', () => {
   let topology: Topology;
@@ -77,46 +63,21 @@ describe.skipIf(reason !== undefined)('rekeying under traffic', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  function python(site: Site, name: string, ...args: readonly (string | number)[]): Program {
-    return new Program({
-      namespace: site.hostNamespace,
-      command: ['python3', script, ...args.map(String)],
-      logFile: join(folder, `${name}-${site.name}-${Math.random()}`),
-    });
-  }
-
   /** Numbered packets both ways, and meanwhile whatever `work` does. */
-  async function run(work: () => Promise<void>): Promise<Outcome> {
+  async function run(work: () => Promise<void>): Promise<Outcome & { drops: Drops }> {
     const { a, b } = topology;
     const before = await drops();
-    const receivers = [a, b].map((site) => python(site, 'receive', 'receive', PACKETS));
-    for (const one of receivers)
-      await waitFor('a receiver', 10, () => one.log() !== '' || undefined);
-    const senders = [
-      python(a, 'send', 'send', b.host.ipv4, PACKETS, PACKETS_A_SECOND),
-      python(b, 'send', 'send', a.host.ipv4, PACKETS, PACKETS_A_SECOND),
+    const flows = [
+      { from: a.hostNamespace, to: b.hostNamespace, address: b.host.ipv4 },
+      { from: b.hostNamespace, to: a.hostNamespace, address: a.host.ipv4 },
     ];
-    await work();
-    for (const sender of senders) await sender.exited;
-    await sleep(500);
-    for (const receiver of receivers) await receiver.stop();
-    const sent = senders.map((one) => JSON.parse(one.lastLines(1)) as Sent);
-    const received = receivers.map((one) => JSON.parse(one.lastLines(1)) as Received);
-    return {
-      lost: sum(sent.map((one) => one.sent)) - sum(received.map((one) => one.received)),
-      duplicates: sum(received.map(({ duplicates }) => duplicates)),
-      seconds: Math.max(...sent.map(({ seconds }) => seconds)),
-      drops: difference(await drops(), before),
-    };
+    const settings = { packets: PACKETS, perSecond: PACKETS_A_SECOND };
+    const outcomes = await sendNumbered(folder, flows, settings, work);
+    return { ...inAll(outcomes), drops: difference(await drops(), before) };
   }
 
-  async function drops(): Promise<Record<string, number>> {
-    const statuses = await Promise.all([lab.a.status(), lab.b.status()]);
-    const total: Record<string, number> = {};
-    for (const [name, count] of statuses.flatMap((status) => Object.entries(status.drops))) {
-      total[name] = (total[name] ?? 0) + count;
-    }
-    return total;
+  async function drops(): Promise<Drops> {
+    return dropsOf(await Promise.all([lab.a.status(), lab.b.status()]));
   }
 
   /** Rekeys, from either side in turns, and waits until the new SA is there and the old one gone. */
@@ -156,21 +117,6 @@ describe.skipIf(reason !== undefined)('rekeying under traffic', () => {
     expect(control.duplicates).toBe(0);
     expect(rekeyed.duplicates).toBe(0);
     for (const name of OF_SAS) expect(rekeyed.drops[name] ?? 0, name).toBe(0);
-    for (const { lost, drops } of [control, rekeyed]) expect(lost).toBe(sum(Object.values(drops)));
+    for (const { lost, drops } of [control, rekeyed]) expect(lost).toBe(total(drops));
   });
 });
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
-}
-
-function difference(
-  after: Readonly<Record<string, number>>,
-  before: Readonly<Record<string, number>>,
-): Record<string, number> {
-  return Object.fromEntries(
-    Object.entries(after)
-      .map(([name, count]) => [name, count - (before[name] ?? 0)] as const)
-      .filter(([, count]) => count !== 0),
-  );
-}

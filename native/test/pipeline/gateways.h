@@ -19,7 +19,7 @@ inline std::shared_ptr<pipeline::Dataplane> gateway(uint8_t side, const std::str
   const std::string own = "10." + std::to_string(side) + ".0.0/16";
   const std::string other = "10." + std::to_string(3 - side) + ".0.0/16";
   auto d = pipeline::Dataplane::create(
-      {.workers = workers, .max_child_sas = 64, .frames_per_worker = frames});
+      {.plan = {.workers = workers}, .queues = queues, .max_child_sas = 64, .frames_per_queue = frames});
   d->add_port({.name = "lan", .role = port::Role::kLan, .kind = port::Kind::kMemory,
                .queues = queues, .link = name + own},
               {.networks = {*net::Prefix::parse(own)}});

@@ -261,6 +261,38 @@ TEST_CASE("SAs are replaced in the middle of shared traffic, and nothing is lost
   CHECK(count(*scene.b, Verdict::kSent) == scene.sent);
 }
 
+TEST_CASE("workers come and go under traffic: no SA, no packet and no count is lost") {
+  const pipeline::WorkerPlan plans[] = {
+      {.workers = 2},
+      {.workers = 1},
+      {.workers = 3},
+      {.workers = 2, .owners = {1, 1}},  // the first one only helps
+      {.workers = 2, .owners = {1, 0}},
+      {.workers = 1},
+  };
+  Scene scene("move", 1, 2);
+  const auto [at_a, at_b] = scene.install(4096);
+  for (uint32_t i = 0; i < 24; i++) {
+    for (uint32_t n = 0; n < 20; n++) scene.turn(1024);
+    const auto& plan = plans[i % std::size(plans)];
+    scene.a->set_workers(plan);  // packets are on the rings, and in the hands of helpers
+    for (uint32_t n = 0; n < 5; n++) scene.turn(1024);
+    scene.b->set_workers(plan);
+    CHECK(scene.b->each_worker([](const auto&) {}) == plan.workers);
+  }
+  REQUIRE(scene.settle());
+  CHECK(scene.lost == 0);
+  CHECK(scene.out_of_order == 0);
+  CHECK(soon([&] { return ended(*scene.b) == scene.sent; }));
+  CHECK(count(*scene.a, Verdict::kSent) == scene.sent);
+  CHECK(count(*scene.b, Verdict::kSent) == scene.sent);
+  CHECK(scene.a->counters(at_a)->out_sequence == scene.sent + 1);
+  CHECK(scene.b->counters(at_b)->in_packets == scene.sent);
+  CHECK_THROWS_AS(scene.a->set_workers({.workers = 1, .owners = {1}}), std::invalid_argument);
+  CHECK_THROWS_AS(scene.a->set_workers({.workers = 0}), std::invalid_argument);
+  CHECK_FALSE(scene.a->stopped());
+}
+
 TEST_CASE("a dataplane that stops while workers share finishes what it has received") {
   for (uint32_t i = 0; i < 10; i++) {
     Scene scene("halt" + std::to_string(i), 3, 1);

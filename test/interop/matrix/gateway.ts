@@ -22,7 +22,7 @@ export class MatrixGateway {
     this.#dataplane = NativeDataplane.create({
       workers: 1,
       maxChildSas: 4096,
-      framesPerWorker: 2048,
+      framesPerQueue: 2048,
       frameBytes: 2048,
       reinjectLink: links.kernel,
     });

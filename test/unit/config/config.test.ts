@@ -343,6 +343,15 @@ describe('a mistake is told with file, line, key, what was found and what is all
     ]);
   });
 
+  it('a queue of a worker that there is not', () => {
+    expect(change('[gateway]', '[gateway]\nworkers = 2\nqueue_workers = [0, 1, 2]')).toEqual([
+      'gateway.toml:3:24: gateway.queue_workers[2]: found 2, allowed: a number below workers, which is 2',
+    ]);
+    expect(change('[gateway]', '[gateway]\nqueue_workers = [0]')).toEqual([
+      'gateway.toml:1:1: gateway.workers: found "auto" beside queue_workers, allowed: a number',
+    ]);
+  });
+
   it('a listener that is no address with a port', () => {
     const listen = (text: string) => change('[gateway]', `[gateway]\nmetrics_listen = "${text}"`);
     expect(listen('localhost:9477')[0]).toMatch(/allowed: an address and a port, such as/);

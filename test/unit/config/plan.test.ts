@@ -88,10 +88,11 @@ describe('the plan of a change', () => {
 
   it('tells settings that count at once from those of the next start', () => {
     const { settings } = plan(
-      BEFORE.replace('[gateway]', '[gateway]\nworkers = 2\nlog_level = "debug"'),
+      BEFORE.replace('[gateway]', '[gateway]\nworkers = 2\nframes = 8192\nlog_level = "debug"'),
     );
     expect(settings).toEqual([
-      { key: 'workers', from: 'auto', to: '2', when: 'next start' },
+      { key: 'workers', from: 'auto', to: '2', when: 'now' },
+      { key: 'frames', from: '4096', to: '8192', when: 'next start' },
       { key: 'log_level', from: 'info', to: 'debug', when: 'now' },
     ]);
   });

@@ -88,7 +88,7 @@ describe('packets without DF that do not fit behind ESP', () => {
   });
 
   it('keep their order among others where several workers share the work', async () => {
-    pair = new Pair({ workers: 2, framesPerWorker: 4096 });
+    pair = new Pair({ workers: 2, framesPerQueue: 4096 });
     pair.connect({ fragmentation: 'after', replayWindow: 1024 });
     const packets = Array.from({ length: 900 }, (_, i) =>
       ipPacket({ ...V4, payload: pattern(i % 7 === 3 ? 1480 : 200, i) }),

@@ -18,7 +18,7 @@ import { addressBytes } from './packets.js';
 export const OPTIONS: DataplaneOptions = {
   workers: 1,
   maxChildSas: 16,
-  framesPerWorker: 1024,
+  framesPerQueue: 1024,
   frameBytes: 2048,
 };
 

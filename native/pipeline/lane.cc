@@ -1,0 +1,228 @@
+#include "pipeline/lane.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/clock.h"
+
+namespace esplane::pipeline {
+
+using packet::Verdict;
+
+namespace {
+
+constexpr uint32_t kRestMs = 1000, kHoldingRestMs = 50, kBlindRestMs = 1;
+// Sealing less than this is done sooner than another core has fetched it and given it back: where
+// two cores share no cache, full bursts of 64-byte packets were slower with a helper than without.
+constexpr uint32_t kWorthSharingBytes = 128 * packet::Batch::kCapacity;
+
+/// Inbound, a helper spares the owner more than decryption: reading headers, the SAs, selectors.
+bool is_worth_sharing(const Burst& burst) {
+  if (burst.work == Burst::Work::kOpen) return true;
+  uint32_t bytes = 0;
+  for (uint32_t i = 0; i < burst.batch.size; i++) bytes += burst.batch.length[i];
+  return bytes >= kWorthSharingBytes;
+}
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+}  // namespace
+
+Lane::Lane(uint32_t index, uint32_t slots, const Shared& shared,
+           std::unique_ptr<port::FramePool> pool, net::NextHopSource& hops)
+    : index_(index),
+      pool_(std::move(pool)),
+      core_(shared, own_, *pool_, hops.connect(bell_.fd())),
+      stages_(core_),
+      handover_(slots) {}
+
+Lane::~Lane() {
+  release_held();
+  queues_.clear();  // gives frames back to the pool
+  reinjector_.reset();
+}
+
+void Lane::add_queue(uint16_t port, port::Role role, std::unique_ptr<port::Queue> queue) {
+  if (const int fd = queue->poll_fd(); fd >= 0) {
+    descriptors_.push_back(fd);
+  } else {
+    must_poll_ = true;
+  }
+  core_.egress.set_queue(port, queue.get());
+  queues_.push_back({port, role, std::move(queue)});
+}
+
+void Lane::set_reinjector(std::unique_ptr<Reinjector> reinjector) {
+  reinjector_ = std::move(reinjector);
+  core_.egress.set_reinjector(reinjector_.get());
+}
+
+void Lane::give_to(Counters& counters, Helpers& helpers) {
+  core_.count_in(counters);
+  helpers_ = &helpers;
+}
+
+port::QueueStats Lane::port_stats(uint16_t port) const {
+  port::QueueStats sum;
+  for (const auto& served : queues_) {
+    if (served.port != port) continue;
+    sum += served.queue->stats();
+  }
+  return sum;
+}
+
+bool Lane::turn(uint64_t epoch) {
+  epoch_ = epoch;
+  core_.now_ms = base::monotonic_ms();
+  core_.now_s = base::monotonic_s();
+  core_.networks = core_.shared.networks.load(std::memory_order_acquire);
+  take_answers();
+  backlog_ = false;
+  bool received = false;
+  for (auto& served : queues_) received |= receive(served);
+  in_flight_ = !handover_.empty();
+  if (in_flight_) share_work(received);
+  if (stages_.owes_errors()) {
+    drain();
+    stages_.send_own();
+  }
+  if (index_ == 0) keep_time();
+  if (core_.waiting()) give_up_overdue();
+  core_.egress.send();
+  for (auto& served : queues_) served.queue->flush();
+  return received || in_flight_;
+}
+
+// --- the ways of a burst -------------------------------------------------------------------
+
+/// Takes a burst from a queue. One that is not full is all there was: it goes straight through.
+bool Lane::receive(Served& served) {
+  Burst* burst = handover_.next();
+  // All slots are in flight, or one has to be finished first: first things first.
+  if (burst == nullptr || in_order_) return false;
+  burst->batch.clear();
+  burst->batch.chunk_bytes = core_.shared.chunk_bytes;
+  const uint32_t count = served.queue->rx(burst->batch, packet::Batch::kCapacity);
+  if (count == 0) return false;
+  burst->port = served.port;
+  stages_.begin(*burst, served.role);
+  const bool full = count == packet::Batch::kCapacity;
+  backlog_ |= full;
+  const bool share = full && helpers_->any() && is_worth_sharing(*burst) &&
+                     helpers_->find(handover_.unclaimed());
+  pass(*burst, share);
+  return true;
+}
+
+/// Sends the burst in the next slot, which begin() was called for, on its way. Behind others that
+/// are in flight it waits for its turn.
+void Lane::pass(Burst& burst, bool share) {
+  in_order_ |= burst.in_order();
+  if (share || !handover_.empty()) return handover_.publish(epoch_);
+  Stages::work(core_.shared, burst);
+  finish(burst);
+  pass_turned();
+}
+
+void Lane::finish(Burst& burst) {
+  if (burst.in_order()) in_order_ = false;
+  stages_.finish(burst);
+  core_.egress.send();
+}
+
+/// What goes from one tunnel into another is a burst like those that were received.
+void Lane::pass_turned() {
+  if (!stages_.turned_any()) return;
+  Burst* burst = handover_.next();  // at least the one just finished is free
+  stages_.begin_turned(*burst);
+  pass(*burst, false);
+}
+
+/// Finishes, in order of arrival, what is done.
+void Lane::finish_done() {
+  while (Burst* burst = handover_.oldest()) {
+    finish(*burst);
+    handover_.release();
+    pass_turned();
+  }
+}
+
+/// The owner's part in what is in flight. It takes heavy parts only as long as its helpers have two
+/// each to go on with, so that they need not wait for it meanwhile, or where nothing arrives. Where
+/// nobody helps any more it does all that is left: then bursts go straight through again.
+void Lane::share_work(bool received) {
+  finish_done();
+  const uint32_t enough = received ? std::min(2 * helpers_->count(), handover_.slots() / 2) : 0;
+  bool worked = false;
+  while (handover_.unclaimed() > enough && help()) {
+    worked = true;
+    finish_done();
+  }
+  if (!worked && !received) pause();
+}
+
+void Lane::drain() {
+  while (!handover_.empty()) share_work(false);
+}
+
+bool Lane::help() {
+  const auto claim = handover_.claim();
+  if (claim.work == nullptr) return false;
+  Stages::work(core_.shared, *claim.work);
+  handover_.done(claim);
+  return true;
+}
+
+// --- next hops and time --------------------------------------------------------------------
+
+void Lane::take_answers() {
+  net::Answer answer;
+  while (core_.client->take(answer)) {
+    if (answer.kind == net::Answer::Kind::kPortAddress) {
+      core_.port_addresses[answer.is_v4 ? 0 : 1][answer.hop.port] = answer.address;
+    } else if (auto* entry = core_.hops.record(answer, core_.now_ms)) {
+      if (entry->held == 0) continue;
+      drain();
+      stages_.resume(*entry);
+    }
+  }
+}
+
+/// What no packet brings about.
+void Lane::keep_time() {
+  stages_.raise_expiries();
+  until_dummies_ms_ = stages_.until_dummies_ms();
+  if (until_dummies_ms_ != 0) return;
+  drain();
+  stages_.send_dummies();
+  until_dummies_ms_ = stages_.until_dummies_ms();
+}
+
+uint32_t Lane::rest_ms() const {
+  const uint32_t most = must_poll_ ? kBlindRestMs : core_.held.size() > 0 ? kHoldingRestMs : kRestMs;
+  return std::min(most, until_dummies_ms_);
+}
+
+void Lane::give_up_overdue() {
+  core_.expire_fragments();
+  while (auto* entry = core_.held.overdue(core_.now_ms)) {
+    HoldQueue::Packet packet;
+    if (core_.held.release(*entry, packet))
+      core_.egress.finish(packet.data, Verdict::kNeighbourUnresolved, packet.origin);
+  }
+}
+
+void Lane::release_held() {
+  while (auto* entry = core_.held.any()) {
+    HoldQueue::Packet packet;
+    if (core_.held.release(*entry, packet))
+      core_.egress.finish(packet.data, Verdict::kStopping, packet.origin);
+  }
+  core_.counters->count(Verdict::kStopping, core_.clear_fragments());
+}
+
+}  // namespace esplane::pipeline

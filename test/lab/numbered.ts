@@ -1,0 +1,124 @@
+/** Numbered packets through a lab (numbered.py): how many were lost, and which, and when. */
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Status } from '../../src/api/status.js';
+import { Program, sleep, waitFor } from '../../src/lab/program.js';
+
+const script = fileURLToPath(new URL('./numbered.py', import.meta.url));
+/** For packets still on their way when the last one has been sent. */
+const SETTLE_MILLISECONDS = 500;
+
+export interface Flow {
+  /** Namespaces of the hosts. One receiver for each namespace. */
+  readonly from: string;
+  readonly to: string;
+  readonly address: string;
+}
+
+export interface NumberedSettings {
+  readonly packets: number;
+  readonly perSecond: number;
+  /** Sockets of each sender, so that hosts spread their packets over queues. */
+  readonly sockets?: number;
+}
+
+export interface Outcome {
+  readonly sent: number;
+  readonly lost: number;
+  readonly duplicates: number;
+  readonly seconds: number;
+}
+
+/** One of a flow, with what was lost and when. */
+export interface FlowOutcome extends Outcome {
+  /** Runs of numbers that did not arrive, first and last. */
+  readonly lostRuns: readonly (readonly [number, number])[];
+  /** When a number was sent, in seconds of CLOCK_MONOTONIC. */
+  readonly sentAt: (number: number) => number;
+}
+
+/** Packets through every flow, until all are sent; and meanwhile whatever `work` does. */
+export async function sendNumbered(
+  folder: string,
+  flows: readonly Flow[],
+  { packets, perSecond, sockets = 1 }: NumberedSettings,
+  work: () => Promise<void>,
+): Promise<FlowOutcome[]> {
+  const python = (namespace: string, ...args: readonly (string | number)[]) =>
+    new Program({
+      namespace,
+      command: ['python3', script, ...args.map(String)],
+      logFile: join(folder, `numbered-${Math.random()}`),
+    });
+  const receivers = flows.map(({ to }) => python(to, 'receive', packets));
+  for (const one of receivers) await waitFor('a receiver', 20, () => one.log() !== '' || undefined);
+  const senders = flows.map(({ from, address }) =>
+    python(from, 'send', address, packets, perSecond, sockets),
+  );
+  try {
+    await work();
+    await Promise.all(senders.map(({ exited }) => exited));
+    await sleep(SETTLE_MILLISECONDS);
+  } finally {
+    await Promise.all([...senders, ...receivers].map((one) => one.stop(30)));
+  }
+  return flows.map((_, i) => outcomeOf(lastLine(senders[i]!), lastLine(receivers[i]!)));
+}
+
+interface Sent {
+  readonly sent: number;
+  readonly seconds: number;
+  readonly times: readonly (readonly [number, number])[];
+}
+
+interface Received {
+  readonly received: number;
+  readonly duplicates: number;
+  readonly lost: readonly (readonly [number, number])[];
+}
+
+function lastLine<T extends Sent | Received>(program: Program): T {
+  return JSON.parse(program.lastLines(1)) as T;
+}
+
+function outcomeOf({ sent, seconds, times }: Sent, { received, duplicates, lost }: Received) {
+  const sentAt = (number: number): number => {
+    const after = times.findIndex(([first]) => first > number);
+    return times[after === -1 ? times.length - 1 : after - 1]![1];
+  };
+  return { sent, lost: sent - received, duplicates, seconds, lostRuns: lost, sentAt };
+}
+
+export function inAll(outcomes: readonly Outcome[]): Outcome {
+  const sum = (key: 'sent' | 'lost' | 'duplicates') =>
+    outcomes.reduce((all, outcome) => all + outcome[key], 0);
+  return {
+    sent: sum('sent'),
+    lost: sum('lost'),
+    duplicates: sum('duplicates'),
+    seconds: Math.max(...outcomes.map(({ seconds }) => seconds)),
+  };
+}
+
+/** By counter. */
+export type Drops = Readonly<Record<string, number>>;
+
+/** Of several gateways together. */
+export function dropsOf(statuses: readonly Status[]): Drops {
+  const all: Record<string, number> = {};
+  for (const [name, count] of statuses.flatMap((status) => Object.entries(status.drops)))
+    all[name] = (all[name] ?? 0) + count;
+  return all;
+}
+
+export function difference(after: Drops, before: Drops): Drops {
+  return Object.fromEntries(
+    Object.entries(after)
+      .map(([name, count]) => [name, count - (before[name] ?? 0)] as const)
+      .filter(([, count]) => count !== 0),
+  );
+}
+
+export function total(drops: Drops): number {
+  return Object.values(drops).reduce((all, count) => all + count, 0);
+}
