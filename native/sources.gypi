@@ -120,6 +120,7 @@
       "native/addon/gcm_peers.cc",
       "native/addon/memory_host_binding.cc",
       "native/addon/pki_binding.cc",
+      "native/addon/port_bench.cc",
       "native/addon/process_binding.cc",
       "native/addon/sad_bench.cc",
       "native/addon/suite_bench.cc",

@@ -262,6 +262,7 @@ function dataplaneOptions(config: GatewayConfig, plan: WorkerPlan): DataplaneOpt
   const queues = ports.map(({ device, queues }) => queues || receiveQueuesOf(device));
   return {
     ...{ ...plan, maxChildSas, framesPerQueue, frameBytes, plainForwarding },
+    busyPollMicroseconds: config.busyPollMicroseconds,
     queues: Math.max(...queues),
   };
 }

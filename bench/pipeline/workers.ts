@@ -1,17 +1,33 @@
 /** One SA on two workers, as a ratio to one: what sharing the packets of a queue brings. */
-import { addon, type Cost, type WorkersBenchResult } from '../../src/dataplane/addon.js';
+import { addon, type Cost, type TunnelBenchResult } from '../../src/dataplane/addon.js';
 import { type BenchRow, type BenchTable, describeMachine, median, printIfMain } from '../table.js';
 import { INNER_BYTES } from '../tunnel.js';
 
 const ROUNDS = 5;
 const MILLISECONDS = 100;
+const ARRANGEMENTS = [
+  { workers: 1, queues: 1 },
+  { workers: 2, queues: 1 },
+  { workers: 2, queues: 2 },
+] as const;
+
+type WorkersBenchResult = Record<'one' | 'shared' | 'split', TunnelBenchResult>;
+
+function measure(innerBytes: number): WorkersBenchResult {
+  const options = { keyBits: 128, innerBytes, batch: 64, tunnels: 1 } as const;
+  const [one, shared, split] = addon.benchWorkers({
+    ...options,
+    milliseconds: MILLISECONDS,
+    arrangements: ARRANGEMENTS,
+  });
+  return { one: one!, shared: shared!, split: split! };
+}
 
 export async function benchWorkers(): Promise<BenchTable> {
   const results = INNER_BYTES.map(() => [] as WorkersBenchResult[]);
   for (let round = 0; round < ROUNDS; round++) {
     for (const [i, innerBytes] of INNER_BYTES.entries()) {
-      const options = { keyBits: 128, innerBytes, batch: 64, tunnels: 1 } as const;
-      results[i]!.push(addon.benchWorkers({ ...options, milliseconds: MILLISECONDS }));
+      results[i]!.push(measure(innerBytes));
     }
   }
   return {

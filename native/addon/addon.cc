@@ -7,6 +7,7 @@ static Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   esplane::addon::export_dataplane(env, exports);
   esplane::addon::export_memory_host(env, exports);
   esplane::addon::export_pki(env, exports);
+  esplane::addon::export_port_bench(env, exports);
   esplane::addon::export_process(env, exports);
   esplane::addon::export_sad_bench(env, exports);
   esplane::addon::export_suites(env, exports);

@@ -175,6 +175,8 @@ pipeline::DataplaneOptions to_dataplane_options(const Napi::Value& v) {
   o.frame_bytes = static_cast<uint32_t>(f.integer("frameBytes", 2048, 4096));
   if (o.frame_bytes != 2048 && o.frame_bytes != 4096) f.refuse("frameBytes", "2048 or 4096");
   o.plain_forwarding = f.flag_or("plainForwarding", false);
+  if (f.has("busyPollMicroseconds"))
+    o.busy_poll_us = static_cast<uint32_t>(f.integer("busyPollMicroseconds", 0, 10'000));
   if (f.has("reinjectLink")) o.reinject_link = f.text("reinjectLink");
   return o;
 }

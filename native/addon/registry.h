@@ -10,6 +10,7 @@ void export_crypto(Napi::Env env, Napi::Object exports);
 void export_dataplane(Napi::Env env, Napi::Object exports);
 void export_memory_host(Napi::Env env, Napi::Object exports);
 void export_pki(Napi::Env env, Napi::Object exports);
+void export_port_bench(Napi::Env env, Napi::Object exports);
 void export_process(Napi::Env env, Napi::Object exports);
 void export_sad_bench(Napi::Env env, Napi::Object exports);
 void export_suites(Napi::Env env, Napi::Object exports);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "addon/cost.h"
 
@@ -29,16 +30,18 @@ TunnelBenchResult bench_esp(const TunnelBenchOptions& options);
 /// and the copy that a memory port makes of each packet it receives.
 TunnelBenchResult bench_pipeline(const TunnelBenchOptions& options);
 
-/// The same with the pipeline's workers, turn by turn in one run: the cost is the time that passes
-/// for a packet, whoever works on it. Bursts are of Batch::kCapacity packets: `batch` does not
-/// matter.
-struct WorkersBenchResult {
-  TunnelBenchResult one;     ///< one worker, one queue
-  TunnelBenchResult shared;  ///< two workers, all packets on one queue
-  TunnelBenchResult split;   ///< two workers, packets on two queues in turn
+/// So many workers, whose first own a queue each of both ports; the others help them.
+struct Arrangement {
+  uint32_t workers;
+  uint32_t queues;  ///< 1 to `workers`
 };
 
-/// @throws std::exception, also where there is one CPU only
-WorkersBenchResult bench_workers(const TunnelBenchOptions& options);
+/// The same with the pipeline's workers, the arrangements turn by turn in one run: the cost is the
+/// time that passes for a packet, whoever works on it. Bursts are of Batch::kCapacity packets:
+/// `batch` does not matter.
+/// @return in the order of the arrangements
+/// @throws std::exception, also where there are fewer CPUs than workers
+std::vector<TunnelBenchResult> bench_workers(const TunnelBenchOptions& options,
+                                             const std::vector<Arrangement>& arrangements);
 
 }  // namespace esplane::addon

@@ -29,12 +29,17 @@ Napi::Object from_result(Napi::Env env, const TunnelBenchResult& result) {
   return o;
 }
 
-Napi::Object from_result(Napi::Env env, const WorkersBenchResult& result) {
-  auto o = Napi::Object::New(env);
-  o.Set("one", from_result(env, result.one));
-  o.Set("shared", from_result(env, result.shared));
-  o.Set("split", from_result(env, result.split));
-  return o;
+std::vector<Arrangement> to_arrangements(const Napi::Value& v) {
+  std::vector<Arrangement> all;
+  const Fields f(v, "options");
+  f.elements("arrangements", [&](const Napi::Value& element, const std::string& path) {
+    const Fields a(element, path);
+    const int64_t workers = a.integer("workers", 1, 64);
+    all.push_back({static_cast<uint32_t>(workers),
+                   static_cast<uint32_t>(a.integer("queues", 1, workers))});
+  });
+  if (all.empty()) f.refuse("arrangements", "at least one");
+  return all;
 }
 
 template <auto bench>
@@ -48,12 +53,26 @@ Napi::Value run(const Napi::CallbackInfo& info) {
   }
 }
 
+Napi::Value run_workers(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  const auto options = to_options(info[0]);
+  const auto arrangements = to_arrangements(info[0]);
+  try {
+    const auto results = bench_workers(options, arrangements);
+    auto list = Napi::Array::New(env, results.size());
+    for (uint32_t i = 0; i < results.size(); i++) list.Set(i, from_result(env, results[i]));
+    return list;
+  } catch (const std::exception& e) {
+    throw Napi::Error::New(env, e.what());
+  }
+}
+
 }  // namespace
 
 void export_tunnel_bench(Napi::Env env, Napi::Object exports) {
   exports.Set("benchEsp", Napi::Function::New(env, run<bench_esp>));
   exports.Set("benchPipeline", Napi::Function::New(env, run<bench_pipeline>));
-  exports.Set("benchWorkers", Napi::Function::New(env, run<bench_workers>));
+  exports.Set("benchWorkers", Napi::Function::New(env, run_workers));
 }
 
 }  // namespace esplane::addon

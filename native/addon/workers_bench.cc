@@ -1,8 +1,9 @@
-// One SA on one worker and on two: the workers of the pipeline, driven by threads of the
+// One SA on one worker and on several: the workers of the pipeline, driven by threads of the
 // benchmark's own, so that the clock starts when everything has arrived.
 //
 // What a queue receives was written by the thread that drives it, and what it sent is read there:
 // as with a network card, no other core's cache holds the packets.
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <thread>
@@ -16,28 +17,29 @@ namespace {
 
 using packet::Verdict;
 
-constexpr uint32_t kPackets = 1024;  ///< of one repetition: 16 bursts; two megabytes
-constexpr uint32_t kInARow = 4;      ///< repetitions before the next arrangement has its turn
+constexpr uint32_t kPackets = 1024;  ///< of one repetition, at least: 16 bursts; two megabytes
+constexpr uint32_t kPacketsPerWorker = 512;
+constexpr uint32_t kInARow = 4;  ///< repetitions before the next arrangement has its turn
 constexpr uint32_t kSlots = 16;
-constexpr uint32_t kMostWorkers = 2;
 
-/// One gateway with one or two workers, who own its queues in turn.
+/// One gateway whose workers own its queues in turn.
 struct SharedGateway {
   Gateway databases;
   pipeline::EventRing events;
   pipeline::Networks networks;
   std::atomic<const pipeline::Networks*> networks_pointer{&networks};
-  port::Umem umem{2 * kPackets, kChunkBytes};
+  port::Umem umem;
   pipeline::Shared shared;
-  pipeline::Counters counters[kMostWorkers];
+  std::vector<pipeline::Counters> counters;  ///< by worker
   net::StaticNextHops hops;
   std::unique_ptr<port::Port> ports[2];
   std::vector<std::unique_ptr<pipeline::Lane>> lanes;
   std::vector<std::unique_ptr<pipeline::Worker>> workers;
 
-  SharedGateway(uint8_t side, uint32_t tunnels, uint32_t worker_count,
+  SharedGateway(uint8_t side, uint32_t tunnels, uint32_t worker_count, uint32_t packets,
                 std::unique_ptr<port::Port> lan, std::unique_ptr<port::Port> wan)
       : databases(tunnels),
+        umem(2 * packets, kChunkBytes),
         shared{.epoch = databases.epoch,
                .sad = databases.sad,
                .spd = databases.spd,
@@ -45,6 +47,7 @@ struct SharedGateway {
                .networks = networks_pointer,
                .roles = {port::Role::kLan, port::Role::kWan},
                .chunk_bytes = kChunkBytes},
+        counters(worker_count),
         hops(routes(side), {}) {
     networks.local_addresses = {v4(192, 0, 2, side)};
     ports[kLan] = std::move(lan);
@@ -63,9 +66,11 @@ struct SharedGateway {
         lanes[i]->add_queue(p, shared.roles[p], ports[p]->open_queue(i, lanes[i]->pool()));
       workers[i]->own(*lanes[i]);
     }
-    if (worker_count > 1) {
-      workers[0]->set_colleagues({workers[1].get()});
-      workers[1]->set_colleagues({workers[0].get()});
+    for (uint32_t i = 0; i < worker_count; i++) {
+      std::vector<pipeline::Worker*> colleagues;
+      for (uint32_t n = 1; n < worker_count; n++)
+        colleagues.push_back(workers[(i + n) % worker_count].get());
+      workers[i]->set_colleagues(std::move(colleagues));
     }
   }
 
@@ -81,92 +86,100 @@ struct SharedGateway {
   }
 };
 
-/// The threads of the two workers: the caller's, and one that spins until there is something to do.
-class TwoThreads {
+/// The threads of the workers: the caller's, and others that spin until there is something to do.
+class Threads {
  public:
   using Task = std::function<void(uint32_t)>;
 
-  TwoThreads() : second_([this] { loop(); }) {}
-  ~TwoThreads() {
+  explicit Threads(uint32_t count) : tasks_(count - 1) {
+    for (uint32_t i = 1; i < count; i++) others_.emplace_back([this, i] { loop(i); });
+  }
+  ~Threads() {
     over_.store(true);
-    second_.join();
+    for (auto& thread : others_) thread.join();
   }
 
-  /// Calls task(0) and, where there are two, task(1), at the same time.
+  /// Calls task(0) to task(threads - 1), all at the same time.
   void run(uint32_t threads, const Task& task) {
-    if (threads > 1) task_.store(&task, std::memory_order_release);
+    for (uint32_t i = 1; i < threads; i++) tasks_[i - 1].store(&task, std::memory_order_release);
     task(0);
-    while (task_.load(std::memory_order_acquire) != nullptr) {
+    for (uint32_t i = 1; i < threads; i++) {
+      while (tasks_[i - 1].load(std::memory_order_acquire) != nullptr) {
+      }
     }
   }
 
  private:
-  void loop() {
+  void loop(uint32_t i) {
     while (!over_.load(std::memory_order_relaxed)) {
-      const Task* task = task_.load(std::memory_order_acquire);
+      const Task* task = tasks_[i - 1].load(std::memory_order_acquire);
       if (task == nullptr) continue;
-      (*task)(1);
-      task_.store(nullptr, std::memory_order_release);
+      (*task)(i);
+      tasks_[i - 1].store(nullptr, std::memory_order_release);
     }
   }
 
-  std::atomic<const Task*> task_{nullptr};
+  std::vector<std::atomic<const Task*>> tasks_;  ///< of thread i + 1
   std::atomic<bool> over_{false};
-  std::thread second_;
+  std::vector<std::thread> others_;
 };
 
 /// Two gateways and two hosts; both gateways with as many workers and queues.
 struct Scene {
   const uint32_t workers, queues;
+  const uint32_t packets;  ///< of one repetition
   std::unique_ptr<SharedGateway> a, b;
   std::unique_ptr<port::Port> from_port, to_port;
   std::vector<std::unique_ptr<Host>> from, to;  ///< one a queue
   std::vector<std::vector<uint8_t>> inner;  ///< by tunnel
   std::vector<Sample> outbound, inbound;
 
-  Scene(const TunnelBenchOptions& o, uint32_t with_workers, uint32_t with_queues)
-      : workers(with_workers), queues(with_queues) {
+  Scene(const TunnelBenchOptions& o, const Arrangement& with)
+      : workers(with.workers),
+        queues(with.queues),
+        packets(std::max(kPackets, kPacketsPerWorker * with.workers)) {
     for (uint32_t t = 0; t < o.tunnels; t++) inner.push_back(inner_packet(o.inner_bytes, t));
-    auto [a_lan, host_a] = wire(port::Role::kLan, queues, kPackets);
-    auto [a_wan, b_wan] = wire(port::Role::kWan, queues, kPackets);
-    auto [b_lan, host_b] = wire(port::Role::kLan, queues, kPackets);
-    a = std::make_unique<SharedGateway>(1, o.tunnels, workers, std::move(a_lan), std::move(a_wan));
-    b = std::make_unique<SharedGateway>(2, o.tunnels, workers, std::move(b_lan), std::move(b_wan));
+    auto [a_lan, host_a] = wire(port::Role::kLan, queues, packets);
+    auto [a_wan, b_wan] = wire(port::Role::kWan, queues, packets);
+    auto [b_lan, host_b] = wire(port::Role::kLan, queues, packets);
+    a = std::make_unique<SharedGateway>(1, o.tunnels, workers, packets, std::move(a_lan),
+                                        std::move(a_wan));
+    b = std::make_unique<SharedGateway>(2, o.tunnels, workers, packets, std::move(b_lan),
+                                        std::move(b_wan));
     a->databases.install(1, b->databases, o.key_bits);
     b->databases.install(2, a->databases, o.key_bits);
     from_port = std::move(host_a);
     to_port = std::move(host_b);
     for (uint32_t q = 0; q < queues; q++) {
-      from.push_back(std::make_unique<Host>(*from_port, q, 2 * kPackets));
-      to.push_back(std::make_unique<Host>(*to_port, q, 2 * kPackets));
+      from.push_back(std::make_unique<Host>(*from_port, q, 2 * packets));
+      to.push_back(std::make_unique<Host>(*to_port, q, 2 * packets));
     }
   }
 
-  Sample pass(SharedGateway& gateway, TwoThreads& threads) {
-    const uint64_t until_sent = gateway.sent() + kPackets;
+  Sample pass(SharedGateway& gateway, Threads& threads) {
+    const uint64_t until_sent = gateway.sent() + packets;
     Stopwatch watch;
     watch.start();
     threads.run(workers, [&](uint32_t i) { gateway.run(i, until_sent); });
     watch.stop();
-    return watch.take(kPackets);
+    return watch.take(packets);
   }
 
-  void repeat(TwoThreads& threads, bool counts) {
+  void repeat(Threads& threads, bool counts) {
     threads.run(queues, [&](uint32_t q) {
-      for (uint32_t i = q; i < kPackets; i += queues) from[q]->send(inner[i % inner.size()]);
+      for (uint32_t i = q; i < packets; i += queues) from[q]->send(inner[i % inner.size()]);
     });
     const Sample sealed = pass(*a, threads);
     const Sample opened = pass(*b, threads);
-    uint32_t received[kMostWorkers] = {};
+    std::atomic<uint32_t> received{0};
     threads.run(workers, [&](uint32_t i) {
       if (i < queues) {
-        received[i] = to[i]->receive();
+        received += to[i]->receive();
         from[i]->flush();
       }
       for (auto* gateway : {b.get(), a.get()}) gateway->workers[i]->turn();  // frames come back
     });
-    if (received[0] + received[1] != kPackets)
-      throw std::runtime_error("the benchmark's tunnel lost packets");
+    if (received != packets) throw std::runtime_error("the benchmark's tunnel lost packets");
     if (!counts) return;
     outbound.push_back(sealed);
     inbound.push_back(opened);
@@ -175,21 +188,25 @@ struct Scene {
 
 }  // namespace
 
-WorkersBenchResult bench_workers(const TunnelBenchOptions& options) {
-  if (std::thread::hardware_concurrency() < kMostWorkers)
-    throw std::runtime_error("two workers need two CPUs");
-  TwoThreads threads;
-  Scene one(options, 1, 1), shared(options, 2, 1), split(options, 2, 2);
+std::vector<TunnelBenchResult> bench_workers(const TunnelBenchOptions& options,
+                                             const std::vector<Arrangement>& arrangements) {
+  uint32_t most = 1;
+  for (const auto& a : arrangements) most = std::max(most, a.workers);
+  if (std::thread::hardware_concurrency() < most)
+    throw std::runtime_error(std::to_string(most) + " workers need as many CPUs");
+  Threads threads(most);
+  std::vector<std::unique_ptr<Scene>> scenes;
+  for (const auto& a : arrangements) scenes.push_back(std::make_unique<Scene>(options, a));
   const uint32_t repetitions = repeat_for(options.seconds, [&](bool counts) {
-    for (Scene* scene : {&one, &shared, &split}) {
+    for (auto& scene : scenes) {
       scene->repeat(threads, false);  // its frames come back into the caches
       for (uint32_t i = 0; i < kInARow; i++) scene->repeat(threads, counts);
     }
   });
-  const auto costs = [&](Scene& s) {
-    return TunnelBenchResult{cost_of(s.outbound), cost_of(s.inbound), repetitions};
-  };
-  return {costs(one), costs(shared), costs(split)};
+  std::vector<TunnelBenchResult> results;
+  for (auto& s : scenes)
+    results.push_back({cost_of(s->outbound), cost_of(s->inbound), repetitions});
+  return results;
 }
 
 }  // namespace esplane::addon

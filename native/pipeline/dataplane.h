@@ -41,6 +41,7 @@ struct DataplaneOptions {
   uint32_t frames_per_queue = 4096;
   uint32_t frame_bytes = 2048;
   bool plain_forwarding = false;
+  uint32_t busy_poll_us = 0;      ///< port::Resources
   std::string reinject_link;      ///< memory link in place of the TUN; empty: a TUN
 };
 

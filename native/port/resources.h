@@ -17,6 +17,9 @@ struct Resources {
   /// Entries of each ring of a queue, a power of two. The kernel side of a queue holds up to this
   /// many of its worker's frames for receiving, and as many again while sending.
   uint32_t ring_entries = 1024;
+  /// Microseconds for which a call may look for packets at the device itself, in place of
+  /// interrupts; 0: interrupts. AF_XDP only.
+  uint32_t busy_poll_us = 0;
 
   /// A ring size that leaves frames over in a pool: a lane serves one LAN and one WAN queue as a
   /// rule, and each may hold a ring of frames on its receive and on its transmit side.

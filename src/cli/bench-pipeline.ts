@@ -64,11 +64,16 @@ function measure(innerBytes: number, milliseconds: number): PipelineFigure[] {
     const one = addon.benchPipeline(options);
     return directions.map((direction) => figure(direction, 'one', one[direction]));
   }
-  const { one, split, shared } = addon.benchWorkers(options);
+  const arrangements = [
+    { workers: 1, queues: 1 },
+    { workers: 2, queues: 2 },
+    { workers: 2, queues: 1 },
+  ];
+  const [one, split, shared] = addon.benchWorkers({ ...options, arrangements });
   return directions.flatMap((direction) => [
-    figure(direction, 'one', one[direction]),
-    figure(direction, 'two, a queue each', split[direction]),
-    figure(direction, 'two on one queue', shared[direction]),
+    figure(direction, 'one', one![direction]),
+    figure(direction, 'two, a queue each', split![direction]),
+    figure(direction, 'two on one queue', shared![direction]),
   ]);
 }
 

@@ -1,29 +1,13 @@
 /** `esplane bench crypto`: every engine of the suites of ESP and AH on this machine, compared. */
 import { cpus } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
+import { type BenchFigure, type CryptoBenchOptions, measureSuite } from '../bench/crypto.js';
 import { addon, type CryptoSuite } from '../dataplane/addon.js';
 import { addPipelineBench } from './bench-pipeline.js';
 import { EXIT_CODES, ExitError } from './exit.js';
 
-interface BenchOptions {
-  readonly sizes: readonly number[];
-  readonly batch: number;
-  readonly seconds: number;
-  readonly reference?: boolean;
+interface BenchOptions extends CryptoBenchOptions {
   readonly json?: boolean;
-}
-
-/** One engine on one suite and size; nanoseconds a packet are medians over the rounds. */
-export interface BenchFigure {
-  readonly suite: string;
-  readonly engine: string;
-  /** What the dataplane uses for this suite. */
-  readonly chosen: boolean;
-  readonly bytes: number;
-  readonly sealNanoseconds: number;
-  readonly openNanoseconds: number;
-  /** Of text, one core, sealing. */
-  readonly gigabitsPerSecond: number;
 }
 
 /** Without names, one of each kind that people use. */
@@ -39,7 +23,6 @@ const DEFAULT_SUITES = [
   'AES-CTR-128/HMAC-SHA2-256-128',
   'HMAC-SHA2-256-128',
 ];
-const ROUNDS = 5;
 
 export function addBench(program: Command): void {
   const bench = program.command('bench').description('measure this machine');
@@ -103,48 +86,6 @@ export function selectSuites(words: readonly string[]): CryptoSuite[] {
       `no suite has ${word} in its name; there are\n  ${names}`,
     );
   });
-}
-
-/** The engines take turns, so that a disturbance of the machine meets all of them. */
-export function measureSuite(suite: CryptoSuite, options: BenchOptions): BenchFigure[] {
-  const chosen = addon.chooseEngine({ suite: suite.name }).engine;
-  const engines = [...new Set([chosen, ...suite.engines])].filter(
-    (name) => name !== 'reference' || options.reference === true,
-  );
-  return options.sizes.flatMap((bytes) => {
-    const samples = engines.map(() => ({ seal: [] as number[], open: [] as number[] }));
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const [i, engine] of engines.entries()) {
-        const measure = (open: boolean) =>
-          addon.benchSuite({
-            suite: suite.name,
-            engine,
-            textBytes: bytes,
-            batch: options.batch,
-            open,
-            seconds: options.seconds / ROUNDS / 2,
-          }).nanosecondsPerPacket;
-        samples[i]!.seal.push(measure(false));
-        samples[i]!.open.push(measure(true));
-      }
-    }
-    return engines.map((engine, i) => {
-      const sealNanoseconds = median(samples[i]!.seal);
-      return {
-        suite: suite.name,
-        engine,
-        chosen: engine === chosen,
-        bytes,
-        sealNanoseconds,
-        openNanoseconds: median(samples[i]!.open),
-        gigabitsPerSecond: (bytes * 8) / sealNanoseconds,
-      };
-    });
-  });
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
 }
 
 /** A block for each suite: a line for each engine, a column for each size. */

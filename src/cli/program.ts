@@ -15,6 +15,7 @@ import { addMan } from './man.js';
 import { addPki } from './pki.js';
 import { addRun } from './run.js';
 import { addTop } from './top.js';
+import { addTune } from './tune.js';
 
 export function makeProgram(): Command {
   const program = new Command('esplane')
@@ -38,6 +39,7 @@ export function makeProgram(): Command {
   program.commandsGroup('This machine:');
   addRun(program);
   addDoctor(program);
+  addTune(program);
   addLab(program);
   addBench(program);
   program.commandsGroup('Shell and manual:');

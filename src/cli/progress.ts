@@ -26,3 +26,25 @@ export async function withProgress<T>(
     if (shown) terminal.write(CLEAR_LINE);
   }
 }
+
+/** Steps that block the process, each told before it begins, on a terminal and after a second. */
+export class StepProgress {
+  readonly #terminal: Pick<NodeJS.WriteStream, 'isTTY' | 'write'>;
+  readonly #began = performance.now();
+  #shown = false;
+
+  constructor(terminal: Pick<NodeJS.WriteStream, 'isTTY' | 'write'> = process.stderr) {
+    this.#terminal = terminal;
+  }
+
+  show(doing: string, step: number, total: number): void {
+    if (!this.#terminal.isTTY || performance.now() - this.#began < PATIENCE_MS) return;
+    this.#shown = true;
+    this.#terminal.write(`${CLEAR_LINE}${step}/${total}  ${doing} …`);
+  }
+
+  clear(): void {
+    if (this.#shown) this.#terminal.write(CLEAR_LINE);
+    this.#shown = false;
+  }
+}

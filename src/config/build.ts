@@ -72,6 +72,7 @@ function buildSettings(file: ConfigFile): Omit<GatewayConfig, 'connections' | 's
     queueWorkers: gateway.queue_workers,
     framesPerQueue: gateway.frames,
     frameBytes: gateway.frame_bytes,
+    busyPollMicroseconds: gateway.busy_poll_microseconds,
     ikeWorkers: gateway.ike_workers,
     maxChildSas: gateway.max_child_sas,
     halfOpenPerAddress: gateway.half_open_per_address,

@@ -17,6 +17,8 @@ export interface GatewayConfig {
   readonly queueWorkers: readonly number[] | undefined;
   readonly framesPerQueue: number;
   readonly frameBytes: 2048 | 4096;
+  /** 0: interrupts. */
+  readonly busyPollMicroseconds: number;
   readonly ikeWorkers: number | 'auto';
   readonly maxChildSas: number;
   readonly halfOpenPerAddress: number;

@@ -91,6 +91,7 @@ const SETTINGS = {
   queueWorkers: ['queue_workers', 'now'],
   framesPerQueue: ['frames', 'next start'],
   frameBytes: ['frame_bytes', 'next start'],
+  busyPollMicroseconds: ['busy_poll_microseconds', 'next start'],
   ikeWorkers: ['ike_workers', 'next start'],
   maxChildSas: ['max_child_sas', 'next start'],
   halfOpenPerAddress: ['half_open_per_address', 'next start'],

@@ -105,6 +105,11 @@ export const gatewaySchema = z.strictObject({
     .union([z.literal(2048), z.literal(4096)])
     .default(2048)
     .describe('Bytes of a packet buffer; 4096 for an MTU above 1500'),
+  busy_poll_microseconds: integer(0, 10_000)
+    .default(0)
+    .describe(
+      'How long AF_XDP ports look at the device themselves, in place of interrupts; 0: interrupts',
+    ),
   ike_workers: z
     .union([z.literal('auto'), integer(1, 64)])
     .default('auto')

@@ -143,13 +143,11 @@ export interface GcmBenchOptions {
   readonly hot: boolean;
 }
 
-export interface WorkersBenchResult {
-  /** One worker. */
-  readonly one: TunnelBenchResult;
-  /** Two workers, all packets on one queue. */
-  readonly shared: TunnelBenchResult;
-  /** Two workers, packets on two queues in turn. */
-  readonly split: TunnelBenchResult;
+/** So many workers, whose first own a queue each of both ports; the others help them. */
+export interface WorkerArrangement {
+  readonly workers: number;
+  /** 1 to `workers`. */
+  readonly queues: number;
 }
 
 /** native/addon/process_binding.cc; see process.ts. */
@@ -275,6 +273,43 @@ export interface NativeTrafficSource {
   stop(): void;
 }
 
+/** native/addon/port_bench.h */
+export interface PortBenchBinding {
+  /** Sends from one interface, and receives on a second that is cabled to it. */
+  benchPorts(options: PortBenchOptions): PortBenchResult;
+}
+
+export interface PortBenchOptions {
+  /** Interfaces. */
+  readonly sender: string;
+  readonly receiver?: string;
+  /** Threads on each side, 1 to 64. */
+  readonly workers: number;
+  /** Packets in one call, 1 to 64. */
+  readonly burst: number;
+  /** A power of two, 64 to 8192. */
+  readonly ringEntries: number;
+  /** 0: interrupts. */
+  readonly busyPollMicroseconds: number;
+  /** Of the IP packet, 28 to 1500. */
+  readonly bytes: number;
+  readonly milliseconds: number;
+}
+
+export interface PortBenchResult {
+  /** Such as `xdp-native-copy`; the receiver's is empty where there is none. */
+  readonly senderMode: string;
+  readonly receiverMode: string;
+  readonly senderQueues: number;
+  readonly receiverQueues: number;
+  /** Packets. */
+  readonly sent: number;
+  readonly received: number;
+  /** The receiver's kernel had no room for them. */
+  readonly dropped: number;
+  readonly seconds: number;
+}
+
 export interface TrafficSourceBinding {
   /** Sends whole Ethernet frames in turn, from a thread on that CPU, until it is stopped. */
   readonly TrafficSource: new (options: {
@@ -290,8 +325,13 @@ export interface TunnelBenchBinding {
   benchEsp(options: TunnelBenchOptions): TunnelBenchResult;
   /** From rx to tx of a gateway over memory ports, on one core. */
   benchPipeline(options: TunnelBenchOptions): TunnelBenchResult;
-  /** One and two workers, in turn: the time that passes for a packet. `batch` does not matter. */
-  benchWorkers(options: TunnelBenchOptions): WorkersBenchResult;
+  /**
+   * Arrangements of workers, in turn within one run: the time that passes for a packet. `batch`
+   * does not matter. Throws where there are fewer CPUs than workers.
+   */
+  benchWorkers(
+    options: TunnelBenchOptions & { readonly arrangements: readonly WorkerArrangement[] },
+  ): TunnelBenchResult[];
 }
 
 export interface TunnelBenchOptions {
@@ -446,6 +486,7 @@ export type Addon = BulkEspBinding &
   DataplaneBinding &
   MemoryHostBinding &
   PkiBinding &
+  PortBenchBinding &
   ProcessBinding &
   SadBenchBinding &
   TapBinding &

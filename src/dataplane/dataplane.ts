@@ -35,6 +35,8 @@ export interface DataplaneOptions extends WorkerPlan {
    * no TUN is made, and such packets are dropped by name (memory and pcap ports).
    */
   readonly tunName?: string;
+  /** For how long AF_XDP ports look at the device themselves; 0, as undefined: interrupts. */
+  readonly busyPollMicroseconds?: number;
   /** Switch the transform off and forward plainly (the control run of benchmarks and labs). */
   readonly plainForwarding?: boolean;
   /** Memory link that packets for the kernel are handed to in place of a TUN, as IP packets. */

@@ -145,6 +145,7 @@ function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): G
     queueWorkers: undefined,
     framesPerQueue: 512,
     frameBytes: 2048,
+    busyPollMicroseconds: 0,
     ikeWorkers: wanted.ikeWorkers,
     maxChildSas: 16,
     halfOpenPerAddress: 16,

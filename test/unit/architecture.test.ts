@@ -52,9 +52,11 @@ const typescript: Record<string, Layer> = {
   doctor: { uses: ['dataplane'] },
   gateway: { uses: [...outside, 'doctor'] },
   main: { uses: [...outside, 'doctor', 'gateway'] },
+  report: { uses: [], never: impure },
+  bench: { uses: ['report', 'dataplane'] },
   index: { uses: ['wire', 'crypto', 'sad', 'dataplane'] },
   lab: { uses: [...outside, 'gateway', 'main', 'cli'] },
-  cli: { uses: [...outside, 'doctor', 'gateway', 'main', 'lab'] },
+  cli: { uses: [...outside, 'doctor', 'report', 'bench', 'gateway', 'main', 'lab'] },
 };
 
 const dataPath = ['base', 'packet', 'crypto', 'replay', 'sad', 'spd', 'esp', 'ah', 'port', 'net'];

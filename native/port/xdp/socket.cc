@@ -13,6 +13,8 @@ namespace {
 /// Linux 6.18: packets that one sendto() may send in copy mode; 32 without. Not in older headers.
 constexpr int kMaxTxBudgetOption = 9;
 constexpr uint32_t kTxBudget = 256;
+constexpr int kPreferBusyPollOption = 69, kBusyPollBudgetOption = 70;  // not in older headers
+constexpr int kBusyPollBudget = 64;  // packets in one look
 
 void set_option(int fd, int option, const void* value, size_t bytes, const char* step) {
   if (setsockopt(fd, SOL_XDP, option, value, static_cast<socklen_t>(bytes)) < 0) {
@@ -27,6 +29,7 @@ Socket::Socket(Umem& umem, const Options& options)
   if (!fd_) throw_errno(errno, "cannot open an AF_XDP socket");
   if (!options.sharing) register_memory(umem);
   make_rings(options.ring_entries);
+  if (options.busy_poll_us > 0) prefer_busy_polling(options.busy_poll_us);
   bind_to(options);
 
   xdp_options got{};
@@ -36,6 +39,18 @@ Socket::Socket(Umem& umem, const Options& options)
   }
   const uint32_t budget = std::min(kTxBudget, options.ring_entries);
   setsockopt(fd(), SOL_XDP, kMaxTxBudgetOption, &budget, sizeof budget);
+}
+
+/// Linux 5.11.
+void Socket::prefer_busy_polling(uint32_t microseconds) {
+  const int on = 1, most = static_cast<int>(microseconds), budget = kBusyPollBudget;
+  const auto set = [&](int option, const int& value) {
+    if (setsockopt(fd(), SOL_SOCKET, option, &value, sizeof value) < 0)
+      throw_errno(errno, "cannot have an AF_XDP socket poll its device");
+  };
+  set(kPreferBusyPollOption, on);
+  set(SO_BUSY_POLL, most);
+  set(kBusyPollBudgetOption, budget);
 }
 
 void Socket::register_memory(const Umem& umem) {

@@ -19,6 +19,7 @@ class Socket {
     /// one registers it. Not shared between interfaces: the kernel would force the first one's
     /// choice of copying or not on the others, so each interface registers the same memory.
     const Socket* sharing;
+    uint32_t busy_poll_us = 0;  ///< SO_BUSY_POLL, preferred to interrupts; 0: off
   };
 
   /// Asks for neither copying nor zero copy, so that the kernel gives what the driver can do. A
@@ -44,6 +45,7 @@ class Socket {
  private:
   void register_memory(const Umem& umem);
   void make_rings(uint32_t entries);
+  void prefer_busy_polling(uint32_t microseconds);
   void bind_to(const Options& options);
 
   bool zero_copy_ = false;

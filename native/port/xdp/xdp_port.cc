@@ -56,7 +56,8 @@ class XdpPort final : public Port {
     auto socket = sockets_[index] ? std::move(sockets_[index]) : make_socket(index);
     lent_sockets_[index] = socket;
     return std::make_unique<xdp::XdpQueue>(std::move(socket), classifier_, index,
-                                           resources_.ring_entries, pool);
+                                           resources_.ring_entries,
+                                           resources_.busy_poll_us > 0, pool);
   }
 
  private:
@@ -66,7 +67,8 @@ class XdpPort final : public Port {
         resources_.umem, xdp::Socket::Options{.ifindex = interface_.index,
                                               .queue = queue,
                                               .ring_entries = resources_.ring_entries,
-                                              .sharing = sharing.get()});
+                                              .sharing = sharing.get(),
+                                              .busy_poll_us = resources_.busy_poll_us});
   }
 
   /// A bound socket of this port, here or in an open queue, or null.

@@ -8,11 +8,12 @@
 namespace esplane::port::xdp {
 
 XdpQueue::XdpQueue(std::shared_ptr<Socket> socket, const Classifier& classifier, uint32_t index,
-                   uint32_t ring_entries, FramePool& pool)
+                   uint32_t ring_entries, bool busy_poll, FramePool& pool)
     : socket_(std::move(socket)),
       classifier_(classifier),
       index_(index),
       ring_entries_(ring_entries),
+      busy_poll_(busy_poll),
       pool_(pool),
       umem_(pool.umem()),
       lent_(umem_) {
@@ -85,7 +86,7 @@ void XdpQueue::flush() {
   kick();
   if (receiving_ < ring_entries_) refill();
   // Zero copy only: the driver has found the fill ring empty and sleeps.
-  if (socket_->fill.needs_wakeup())
+  if (busy_poll_ || socket_->fill.needs_wakeup())
     recvfrom(socket_->fd(), nullptr, 0, MSG_DONTWAIT, nullptr, nullptr);
 }
 

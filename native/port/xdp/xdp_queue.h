@@ -41,8 +41,9 @@ class LentFrames {
 class XdpQueue final : public Queue {
  public:
   /// Fills the socket's fill ring from `pool`, and only then lets the program redirect to it.
+  /// @param busy_poll  the device is looked at with each flush()
   XdpQueue(std::shared_ptr<Socket> socket, const Classifier& classifier, uint32_t index,
-           uint32_t ring_entries, FramePool& pool);
+           uint32_t ring_entries, bool busy_poll, FramePool& pool);
   ~XdpQueue() override;
 
   uint32_t rx(packet::Batch& batch, uint32_t max) override;
@@ -60,6 +61,7 @@ class XdpQueue final : public Queue {
   const Classifier& classifier_;
   const uint32_t index_;
   const uint32_t ring_entries_;
+  const bool busy_poll_;
   FramePool& pool_;
   Umem& umem_;
   LentFrames lent_;

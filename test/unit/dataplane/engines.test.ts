@@ -1,6 +1,7 @@
 /** What the daemon says about the engines that it uses, and what `esplane bench crypto` prints. */
 import { describe, expect, it } from 'vitest';
-import { measureSuite, renderFigures, selectSuites } from '../../../src/cli/bench.js';
+import { measureSuite } from '../../../src/bench/crypto.js';
+import { renderFigures, selectSuites } from '../../../src/cli/bench.js';
 import { describeChoice, engineFor, slowCpuWarning } from '../../../src/dataplane/engines.js';
 
 const contestant = (name: string, nanosecondsPerByte: number) => ({ name, nanosecondsPerByte });
