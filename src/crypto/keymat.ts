@@ -112,10 +112,11 @@ export interface ChildKeys {
 }
 
 /**
- * KEYMAT = prf+(SK_d, g^ir (new) | Ni | Nr), in the order of §2.17: the SA from initiator to
- * responder first, for each the encryption key before the integrity key.
- * @param keyLength     octets of encryption key, salt and integrity key together
- * @param sharedSecret  g^ir of the Child SA's own key exchange, where it has one
+ * KEYMAT = prf+(SK_d, g^ir (new) | Ni | Nr | SK(1) | ...), in the order of §2.17 and RFC 9370
+ * §2.2.4: the SA from initiator to responder first, for each the encryption key before the integrity
+ * key.
+ * @param keyLength  octets of encryption key, salt and integrity key together
+ * @param secrets    g^ir of the Child SA's own key exchange, where it has one, and of further ones
  */
 export function deriveChildKeys(
   algorithm: Prf,
@@ -123,10 +124,10 @@ export function deriveChildKeys(
   ni: Uint8Array,
   nr: Uint8Array,
   keyLength: number,
-  sharedSecret?: Secret,
+  secrets: readonly Secret[] = [],
 ): ChildKeys {
-  const own = sharedSecret === undefined ? [] : [sharedSecret.bytes];
-  const seed = concat(...own, ni, nr);
+  const [first, ...further] = secrets.map(({ bytes }) => bytes);
+  const seed = concat(...(first === undefined ? [] : [first]), ni, nr, ...further);
   const keymat = prfPlus(algorithm, skD.bytes, seed, 2 * keyLength);
   seed.fill(0);
   const [initiator, responder] = cut(keymat, [keyLength, keyLength]) as [Secret, Secret];

@@ -6,8 +6,9 @@ import { PROTOCOL_ID } from '../policy/algorithm.js';
 import type { ChildPolicy } from '../policy/connection.js';
 import type { SelectorPair } from '../policy/narrow.js';
 import { formatSuite, type Purpose, type Suite } from '../policy/suite.js';
-import type { ChildSa, EspSpi } from '../sad/sad.js';
+import { type ChildSa, type EspSpi, SadFullError } from '../sad/sad.js';
 import { formatSelector, type PayloadOf } from '../wire/index.js';
+import type { Core } from './core.js';
 import type { ChildSaView, Milliseconds } from './event.js';
 import type { IkeSa } from './ike-sa.js';
 import { isTranslated } from './nat.js';
@@ -64,8 +65,18 @@ export interface ChildAgreement {
 export interface ChildSeed {
   readonly ni: Uint8Array;
   readonly nr: Uint8Array;
-  /** g^ir of its own key exchange, if it has one. */
-  readonly sharedSecret: Secret | undefined;
+  /** Of its own key exchanges, the first one before all; none in IKE_AUTH. */
+  readonly secrets: readonly Secret[];
+}
+
+/** An inbound SPI, to be installed or given back; undefined: the SAD is full. */
+export function reserveSpi({ environment }: Core): EspSpi | undefined {
+  try {
+    return environment.allocateSpi();
+  } catch (error) {
+    if (!(error instanceof SadFullError)) throw error;
+    return undefined;
+  }
 }
 
 /** The pair of SAs between the ends of the IKE SA, with keys that whoever installs it wipes. */
@@ -73,8 +84,8 @@ export function makeChildSa(ikeSa: IkeSa, agreement: ChildAgreement, seed: Child
   const { role, suite, policy, selectors } = agreement;
   const { prf } = ikeSa.negotiated!;
   const { skD } = ikeSa.protection!.keys;
-  const { ni, nr, sharedSecret } = seed;
-  const keys = deriveChildKeys(prf, skD, ni, nr, keymatLength(suite), sharedSecret);
+  const { ni, nr, secrets } = seed;
+  const keys = deriveChildKeys(prf, skD, ni, nr, keymatLength(suite), secrets);
   const initiator = role === 'initiator';
   return {
     policy: `${ikeSa.connection!.name}/${policy.name}`,

@@ -19,6 +19,9 @@ export interface Failure {
   readonly explanation: string;
 }
 
+/** What is said where no Child SA has room any more. */
+export const SAD_FULL: Failure = { notify: 'NO_ADDITIONAL_SAS', explanation: 'the SAD is full' };
+
 export function formatEndpoint({ address, port }: Endpoint): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }

@@ -13,8 +13,8 @@ import type { PeerCertificates } from '../policy/peer-proof.js';
 import { formatSuite, type Suite } from '../policy/suite.js';
 import { type Endpoint, sameEndpoint } from '../sad/sad.js';
 import { type PeekedHeader, ZERO_IKE_SPI } from '../wire/index.js';
+import { forgetFollowUp, type Waiting } from './answers/follow-up.js';
 import type { PendingKeyExchange } from './answers/ike-init.js';
-import { type Begun, forgetFollowUp } from './answers/rekey-ike.js';
 import { Channel } from './channel.js';
 import { Children } from './children.js';
 import type { Core } from './core.js';
@@ -55,7 +55,9 @@ export type TimerKind =
   /** The peer should have deleted it by now. */
   | 'replaced'
   /** What the peer has put off is asked for again. */
-  | 'postponed';
+  | 'postponed'
+  /** The peer goes on with its key exchanges no more. */
+  | 'follow-up';
 
 /** Liveness checks that anybody can cause by an error in clear are no closer than that. */
 const HINT_INTERVAL: Milliseconds = 10_000;
@@ -112,8 +114,8 @@ export class IkeSa {
   /** Both have said that there may be IKE_INTERMEDIATE (RFC 9242), and what comes of that. */
   supportsIntermediate = false;
   intermediate: Intermediate | undefined;
-  /** The peer's rekeying that waits for the next key exchange (RFC 9370 §2.2.4). */
-  followUp: Begun | undefined;
+  /** What of the peer's waits for its next key exchange (RFC 9370 §2.2.4). */
+  followUp: Waiting | undefined;
   /** Both have said that they have a PPK for each other (RFC 8784). */
   usesPpk = false;
   /** Who of the two may move (RFC 4555); undefined: it was not negotiated. */
@@ -572,6 +574,9 @@ export class IkeSa {
         for (const plan of this.#postponedPlans.splice(0)) {
           this.request(new CreateChild(this, this.#core, plan));
         }
+        break;
+      case 'follow-up':
+        forgetFollowUp(this);
         break;
       default:
         assertNever(kind);

@@ -41,6 +41,8 @@ export interface IkeOptions {
   readonly switchDelay: Milliseconds;
   /** For how long a Child SA that was replaced and deleted still receives. */
   readonly drainTime: Milliseconds;
+  /** A responder's wait for the next key exchange of what a peer has begun (RFC 9370 §2.2.4). */
+  readonly followUpTimeout: Milliseconds;
   /** Until we delete ourselves what the peer has replaced and has to delete. */
   readonly replacedTimeout: Milliseconds;
   /** Between attempts of a connection that is kept up; doubles up to the maximum. */
@@ -76,6 +78,7 @@ export const DEFAULT_OPTIONS: IkeOptions = {
   maxPostponed: 10, // about five minutes
   switchDelay: 200_000, // by then a peer has our answer, or has given us up
   drainTime: 3_000,
+  followUpTimeout: 240_000,
   replacedTimeout: 240_000,
   reconnectFirst: 1_000,
   reconnectMaximum: 60_000,

@@ -16,7 +16,7 @@ import { formatEndpoint } from './explain.js';
 import type { Datagram, IkeSa } from './ike-sa.js';
 import { describeHeader, describeMessage, notifiesOf } from './payloads.js';
 import { retransmitDelay } from './retransmit.js';
-import type { Task } from './tasks/task.js';
+import { beginningOf, type Task } from './tasks/task.js';
 
 export class Requests {
   readonly #sa: IkeSa;
@@ -46,7 +46,8 @@ export class Requests {
   has(test: (task: Task) => boolean): boolean {
     const { outstanding } = this.#sa.window;
     const current = outstanding === undefined ? this.#preparing : outstanding.task;
-    return (current !== undefined && test(current)) || this.#queue.some(test);
+    const all = current === undefined ? this.#queue : [current, ...this.#queue];
+    return all.some((task) => test(beginningOf(task)));
   }
 
   /** The tasks of which nothing was sent, taken off. */

@@ -85,8 +85,7 @@ function wordOf(protocol: Protocol, text: string): Word {
   }
   const names = Object.keys(words).join(', ');
   const further = ', and further key exchanges from ke1_ to ke7_, such as ke1_mlkem768 or ke1_none';
-  const allowed = protocol === 'ike' ? names + further : names;
-  throw new RangeError(`unknown algorithm "${text}"; allowed for ${protocol}: ${allowed}`);
+  throw new RangeError(`unknown algorithm "${text}"; allowed for ${protocol}: ${names}${further}`);
 }
 
 function prfOf({ prf }: Extract<Word, { part: 'integrity' }>): readonly Algorithm[] {
@@ -124,8 +123,8 @@ function problemWith(proposal: Proposal, aeads: readonly boolean[]): string | un
   }
   if (protocol === 'ike' && prf.length === 0) return 'has no PRF, such as prfsha256';
   if (protocol === 'ike' && keyExchange.length === 0) return 'has no key exchange, such as x25519';
-  if (protocol !== 'ike' && additional.length > 0) {
-    return 'has a further key exchange, which Child SAs get from the IKE SA alone';
+  if (keyExchange.length === 0 && additional.length > 0) {
+    return 'has a further key exchange and no first one, such as x25519';
   }
   return undefined;
 }

@@ -39,7 +39,7 @@ const MUTANTS: readonly Mutant[] = [
   {
     name: 'a responder sends on a new Child SA at once',
     file: 'answers/child.js',
-    rule: 'const standby = core.hasChild(connection, policy.name);',
+    rule: 'const standby = core.hasChild(sa.connection.name, policy.name);',
     broken: 'const standby = false;',
   },
   {

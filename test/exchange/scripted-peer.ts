@@ -119,6 +119,19 @@ export class ScriptedPeer {
     ];
   }
 
+  /** Offers a Child SA with these algorithms, such as `aes128gcm16-x25519`. */
+  childProposal(esp: string): Payload {
+    const purpose = { protocol: 'esp', keyExchange: true } as const;
+    const proposals = toWireProposals([parseProposal('esp', esp)], this.outboundSpi, purpose);
+    return { kind: 'SA', proposals };
+  }
+
+  /** CREATE_CHILD_SA for a Child SA without a key exchange of its own. */
+  childRequest(): Payload[] {
+    const [, , sa, tsi, tsr] = this.authPayloads();
+    return [sa!, { kind: 'Nonce', data: new Uint8Array(32) }, tsi!, tsr!];
+  }
+
   seal(exchangeType: number, messageId: number, payloads: readonly Payload[]): Uint8Array {
     return this.#sealer!.seal(this.header(exchangeType, messageId), payloads);
   }

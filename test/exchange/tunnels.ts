@@ -57,7 +57,9 @@ function pickConfiguration(dice: SeededRandom, other: Side): Pair {
   const pfs = dice.pick(['', `-${group}`, `-${another}`]);
   // Now and then one guesses a group that the other does not have.
   const guess = dice.chance(0.2) && another !== group ? `-${another}` : '';
-  const common = { livenessSeconds: 30, esp: [`${dice.pick(CIPHERS)}${pfs}`] };
+  // Now and then one more key exchange of each Child SA (RFC 9370 §2.2.4).
+  const further = pfs !== '' && dice.chance(0.3) ? '-ke1_mlkem512' : '';
+  const common = { livenessSeconds: 30, esp: [`${dice.pick(CIPHERS)}${pfs}${further}`] };
   const [net, otherNet] = [1, SIDES.indexOf(other) + 1];
   const several = dice.chance(0.3);
   const narrower = dice.chance(0.2) ? { localSelectors: [`10.${otherNet}.128.0/17`] } : {};

@@ -13,11 +13,11 @@ import type { Core } from '../core.js';
 import type { Datagram, IkeSa } from '../ike-sa.js';
 import { notify, notifyName } from '../payloads.js';
 import { answerCreateChild } from './create-child.js';
+import { answerFollowUp, forgetFollowUp } from './follow-up.js';
 import { answerIkeAuth } from './ike-auth.js';
 import { deriveKeys } from './ike-init.js';
 import { answerInformational } from './informational.js';
 import { answerIntermediate } from './intermediate.js';
-import { answerFollowUp, forgetFollowUp } from './rekey-ike.js';
 
 /** The response to a request, and what follows when it has been sent. */
 export interface Answer {

@@ -2,14 +2,13 @@
  * The responder's part of a Child SA, in IKE_AUTH or CREATE_CHILD_SA: the choice of policy, mode,
  * selectors and algorithms, and the installation (RFC 7296 §1.2, §1.3.1, §2.7, §2.9, §2.23.1).
  */
-import type { Secret } from '../../crypto/secret.js';
 import { PROTOCOL_ID } from '../../policy/algorithm.js';
 import { explainNoProposal } from '../../policy/compare.js';
 import type { ChildPolicy } from '../../policy/connection.js';
 import { hasFirstChoices, isCovered, narrow, type SelectorPair } from '../../policy/narrow.js';
 import { type Purpose, type Suite, selectSuite } from '../../policy/suite.js';
 import { betweenEnds, type Ends, endsOf, withEnds } from '../../policy/transport-mode.js';
-import { type EspSpi, SadFullError } from '../../sad/sad.js';
+import type { EspSpi } from '../../sad/sad.js';
 import {
   fromWireSelector,
   NOTIFY,
@@ -19,15 +18,17 @@ import {
   type WireProposal,
 } from '../../wire/index.js';
 import {
+  type ChildSeed,
   childProtocol,
   childPurpose,
   espSpiBytes,
   espSpiOf,
   type InstalledChild,
   makeChildSa,
+  reserveSpi,
 } from '../child-sa.js';
 import type { Core } from '../core.js';
-import { explainSelectors } from '../explain.js';
+import { explainSelectors, SAD_FULL } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
 import { find, need, notify, notifyName } from '../payloads.js';
 import { asksForTransport, modeNotifies, obstacle, takesPadding } from '../tasks/child-offer.js';
@@ -201,40 +202,21 @@ function offeredSelectors(payloads: readonly Payload[]): SelectorPair {
   return { tsi: known('TSi'), tsr: known('TSr') };
 }
 
-/** Installs the Child SA that was chosen. */
-export function installChild(
-  sa: IkeSa,
-  core: Core,
-  choice: ChildChoice,
-  exchanged: {
-    readonly ni: Uint8Array;
-    readonly nr: Uint8Array;
-    readonly sharedSecret: Secret | undefined;
-    readonly inAuth: boolean;
-  },
-): InstalledAnswer | ChildRefusal {
-  const { policy, suite, answeredSelectors } = choice;
-  let inboundSpi: EspSpi;
-  try {
-    inboundSpi = core.environment.allocateSpi();
-  } catch (error) {
-    if (!(error instanceof SadFullError)) throw error;
-    return { refusal: NOTIFY.NO_ADDITIONAL_SAS, explanation: 'the SAD is full' };
-  }
-  const role = 'responder';
-  const childSa = makeChildSa(sa, { ...choice, role, inboundSpi }, exchanged);
-  // §2.8: what is there already serves until the peer has shown that it has got our answer.
-  const standby = core.hasChild(sa.connection!.name, policy.name);
-  const child = sa.children.install(childSa, {
-    policy,
-    suite,
-    role,
-    lowestNonce: lowestNonce(exchanged.ni, exchanged.nr),
-    standby,
-    known: exchanged.inAuth,
-  });
+/** The SPI of the Child SA that was chosen, to be installed or given back. */
+export function reserveChild(core: Core): EspSpi | ChildRefusal {
+  const { explanation } = SAD_FULL;
+  return reserveSpi(core) ?? { refusal: NOTIFY.NO_ADDITIONAL_SAS, explanation };
+}
+
+/** What tells of a Child SA; in CREATE_CHILD_SA Nr and KE stand between. */
+export interface ChildAnswer {
+  readonly granted: readonly Payload[];
+  readonly selectors: readonly Payload[];
+}
+
+export function childAnswer(choice: ChildChoice, inboundSpi: EspSpi): ChildAnswer {
+  const { policy, answeredSelectors } = choice;
   return {
-    child,
     granted: [...modeNotifies(policy), { kind: 'SA', proposals: [choice.answer(inboundSpi)] }],
     selectors: [
       { kind: 'TSi', selectors: answeredSelectors.tsi.map(toWireSelector) },
@@ -244,11 +226,27 @@ export function installChild(
   };
 }
 
-/** A Child SA, and the payloads that tell of it; in CREATE_CHILD_SA Nr and KE stand between. */
-export interface InstalledAnswer {
-  readonly child: InstalledChild;
-  readonly granted: readonly Payload[];
-  readonly selectors: readonly Payload[];
+/** Installs the Child SA that was chosen. */
+export function installChild(
+  sa: IkeSa,
+  core: Core,
+  choice: ChildChoice,
+  inboundSpi: EspSpi,
+  exchanged: ChildSeed & { readonly inAuth: boolean },
+): InstalledChild {
+  const { policy, suite } = choice;
+  const role = 'responder';
+  const childSa = makeChildSa(sa, { ...choice, role, inboundSpi }, exchanged);
+  // §2.8: what is there already serves until the peer has shown that it has got our answer.
+  const standby = core.hasChild(sa.connection!.name, policy.name);
+  return sa.children.install(childSa, {
+    policy,
+    suite,
+    role,
+    lowestNonce: lowestNonce(exchanged.ni, exchanged.nr),
+    standby,
+    known: exchanged.inAuth,
+  });
 }
 
 export function refuseChild(sa: IkeSa, { refusal, explanation }: ChildRefusal): Payload[] {

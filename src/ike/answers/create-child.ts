@@ -7,9 +7,8 @@
  * the peer has shown that it has got the response (§2.8). Left out: configuration payloads and
  * IPComp, which a responder may pass over.
  */
-import { publicValueLength } from '../../crypto/key-exchange.js';
-import type { Secret } from '../../crypto/secret.js';
 import { sameSelectors } from '../../policy/narrow.js';
+import { additionalMethods } from '../../policy/suite.js';
 import { NOTIFY, type Payload, type PayloadOf, type Story } from '../../wire/index.js';
 import { pairOf } from '../child-procedures.js';
 import { espSpiOf, type InstalledChild } from '../child-sa.js';
@@ -18,7 +17,16 @@ import type { IkeSa } from '../ike-sa.js';
 import { find, need, notifiesOf, notify } from '../payloads.js';
 import { NONCE_OCTETS } from '../tasks/ike-init.js';
 import type { Reply } from './answer.js';
-import { type ChildChoice, chooseChild, installChild, refuseChild } from './child.js';
+import {
+  type ChildChoice,
+  type ChildRefusal,
+  childAnswer,
+  chooseChild,
+  installChild,
+  refuseChild,
+  reserveChild,
+} from './child.js';
+import { type Begun, exchangeKeys, goOn } from './follow-up.js';
 import { answerRekeyIke } from './rekey-ike.js';
 
 export function answerCreateChild(
@@ -45,7 +53,7 @@ export function answerCreateChild(
   }
   const { keyExchange } = choice.suite;
   if (keyExchange === undefined) {
-    reply({ payloads: makeChild(sa, core, payloads, choice, undefined) });
+    reply({ payloads: answerChild(sa, core, payloads, choice) });
     return;
   }
   const ke = find(payloads, 'KE');
@@ -55,11 +63,13 @@ export function answerCreateChild(
     return;
   }
   exchangeKeys(sa, ke, reply, (own) => {
-    // Our own requests may have been answered meanwhile.
-    const late = crossing(sa, core, payloads);
-    const answer = late ?? makeChild(sa, core, payloads, choice, own);
+    const request = beginChild(sa, core, payloads, choice);
+    if (!('refusal' in request)) {
+      reply(goOn(sa, core, request.begun, own, request.around));
+      return;
+    }
     own.sharedSecret.wipe();
-    reply({ payloads: answer });
+    reply({ payloads: refuseChild(sa, request) });
   });
 }
 
@@ -101,23 +111,56 @@ function notFound({ protocolId, spi }: PayloadOf<'N'>): Payload {
 
 // --- the Child SA -----------------------------------------------------------------------------
 
-function makeChild(
+/** A request that is granted, as soon as its key exchanges are made. */
+interface ChildRequest {
+  readonly begun: Begun;
+  /** Of the first response, in which the first key exchange stands. */
+  around(exchange: readonly Payload[]): Payload[];
+}
+
+function beginChild(
   sa: IkeSa,
   core: Core,
   payloads: readonly Payload[],
   choice: ChildChoice,
-  own: OwnKeys | undefined,
-): Payload[] {
-  const rekeyed = rekeyedChild(sa, payloads);
-  const nr = core.environment.random(NONCE_OCTETS);
+): ChildRequest | ChildRefusal {
+  const inboundSpi = reserveChild(core);
+  if (typeof inboundSpi === 'object') return inboundSpi;
   const ni = need(payloads, 'Nonce').data;
-  const exchanged = { ni, nr, sharedSecret: own?.sharedSecret, inAuth: false };
-  const made = installChild(sa, core, choice, exchanged);
-  if ('refusal' in made) return refuseChild(sa, made);
-  if (rekeyed !== undefined) succeed(sa, rekeyed, made.child);
-  else findTwin(sa, core, made.child);
-  const ke: Payload[] = own === undefined ? [] : [own.payload];
-  return [...made.granted, { kind: 'Nonce', data: nr }, ...ke, ...made.selectors];
+  const nr = core.environment.random(NONCE_OCTETS);
+  const { granted, selectors } = childAnswer(choice, inboundSpi);
+  const begun: Begun = {
+    methods: additionalMethods(choice.suite),
+    secrets: [],
+    // Our own requests may have been answered meanwhile.
+    refusal: () => crossing(sa, core, payloads),
+    conclude: (secrets) => {
+      const rekeyed = rekeyedChild(sa, payloads);
+      const exchanged = { ni, nr, secrets, inAuth: false };
+      const made = installChild(sa, core, choice, inboundSpi, exchanged);
+      if (rekeyed !== undefined) succeed(sa, rekeyed, made);
+      else findTwin(sa, core, made);
+      return undefined;
+    },
+    forget: () => core.environment.releaseSpi(inboundSpi),
+  };
+  return {
+    begun,
+    around: (exchange) => [...granted, { kind: 'Nonce', data: nr }, ...exchange, ...selectors],
+  };
+}
+
+/** Without a key exchange of its own. */
+function answerChild(
+  sa: IkeSa,
+  core: Core,
+  payloads: readonly Payload[],
+  choice: ChildChoice,
+): Payload[] {
+  const request = beginChild(sa, core, payloads, choice);
+  if ('refusal' in request) return refuseChild(sa, request);
+  request.begun.conclude([]);
+  return request.around([]);
 }
 
 /** §2.8.1: which of two stays is decided when our own request is answered. */
@@ -141,43 +184,4 @@ function findTwin(sa: IkeSa, core: Core, made: InstalledChild): void {
       sameSelectors(pairOf(other), pairOf(made)),
   );
   if (twin !== undefined && twin.lowestNonce < made.lowestNonce) sa.children.setTwin(made, twin);
-}
-
-// --- the key exchange -------------------------------------------------------------------------
-
-/** Our half, and what came of both. */
-export interface OwnKeys {
-  readonly payload: PayloadOf<'KE'>;
-  readonly sharedSecret: Secret;
-}
-
-/** Makes our half for the peer's and goes on, or refuses what is no public value of the group. */
-export function exchangeKeys(
-  sa: IkeSa,
-  { method, data }: PayloadOf<'KE'>,
-  reply: Reply,
-  then: (own: OwnKeys) => void,
-): void {
-  // §3.4: the length has to be that of the group. §2.21.3: who sends nonsense closes with us.
-  const refuse = (reason: string) =>
-    reply({
-      payloads: [notify(NOTIFY.INVALID_SYNTAX)],
-      afterwards: () => sa.fail({ notify: 'INVALID_SYNTAX', explanation: reason }),
-    });
-  if (data.length !== publicValueLength(method)) {
-    refuse("the peer's public value has not the length of its group");
-    return;
-  }
-  sa.compute({ type: 'respond', group: method, peerPublic: data }, (result) => {
-    if (result.type === 'failed' && result.badValue) {
-      refuse(result.reason);
-      return;
-    }
-    if (result.type !== 'responded') {
-      reply({ payloads: [notify(NOTIFY.TEMPORARY_FAILURE)] });
-      return;
-    }
-    const payload = { kind: 'KE', method, data: result.publicValue } as const;
-    then({ payload, sharedSecret: result.sharedSecret });
-  });
 }

@@ -29,7 +29,7 @@ import { announceMobility, isMobile } from '../mobility.js';
 import { find, need, notifiesOf, notify } from '../payloads.js';
 import { decideOnPpk, keysWithPpk } from '../ppk.js';
 import type { Answer, Reply } from './answer.js';
-import { chooseChild, installChild, refuseChild } from './child.js';
+import { childAnswer, chooseChild, installChild, refuseChild, reserveChild } from './child.js';
 
 export function answerIkeAuth(
   sa: IkeSa,
@@ -165,7 +165,10 @@ function allowsAdditional(ours: readonly Algorithm[], method: number): boolean {
 function answerChild(sa: IkeSa, core: Core, payloads: readonly Payload[]): Payload[] {
   const choice = chooseChild(sa, core, payloads, false);
   if ('refusal' in choice) return refuseChild(sa, choice);
+  const inboundSpi = reserveChild(core);
+  if (typeof inboundSpi === 'object') return refuseChild(sa, inboundSpi);
   const { ni, nr } = sa.negotiated!;
-  const made = installChild(sa, core, choice, { ni, nr, sharedSecret: undefined, inAuth: true });
-  return 'refusal' in made ? refuseChild(sa, made) : [...made.granted, ...made.selectors];
+  installChild(sa, core, choice, inboundSpi, { ni, nr, secrets: [], inAuth: true });
+  const { granted, selectors } = childAnswer(choice, inboundSpi);
+  return [...granted, ...selectors];
 }

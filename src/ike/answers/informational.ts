@@ -9,6 +9,7 @@ import type { Datagram, IkeSa } from '../ike-sa.js';
 import { errorOf, notifyName } from '../payloads.js';
 import { CreateChild } from '../tasks/create-child.js';
 import { DeleteChild } from '../tasks/delete.js';
+import { beginningOf } from '../tasks/task.js';
 import type { Answer } from './answer.js';
 import { answerMobility } from './mobility.js';
 
@@ -45,8 +46,9 @@ function isFatal(notifyType: number): boolean {
 function removeChildren(sa: IkeSa, { protocolId, spis }: PayloadOf<'D'>): ChildName[] {
   return spis.flatMap((octets) => {
     const child = sa.children.byOutbound(protocolId, espSpiOf(octets));
-    const task = sa.window.outstanding?.task;
-    if (child === undefined && task instanceof CreateChild) task.deletedEarly(octets);
+    const { outstanding } = sa.window;
+    const begun = outstanding && beginningOf(outstanding.task);
+    if (child === undefined && begun instanceof CreateChild) begun.deletedEarly(octets);
     if (child === undefined || isBeingDeleted(sa, child)) return [];
     if (isServedByAnother(sa, child)) sa.children.drain(child, 'deleted by the peer');
     else sa.children.remove(child, 'deleted by the peer');

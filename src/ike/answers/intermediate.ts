@@ -9,7 +9,7 @@ import type { IkeSa } from '../ike-sa.js';
 import { strengthenKeys } from '../keys.js';
 import { find } from '../payloads.js';
 import type { Reply } from './answer.js';
-import { exchangeKeys } from './create-child.js';
+import { exchangeKeys } from './follow-up.js';
 
 /** @param refuse  answers what does not belong here */
 export function answerIntermediate(

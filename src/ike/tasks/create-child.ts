@@ -1,6 +1,7 @@
 /**
  * CREATE_CHILD_SA for a Child SA as the initiator: a new one (RFC 7296 §1.3.1), or one in the place
- * of another (§1.3.3, §2.8), with a key exchange of its own where the policy has one.
+ * of another (§1.3.3, §2.8), with key exchanges of its own where the policy has some (RFC 9370
+ * §2.2.4).
  *
  * A rekeying makes before it breaks: the new Child SA is in use before the old one is deleted,
  * which is the initiator's part. Where the peer has rekeyed the same Child SA meanwhile, the one
@@ -11,7 +12,8 @@ import type { Secret } from '../../crypto/secret.js';
 import { PROTOCOL_ID } from '../../policy/algorithm.js';
 import type { ChildPolicy } from '../../policy/connection.js';
 import { remainingPairs, type SelectorPair, sameSelectors } from '../../policy/narrow.js';
-import { type EspSpi, SadFullError } from '../../sad/sad.js';
+import { additionalMethods } from '../../policy/suite.js';
+import type { EspSpi } from '../../sad/sad.js';
 import { EXCHANGE, NOTIFY, type Payload, type PayloadOf } from '../../wire/index.js';
 import { deleteChild, pairOf, requestPairs, selectorsOf } from '../child-procedures.js';
 import {
@@ -21,9 +23,10 @@ import {
   espSpiOf,
   type InstalledChild,
   makeChildSa,
+  reserveSpi,
 } from '../child-sa.js';
 import type { Core } from '../core.js';
-import { explainChildError, type Failure } from '../explain.js';
+import { explainChildError, type Failure, SAD_FULL } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
 import { postponedDelay } from '../lifetime.js';
 import { errorOf, find, need, notifiesOf, notify, notifyName } from '../payloads.js';
@@ -39,6 +42,7 @@ import {
 } from './child-offer.js';
 import { DeleteChild } from './delete.js';
 import { NONCE_OCTETS } from './ike-init.js';
+import { type Begun, KeyExchanges } from './key-exchanges.js';
 import { guessedGroup, KeyPair, requestedGroup } from './key-pair.js';
 import type { Response, Task, TaskKind } from './task.js';
 
@@ -55,7 +59,7 @@ export interface ChildPlan {
   readonly groups?: readonly number[];
 }
 
-export class CreateChild implements Task {
+export class CreateChild implements Begun {
   readonly kind: TaskKind;
   readonly exchange = EXCHANGE.CREATE_CHILD_SA;
   readonly tries: number;
@@ -72,6 +76,9 @@ export class CreateChild implements Task {
   readonly #deleted: (EspSpi | undefined)[] = [];
   /** The response is here; what comes after it is its duplicate. */
   #busy = false;
+  /** What it has agreed upon, and the key exchanges that are still to come. */
+  #agreed: Agreed | undefined;
+  #exchanges: KeyExchanges | undefined;
 
   constructor(sa: IkeSa, core: Core, plan: ChildPlan) {
     this.kind = plan.rekeys === undefined ? 'create-child' : 'rekey-child';
@@ -125,15 +132,9 @@ export class CreateChild implements Task {
   }
 
   #reserveSpi(): boolean {
-    try {
-      this.#inboundSpi = this.#core.environment.allocateSpi();
-      return true;
-    } catch (error) {
-      if (!(error instanceof SadFullError)) throw error;
-      const failure = { notify: 'NO_ADDITIONAL_SAS', explanation: 'the SAD is full' };
-      this.#sa.report(failure, this.plan.policy.name);
-      return false;
-    }
+    this.#inboundSpi = reserveSpi(this.#core);
+    if (this.#inboundSpi === undefined) this.#sa.report(SAD_FULL, this.plan.policy.name);
+    return this.#inboundSpi !== undefined;
   }
 
   /** The peer has deleted, by its inbound SPI, what we have not got an answer for yet. */
@@ -146,7 +147,7 @@ export class CreateChild implements Task {
   process(response: Response): void {
     if (this.#busy) return;
     this.#busy = true;
-    if (response.story === 'error') this.#refused(errorOf(response.payloads)!);
+    if (response.story === 'error') this.refused(response);
     else if (response.story === 'Child SA') this.#accept(response.payloads);
     else this.malformed('it is no answer to the request for a Child SA');
   }
@@ -162,9 +163,10 @@ export class CreateChild implements Task {
       this.#undo(this.#explain(error));
       return;
     }
+    this.#agreed = { accepted, payloads };
     const { keyExchange } = accepted.suite;
     if (keyExchange === undefined) {
-      this.#conclude(accepted, payloads, undefined);
+      this.exchanged([]);
       return;
     }
     const ke = find(payloads, 'KE');
@@ -174,23 +176,27 @@ export class CreateChild implements Task {
       this.#undo({ notify: 'INVALID_KE_PAYLOAD', explanation });
       return;
     }
-    this.#sa.stopTimer('retransmit');
-    pair.derive(ke.data, (secret) => {
-      if (typeof secret === 'string') {
-        this.#undo({ notify: 'INVALID_KE_PAYLOAD', explanation: secret });
-      } else {
-        this.#conclude(accepted, payloads, secret);
-        secret.wipe();
-      }
-      this.#sa.proceed();
-    });
+    const methods = additionalMethods(accepted.suite);
+    this.#exchanges = new KeyExchanges(this.#sa, this, methods);
+    this.#exchanges.answered(payloads, pair, ke.data);
   }
 
-  #conclude(
-    accepted: AcceptedChild,
-    payloads: readonly Payload[],
-    sharedSecret: Secret | undefined,
-  ): void {
+  exchanged(secrets: readonly Secret[]): void {
+    this.#conclude(this.#agreed!, secrets);
+    for (const secret of secrets) secret.wipe();
+  }
+
+  notExchanged(failure: Failure, complete: boolean): void {
+    if (complete) {
+      this.#undo(failure);
+      return;
+    }
+    this.#sa.finishRequest();
+    this.abandon();
+    if (this.#sa.state.name === 'established') this.#failed(failure);
+  }
+
+  #conclude({ accepted, payloads }: Agreed, secrets: readonly Secret[]): void {
     const sa = this.#sa;
     sa.finishRequest();
     // Whoever wants the IKE SA gone wants no Child SA either; its Delete takes this one along.
@@ -211,7 +217,7 @@ export class CreateChild implements Task {
     const loses = rival !== undefined && nonce < rival.lowestNonce;
     const role = 'initiator';
     const agreement = { ...accepted, policy, role, inboundSpi: this.#inboundSpi! } as const;
-    const childSa = makeChildSa(sa, agreement, { ni: this.#ni, nr, sharedSecret });
+    const childSa = makeChildSa(sa, agreement, { ni: this.#ni, nr, secrets });
     const made = sa.children.install(childSa, {
       policy,
       suite: accepted.suite,
@@ -274,6 +280,10 @@ export class CreateChild implements Task {
   }
 
   // --- the refusal -------------------------------------------------------------------------
+
+  refused({ payloads }: Response): void {
+    this.#refused(errorOf(payloads)!);
+  }
 
   #refused(error: PayloadOf<'N'>): void {
     const sa = this.#sa;
@@ -388,6 +398,7 @@ export class CreateChild implements Task {
 
   abandon(): void {
     this.#pair?.wipe();
+    this.#exchanges?.wipe();
     if (this.#inboundSpi === undefined) return;
     this.#core.environment.releaseSpi(this.#inboundSpi);
     this.#inboundSpi = undefined;
@@ -397,6 +408,12 @@ export class CreateChild implements Task {
     this.abandon();
     return new CreateChild(successor, this.#core, this.plan);
   }
+}
+
+/** What the peer has answered. */
+interface Agreed {
+  readonly accepted: AcceptedChild;
+  readonly payloads: readonly Payload[];
 }
 
 /** N(REKEY_SA) names the old Child SA by the SPI that its sender receives on (§1.3.3). */

@@ -8,15 +8,20 @@
 
 import { type RootKeys, wipeRootKeys } from '../../crypto/keymat.js';
 import type { ChildPolicy, Connection } from '../../policy/connection.js';
-import { type EspSpi, SadFullError } from '../../sad/sad.js';
+import type { EspSpi } from '../../sad/sad.js';
 import { EXCHANGE, NOTIFY, type Payload, type PayloadOf } from '../../wire/index.js';
 import { announceMethods } from '../announcements.js';
 import { idPayload, proveOurselves, refused, verifyPeer } from '../authentication.js';
 import { certificatePayloads, certificateRequests } from '../certificates.js';
 import { requestPairs } from '../child-procedures.js';
-import { childProtocol, childPurpose, makeChildSa } from '../child-sa.js';
+import { childProtocol, childPurpose, makeChildSa, reserveSpi } from '../child-sa.js';
 import type { Core } from '../core.js';
-import { explainAuthenticationFailed, explainChildError, type Failure } from '../explain.js';
+import {
+  explainAuthenticationFailed,
+  explainChildError,
+  type Failure,
+  SAD_FULL,
+} from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
 import { announceMobility, isMobile } from '../mobility.js';
 import { errorOf, find, notifiesOf, notify, notifyName } from '../payloads.js';
@@ -80,14 +85,9 @@ export class InitiateIkeAuth implements Task {
       this.#sa.fail(failure);
       return;
     }
-    try {
-      this.#inboundSpi = this.#core.environment.allocateSpi();
-    } catch (error) {
-      if (!(error instanceof SadFullError)) throw error;
-      this.#sa.fail({ notify: 'NO_ADDITIONAL_SAS', explanation: 'the SAD is full' });
-      return;
-    }
-    this.#sa.request(this);
+    this.#inboundSpi = reserveSpi(this.#core);
+    if (this.#inboundSpi === undefined) this.#sa.fail(SAD_FULL);
+    else this.#sa.request(this);
   }
 
   /** Makes AUTH. */
@@ -260,7 +260,7 @@ export class InitiateIkeAuth implements Task {
     const { ni, nr } = this.#sa.negotiated!;
     const role = 'initiator';
     const agreement = { ...accepted, policy, role, inboundSpi: this.#inboundSpi! } as const;
-    const child = makeChildSa(this.#sa, agreement, { ni, nr, sharedSecret: undefined });
+    const child = makeChildSa(this.#sa, agreement, { ni, nr, secrets: [] });
     this.#inboundSpi = undefined;
     this.#sa.children.install(child, {
       policy,

@@ -31,18 +31,18 @@ import type { Core } from '../core.js';
 import { explainRefusal, type Failure } from '../explain.js';
 import { IkeSa } from '../ike-sa.js';
 import { postponedDelay } from '../lifetime.js';
-import { errorOf, need, notifiesOf, notifyName } from '../payloads.js';
+import { errorOf, need, notifyName } from '../payloads.js';
 import { Protection, protectionOf } from '../protection.js';
 import type { Role } from '../state.js';
 import { lowestNonce } from '../uniqueness.js';
-import { type Begun, FollowUp } from './follow-up.js';
 import { NONCE_OCTETS } from './ike-init.js';
+import { type Begun, KeyExchanges } from './key-exchanges.js';
 import { guessedGroup, KeyPair, requestedGroup } from './key-pair.js';
-import type { Response, Task } from './task.js';
+import type { Response } from './task.js';
 
 export const REKEYED_IKE: Purpose = { protocol: 'ike', keyExchange: true, rekeying: true };
 
-export class RekeyIke implements Task, Begun {
+export class RekeyIke implements Begun {
   readonly kind = 'rekey-ike';
   readonly exchange = EXCHANGE.CREATE_CHILD_SA;
   readonly tries: number;
@@ -53,8 +53,9 @@ export class RekeyIke implements Task, Begun {
   readonly #pair: KeyPair;
   readonly #groups: readonly number[];
   #busy = false;
-  /** What the response has brought, and what is still to come. */
+  /** What the response has brought, and the key exchanges that are still to come. */
   #agreed: Agreed | undefined;
+  #exchanges: KeyExchanges | undefined;
 
   /** @param groups  key exchange methods that were tried, the last of them named by the peer */
   constructor(sa: IkeSa, core: Core, groups: readonly number[] = []) {
@@ -89,7 +90,7 @@ export class RekeyIke implements Task, Begun {
   process(response: Response): void {
     if (this.#busy) return;
     this.#busy = true;
-    if (response.story === 'error') this.#refused(errorOf(response.payloads)!);
+    if (response.story === 'error') this.refused(response);
     else if (response.story === 'rekeying of the IKE SA') this.#accept(response.payloads);
     else this.malformed('it is no answer to the rekeying of the IKE SA');
   }
@@ -113,57 +114,22 @@ export class RekeyIke implements Task, Begun {
     }
     const nr = need(payloads, 'Nonce').data;
     const { suite } = accepted;
-    this.#agreed = { suite, peerSpi, nr, methods: additionalMethods(suite), secrets: [] };
-    this.goOn(payloads, this.#pair, ke.data);
+    this.#agreed = { suite, peerSpi, nr };
+    this.#exchanges = new KeyExchanges(this.#sa, this, additionalMethods(suite));
+    this.#exchanges.answered(payloads, this.#pair, ke.data);
   }
 
-  /** One key exchange is answered: the next one follows (RFC 9370 §2.2.4), or the new IKE SA is there. */
-  goOn(payloads: readonly Payload[], pair: KeyPair, peerPublic: Uint8Array): void {
-    const sa = this.#sa;
-    const { methods, secrets, ...agreed } = this.#agreed!;
-    sa.stopTimer('retransmit');
-    pair.derive(peerPublic, (secret) => {
-      if (typeof secret === 'string') {
-        this.#givenUp({ notify: 'INVALID_KE_PAYLOAD', explanation: secret });
-        sa.proceed();
-        return;
-      }
-      secrets.push(secret);
-      const next = methods.shift();
-      if (next !== undefined && sa.state.name === 'established') {
-        this.#followUp(next, payloads);
-        return;
-      }
-      sa.finishRequest();
-      if (next === undefined) {
-        const own = { role: 'initiator', localSpi: this.#spi, ni: this.#ni } as const;
-        this.#conclude(makeSuccessor(sa, this.#core, { ...own, ...agreed, secrets }));
-      } else this.abandon();
-      sa.proceed();
-    });
+  exchanged(secrets: readonly Secret[]): void {
+    const own = { role: 'initiator', localSpi: this.#spi, ni: this.#ni } as const;
+    this.#sa.finishRequest();
+    this.#conclude(makeSuccessor(this.#sa, this.#core, { ...own, ...this.#agreed!, secrets }));
   }
 
-  #followUp(method: number, payloads: readonly Payload[]): void {
-    const sa = this.#sa;
-    const [link] = notifiesOf(payloads, NOTIFY.ADDITIONAL_KEY_EXCHANGE);
-    if (link === undefined) {
-      const explanation = 'the peer does not say how to go on with the next key exchange';
-      this.#givenUp({ notify: 'INVALID_SYNTAX', explanation });
-      sa.proceed();
-      return;
-    }
-    const pair = new KeyPair(sa, method);
-    pair.generate(() => {
-      sa.finishRequest();
-      if (pair.payload === undefined) {
-        this.#givenUp({ notify: 'INVALID_KE_PAYLOAD', explanation: 'no key pair could be made' });
-        sa.proceed();
-      } else sa.requestFirst(new FollowUp(this.#core, this, pair, link.data));
-    });
+  notExchanged(failure: Failure): void {
+    this.#givenUp(failure);
   }
 
-  /** The peer refuses a further key exchange. */
-  refuse({ payloads }: Response): void {
+  refused({ payloads }: Response): void {
     this.#refused(errorOf(payloads)!);
   }
 
@@ -257,17 +223,15 @@ export class RekeyIke implements Task, Begun {
 
   abandon(): void {
     this.#pair.wipe();
-    for (const secret of this.#agreed?.secrets.splice(0) ?? []) secret.wipe();
+    this.#exchanges?.wipe();
   }
 }
 
-/** What CREATE_CHILD_SA has agreed upon, with the key exchanges that are due and those that are done. */
+/** What CREATE_CHILD_SA has agreed upon. */
 interface Agreed {
   readonly suite: Suite;
   readonly peerSpi: IkeSpi;
   readonly nr: Uint8Array;
-  readonly methods: number[];
-  readonly secrets: Secret[];
 }
 
 /** What the two have agreed upon for an IKE SA that replaces another. */

@@ -20,6 +20,8 @@ export type TaskKind =
 
 export interface Task {
   readonly kind: TaskKind;
+  /** The task that it goes on with, in an exchange of its own (RFC 9370 §2.2.4). */
+  readonly begunBy?: Task;
   /** Exchange type of the request. */
   readonly exchange: number;
   /** How many times the request is sent before the peer counts as gone. */
@@ -38,6 +40,11 @@ export interface Task {
   abandon(): void;
   /** The IKE SA is replaced before the request was sent: what to do on the new one in its place. */
   onSuccessor?(successor: IkeSa): Task | undefined;
+}
+
+/** The task that a procedure has begun with. */
+export function beginningOf(task: Task): Task {
+  return task.begunBy ?? task;
 }
 
 export interface Response {
