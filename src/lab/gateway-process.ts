@@ -25,10 +25,14 @@ export interface GatewaySettings {
   readonly plain?: boolean;
   /** Further lines of the [gateway] table. */
   readonly gatewayLines?: readonly string[];
+  /** Further lines of the connection's table. */
+  readonly connectionLines?: readonly string[];
 }
 
 export interface EndSettings {
   readonly address: string;
+  /** Local: addresses to move to. */
+  readonly alternatives?: readonly string[];
   readonly id?: string;
   readonly networks: readonly string[];
 }
@@ -42,8 +46,11 @@ export interface GatewayPlace {
 /** The configuration file; the key is in `psk` beside it. */
 export function gatewayConfig(settings: GatewaySettings, socket: string): string {
   const { name, local, remote, start, ike, esp, ah, udpEncapsulation = 'auto' } = settings;
-  const end = ({ address, id = address, networks }: EndSettings): string =>
-    `{ address = "${address}", id = "${id}", networks = ${JSON.stringify(networks)} }`;
+  const end = ({ address, id = address, networks, alternatives }: EndSettings): string => {
+    const moves =
+      alternatives === undefined ? '' : `, alternatives = ${JSON.stringify(alternatives)}`;
+    return `{ address = "${address}", id = "${id}", networks = ${JSON.stringify(networks)}${moves} }`;
+  };
   return [
     '[gateway]',
     `name = "${name}"`,
@@ -63,6 +70,7 @@ export function gatewayConfig(settings: GatewaySettings, socket: string): string
     ...(esp === undefined ? [] : [`esp = ${JSON.stringify(esp)}`]),
     ...(ah === undefined ? [] : [`ah = ${JSON.stringify(ah)}`]),
     ...(settings.mode === undefined ? [] : [`mode = "${settings.mode}"`]),
+    ...(settings.connectionLines ?? []),
     '',
   ].join('\n');
 }

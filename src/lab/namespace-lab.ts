@@ -1,6 +1,6 @@
 /** The lab in five namespaces: a daemon in each gateway's, and a tap in the wire's. */
 import { join } from 'node:path';
-import { GatewayProcess } from './gateway-process.js';
+import { GatewayProcess, type GatewaySettings } from './gateway-process.js';
 import type { TrafficDriver } from './lab-traffic.js';
 import type { WireCounts } from './report.js';
 import { labSettings, type RunningLab } from './running-lab.js';
@@ -18,23 +18,37 @@ export class NamespaceLab implements RunningLab {
   readonly topology: Topology;
   readonly folder: string;
   readonly tap: WireTapProcess;
-  readonly #settings: ReturnType<typeof labSettings>;
+  readonly settings: ReturnType<typeof labSettings>;
   #a: GatewayProcess | undefined;
   #b: GatewayProcess | undefined;
 
-  private constructor(topology: Topology, folder: string, tap: WireTapProcess, plain: boolean) {
+  private constructor(
+    topology: Topology,
+    folder: string,
+    tap: WireTapProcess,
+    settings: NamespaceLab['settings'],
+  ) {
     this.topology = topology;
     this.folder = folder;
     this.tap = tap;
-    this.#settings = labSettings(plain);
+    this.settings = settings;
   }
 
-  /** Starts the tap, then both gateways; resolves once the tunnel is up, if there is to be one. */
-  static async start(topology: Topology, folder: string, plain: boolean): Promise<NamespaceLab> {
+  /**
+   * Starts the tap, then both gateways; resolves once the tunnel is up, if there is to be one.
+   * @param change  what a test wants otherwise
+   */
+  static async start(
+    topology: Topology,
+    folder: string,
+    plain: boolean,
+    change = (settings: GatewaySettings): GatewaySettings => settings,
+  ): Promise<NamespaceLab> {
     const { a, b, wireNamespace, wirePorts } = topology;
     const networks = [a, b].flatMap((site) => Object.values(site.networks));
     const tap = await WireTapProcess.start(wireNamespace, wirePorts, networks);
-    const lab = new NamespaceLab(topology, folder, tap, plain);
+    const usual = labSettings(plain);
+    const lab = new NamespaceLab(topology, folder, tap, (...sites) => change(usual(...sites)));
     // The responder first: its peer need not try twice.
     await lab.startGateway('b');
     await lab.startGateway('a');
@@ -55,7 +69,7 @@ export class NamespaceLab implements RunningLab {
     const { a, b } = this.topology;
     const [site, peer]: [Site, Site] = name === 'a' ? [a, b] : [b, a];
     const place = { namespace: site.gatewayNamespace, folder: join(this.folder, name) };
-    const gateway = await GatewayProcess.start(place, this.#settings(site, peer));
+    const gateway = await GatewayProcess.start(place, this.settings(site, peer));
     if (name === 'a') this.#a = gateway;
     else this.#b = gateway;
     return gateway;

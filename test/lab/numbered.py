@@ -19,6 +19,17 @@ RECEIVE_BUFFER = 1 << 25
 SO_RCVBUFFORCE = 33
 
 
+def sent(out, packet):
+    """Whether the host took it; the first refusal may be an ICMP error about an earlier one."""
+    for _ in range(2):
+        try:
+            out.send(packet)
+            return True
+        except OSError:
+            pass
+    return False
+
+
 def send(address, count, per_second, flows=1):
     out = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(flows)]
     for one in out:
@@ -45,10 +56,7 @@ def send(address, count, per_second, flows=1):
         # What is due by now, but never a burst that overruns a ring.
         due = min(count, int((now - began) * per_second) + 1, number + 64)
         while number < due:
-            try:
-                out[number % flows].send(struct.pack("!I", number) + PADDING)
-            except OSError:  # an ICMP error about an earlier one; or there is no way just now
-                refused += 1
+            refused += not sent(out[number % flows], struct.pack("!I", number) + PADDING)
             number += 1
         time.sleep(0.0005)
     report()

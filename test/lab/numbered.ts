@@ -16,7 +16,10 @@ export interface Flow {
 }
 
 export interface NumberedSettings {
+  /** Of each flow, at most. */
   readonly packets: number;
+  /** Stop when the work is done, not when all packets are sent. */
+  readonly untilWorkEnds?: boolean;
   readonly perSecond: number;
   /** Sockets of each sender, so that hosts spread their packets over queues. */
   readonly sockets?: number;
@@ -41,7 +44,7 @@ export interface FlowOutcome extends Outcome {
 export async function sendNumbered(
   folder: string,
   flows: readonly Flow[],
-  { packets, perSecond, sockets = 1 }: NumberedSettings,
+  { packets, perSecond, sockets = 1, untilWorkEnds = false }: NumberedSettings,
   work: () => Promise<void>,
 ): Promise<FlowOutcome[]> {
   const python = (namespace: string, ...args: readonly (string | number)[]) =>
@@ -57,7 +60,7 @@ export async function sendNumbered(
   );
   try {
     await work();
-    await Promise.all(senders.map(({ exited }) => exited));
+    await Promise.all(senders.map((one) => (untilWorkEnds ? one.stop(30) : one.exited)));
     await sleep(SETTLE_MILLISECONDS);
   } finally {
     await Promise.all([...senders, ...receivers].map((one) => one.stop(30)));
@@ -81,12 +84,22 @@ function lastLine<T extends Sent | Received>(program: Program): T {
   return JSON.parse(program.lastLines(1)) as T;
 }
 
-function outcomeOf({ sent, seconds, times }: Sent, { received, duplicates, lost }: Received) {
+function outcomeOf({ sent, seconds, times }: Sent, received: Received): FlowOutcome {
+  const { duplicates } = received;
+  const lostRuns = received.lost
+    .filter(([first]) => first < sent)
+    .map(([first, last]) => [first, Math.min(last, sent - 1)] as const);
+  /** Between the first packets of two tenths of a second, whose times are known. */
   const sentAt = (number: number): number => {
-    const after = times.findIndex(([first]) => first > number);
-    return times[after === -1 ? times.length - 1 : after - 1]![1];
+    let [low, high] = [0, times.length];
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (times[middle]![0] <= number) low = middle;
+      else high = middle;
+    }
+    return times[low]![1];
   };
-  return { sent, lost: sent - received, duplicates, seconds, lostRuns: lost, sentAt };
+  return { sent, lost: sent - received.received, duplicates, seconds, lostRuns, sentAt };
 }
 
 export function inAll(outcomes: readonly Outcome[]): Outcome {
@@ -102,6 +115,12 @@ export function inAll(outcomes: readonly Outcome[]): Outcome {
 
 /** By counter. */
 export type Drops = Readonly<Record<string, number>>;
+
+/** Drops that a rekeying, or an SA that is missing, might cause. */
+export const OF_SAS = [
+  ...['no_sa', 'unknown_spi', 'wrong_protocol', 'replay_old', 'replay_duplicate', 'icv_bad'],
+  ...['selector_mismatch', 'clear_text_inbound', 'sequence_exhausted', 'lifetime_expired'],
+];
 
 /** Of several gateways together. */
 export function dropsOf(statuses: readonly Status[]): Drops {

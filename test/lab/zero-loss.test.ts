@@ -23,6 +23,7 @@ import {
   difference,
   dropsOf,
   inAll,
+  OF_SAS,
   type Outcome,
   sendNumbered,
   total,
@@ -38,12 +39,6 @@ const PACKETS_A_SECOND = 20_000;
 const SECONDS_EACH = 1.2;
 const SECONDS = Math.ceil((CHILD_REKEYINGS + IKE_REKEYINGS) * SECONDS_EACH);
 const PACKETS = SECONDS * PACKETS_A_SECOND;
-
-/** Drops that a rekeying might cause. */
-const OF_SAS = [
-  ...['no_sa', 'unknown_spi', 'wrong_protocol', 'replay_old', 'replay_duplicate', 'icv_bad'],
-  ...['selector_mismatch', 'clear_text_inbound', 'sequence_exhausted', 'lifetime_expired'],
-];
 
 describe.skipIf(reason !== undefined)('rekeying under traffic', () => {
   let topology: Topology;

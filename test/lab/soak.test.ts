@@ -1,0 +1,289 @@
+/**
+ * Real traffic for a long time while everything happens that happens to gateways: rekeyings every
+ * few seconds, cables pulled, peers restarted and killed, addresses that change. Nothing leaks, no
+ * tunnel stays down, and every packet that is lost has a cause with a name: a counter of a gateway,
+ * or an event of the soak in whose time it was sent.
+ *
+ * ESPLANE_SOAK says for how many seconds, and no less than every event takes once: `npm run soak`
+ * is thirty minutes.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { GatewayProcess, GatewaySettings } from '../../src/lab/gateway-process.js';
+import { NamespaceLab } from '../../src/lab/namespace-lab.js';
+import { execute, inNamespace, ipBatch, whyNoNamespaces } from '../../src/lab/namespaces.js';
+import { sleep, waitFor } from '../../src/lab/program.js';
+import { makeTopology, type Topology } from '../../src/lab/topology.js';
+import { measureTcp, ping, serveTcp } from '../../src/lab/traffic.js';
+import { compileIfStale } from '../compiled.js';
+import {
+  type Drops,
+  difference,
+  dropsOf,
+  type FlowOutcome,
+  OF_SAS,
+  sendNumbered,
+  total,
+} from './numbered.js';
+
+const reason = whyNoNamespaces();
+if (reason !== undefined) console.warn(`skipped: ${reason}`);
+
+const SECONDS = Number(process.env.ESPLANE_SOAK ?? 30);
+const LONG = SECONDS >= 600;
+const REKEY_SECONDS = LONG ? 20 : 5;
+const PACKETS_A_SECOND = 1_000;
+/** A tunnel that is down for longer than this stays down. */
+const BACK_WITHIN_SECONDS = 30;
+/** The second address of gateway a. */
+const ELSEWHERE = '192.0.2.11';
+/** More would be needed only if SAs that are gone kept their places. */
+const MOST_CHILD_SAS = 8;
+
+const bpfEntries = fileURLToPath(new URL('./bpf_entries.py', import.meta.url));
+
+/** What one process has of everything that may leak. */
+interface Holdings {
+  readonly residentMiB: number;
+  readonly descriptors: number;
+  readonly threads: number;
+  readonly bpfEntries: number;
+  readonly ikeSas: number;
+  readonly childSas: number;
+}
+
+/** In seconds of CLOCK_MONOTONIC. */
+interface Window {
+  readonly event: string;
+  readonly from: number;
+  to: number;
+}
+
+const now = () => Number(process.hrtime.bigint()) / 1e9;
+
+describe.skipIf(reason !== undefined)('a soak', () => {
+  let topology: Topology;
+  let folder: string;
+  let lab: NamespaceLab;
+  const windows: Window[] = [];
+  /** Between the events, and outside of them. */
+  let quietSince: Drops = {};
+  const quiet: Drops[] = [];
+  /** Inbound SPIs that gateway a has had. */
+  const spis = new Set<string>();
+
+  beforeAll(async () => {
+    compileIfStale();
+    topology = makeTopology();
+    folder = mkdtempSync(join(tmpdir(), 'esplane-soak-'));
+    const { gatewayNamespace, wan } = topology.a;
+    const promote = 'net.ipv4.conf.wan.promote_secondaries=1';
+    execute(inNamespace(gatewayNamespace, ['sysctl', '-qw', promote]));
+    ipBatch(gatewayNamespace, [`address add ${ELSEWHERE}/24 dev wan`]);
+    const always = (settings: GatewaySettings): GatewaySettings => ({
+      ...settings,
+      start: 'always',
+      gatewayLines: [`max_child_sas = ${MOST_CHILD_SAS}`],
+      connectionLines: [
+        `child_rekey_seconds = ${REKEY_SECONDS}`,
+        `child_lifetime_seconds = ${6 * REKEY_SECONDS}`,
+        `ike_rekey_seconds = ${3 * REKEY_SECONDS}`,
+        `ike_lifetime_seconds = ${12 * REKEY_SECONDS}`,
+        'liveness_seconds = 2',
+      ],
+      local:
+        settings.local.address === wan.ipv4
+          ? { ...settings.local, alternatives: [ELSEWHERE] }
+          : settings.local,
+    });
+    lab = await NamespaceLab.start(topology, folder, false, always);
+  }, 60_000);
+
+  afterAll(async () => {
+    await lab?.stop();
+    topology?.remove();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** Does it, and waits until packets pass again: what was sent meanwhile may be lost by it. */
+  async function event(name: string, happen: () => Promise<void>): Promise<void> {
+    quiet.push(difference(await drops(), quietSince));
+    const window: Window = { event: name, from: now() - 0.2, to: Number.POSITIVE_INFINITY };
+    windows.push(window);
+    await happen();
+    const { a, b } = topology;
+    await waitFor(`the tunnel, after ${name}`, BACK_WITHIN_SECONDS, async () => {
+      const through = { count: 2, intervalSeconds: 0.1 };
+      const { received } = await ping(a.hostNamespace, b.host.ipv4, through);
+      return received === 2 || undefined;
+    });
+    // The way back may take a moment longer.
+    await sleep(500);
+    window.to = now();
+    quietSince = await drops();
+  }
+
+  const drops = async () => dropsOf(await Promise.all([lab.a.status(), lab.b.status()]));
+
+  async function pullCable(port: string): Promise<void> {
+    ipBatch(topology.wireNamespace, [`link set ${port} down`]);
+    await sleep(1_500);
+    ipBatch(topology.wireNamespace, [`link set ${port} up`]);
+  }
+
+  async function restartB(end: () => Promise<unknown>): Promise<void> {
+    await end();
+    await lab.startGateway('b');
+  }
+
+  async function moveA(): Promise<void> {
+    const { gatewayNamespace, wan } = topology.a;
+    ipBatch(gatewayNamespace, [`address del ${wan.ipv4}/24 dev wan`]);
+    await sleep(3_000);
+    ipBatch(gatewayNamespace, [`address add ${wan.ipv4}/24 dev wan`]);
+  }
+
+  /** One after the other; the soak is as many of them as there is time for. */
+  const EVENTS: readonly (readonly [string, () => Promise<void>])[] = [
+    ['cable of a pulled', () => pullCable('to-a')],
+    ['b restarted', () => restartB(() => lab.b.stop())],
+    ['address of a gone and back', moveA],
+    ['cable of b pulled', () => pullCable('to-b')],
+    [
+      'b killed',
+      () =>
+        restartB(async () => {
+          lab.b.program.kill('SIGKILL');
+          await lab.b.program.exited;
+        }),
+    ],
+  ];
+
+  async function holdingsOf(gateway: GatewayProcess): Promise<Holdings> {
+    const pid = daemonOf(gateway);
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)![1]);
+    const { entries } = JSON.parse(execFileSync('python3', [bpfEntries, `${pid}`]).toString());
+    const { connections } = await gateway.status();
+    const ikeSas = connections.flatMap((connection) => connection.ikeSas);
+    return {
+      residentMiB: Math.round(field('VmRSS') / 1024),
+      descriptors: readdirSync(`/proc/${pid}/fd`).length,
+      threads: field('Threads'),
+      bpfEntries: entries as number,
+      ikeSas: ikeSas.length,
+      childSas: ikeSas.flatMap(({ childSas }) => childSas).length,
+    };
+  }
+
+  /** Waits until rekeyings and old SAs have settled, or tells what is there instead. */
+  async function settled(gateway: GatewayProcess): Promise<Holdings> {
+    const end = now() + 15;
+    for (;;) {
+      const holdings = await holdingsOf(gateway);
+      if ((holdings.ikeSas === 1 && holdings.childSas === 1) || now() > end) return holdings;
+      await sleep(200);
+    }
+  }
+
+  async function noteSpis(): Promise<void> {
+    const { connections } = await lab.a.status();
+    for (const sa of connections.flatMap(({ ikeSas }) => ikeSas))
+      for (const { inboundSpi } of sa.childSas) spis.add(`${inboundSpi}`);
+  }
+
+  it(`of ${SECONDS} seconds leaks nothing and loses nothing without a cause`, {
+    timeout: SECONDS * 1_500 + 180_000,
+  }, async () => {
+    const { a, b } = topology;
+    const server = await serveTcp(b.hostNamespace, join(folder, 'tcp.log'));
+    quietSince = await drops();
+    const samples: Holdings[] = [];
+    const rates: number[] = [];
+    const flows = [
+      { from: a.hostNamespace, to: b.hostNamespace, address: b.host.ipv4 },
+      { from: b.hostNamespace, to: a.hostNamespace, address: a.host.ipv4 },
+    ];
+    const packets = (2 * SECONDS + 240) * PACKETS_A_SECOND;
+    const settings = { packets, perSecond: PACKETS_A_SECOND, untilWorkEnds: true };
+    const began = now();
+    const watching = setInterval(() => void noteSpis().catch(() => {}), 1_000);
+    const outcomes = await sendNumbered(folder, flows, settings, async () => {
+      for (let i = 0; i < EVENTS.length || now() - began < SECONDS; i++) {
+        const [name, happen] = EVENTS[i % EVENTS.length]!;
+        await event(name, happen);
+        const tcp = await measureTcp(a.hostNamespace, b.host.ipv4, 'send', 1);
+        rates.push(Math.round(tcp.bitsPerSecond / 1e6));
+        samples.push(await settled(lab.a));
+      }
+    });
+    clearInterval(watching);
+    await server.stop(1);
+    const seconds = now() - began;
+    quiet.push(difference(await drops(), quietSince));
+    const counted = sumOf(quiet);
+    const causes = causesOf(outcomes, windows);
+    const report = { seconds, events: windows.length, spis: spis.size, causes, counted };
+    console.log(JSON.stringify({ ...report, tcpMbits: rates, samples: some(samples) }, null, 1));
+
+    for (const { duplicates } of outcomes) expect(duplicates).toBe(0);
+    // Outside of all events there is always an SA, and a counter has what is lost for other reasons.
+    const { none = 0, ...named } = causes;
+    expect(Object.keys(named).length).toBeGreaterThan(0);
+    expect(none).toBeLessThanOrEqual(total(counted));
+    for (const name of OF_SAS) expect(counted[name] ?? 0, name).toBe(0);
+    for (const sample of samples) expect(sample).toMatchObject({ ikeSas: 1, childSas: 1 });
+    expectNoGrowth(samples);
+    expect(spis.size).toBeGreaterThan(seconds / REKEY_SECONDS / 2);
+    expect((await lab.wire()).clearTextPackets).toBe(0);
+  });
+});
+
+/** The daemon itself: what was started is `ip netns exec`, which becomes it. */
+function daemonOf({ program }: GatewayProcess): number {
+  return program.pid;
+}
+
+/** Of the first samples and the last ones, the least: a peak between two collections is no leak. */
+function expectNoGrowth(samples: readonly Holdings[]): void {
+  const part = Math.max(1, Math.floor(samples.length / 4));
+  // The first event is where heap and pools reach their size.
+  const [early, late] = [samples.slice(1, 1 + part), samples.slice(-part)];
+  const least = (of: readonly Holdings[], key: keyof Holdings) =>
+    Math.min(...of.map((one) => one[key]));
+  for (const key of ['descriptors', 'threads', 'bpfEntries'] as const)
+    expect(least(late, key), key).toBeLessThanOrEqual(least(early, key));
+  expect(least(late, 'residentMiB')).toBeLessThanOrEqual(least(early, 'residentMiB') + 24);
+}
+
+/** Lost packets by the event in whose time they were sent; `none`: outside of all. */
+function causesOf(outcomes: readonly FlowOutcome[], windows: readonly Window[]) {
+  const causes: Record<string, number> = {};
+  for (const { lostRuns, sentAt } of outcomes) {
+    for (const [first, last] of lostRuns) {
+      for (let number = first; number <= last; number++) {
+        const at = sentAt(number);
+        const cause = windows.find(({ from, to }) => at >= from - 0.1 && at <= to)?.event ?? 'none';
+        causes[cause] = (causes[cause] ?? 0) + 1;
+      }
+    }
+  }
+  return causes;
+}
+
+function sumOf(all: readonly Drops[]): Drops {
+  const sum: Record<string, number> = {};
+  for (const [name, count] of all.flatMap((drops) => Object.entries(drops)))
+    sum[name] = (sum[name] ?? 0) + count;
+  return sum;
+}
+
+/** Ten of them, evenly. */
+function some<T>(samples: readonly T[]): T[] {
+  const step = Math.max(1, Math.ceil(samples.length / 10));
+  return samples.filter((_, i) => i % step === 0 || i === samples.length - 1);
+}
