@@ -48,7 +48,11 @@ export async function serveApi(options: ApiOptions): Promise<ApiServer> {
   // The socket file of a daemon that was killed is in the way.
   rmSync(socketPath, { force: true });
   const server = createServer(
-    { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 2_000, maxHeaderSize: 8192 },
+    {
+      ...{ headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 2_000 },
+      connectionsCheckingInterval: 1_000,
+      maxHeaderSize: 8192,
+    },
     (request, response) => {
       void answer(options, request, response);
     },

@@ -34,14 +34,23 @@ export interface MetricsServer {
 }
 
 const MAX_CONNECTIONS = 16;
+/** A connection lasts no longer, whatever comes on it or is taken off it: others wait for its place. */
+const MOST_MS = 10_000;
 
 /** Rejects where the address cannot be listened on. */
-export function serveMetrics(at: ListenAddress, watched: Watched): Promise<MetricsServer> {
-  const limits = { headersTimeout: 5_000, requestTimeout: 5_000, maxHeaderSize: 8192 };
-  const server = createServer(limits, (request, response) => {
+export function serveMetrics(
+  at: ListenAddress,
+  watched: Watched,
+  mostMs = MOST_MS,
+): Promise<MetricsServer> {
+  const server = createServer({ maxHeaderSize: 8192 }, (request, response) => {
     void answer(watched, request, response);
   });
   server.maxConnections = MAX_CONNECTIONS;
+  server.on('connection', (socket) => {
+    const timer = setTimeout(() => socket.destroy(), mostMs);
+    socket.once('close', () => clearTimeout(timer));
+  });
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       reject(new Error(`gateway.metrics_listen: ${at.address} port ${at.port}: ${error.code}`));
@@ -95,6 +104,10 @@ function send(
   body: string,
   type = 'text/plain; charset=utf-8',
 ): void {
-  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
+  response.writeHead(status, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(body),
+    connection: 'close',
+  });
   response.end(body);
 }

@@ -13,6 +13,9 @@ export interface HttpQuery {
   readonly timeoutMs: number;
 }
 
+/** A part of an answer counts as so many octets at least: it takes about that in memory. */
+const LEAST_PART_OCTETS = 256;
+
 /** Rejects with an Error that says what went wrong. */
 export function httpFetch({ url, body, maxOctets, timeoutMs }: HttpQuery): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
@@ -28,7 +31,7 @@ export function httpFetch({ url, body, maxOctets, timeoutMs }: HttpQuery): Promi
       const parts: Buffer[] = [];
       let octets = 0;
       response.on('data', (part: Buffer) => {
-        octets += part.length;
+        octets += Math.max(part.length, LEAST_PART_OCTETS);
         if (octets > maxOctets) response.destroy(new Error(`more than ${maxOctets} octets`));
         else parts.push(part);
       });

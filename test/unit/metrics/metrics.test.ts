@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { DataplaneStatistics } from '../../../src/dataplane/dataplane.js';
 import { ConnectionCounters } from '../../../src/metrics/connection-counters.js';
@@ -140,4 +142,45 @@ describe('the listener for machines', () => {
     const taken = { address: '127.0.0.1', port: server.port };
     await expect(serveMetrics(taken, {} as never)).rejects.toThrow(/metrics_listen: .* EADDRINUSE/);
   });
+
+  it('does not wait for who sends no request, or takes no answer', async () => {
+    const many = { name: 'many', type: 'gauge', help: 'x'.repeat(8 << 20), samples: [] } as const;
+    const watched = {
+      metrics: async () => [{ ...many, samples: [{ value: 1 }] }],
+      health: async () => ({ ok: true, problems: [] }),
+      ready: () => ({ ok: true, problems: [] }),
+    };
+    server = await serveMetrics({ address: '127.0.0.1', port: 0 }, watched, 300);
+    const { port } = server;
+    const closed: Promise<unknown>[] = [];
+    const opened: Promise<unknown>[] = [];
+    // As many as it serves: some that say nothing, some half a request, some that do not read.
+    for (let n = 0; n < 16; n++) {
+      const socket = connect(port, '127.0.0.1').pause();
+      socket.on('error', () => {});
+      opened.push(once(socket, 'connect'));
+      closed.push(closeOf(socket));
+      socket.write(
+        ['', 'GET /health HTTP/1.1\r\nHost', 'GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n'][n % 3]!,
+      );
+    }
+    await Promise.all(opened);
+    const get = () => fetch(`http://127.0.0.1:${port}/health`).then(({ status }) => status);
+    await Promise.all(closed);
+    expect(await get()).toBe(200);
+  });
 });
+
+/** Resolves when the other end has closed it, although nothing is read. */
+function closeOf(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setInterval(() => {
+      socket.write('\r', (error) => {
+        if (!error) return;
+        clearInterval(timer);
+        socket.destroy();
+        resolve();
+      });
+    }, 50);
+  });
+}

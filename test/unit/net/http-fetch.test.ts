@@ -44,6 +44,19 @@ describe('an HTTP fetch', () => {
     await expect(fetchFrom(endless)).rejects.toThrow('more than 1000 octets');
   });
 
+  it('ends at the bound where it comes octet by octet', async () => {
+    let written = 0;
+    const drips: RequestListener = (_, response) => {
+      const timer = setInterval(() => {
+        response.write('x');
+        written++;
+      }, 1);
+      response.on('close', () => clearInterval(timer));
+    };
+    await expect(fetchFrom(drips)).rejects.toThrow('more than 1000 octets');
+    expect(written).toBeLessThan(100);
+  });
+
   it('ends in time, before and after the answer has begun', async () => {
     const more = { timeoutMs: 100 };
     await expect(fetchFrom(() => {}, more)).rejects.toThrow('no answer within 100 ms');
