@@ -33,8 +33,9 @@ const INITIAL_EXCHANGES = [
   ...[EXCHANGE.IKE_SA_INIT, EXCHANGE.IKE_INTERMEDIATE, EXCHANGE.IKE_AUTH],
 ] as const;
 
-/** Datagrams of IKE_AUTH that may wait for the shared secret; they may be forged. */
+/** Datagrams of IKE_AUTH that may wait for the shared secret, and their octets; they may be forged. */
 const MAX_HELD = 16;
+const MAX_HELD_OCTETS = 65_536;
 /** IP datagrams that every path takes, so to speak (RFC 7383 §2.5.1), and what is around ours. */
 const IPV4 = { leastBytes: 576, headerBytes: 20 + 8 };
 const IPV6 = { leastBytes: 1280, headerBytes: 40 + 8 };
@@ -212,7 +213,9 @@ export class Channel {
 
   /** Keeps what cannot be opened yet, up to a few messages. */
   hold(datagram: Datagram): void {
-    if (this.#held.length < MAX_HELD) this.#held.push(datagram);
+    const octets = this.#held.reduce((sum, { data }) => sum + data.length, datagram.data.length);
+    if (this.#held.length < MAX_HELD && octets <= MAX_HELD_OCTETS) this.#held.push(datagram);
+    else this.#core.count('ike-held-full');
   }
 
   /** There are keys: handles what has waited for them. */
@@ -297,6 +300,7 @@ export class Channel {
       ? partial.add(header.messageId, content, datagram.data)
       : ({ fate: 'refused' } as const);
     sa.log('debug', `${describeHeader(header)}, fragment ${number} of ${total}: ${result.fate}`);
+    if (result.fate === 'refused') this.#core.count('ike-fragment-refused');
     if (result.fate !== 'complete') return undefined;
     this.#learn(result.first.length);
     return { ...result, fragments: total };

@@ -20,7 +20,17 @@ export type DropReason =
   /** Of a version above 2 (§2.5). */
   | 'ike-major-version'
   /** For an SPI that is none of ours (§2.21.4). */
-  | 'ike-unknown-spi';
+  | 'ike-unknown-spi'
+  /** An IKE_SA_INIT request while its address has as many half-open IKE SAs as it may. */
+  | 'ike-half-open-full'
+  /** A half-open IKE SA that has made room for a newer one. */
+  | 'ike-half-open-ousted'
+  /** Has come before there were keys to open it, and more waited for them than may. */
+  | 'ike-held-full'
+  /** A fragment that is none of the message that is awaited (RFC 7383 §2.6). */
+  | 'ike-fragment-refused'
+  /** A message in fragments that has made room for others. */
+  | 'ike-fragments-ousted';
 
 export class Drops {
   readonly #counts = new Map<DropReason, number>();

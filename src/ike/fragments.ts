@@ -21,13 +21,18 @@ export type Reassembled =
 /** What all IKE SAs of a core may keep of messages that are not complete. */
 export class FragmentStore {
   readonly #most: number;
+  readonly #ousted: () => void;
   /** The oldest first. */
   readonly #messages = new Set<PartialMessage>();
   #octets = 0;
 
-  /** @param most  octets, those of housekeeping included */
-  constructor(most: number) {
+  /**
+   * @param most    octets, those of housekeeping included
+   * @param ousted  is told when a message makes room for others
+   */
+  constructor(most: number, ousted: () => void = () => {}) {
     this.#most = most;
+    this.#ousted = ousted;
   }
 
   get octets(): number {
@@ -40,7 +45,9 @@ export class FragmentStore {
     this.#octets += octets;
     for (const oldest of this.#messages) {
       if (this.#octets <= this.#most) return;
-      if (oldest !== message) oldest.drop();
+      if (oldest === message) continue;
+      oldest.drop();
+      this.#ousted();
     }
   }
 

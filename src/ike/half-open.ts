@@ -14,9 +14,11 @@ interface Entry {
 export class HalfOpen {
   readonly #options: IkeOptions;
   readonly #byRequest = new Map<string, IkeSa>();
+  /** Those that are half open, the oldest first. */
   readonly #entries = new Map<IkeSa, Entry>();
+  /** Requests of those that are established. */
+  readonly #established = new Map<IkeSa, string>();
   readonly #counts = new Map<string, number>();
-  #count = 0;
 
   constructor(options: IkeOptions) {
     this.#options = options;
@@ -24,7 +26,7 @@ export class HalfOpen {
 
   /** SAs whose initiator has not proved anything yet. */
   get count(): number {
-    return this.#count;
+    return this.#entries.size;
   }
 
   /** The SA that a request has made, also when it is established by now. */
@@ -40,12 +42,19 @@ export class HalfOpen {
   mustProve(address: string): boolean {
     const { cookieThreshold, maxHalfOpenPerAddress } = this.#options;
     const unproved = Math.floor(maxHalfOpenPerAddress / 2);
-    return this.#count >= cookieThreshold || this.#from(address) >= unproved;
+    return this.count >= cookieThreshold || this.#from(address) >= unproved;
   }
 
+  /** Whether an address has places left. */
   hasRoom(address: string): boolean {
-    const { maxHalfOpen, maxHalfOpenPerAddress } = this.#options;
-    return this.#count < maxHalfOpen && this.#from(address) < maxHalfOpenPerAddress;
+    return this.#from(address) < this.#options.maxHalfOpenPerAddress;
+  }
+
+  /** The SA that would have to go if there were one more; undefined where there is room. */
+  get oldestSurplus(): IkeSa | undefined {
+    if (this.count < this.#options.maxHalfOpen) return undefined;
+    const [oldest] = this.#entries.keys();
+    return oldest;
   }
 
   #from(address: string): number {
@@ -57,31 +66,30 @@ export class HalfOpen {
     this.#byRequest.set(key, sa);
     this.#entries.set(sa, { key, network });
     this.#counts.set(network, (this.#counts.get(network) ?? 0) + 1);
-    this.#count++;
   }
 
   /** The initiator has proved itself: not half-open any more, but still found. */
   established(sa: IkeSa): void {
     const entry = this.#entries.get(sa);
     if (entry === undefined) return;
-    this.#entries.set(sa, { ...entry, network: '' });
-    this.#uncount(entry.network);
+    this.#established.set(sa, entry.key);
+    this.#forget(sa, entry);
   }
 
   remove(sa: IkeSa): void {
     const entry = this.#entries.get(sa);
-    if (entry === undefined) return;
-    this.#entries.delete(sa);
-    this.#byRequest.delete(entry.key);
-    this.#uncount(entry.network);
+    const key = entry?.key ?? this.#established.get(sa);
+    if (key === undefined) return;
+    this.#byRequest.delete(key);
+    this.#established.delete(sa);
+    if (entry !== undefined) this.#forget(sa, entry);
   }
 
-  #uncount(network: string): void {
-    if (network === '') return;
+  #forget(sa: IkeSa, { network }: Entry): void {
+    this.#entries.delete(sa);
     const left = this.#counts.get(network)! - 1;
     if (left === 0) this.#counts.delete(network);
     else this.#counts.set(network, left);
-    this.#count--;
   }
 }
 

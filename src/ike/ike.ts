@@ -456,7 +456,9 @@ export class Ike {
       },
       environment: this.#environment,
       options: this.#options,
-      fragments: new FragmentStore(this.#options.maxFragmentOctets),
+      fragments: new FragmentStore(this.#options.maxFragmentOctets, () =>
+        this.#drops.count('ike-fragments-ousted'),
+      ),
       emit: (effect) => this.#emit(effect),
       count: (reason) => this.#drops.count(reason),
       compute: (sa, job, resume) => this.#compute(sa, job, resume),

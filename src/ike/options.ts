@@ -17,7 +17,7 @@ export interface IkeOptions {
   readonly halfOpenTimeout: Milliseconds;
   /** Half-open SAs above which a COOKIE is demanded (RFC 7296 §2.6). */
   readonly cookieThreshold: number;
-  /** Half-open SAs above which nobody, or nobody from one address, is answered. */
+  /** Half-open SAs above which the oldest makes room, or nobody from one address is answered. */
   readonly maxHalfOpen: number;
   readonly maxHalfOpenPerAddress: number;
   /** IKE SAs that one connection may have; the oldest goes when there are more. */

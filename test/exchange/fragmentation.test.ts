@@ -243,6 +243,26 @@ describe('fragments of somebody who has no keys', () => {
       forged.data[forged.data.length - 1]! ^= 1;
       both.give(forged);
     }
+    expect(both.b.ike.drops()).toEqual({ 'ike-not-authentic': request.length });
+    giveAll(both, request);
+    both.settle();
+    both.expectTunnel();
+  });
+
+  it('wait for keys in bounded memory, and hold nothing up', () => {
+    const both = authenticating(large(576));
+    const request = both.a.outbox.splice(0);
+    both.b.manualJobs = true;
+    both.give(request[0]!);
+    for (let i = 0; i < 40; i++) {
+      const data = new Uint8Array(60_000);
+      data.set(request[0]!.data.subarray(0, 28));
+      new DataView(data.buffer).setUint32(24, data.length);
+      both.give({ ...request[0]!, data });
+    }
+    expect(both.b.ike.drops()).toEqual({ 'ike-held-full': 39 });
+    both.b.manualJobs = false;
+    while (both.b.jobs.length > 0) both.b.finishJob();
     giveAll(both, request);
     both.settle();
     both.expectTunnel();
@@ -280,6 +300,10 @@ describe('a peer with the right keys', () => {
     const payloads = [notify(NOTIFY.INITIAL_CONTACT, new Uint8Array(3_000))];
     const fragments = peer.sealInFragments(EXCHANGE.INFORMATIONAL, 2, payloads, 300);
     for (const fragment of fragments.slice(1)) peer.send(fragment);
+    // A second total is a message of its own; a lower one is refused (§2.6).
+    const fewer = peer.sealInFragments(EXCHANGE.INFORMATIONAL, 2, payloads, 900);
+    peer.send(fewer[1]!);
+    expect(both.b.ike.drops()).toEqual({ 'ike-fragment-refused': 1 });
     // It is as good a message as any when it comes as one.
     expect(peer.request(EXCHANGE.INFORMATIONAL, 2, [])).toEqual([[]]);
     both.b.handle({ type: 'terminate', connection: 'site' });

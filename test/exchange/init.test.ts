@@ -170,12 +170,13 @@ describe('half-open IKE SAs', () => {
     const both = new Dialogue({ optionsB: { maxHalfOpenPerAddress: 3, cookieThreshold: 100 } });
     const opened = Array.from({ length: 5 }, (_, i) => opens(both, i));
     expect(opened).toEqual([true, true, true, false, false]);
+    expect(both.b.ike.drops()).toEqual({ 'ike-half-open-full': 2 });
     both.wait(31_000);
     expect(both.b.timers.size).toBe(0);
     expect(opens(both, 5)).toBe(true);
   });
 
-  it('are limited in all, IPv6 networks counting as one address', () => {
+  it('are limited in all, the oldest making room; IPv6 networks count as one address', () => {
     const options = { maxHalfOpen: 4, maxHalfOpenPerAddress: 2, cookieThreshold: 100 };
     const both = new Dialogue({ b: { remoteAddress: '%any' }, optionsB: options });
     expect(opens(both, 1, '2001:db8:0:1::1')).toBe(true);
@@ -183,7 +184,14 @@ describe('half-open IKE SAs', () => {
     expect(opens(both, 3, '2001:db8:0:1:ffff::3')).toBe(false);
     expect(opens(both, 4, '2001:db8:0:2::1')).toBe(true);
     expect(opens(both, 5, '198.51.100.1')).toBe(true);
-    expect(opens(both, 6, '198.51.100.2')).toBe(false);
+    const halfOpen = () =>
+      [...both.b.timers.keys()].filter((timer) => timer.startsWith('half-open/'));
+    const [oldest, ...others] = halfOpen();
+    expect(opens(both, 6, '198.51.100.2')).toBe(true);
+    expect(both.b.ike.drops()).toEqual({ 'ike-half-open-full': 1, 'ike-half-open-ousted': 1 });
+    expect(halfOpen().length).toBe(4);
+    expect(halfOpen()).toEqual(expect.arrayContaining(others));
+    expect(halfOpen()).not.toContain(oldest);
   });
 });
 

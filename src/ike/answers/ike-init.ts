@@ -74,7 +74,10 @@ export function answerIkeInit(core: Core, gate: Gate, datagram: Datagram, messag
     reply(core, datagram, message, [notify(NOTIFY.COOKIE, cookie)]);
     return;
   }
-  if (!halfOpen.hasRoom(datagram.remote.address)) return;
+  if (!makeRoom(core, gate, datagram.remote.address)) {
+    core.count('ike-half-open-full');
+    return;
+  }
   const { method, data: peerPublic } = need(payloads, 'KE');
   const { proposals } = need(payloads, 'SA');
   const selection = select(core, datagram, payloads);
@@ -95,6 +98,21 @@ export function answerIkeInit(core: Core, gate: Gate, datagram: Datagram, messag
     return;
   }
   open(core, gate, key, datagram, message, selection);
+}
+
+/**
+ * Whether one more from this address may be half open. An address has its places; where all are
+ * taken of everybody's, the oldest goes: an honest peer is through in seconds, and who fills them,
+ * from many addresses, would keep everybody out for the rest of the time that they wait.
+ */
+function makeRoom(core: Core, { halfOpen }: Gate, address: string): boolean {
+  if (!halfOpen.hasRoom(address)) return false;
+  const oldest = halfOpen.oldestSurplus;
+  if (oldest !== undefined) {
+    core.count('ike-half-open-ousted');
+    oldest.close('it has made room for a newer one');
+  }
+  return true;
 }
 
 /** An answer without state (§2.6, §2.21.1); the responder's SPI stays as it was: zero. */
