@@ -58,6 +58,7 @@ class Initiator {
       makeCore: (environment) => new Ike(environment),
       sad: new FakeSad(),
       now: monotonicNow,
+      spiKey: this.#transport.spiKey,
       post: (message) => this.#take(message),
     });
     this.#transport.onDatagram((datagram) =>

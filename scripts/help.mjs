@@ -27,6 +27,7 @@ export const descriptions = {
     'attack a dataplane over memory ports: npm run fuzz:esp -- [--count 1000000] [--seconds 900] [--seed 1]',
   'lab:rekey': '60 Child SAs and 10 IKE SAs rekeyed under 20,000 packets a second each way (root)',
   soak: 'thirty minutes of traffic while cables are pulled, peers killed, keys and addresses changed (root)',
+  'lab:flood': '50,000 forged IKE messages a second at a gateway, and a peer that connects (root)',
   'fuzz:lab': 'a million packets of garbage of each kind at two running gateways (root)',
   mutants: 'breaks rules of the IKE core one by one; tells which simulated life finds each',
   replay: 'play one session of the IKE simulation again: npm run replay -- <seed> [--full] [--log]',

@@ -176,18 +176,19 @@ export function hostParts(
 ): GatewayParts {
   for (const hint of hintsForHost(config)) log.warn(hint);
   const { name } = config;
+  const transport = new UdpTransport({
+    onAddress: (address, present) => {
+      if (present) log.info(`listening on ${address}, ports 500 and 4500`);
+      else log.warn(`${address} is not on this host (yet): IKE waits for it`);
+    },
+  });
   return {
     log,
     loadConfig,
     guard: nftGuard({ name, tun: tunName(name) }),
     createDataplane: (options) => NativeDataplane.create({ ...options, tunName: tunName(name) }),
-    transport: new UdpTransport({
-      onAddress: (address, present) => {
-        if (present) log.info(`listening on ${address}, ports 500 and 4500`);
-        else log.warn(`${address} is not on this host (yet): IKE waits for it`);
-      },
-    }),
-    openLink: (dataplane) => threadLinks(dataplane.id, ikeOptions(config)),
+    transport,
+    openLink: (dataplane) => threadLinks(dataplane.id, ikeOptions(config), transport.spiKey),
     jobs: openPool(defaultIkeWorkers()),
     localAddresses: hostAddresses,
     serveApi: (control) =>
@@ -217,7 +218,8 @@ export function memoryParts(surroundings: MemorySurroundings): GatewayParts {
     guard: noGuard,
     createDataplane: (options) => NativeDataplane.create({ ...options, reinjectLink }),
     transport,
-    openLink: surroundings.openLink ?? ((dataplane) => threadLinks(dataplane.id, {})),
+    openLink:
+      surroundings.openLink ?? ((dataplane) => threadLinks(dataplane.id, {}, transport.spiKey)),
     jobs: openPool(1),
     localAddresses: () => localAddresses,
     serveApi: async () => undefined,
@@ -427,6 +429,10 @@ function transportDrops(transport: Transport): Record<string, number> {
   return {
     'udp-esp-at-socket': counters['esp-in-udp'],
     'udp-short': counters.short,
+    'ike-socket-overflow': counters.overflows,
+    'ike-cookie-demanded': counters['cookies-demanded'],
+    'ike-foreign-spi': counters.foreign,
+    'ike-init-malformed': counters.nonsense,
     'ike-send-errors': counters['send-errors'],
     'ike-no-socket': counters['no-socket'],
   };

@@ -206,6 +206,50 @@ export interface MemoryHostBinding {
   readonly MemoryHost: new (link: string, queues: number) => NativeMemoryHost;
 }
 
+/** native/addon/ike_sockets_binding.cc: UDP sockets on the event loop of the thread. */
+export interface NativeIkeSockets {
+  /**
+   * Binds a socket. `marked`: IKE comes behind the non-ESP marker there, and leaves so.
+   * Throws an error with the `code` of errno(3).
+   */
+  open(
+    address: string,
+    port: number,
+    marked: boolean,
+  ): { readonly id: number; readonly port: number };
+  close(socket: number): void;
+  /** Sends what is given as it is; false where it could not be sent. */
+  send(socket: number, address: string, port: number, data: Uint8Array): boolean;
+  /** Whether requests for a new IKE SA without a COOKIE are answered with one, and not told. */
+  demandCookies(on: boolean): void;
+  counters(): {
+    readonly cookiesDemanded: number;
+    /** Messages for IKE SAs with SPIs that we have not made, more than are told in a second. */
+    readonly foreign: number;
+    /** Requests for a new IKE SA that have no nonce, or wrong lengths. */
+    readonly nonsense: number;
+    /** Datagrams that came while the kernel had no room for them. */
+    readonly overflows: number;
+  };
+}
+
+export interface IkeSocketsBinding {
+  /**
+   * `spiKey`, 32 octets: of the mark in our SPIs. `listener` is told of each datagram; `proved`: it is a request for a new IKE SA that bears a
+   * COOKIE of ours (RFC 7296 §2.6).
+   */
+  readonly IkeSockets: new (
+    spiKey: Uint8Array,
+    listener: (
+      socket: number,
+      address: string,
+      port: number,
+      data: Uint8Array<ArrayBuffer>,
+      proved: boolean,
+    ) => void,
+  ) => NativeIkeSockets;
+}
+
 /** native/addon/tap_binding.cc; see lab/wire-tap.ts. */
 export interface NativeWireTap {
   counts(): TapCounts;
@@ -484,6 +528,7 @@ export type Addon = BulkEspBinding &
   CryptoBinding &
   SuiteBinding &
   DataplaneBinding &
+  IkeSocketsBinding &
   MemoryHostBinding &
   PkiBinding &
   PortBenchBinding &

@@ -27,6 +27,13 @@ export interface Environment {
   releaseSpi(spi: EspSpi): void;
 }
 
+/**
+ * Of an IKE_SA_INIT request, what is known outside of the core (RFC 7296 §2.6): its sender has shown
+ * by a COOKIE that he is where he says; or he has to, since his address has many half-open SAs with
+ * other workers. Absent: the core decides.
+ */
+export type CookieProof = 'given' | 'demanded';
+
 export type Event =
   /** A UDP datagram, the non-ESP marker already removed (RFC 7296 §2.23). */
   | {
@@ -35,8 +42,7 @@ export type Event =
       readonly local: Endpoint;
       readonly remote: Endpoint;
       readonly data: Uint8Array;
-      /** Its address has many half-open SAs with other workers: an IKE_SA_INIT needs a COOKIE. */
-      readonly mustProve?: boolean;
+      readonly proof?: CookieProof | undefined;
     }
   | { readonly type: 'timer'; readonly at: Milliseconds; readonly timer: string }
   | {

@@ -47,6 +47,7 @@ export class MemoryNetwork {
 }
 
 class MemoryTransport implements Transport {
+  readonly spiKey = new Uint8Array(32);
   readonly #network: MemoryNetwork;
   readonly #counters = zeroCounters();
   readonly #addresses = new Set<string>();
@@ -74,6 +75,9 @@ class MemoryTransport implements Transport {
   }
 
   refresh(): void {}
+
+  /** Nobody in this process forges addresses. */
+  demandCookies(): void {}
 
   send(local: Endpoint, remote: Endpoint, marker: boolean, data: Uint8Array): void {
     if (!this.#addresses.has(local.address)) {

@@ -10,6 +10,8 @@ export interface Datagram {
   readonly remote: Endpoint;
   /** The IKE message without the non-ESP marker. */
   readonly data: Uint8Array;
+  /** It asks for a new IKE SA, and bears a COOKIE of this transport's that holds. */
+  readonly proved?: boolean;
 }
 
 export type TransportCounter =
@@ -21,11 +23,21 @@ export type TransportCounter =
   | 'esp-in-udp'
   /** On port 4500, and too short for anything. */
   | 'short'
+  /** Requests for a new IKE SA that were answered with a COOKIE here. */
+  | 'cookies-demanded'
+  /** For IKE SAs with SPIs that we have not made, beyond a number a second. */
+  | 'foreign'
+  /** Requests for a new IKE SA whose payloads have wrong lengths, or no nonce. */
+  | 'nonsense'
+  /** Came while the kernel had no room for them. */
+  | 'overflows'
   | 'send-errors'
   /** Nothing to send from: the address is not there (yet). */
   | 'no-socket';
 
 export interface Transport {
+  /** Of the mark in our IKE SPIs (workers/shard-map.ts): little is heard for others than these. */
+  readonly spiKey: Uint8Array;
   onDatagram(listener: (datagram: Datagram) => void): void;
   /** `marker`: put the non-ESP marker before the message. Never throws; failures are counted. */
   send(local: Endpoint, remote: Endpoint, marker: boolean, data: Uint8Array): void;
@@ -34,6 +46,11 @@ export interface Transport {
    * as they come. Rejects where a port is taken or not permitted; what was open before stays so.
    */
   open(addresses: readonly string[]): Promise<void>;
+  /**
+   * Whether requests for a new IKE SA without a COOKIE go no further, and are answered with one
+   * where the transport can (RFC 7296 §2.6).
+   */
+  demandCookies(on: boolean): void;
   /** Something about the addresses of this machine has changed: try the missing ones now. */
   refresh(): void;
   /** The addresses to listen on that are not there (yet). */
@@ -49,6 +66,10 @@ export function zeroCounters(): Record<TransportCounter, number> {
     keepalives: 0,
     'esp-in-udp': 0,
     short: 0,
+    'cookies-demanded': 0,
+    foreign: 0,
+    nonsense: 0,
+    overflows: 0,
     'send-errors': 0,
     'no-socket': 0,
   };

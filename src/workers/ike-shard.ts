@@ -41,6 +41,8 @@ export interface ShardOptions {
   readonly post: PostToMain;
   /** Asks authorities about revocation; without it only CRLs of the configuration count. */
   readonly ask?: Ask;
+  /** Of the mark in our SPIs (`makeIkeSpi`). */
+  readonly spiKey?: Uint8Array;
 }
 
 /** An event before its time is set. */
@@ -56,7 +58,7 @@ export class IkeShard {
   #connections: readonly Connection[] = [];
   #stopping = false;
 
-  constructor({ shard, shards, makeCore, sad, now, post, ask }: ShardOptions) {
+  constructor({ shard, shards, makeCore, sad, now, post, ask, spiKey }: ShardOptions) {
     this.#verifier = new PeerVerifier(ask === undefined ? {} : { ask });
     this.#sad = sad;
     this.#now = now;
@@ -64,7 +66,7 @@ export class IkeShard {
     const random = (octets: number) => randomFillSync(new Uint8Array(octets));
     this.#core = makeCore({
       random,
-      allocateIkeSpi: () => makeIkeSpi(shard, shards, random),
+      allocateIkeSpi: () => makeIkeSpi(shard, shards, random, spiKey),
       allocateSpi: () => {
         const spi = sad.allocateSpi();
         post({ type: 'spi', spi, state: 'reserved' });

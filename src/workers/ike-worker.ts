@@ -13,7 +13,7 @@ import type { FromWorker, ToWorker } from './messages.js';
 keepCapabilities([]);
 
 const port = parentPort!;
-const { shard, shards, dataplaneId, ikeOptions, handled } = workerData as IkeWorkerData;
+const { shard, shards, dataplaneId, ikeOptions, spiKey, handled } = workerData as IkeWorkerData;
 
 /** Longest that lines of the log wait for something to go with. */
 const LOG_WAIT_MS = 20;
@@ -54,6 +54,7 @@ const ikeShard = new IkeShard({
   sad: NativeDataplane.attach(dataplaneId),
   now: monotonicNow,
   ask: askByHttp,
+  spiKey,
   post,
 });
 

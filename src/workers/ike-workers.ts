@@ -10,7 +10,7 @@ import { type Log, ofSubsystem, rateLimited } from '../log.js';
 import type { Datagram, Transport } from '../net/transport.js';
 import { type Connection, hasSameIdentities } from '../policy/connection.js';
 import type { Endpoint, EspSpi, Sad } from '../sad/sad.js';
-import { EXCHANGE, PAYLOAD, type PeekedHeader, peekHeader, ZERO_IKE_SPI } from '../wire/index.js';
+import { EXCHANGE, type PeekedHeader, peekHeader, ZERO_IKE_SPI } from '../wire/index.js';
 import type { GatewayEvents } from './gateway-event.js';
 import { HalfOpenTable } from './half-open.js';
 import { ConnectionKeeper } from './keeper.js';
@@ -36,19 +36,27 @@ export interface IkeWorkersOptions {
   readonly events: GatewayEvents;
 }
 
-/** Datagrams that did not reach a worker, by reason. */
-export type IkeDrop = 'ike-malformed' | 'ike-version-1' | 'ike-overload' | 'ike-init-overload';
+/** Why a datagram did not reach a worker. */
+type Undelivered =
+  | 'ike-malformed'
+  | 'ike-version-1'
+  | 'ike-init-too-long'
+  | 'ike-overload'
+  | 'ike-init-overload';
 
 /**
  * A worker with more messages than this waiting gets no further datagrams; and with more than that
  * no first requests without a COOKIE, so that a flood of them, from forged addresses, delays
- * neither who has one nor who has an IKE SA.
+ * neither who has one nor who has an IKE SA. For the next seconds one is demanded of everybody
+ * (RFC 7296 §2.6).
  */
 const MAX_BACKLOG = 2048;
 const MAX_STRANGERS = 128;
+const SIEGE_MS = 10_000;
 
-/** Of the Next Payload field in the IKE header (RFC 7296 §3.1). */
-const NEXT_PAYLOAD_OFFSET = 16;
+/** An IKE_SA_INIT request has no reason to be longer; what is in it is read before anybody has proved anything. */
+const MAX_INIT_OCTETS = 10_000;
+
 const RESTART_MS = 1_000;
 const VIEW_MS = 2_000;
 
@@ -79,6 +87,8 @@ export class IkeWorkers {
   readonly #drops = new Map<string, number>();
   readonly #views = new Map<number, (ikeSas: readonly IkeSaView[]) => void>();
   #nextView = 0;
+  /** While a COOKIE is demanded of everybody. */
+  #siege: NodeJS.Timeout | undefined;
   #stopping = false;
   #allStopped: () => void = () => {};
 
@@ -187,6 +197,7 @@ export class IkeWorkers {
   async stop(patienceMs: Milliseconds): Promise<void> {
     this.#stopping = true;
     this.keeper.stop();
+    clearTimeout(this.#siege);
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, patienceMs);
       this.#allStopped = () => {
@@ -307,27 +318,45 @@ export class IkeWorkers {
     else this.#pass(datagram, header);
   }
 
-  #drop(reason: IkeDrop): void {
+  #drop(reason: Undelivered): void {
     this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + 1);
   }
 
-  #pass({ local, remote, data }: Datagram, header: PeekedHeader): void {
+  #pass({ local, remote, data, proved = false }: Datagram, header: PeekedHeader): void {
     const { link } = this.#slots[this.#map.ofMessage(header, remote.address)]!;
     const initial = isInitRequest(header);
+    if (initial && data.length > MAX_INIT_OCTETS) {
+      this.#drop('ike-init-too-long');
+      return;
+    }
     const backlog = link.backlog();
     if (backlog > MAX_BACKLOG) {
       this.#drop('ike-overload');
       return;
     }
-    if (initial && !beginsWithNotify(data) && backlog > MAX_STRANGERS) {
+    if (backlog > MAX_STRANGERS && initial && !proved) {
       this.#drop('ike-init-overload');
+      this.#besieged();
       return;
     }
     // Memory of its own, so that it can be moved.
     const bytes = new Uint8Array(data);
-    const mustProve = initial && !this.#halfOpen.admit(remote.address, header.initiatorSpi);
-    const message: ToWorker = { type: 'datagram', local, remote, data: bytes, mustProve };
+    const admitted = !initial || this.#halfOpen.admit(remote.address, header.initiatorSpi);
+    const proof = proved ? 'given' : admitted ? undefined : 'demanded';
+    const message: ToWorker = { type: 'datagram', local, remote, data: bytes, proof };
     link.post(message, [bytes.buffer]);
+  }
+
+  /** A flood of first requests: from now on the transport asks each for a COOKIE. */
+  #besieged(): void {
+    const { transport } = this.#options;
+    if (this.#siege !== undefined) return;
+    this.#log.warn(`too many IKE_SA_INIT requests: a COOKIE is demanded for ${SIEGE_MS / 1000} s`);
+    transport.demandCookies(true);
+    this.#siege = setTimeout(() => {
+      this.#siege = undefined;
+      transport.demandCookies(false);
+    }, SIEGE_MS);
   }
 
   #send({ local, remote, marker, data }: Extract<FromWorker, { type: 'send' }>): void {
@@ -459,11 +488,6 @@ function addUp(sum: Map<string, number>, drops: Readonly<Record<string, number>>
   for (const [reason, count] of Object.entries(drops)) {
     sum.set(reason, (sum.get(reason) ?? 0) + count);
   }
-}
-
-/** As a request with a COOKIE does (RFC 7296 §2.6). */
-function beginsWithNotify(message: Uint8Array): boolean {
-  return message[NEXT_PAYLOAD_OFFSET] === PAYLOAD.N;
 }
 
 /** The first message of all: no responder SPI yet. */

@@ -29,6 +29,8 @@ export interface IkeWorkerData {
   readonly shards: number;
   readonly dataplaneId: number;
   readonly ikeOptions: Partial<IkeOptions>;
+  /** Of the mark in our SPIs. */
+  readonly spiKey: Uint8Array;
   /** One counter of handled messages. */
   readonly handled: Int32Array;
 }
@@ -37,10 +39,14 @@ export interface IkeWorkerData {
 const CLOSE_MS = 1_000;
 
 /** Workers in threads, which reach the dataplane through an addon instance of their own. */
-export function threadLinks(dataplaneId: number, ikeOptions: Partial<IkeOptions>): OpenLink {
+export function threadLinks(
+  dataplaneId: number,
+  ikeOptions: Partial<IkeOptions>,
+  spiKey: Uint8Array,
+): OpenLink {
   return (shard, shards, handlers) => {
     const handled = new Int32Array(new SharedArrayBuffer(4));
-    const workerData: IkeWorkerData = { shard, shards, dataplaneId, ikeOptions, handled };
+    const workerData: IkeWorkerData = { shard, shards, dataplaneId, ikeOptions, spiKey, handled };
     const worker = new Worker(threadScript('ike-worker'), { workerData, name: `ike-${shard}` });
     let posted = 0;
     let closing = false;

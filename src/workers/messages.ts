@@ -1,5 +1,5 @@
 /** What the main thread and an IKE worker say to each other. Each worker serves one shard. */
-import type { Effect, IkeSaView, IkeSpi, RekeyWhat } from '../ike/event.js';
+import type { CookieProof, Effect, IkeSaView, IkeSpi, RekeyWhat } from '../ike/event.js';
 import type { Endpoint, EspSpi } from '../sad/sad.js';
 import type { PortableConnection, PortableJob, PortableJobResult } from './portable.js';
 
@@ -15,7 +15,7 @@ export type ToWorker =
       readonly local: Endpoint;
       readonly remote: Endpoint;
       readonly data: Uint8Array;
-      readonly mustProve?: boolean;
+      readonly proof?: CookieProof | undefined;
     }
   | { readonly type: 'initiate'; readonly connection: string; readonly child?: string }
   | { readonly type: 'terminate'; readonly connection: string }

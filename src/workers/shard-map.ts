@@ -48,16 +48,24 @@ export function shardOfSpi(spi: IkeSpi, shards: number): number {
   return Number.parseInt(spi.slice(0, 2), 16) % shards;
 }
 
-/** A fresh SPI of ours that belongs to the shard; `random` answers strong octets. */
+/**
+ * A fresh SPI of ours that belongs to the shard; `random` answers strong octets.
+ * @param key  of the mark by which the gate before IKE knows our SPIs (native/ike/gate.h): the last
+ *             two octets are a MAC of the others; without it they are random too
+ */
 export function makeIkeSpi(
   shard: number,
   shards: number,
   random: (octets: number) => Uint8Array,
+  key?: Uint8Array,
 ): IkeSpi {
   const octets = Buffer.from(random(8));
   // The octets 0 to 255 hold this many of the shard's values.
   const values = Math.floor((255 - shard) / shards) + 1;
   octets[0] = shard + shards * (octets[0]! % values);
+  if (key !== undefined) {
+    createHmac('sha256', key).update(octets.subarray(0, 6)).digest().copy(octets, 6, 0, 2);
+  }
   const spi = octets.toString('hex') as IkeSpi;
-  return spi === ZERO_IKE_SPI ? makeIkeSpi(shard, shards, random) : spi;
+  return spi === ZERO_IKE_SPI ? makeIkeSpi(shard, shards, random, key) : spi;
 }

@@ -41,9 +41,16 @@ describe('a flood of forged IKE_SA_INIT requests', () => {
     const both = new Dialogue();
     const { remote: local, local: remote, data } = requestOf(both);
     expect(remote.address).toBe(ADDRESS_A);
-    both.b.handle({ type: 'datagram', local, remote, data, mustProve: true });
+    both.b.handle({ type: 'datagram', local, remote, data, proof: 'demanded' });
     expect(both.b.log.at(-1)).toMatch(/N\(COOKIE\)$/);
     expect(both.b.timers.size).toBe(0);
+  });
+
+  it('passes, where the transport has seen its COOKIE', () => {
+    const both = new Dialogue({ optionsB: { cookieThreshold: 0 } });
+    const { remote: local, local: remote, data } = requestOf(both);
+    both.b.handle({ type: 'datagram', local, remote, data, proof: 'given' });
+    expect(both.b.log.at(-1)).toMatch(/: SA, KE, Nr/);
   });
 
   it('with proposals that we refuse is no failure of an attempt of ours', () => {

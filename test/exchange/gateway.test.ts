@@ -388,7 +388,7 @@ describe('two gateways', () => {
     const pair = new Pair();
     const links: WorkerLink[] = [];
     const openLink: GatewayParts['openLink'] = (dataplane) => (shard, shards, handlers) => {
-      const link = threadLinks(dataplane.id, {})(shard, shards, handlers);
+      const link = threadLinks(dataplane.id, {}, new Uint8Array(32))(shard, shards, handlers);
       links.push(link);
       return link;
     };

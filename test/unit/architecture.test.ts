@@ -73,10 +73,11 @@ const native: Record<string, Layer> = {
   esp: { uses: ['base', 'packet', 'crypto', 'replay', 'sad', 'ah'] },
   port: { uses: ['base', 'packet'] },
   net: { uses: ['base', 'packet'] },
+  ike: { uses: ['base', 'packet'] },
   pipeline: { uses: dataPath },
   pki: { uses: ['base'] },
-  addon: { uses: [...dataPath, 'pipeline', 'pki'] },
-  test: { uses: [...dataPath, 'pipeline'] },
+  addon: { uses: [...dataPath, 'pipeline', 'pki', 'ike'] },
+  test: { uses: [...dataPath, 'pipeline', 'ike'] },
   fuzz: { uses: [...dataPath, 'pipeline', 'test'] },
 };
 

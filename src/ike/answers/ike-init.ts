@@ -68,8 +68,7 @@ export function answerIkeInit(core: Core, gate: Gate, datagram: Datagram, messag
     return;
   }
   const { payloads } = message;
-  const mustProve = datagram.mustProve === true || halfOpen.mustProve(datagram.remote.address);
-  if (mustProve && !hasGoodCookie(core, gate, datagram, message)) {
+  if (mustProve(gate, datagram) && !hasGoodCookie(core, gate, datagram, message)) {
     const cookie = gate.cookies.make(cookieInput(datagram, message), core.now);
     reply(core, datagram, message, [notify(NOTIFY.COOKIE, cookie)]);
     return;
@@ -145,6 +144,10 @@ export function reply(
 }
 
 // --- COOKIE -----------------------------------------------------------------------------------
+
+function mustProve({ halfOpen }: Gate, { proof, remote }: Datagram): boolean {
+  return proof === 'demanded' || (proof === undefined && halfOpen.mustProve(remote.address));
+}
 
 function cookieInput({ remote }: Datagram, { header, payloads }: Message) {
   const address = parseAddress(remote.address) ?? new Uint8Array(0);

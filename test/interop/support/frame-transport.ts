@@ -13,6 +13,7 @@ const ETHERNET_BYTES = 14;
 const UDP = 17;
 
 export class FrameTransport implements Transport {
+  readonly spiKey = new Uint8Array(32);
   readonly #send: (frame: Uint8Array) => void;
   #listener: (datagram: Datagram) => void = () => {};
 
@@ -59,6 +60,8 @@ export class FrameTransport implements Transport {
 
   async open(): Promise<void> {}
   refresh(): void {}
+
+  demandCookies(): void {}
   missing(): readonly string[] {
     return [];
   }

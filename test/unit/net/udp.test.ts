@@ -1,8 +1,19 @@
+import { randomBytes } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { afterEach, describe, expect, it } from 'vitest';
 import { MemoryNetwork } from '../../../src/net/memory.js';
 import type { Datagram, Transport } from '../../../src/net/transport.js';
 import { UdpTransport } from '../../../src/net/udp.js';
+import {
+  decodeMessage,
+  EXCHANGE,
+  encodeMessage,
+  type IkeSpi,
+  NOTIFY,
+  type Payload,
+  ZERO_IKE_SPI,
+} from '../../../src/wire/index.js';
+import { makeIkeSpi } from '../../../src/workers/shard-map.js';
 
 const cleanUp: (() => unknown)[] = [];
 afterEach(async () => {
@@ -145,6 +156,89 @@ describe('the UDP transport', () => {
     await expect(second.open(['127.0.0.2'])).rejects.toThrow(
       'UDP port 500 or 4500 of 127.0.0.2 is taken: does another IKE daemon run?',
     );
+  });
+});
+
+describe('the gate before IKE', () => {
+  const header = {
+    initiatorSpi: '00112233445566aa' as IkeSpi,
+    responderSpi: ZERO_IKE_SPI,
+    exchangeType: EXCHANGE.IKE_SA_INIT,
+    initiator: true,
+    response: false,
+    messageId: 0,
+  };
+  const nonce: Payload = { kind: 'Nonce', data: new Uint8Array(32).fill(7) };
+  const request = (...payloads: Payload[]) => encodeMessage({ header, payloads });
+
+  async function gate() {
+    const ports = somePorts();
+    const transport = new UdpTransport({ ports });
+    cleanUp.push(() => transport.close());
+    const received = collect(transport);
+    await transport.open(['127.0.0.2']);
+    const peer = await plainSocket();
+    const answers: Uint8Array[] = [];
+    peer.on('message', (data) => answers.push(new Uint8Array(data)));
+    return { transport, received, peer, answers, ports };
+  }
+
+  it.each([
+    ['500', 0],
+    ['4500, behind the marker,', 1],
+  ] as const)(
+    'on port %s asks for a COOKIE while it is to, and knows it again',
+    async (_, which) => {
+      const { transport, received, peer, answers, ports } = await gate();
+      const bare = which === 0 ? [] : marker;
+      const send = (data: Uint8Array) =>
+        peer.send(Uint8Array.of(...bare, ...data), ports[which], '127.0.0.2');
+      send(request(nonce));
+      await until(() => received.length === 1);
+      expect(received[0]).toMatchObject({ proved: false });
+
+      transport.demandCookies(true);
+      send(request(nonce));
+      await until(() => answers.length === 1);
+      expect([...answers[0]!.subarray(0, bare.length)]).toEqual(bare);
+      const answer = decodeMessage(answers[0]!.subarray(bare.length));
+      expect(answer.header).toMatchObject({ ...header, initiator: false, response: true });
+      const [cookie] = answer.payloads;
+      expect(cookie).toMatchObject({ kind: 'N', notifyType: NOTIFY.COOKIE });
+      send(request(cookie!, nonce));
+      await until(() => received.length === 2);
+      expect(received[1]).toMatchObject({ proved: true });
+
+      // No nonce: nothing that a COOKIE could be made of.
+      send(request());
+      await until(() => transport.counters().nonsense === 1);
+      transport.demandCookies(false);
+      send(request(nonce));
+      await until(() => received.length === 3);
+      expect(transport.counters()).toMatchObject({ 'cookies-demanded': 1, overflows: 0 });
+    },
+  );
+
+  it('lets all through that bears an SPI of ours, and little that does not', async () => {
+    const { transport, received, peer, ports } = await gate();
+    const send = (responderSpi: IkeSpi) => {
+      const auth = { ...header, responderSpi, exchangeType: EXCHANGE.IKE_AUTH, messageId: 1 };
+      peer.send(encodeMessage({ header: auth, payloads: [] }), ports[0], '127.0.0.2');
+    };
+    for (let n = 0; n < 300; n++) send(`5${n.toString(16).padStart(15, '0')}` as IkeSpi);
+    await until(() => received.length + transport.counters().foreign === 300);
+    expect(transport.counters().foreign).toBeGreaterThan(150);
+    received.length = 0;
+    for (let n = 0; n < 300; n++) send(makeIkeSpi(0, 1, randomBytes, transport.spiKey));
+    await until(() => received.length >= 300);
+  });
+
+  it('counts what the kernel had no room for', async () => {
+    const { transport, peer, ports } = await gate();
+    const long = new Uint8Array(60_000);
+    // In one turn, in which nothing is read.
+    for (let n = 0; n < 400; n++) peer.send(long, ports[0], '127.0.0.2');
+    await until(() => transport.counters().overflows > 0);
   });
 });
 

@@ -1,13 +1,13 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Secret } from '../../../src/crypto/secret.js';
 import type { Effect, Environment, Event, IkeSaView, IkeSpi } from '../../../src/ike/event.js';
-import { notify } from '../../../src/ike/payloads.js';
 import { silentLog } from '../../../src/log.js';
 import { MemoryNetwork } from '../../../src/net/memory.js';
+import type { Datagram } from '../../../src/net/transport.js';
 import type { Connection } from '../../../src/policy/connection.js';
 import { parseIdentity } from '../../../src/policy/identity.js';
 import type { ChildSa, EspSpi, Sad } from '../../../src/sad/sad.js';
-import { encodeMessage, type HeaderToSend, NOTIFY, ZERO_IKE_SPI } from '../../../src/wire/index.js';
+import { encodeMessage, type HeaderToSend, ZERO_IKE_SPI } from '../../../src/wire/index.js';
 import { GatewayEvents } from '../../../src/workers/gateway-event.js';
 import type { ProtocolCore } from '../../../src/workers/ike-shard.js';
 import { IkeWorkers } from '../../../src/workers/ike-workers.js';
@@ -120,6 +120,14 @@ async function setup(shards: number, wrap: (open: OpenLink) => OpenLink = (open)
   const network = new MemoryNetwork();
   const [transport, peer] = [network.transport(), network.transport()];
   const jobs: string[] = [];
+  const demands: boolean[] = [];
+  transport.demandCookies = (on) => demands.push(on);
+  let deliver: (datagram: Datagram) => void = () => {};
+  const listen = transport.onDatagram.bind(transport);
+  transport.onDatagram = (listener) => {
+    deliver = listener;
+    listen(listener);
+  };
   const workers = new IkeWorkers({
     shards,
     connections: [connection, warehouse, branch].map(withKey),
@@ -146,7 +154,7 @@ async function setup(shards: number, wrap: (open: OpenLink) => OpenLink = (open)
     peer.send(at('192.0.2.2'), at('192.0.2.1'), false, data);
   };
   await settle();
-  return { workers, cores, sad, jobs, send, peer };
+  return { workers, cores, sad, jobs, send, peer, deliver, demands };
 }
 
 const at = (address: string) => ({ address, port: 500 });
@@ -218,8 +226,8 @@ describe('the IKE workers', () => {
     const { cores, send, workers } = await setup(1);
     for (let i = 0; i < 5; i++) send({ initiatorSpi: `0${i}11223344556677` as IkeSpi });
     await settle();
-    const asked = cores[0]!.events.map((event) => event.type === 'datagram' && event.mustProve);
-    expect(asked).toEqual([false, false, true, true, true]);
+    const asked = cores[0]!.events.map((event) => event.type === 'datagram' && event.proof);
+    expect(asked).toEqual([undefined, undefined, 'demanded', 'demanded', 'demanded']);
     expect(workers.drops()).toEqual({});
   });
 
@@ -246,19 +254,37 @@ describe('the IKE workers', () => {
         backlog: () => backlog,
       });
     };
-    const { cores, peer, workers, send } = await setup(1, busy);
-    const data = encodeMessage({ header: firstRequest, payloads: [notify(NOTIFY.COOKIE)] });
-    const withCookie = () => peer.send(at('192.0.2.2'), at('192.0.2.1'), false, data);
-    const ofIkeSa = () => send({ exchangeType: 37, responderSpi: 'ff00000000000000' as IkeSpi });
-    for (const one of [() => send({}), withCookie, ofIkeSa]) one();
+    const { cores, workers, send, deliver, demands } = await setup(1, busy);
+    const data = encodeMessage({ header: firstRequest, payloads: [] });
+    const ends = { local: at('192.0.2.1'), remote: at('192.0.2.2') };
+    const all = () => {
+      send({});
+      deliver({ ...ends, data, proved: true });
+      send({ exchangeType: 37, responderSpi: 'ff00000000000000' as IkeSpi });
+    };
+    expect(demands).toEqual([]);
+    all();
     await settle();
-    expect(cores[0]!.events.length).toBe(2);
+    expect(cores[0]!.events).toMatchObject([{ proof: 'given' }, { proof: undefined }]);
     expect(workers.drops()).toEqual({ 'ike-init-overload': 1 });
+    expect(demands).toEqual([true]);
     backlog = 5000;
-    for (const one of [() => send({}), withCookie, ofIkeSa]) one();
+    all();
     await settle();
     expect(cores[0]!.events.length).toBe(2);
     expect(workers.drops()).toEqual({ 'ike-init-overload': 1, 'ike-overload': 3 });
+  });
+
+  it('hear of no first request that is longer than one has reason to be', async () => {
+    const { cores, workers, deliver } = await setup(1);
+    const ends = { local: at('192.0.2.1'), remote: at('192.0.2.2') };
+    for (const octets of [8_000, 12_000]) {
+      const payloads = [{ kind: 'V', data: new Uint8Array(octets) } as const];
+      deliver({ ...ends, data: encodeMessage({ header: firstRequest, payloads }), proved: true });
+    }
+    await settle();
+    expect(cores[0]!.events.length).toBe(1);
+    expect(workers.drops()).toEqual({ 'ike-init-too-long': 1 });
   });
 
   it('fire the timers that a core starts, once, unless it cancels them', async () => {

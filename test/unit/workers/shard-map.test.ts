@@ -28,6 +28,14 @@ describe('the shard map', () => {
     }
   });
 
+  it('marks SPIs where there is a key, as the gate before IKE knows them', () => {
+    const key = Buffer.from('010203'.padEnd(64, '0'), 'hex');
+    const random = () => Buffer.from([9, 1, 2, 3, 4, 5, 6, 7]);
+    // printf '\011\001\002\003\004\005' | openssl dgst -sha256 -mac HMAC -macopt hexkey:010203000...
+    expect(makeIkeSpi(0, 1, random, key)).toBe('0901020304057897');
+    expect(makeIkeSpi(0, 1, random)).toBe('0901020304050607');
+  });
+
   it('keeps all first octets of a shard in use', () => {
     let next = 0;
     const random = () => Buffer.from([next++ & 0xff, 1, 2, 3, 4, 5, 6, 7]);

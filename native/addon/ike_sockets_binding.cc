@@ -1,0 +1,249 @@
+// IkeSockets: the UDP sockets of IKE, read in batches on Node's event loop (net/udp_socket.h), with
+// the gate for those who want a new IKE SA before them (ike/gate.h).
+#include <uv.h>
+
+#include <cstring>
+#include <map>
+#include <memory>
+#include <system_error>
+
+#include "addon/arguments.h"
+#include "addon/registry.h"
+#include "base/clock.h"
+#include "ike/gate.h"
+#include "net/udp_socket.h"
+#include "pipeline/rate_limit.h"
+
+namespace esplane::addon {
+namespace {
+
+/// Batches of one socket before others get their turn: a flood must not stop the event loop.
+constexpr int kBatchesAtOnce = 4;
+/// Some thousand requests: a tenth of a second of a flood, while JavaScript is busy.
+constexpr int kReceiveBufferBytes = 4 << 20;
+/// Messages a second, and at once, for IKE SAs with SPIs that we have not made: of peers that do not
+/// know that we began anew, or of anybody. IKE answers no more of them than half.
+constexpr uint32_t kForeignPerSecond = 100, kForeignBurst = 100;
+/// Before IKE on the port that it shares with ESP (RFC 3948 §2.2).
+constexpr size_t kMarkerBytes = 4;
+
+class IkeSockets;
+
+/// A socket on the event loop; it goes when the loop has let go of it.
+struct Listening {
+  std::unique_ptr<net::UdpSocket> socket;
+  bool marked;  ///< IKE comes behind the non-ESP marker here
+  uint32_t id;
+  IkeSockets* owner;
+  uint32_t drops_seen = 0;
+  uv_poll_t poll{};
+  napi_async_cleanup_hook_handle hook = nullptr;
+
+  /// Stops reading; to be called once or more often.
+  void close() {
+    socket.reset();
+    auto* handle = reinterpret_cast<uv_handle_t*>(&poll);
+    if (uv_is_closing(handle)) return;
+    uv_close(handle, [](uv_handle_t* closed) {
+      std::unique_ptr<Listening> self(static_cast<Listening*>(closed->data));
+      napi_remove_async_cleanup_hook(self->hook);
+    });
+  }
+};
+
+class IkeSockets final : public Napi::ObjectWrap<IkeSockets> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "IkeSockets",
+                       {InstanceMethod<&IkeSockets::open>("open"),
+                        InstanceMethod<&IkeSockets::close>("close"),
+                        InstanceMethod<&IkeSockets::send>("send"),
+                        InstanceMethod<&IkeSockets::demand_cookies>("demandCookies"),
+                        InstanceMethod<&IkeSockets::counters>("counters")});
+  }
+
+  /// new IkeSockets(spiKey, listener): listener(socket, address, port, data, proved)
+  explicit IkeSockets(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<IkeSockets>(info), context_(info.Env(), "IkeSockets"), gate_(spi_key(info[0])) {
+    if (!info[1].IsFunction()) throw_type(info.Env(), "listener", "a function");
+    listener_ = Napi::Persistent(info[1].As<Napi::Function>());
+  }
+
+ private:
+  static ike::Gate::SpiKey spi_key(const Napi::Value& v) {
+    const auto bytes = to_bytes(v, "spiKey");
+    ike::Gate::SpiKey key;
+    if (bytes.size() != key.size()) throw_type(v.Env(), "spiKey", "32 bytes");
+    std::copy(bytes.begin(), bytes.end(), key.begin());
+    return key;
+  }
+
+  /// open(address, port, marked) -> { id, port }
+  Napi::Value open(const Napi::CallbackInfo& info) {
+    const auto env = info.Env();
+    auto socket = bind(endpoint(info, 0));
+    auto* listening = new Listening{.socket = std::move(socket),
+                                    .marked = to_flag(info[2], "marked"),
+                                    .id = next_id_++,
+                                    .owner = this};
+    uv_loop_t* loop = nullptr;
+    napi_get_uv_event_loop(env, &loop);
+    uv_poll_init(loop, &listening->poll, listening->socket->descriptor());
+    listening->poll.data = listening;
+    napi_add_async_cleanup_hook(
+        env, [](napi_async_cleanup_hook_handle, void* it) { static_cast<Listening*>(it)->close(); },
+        listening, &listening->hook);
+    uv_poll_start(&listening->poll, UV_READABLE, [](uv_poll_t* poll, int, int) {
+      auto* self = static_cast<Listening*>(poll->data);
+      self->owner->readable(*self);
+    });
+    if (sockets_.empty()) Ref();
+    sockets_[listening->id] = listening;
+    auto o = Napi::Object::New(env);
+    o.Set("id", listening->id);
+    o.Set("port", listening->socket->port());
+    return o;
+  }
+
+  std::unique_ptr<net::UdpSocket> bind(const net::Endpoint& local) {
+    try {
+      return std::make_unique<net::UdpSocket>(local, kReceiveBufferBytes);
+    } catch (const std::system_error& e) {
+      auto error = Napi::Error::New(Env(), e.code().message());
+      error.Set("code", uv_err_name(-e.code().value()));
+      throw error;
+    }
+  }
+
+  /// close(socket)
+  Napi::Value close(const Napi::CallbackInfo& info) {
+    const auto found = sockets_.find(to_id(info[0]));
+    if (found == sockets_.end()) return info.Env().Undefined();
+    count_drops(*found->second);
+    found->second->close();
+    sockets_.erase(found);
+    if (sockets_.empty()) Unref();
+    return info.Env().Undefined();
+  }
+
+  /// send(socket, address, port, data) -> whether it could be sent
+  Napi::Value send(const Napi::CallbackInfo& info) {
+    const auto found = sockets_.find(to_id(info[0]));
+    const bool sent = found != sockets_.end() &&
+                      found->second->socket->send(to_bytes(info[3], "data"), endpoint(info, 1));
+    return Napi::Boolean::New(info.Env(), sent);
+  }
+
+  /// demandCookies(on)
+  Napi::Value demand_cookies(const Napi::CallbackInfo& info) {
+    demanding_ = to_flag(info[0], "on");
+    return info.Env().Undefined();
+  }
+
+  /// counters() -> { cookiesDemanded, foreign, nonsense, overflows }
+  Napi::Value counters(const Napi::CallbackInfo& info) {
+    for (const auto& [id, listening] : sockets_) count_drops(*listening);
+    auto o = Napi::Object::New(info.Env());
+    o.Set("cookiesDemanded", static_cast<double>(cookies_demanded_));
+    o.Set("foreign", static_cast<double>(foreign_));
+    o.Set("nonsense", static_cast<double>(nonsense_));
+    o.Set("overflows", static_cast<double>(overflows_));
+    return o;
+  }
+
+  /// The kernel's counter is of 32 bits.
+  void count_drops(Listening& listening) {
+    const uint32_t now = listening.socket->drops();
+    overflows_ += now - listening.drops_seen;
+    listening.drops_seen = now;
+  }
+
+  // --- what comes -------------------------------------------------------------------------------
+
+  void readable(Listening& from) {
+    const Napi::HandleScope handles(Env());
+    const Napi::CallbackScope turn(Env(), context_);
+    for (int i = 0; i < kBatchesAtOnce && from.socket != nullptr; i++) {
+      const uint32_t count = from.socket->receive(batch_);
+      for (uint32_t n = 0; n < count && from.socket != nullptr; n++) take(from, batch_.data(n), batch_.source(n));
+      if (count < net::DatagramBatch::kMost) return;
+    }
+  }
+
+  void take(Listening& from, std::span<const uint8_t> data, const net::Endpoint& source) {
+    const auto message = message_in(from, data);
+    if (message.empty()) {
+      deliver(from.id, data, source, false);
+      return;
+    }
+    const uint32_t now_s = base::monotonic_s();
+    const auto standing = gate_.judge(message, source.address, now_s);
+    if (standing == ike::Standing::kForeign && !foreigners_.take(base::monotonic_ms())) {
+      foreign_++;
+    } else if (standing == ike::Standing::kNonsense) {
+      nonsense_++;
+    } else if (standing == ike::Standing::kStranger && demanding_) {
+      cookies_demanded_++;
+      answer(from, gate_.answer(message, source.address, now_s), source);
+    } else {
+      deliver(from.id, data, source, standing == ike::Standing::kProved);
+    }
+  }
+
+  static ike::Message message_in(const Listening& from, std::span<const uint8_t> data) {
+    if (!from.marked) return data;
+    static constexpr uint8_t kMarker[kMarkerBytes] = {};
+    const bool ike = data.size() > kMarkerBytes && std::memcmp(data.data(), kMarker, kMarkerBytes) == 0;
+    return ike ? data.subspan(kMarkerBytes) : ike::Message{};
+  }
+
+  void answer(Listening& from, const ike::Gate::Answer& response, const net::Endpoint& to) {
+    std::array<uint8_t, kMarkerBytes + ike::Gate::kAnswerBytes> marked{};
+    std::memcpy(&marked[kMarkerBytes], response.data(), response.size());
+    from.socket->send(std::span(marked).subspan(from.marked ? 0 : kMarkerBytes), to);
+  }
+
+  /// In memory of its own, so that it can be moved to another thread.
+  void deliver(uint32_t id, std::span<const uint8_t> data, const net::Endpoint& source, bool proved) {
+    const auto env = Env();
+    const Napi::HandleScope handles(env);
+    auto bytes = Napi::Uint8Array::New(env, data.size());
+    if (!data.empty()) std::memcpy(bytes.Data(), data.data(), data.size());
+    try {
+      listener_.Call({Napi::Number::New(env, id), Napi::String::New(env, source.address.text()),
+                      Napi::Number::New(env, source.port), bytes, Napi::Boolean::New(env, proved)});
+    } catch (const Napi::Error& error) {
+      napi_fatal_exception(env, error.Value());
+    }
+  }
+
+  // --- arguments --------------------------------------------------------------------------------
+
+  static uint32_t to_id(const Napi::Value& v) {
+    return static_cast<uint32_t>(to_integer(v, "socket", 0, UINT32_MAX));
+  }
+
+  static net::Endpoint endpoint(const Napi::CallbackInfo& info, size_t at) {
+    const auto address = packet::IpAddress::parse(to_text(info[at], "address").c_str());
+    if (!address) throw_type(info.Env(), "address", "a numeric IP address");
+    return {*address, static_cast<uint16_t>(to_integer(info[at + 1], "port", 0, 65'535))};
+  }
+
+  Napi::FunctionReference listener_;
+  Napi::AsyncContext context_;
+  std::map<uint32_t, Listening*> sockets_;
+  uint32_t next_id_ = 0;
+  ike::Gate gate_;
+  bool demanding_ = false;
+  net::DatagramBatch batch_;
+  pipeline::TokenBucket foreigners_{kForeignPerSecond, kForeignBurst};
+  uint64_t cookies_demanded_ = 0, foreign_ = 0, nonsense_ = 0, overflows_ = 0;
+};
+
+}  // namespace
+
+void export_ike_sockets(Napi::Env env, Napi::Object exports) {
+  exports.Set("IkeSockets", IkeSockets::define(env));
+}
+
+}  // namespace esplane::addon

@@ -1,0 +1,74 @@
+// A UDP socket that is read in batches (recvmmsg(2)): one wake-up and one system call for up to 64
+// datagrams.
+//
+// Left out: link-local addresses, which need an interface beside them.
+#pragma once
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "packet/address.h"
+
+namespace esplane::net {
+
+/// An end of UDP.
+struct Endpoint {
+  packet::IpAddress address;
+  uint16_t port = 0;
+};
+
+/// Datagrams that were received; their octets are good until the next `receive`.
+class DatagramBatch {
+ public:
+  static constexpr uint32_t kMost = 64;
+  /// As long as UDP can be, so that nothing is cut.
+  static constexpr size_t kDatagramBytes = 65'536;
+
+  DatagramBatch();
+
+  std::span<const uint8_t> data(uint32_t i) const {
+    return {&memory_[i * kDatagramBytes], headers_[i].msg_len};
+  }
+  Endpoint source(uint32_t i) const;
+
+ private:
+  friend class UdpSocket;
+  /// Its pages are the kernel's to give when a datagram reaches them.
+  std::unique_ptr<uint8_t[]> memory_;
+  std::array<mmsghdr, kMost> headers_{};
+  std::array<iovec, kMost> vectors_{};
+  std::array<sockaddr_in6, kMost> sources_{};
+};
+
+class UdpSocket {
+ public:
+  /// Binds; nobody else can have the same address and port.
+  /// @param buffer_bytes  what the kernel may hold for us; less where we may not have so much
+  /// @throws std::system_error with the errno of what failed
+  UdpSocket(const Endpoint& local, int buffer_bytes);
+  ~UdpSocket();
+  UdpSocket(const UdpSocket&) = delete;
+  UdpSocket& operator=(const UdpSocket&) = delete;
+
+  int descriptor() const { return fd_; }
+  /// The port that it is bound to.
+  uint16_t port() const;
+  /// Datagrams that came while there was no room for them (SO_MEMINFO), modulo 2^32.
+  uint32_t drops() const;
+
+  /// Takes what is there and does not wait.
+  /// @return datagrams in the batch, none after an error
+  uint32_t receive(DatagramBatch& batch);
+  /// @return false where it could not be sent
+  bool send(std::span<const uint8_t> data, const Endpoint& to);
+
+ private:
+  int fd_;
+};
+
+}  // namespace esplane::net
