@@ -22,6 +22,8 @@ export interface Core {
   compute(sa: IkeSa, job: Job, resume: (result: JobResult) => void): void;
   /** The connection as it is configured now. */
   connection(name: string): Connection | undefined;
+  /** Our addresses of a connection that are there, preferred first; none where nobody has said so. */
+  ourAddresses(connection: Connection): readonly string[];
   /** Connections that a peer at this address may belong to, the most specific first. */
   candidates(local: string, remote: string): readonly Connection[];
   /** Whether another IKE SA between the identities of the connection is established. */

@@ -11,7 +11,7 @@ import type { ChildPolicy, Connection } from '../policy/connection.js';
 import { formatIdentity, type Identity } from '../policy/identity.js';
 import type { PeerCertificates } from '../policy/peer-proof.js';
 import { formatSuite, type Suite } from '../policy/suite.js';
-import { type Endpoint, sameEndpoint } from '../sad/sad.js';
+import type { Endpoint } from '../sad/sad.js';
 import { type PeekedHeader, ZERO_IKE_SPI } from '../wire/index.js';
 import { forgetFollowUp, type Waiting } from './answers/follow-up.js';
 import type { PendingKeyExchange } from './answers/ike-init.js';
@@ -22,10 +22,10 @@ import type { Event, IkeSpi, Job, JobResult, LogLevel, Milliseconds } from './ev
 import { explainSilence, type Failure, formatEndpoint, NO_ANSWER } from './explain.js';
 import type { Intermediate } from './intermediate.js';
 import { postponedDelay, rekeyDelay } from './lifetime.js';
-import type { Mobility } from './mobility.js';
-import { type NatSituation, NO_NAT, type SpiPair } from './nat.js';
+import type { NatSituation, SpiPair } from './nat.js';
 import { describeMessage } from './payloads.js';
 import { recheckPeer } from './peer-certificate.js';
+import { Place } from './place.js';
 import type { Protection } from './protection.js';
 import { Requests } from './requests.js';
 import { type IkeSaState, type Role, transition } from './state.js';
@@ -33,7 +33,6 @@ import { Succession } from './succession.js';
 import { type ChildPlan, CreateChild } from './tasks/create-child.js';
 import { DeleteIke } from './tasks/delete.js';
 import { Liveness } from './tasks/liveness.js';
-import { UpdateAddresses } from './tasks/mobility.js';
 import { RekeyIke } from './tasks/rekey-ike.js';
 import type { Task } from './tasks/task.js';
 import { MessageWindow } from './window.js';
@@ -82,14 +81,13 @@ export class IkeSa {
   readonly role: Role;
   readonly localSpi: IkeSpi;
   peerSpi: IkeSpi = ZERO_IKE_SPI;
-  local: Endpoint;
-  remote: Endpoint;
+  /** Where it is, and its peer. */
+  readonly place: Place;
   /** Known to the initiator from the start, to the responder when the peer has said who it is. */
   connection: Connection | undefined;
   remoteIdentity: Identity | undefined;
   /** By which the peer has proved itself; undefined with a pre-shared key. */
   peerCertificates: PeerCertificates | undefined;
-  nat: NatSituation = NO_NAT;
   negotiated: Negotiated | undefined;
   protection: Protection | undefined;
   /** What the peer has said of the signatures that it verifies. */
@@ -118,8 +116,6 @@ export class IkeSa {
   followUp: Waiting | undefined;
   /** Both have said that they have a PPK for each other (RFC 8784). */
   usesPpk = false;
-  /** Who of the two may move (RFC 4555); undefined: it was not negotiated. */
-  mobility: Mobility | undefined;
   /** Both have said that they take messages in fragments (RFC 7383). */
   supportsFragments = false;
   /** The responder has said that IKE_AUTH may come without a Child SA (RFC 6023). */
@@ -150,8 +146,7 @@ export class IkeSa {
     this.role = role;
     this.children = new Children(core, this);
     this.localSpi = from?.localSpi ?? core.environment.allocateIkeSpi();
-    this.local = local;
-    this.remote = remote;
+    this.place = new Place(this, core, { local, remote });
     this.startedAt = core.now;
     this.#lastHeard = core.now;
     this.#probedAt = Number.NEGATIVE_INFINITY;
@@ -170,13 +165,24 @@ export class IkeSa {
     made.connection = old.connection;
     made.remoteIdentity = old.remoteIdentity;
     made.peerCertificates = old.peerCertificates;
-    made.nat = old.nat;
+    made.place.inherit(old.place);
     made.supportsFragments = old.supportsFragments;
-    made.mobility = old.mobility;
     made.authenticatedAt = old.authenticatedAt;
     // The peer may use at once what it has made.
     if (role === 'responder') made.children = old.children;
     return made;
+  }
+
+  get local(): Endpoint {
+    return this.place.local;
+  }
+
+  get remote(): Endpoint {
+    return this.place.remote;
+  }
+
+  get nat(): NatSituation {
+    return this.place.nat;
   }
 
   get state(): IkeSaState {
@@ -234,6 +240,7 @@ export class IkeSa {
       if (again === undefined) task.abandon();
       else this.request(again);
     }
+    this.place.resume(old);
   }
 
   #startTimers(): void {
@@ -466,53 +473,18 @@ export class IkeSa {
   }
 
   /** An authentic message came: the peer lives, and this is where it is (§2.4, §2.23). */
-  heard({ local, remote }: Datagram): void {
+  heard(datagram: Datagram): void {
     this.#lastHeard = this.#core.now;
     if (this.#state.name === 'established') {
       this.children.peerIsEstablished();
       for (const action of this.#whenHeard.splice(0)) action();
     }
-    // The move to port 4500 is taken along by whoever is behind a NAT, too.
-    if (this.#state.name === 'half-open' || this.#followsPeer) this.moveTo(local, remote);
+    this.place.heard(datagram);
   }
 
-  /** Authentic ESP has come from there, in UDP: for a NAT it is the same flow as IKE (§2.23). */
-  heardEsp(remote: Endpoint): void {
-    if (this.#followsPeer) this.moveTo(this.local, remote);
-  }
-
-  /** §2.23: a host that is itself behind a NAT must not follow; where there is none, nobody has to. */
-  get #followsPeer(): boolean {
-    return this.nat.remote && !this.nat.local;
-  }
-
-  /** All that goes to the peer goes between these ends from now on, Child SAs included. */
-  moveTo(local: Endpoint, remote: Endpoint): void {
-    if (sameEndpoint(this.remote, remote) && sameEndpoint(this.local, local)) return;
-    const places = `${formatEndpoint(remote)} now, was ${formatEndpoint(this.remote)}`;
-    this.log(this.#state.name === 'half-open' ? 'debug' : 'info', `the peer is at ${places}`);
-    this.local = local;
-    this.remote = remote;
-    if (this.children.owner === this) this.children.moveTo(local, remote);
-  }
-
-  /** Our own end is at another address now (RFC 4555 §3.5): the peer is told, from there. */
-  relocate(address: string): void {
-    this.log('info', `our end moves from ${this.local.address} to ${address}`);
-    this.local = { ...this.local, address };
-    // What is under way may have left from where we are no more.
+  /** Sends what is outstanding at once: it may have gone the wrong way. */
+  sendAgain(): void {
     this.#requests.resend();
-    if (!this.isAbout(({ kind }) => kind === 'mobike')) {
-      this.requestFirst(new UpdateAddresses(this, this.#core));
-    }
-  }
-
-  /** Both ends are where they say, with this between them: ESP goes that way (RFC 4555 §3.5). */
-  arrive(nat: NatSituation): void {
-    this.nat = nat;
-    if (nat.local) this.startTimer('keepalive', this.#core.options.keepaliveInterval);
-    else this.stopTimer('keepalive');
-    if (this.children.owner === this) this.children.moveTo(this.local, this.remote);
   }
 
   // --- timers ------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ import { HalfOpen } from './half-open.js';
 import { type Datagram, IkeSa, type TimerKind } from './ike-sa.js';
 import { IkeSas } from './ike-sas.js';
 import { Keeper } from './keeper.js';
-import { reachableAddress } from './mobility.js';
+import { presentAddresses } from './mobility.js';
 import { DEFAULT_OPTIONS, type IkeOptions } from './options.js';
 import { recheckPeer } from './peer-certificate.js';
 import { isUnderWay } from './state.js';
@@ -266,7 +266,7 @@ export class Ike {
     replaces: readonly IkeSa[] = [],
   ): void {
     const { ikePort: port } = this.#options;
-    const address = reachableAddress(connection, this.#present) ?? connection.local.address;
+    const [address = connection.local.address] = presentAddresses(connection, this.#present);
     const local = { address, port };
     // A peer that may be anywhere is where it was seen last.
     const remote = { address: replaces[0]?.remote.address ?? connection.remote.address, port };
@@ -282,9 +282,9 @@ export class Ike {
   #relocate(present: ReadonlySet<string>): void {
     this.#present = present;
     for (const sa of this.#sas.all()) {
-      if (sa.state.name !== 'established' || sa.mobility !== 'mover') continue;
-      const address = reachableAddress(sa.connection!, present);
-      if (address !== undefined && address !== sa.local.address) sa.relocate(address);
+      if (sa.state.name !== 'established' || sa.place.mobility !== 'mover') continue;
+      const [address] = presentAddresses(sa.connection!, present);
+      if (address !== undefined && address !== sa.local.address) sa.place.relocate(address);
     }
   }
 
@@ -324,7 +324,7 @@ export class Ike {
   #heardEsp(inboundSpi: EspSpi, remote: Endpoint): void {
     const children = this.#childIndex.get(inboundSpi);
     const child = children?.byInbound(inboundSpi);
-    if (child !== undefined && child.sa.replayWindow > 0) children?.owner.heardEsp(remote);
+    if (child !== undefined && child.sa.replayWindow > 0) children?.owner.place.heardEsp(remote);
   }
 
   /** §2.8.3: a new IKE SA with the same Child SAs; the old ones go when all are there. */
@@ -463,6 +463,7 @@ export class Ike {
       count: (reason) => this.#drops.count(reason),
       compute: (sa, job, resume) => this.#compute(sa, job, resume),
       connection: (name) => this.#connections.named(name),
+      ourAddresses: (connection) => presentAddresses(connection, this.#present),
       candidates: (local, remote) => this.#connections.candidates(local, remote),
       isEstablished: (connection, except) =>
         this.#sas

@@ -2,8 +2,7 @@
  * MOBIKE (RFC 4555): what both say in IKE_AUTH, and where an end may be reached. Which addresses are
  * used is for the initiator of the first IKE SA to decide, the mover; the other follows, once the
  * mover has shown that it is there (§3.7).
- *
- * Left out: a mover does not go through the other addresses of its peer when one falls silent (§3.11).
+ * Where its peer falls silent, the mover tries other addresses of both (`paths.ts`).
  */
 import type { Connection } from '../policy/connection.js';
 import { NOTIFY, type Payload, parseAddress } from '../wire/index.js';
@@ -29,10 +28,10 @@ export function isMobile({ mobike }: Connection, payloads: readonly Payload[]): 
   return mobike && notifiesOf(payloads, NOTIFY.MOBIKE_SUPPORTED).length > 0;
 }
 
-/** The first of our addresses, in their order, that is there; undefined: none is. */
-export function reachableAddress(
+/** Our addresses that are there, in their order; none may be. */
+export function presentAddresses(
   { local }: Connection,
   present: ReadonlySet<string>,
-): string | undefined {
-  return [local.address, ...local.alternatives].find((address) => present.has(address));
+): readonly string[] {
+  return [local.address, ...local.alternatives].filter((address) => present.has(address));
 }

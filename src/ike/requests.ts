@@ -18,6 +18,9 @@ import { describeHeader, describeMessage, notifiesOf } from './payloads.js';
 import { retransmitDelay } from './retransmit.js';
 import { beginningOf, type Task } from './tasks/task.js';
 
+/** Before another way to the peer is tried, where there is one: some eight seconds. */
+const TRIES_ON_A_PATH = 4;
+
 export class Requests {
   readonly #sa: IkeSa;
   readonly #core: Core;
@@ -146,6 +149,7 @@ export class Requests {
       task.timedOut();
       return;
     }
+    if (sent >= TRIES_ON_A_PATH) this.#sa.place.detour();
     const message = describeMessage(task.exchange, false, messageId);
     const to = formatEndpoint(this.#sa.remote);
     this.#sa.channel.log(`${message} -> ${to}, sent again (${sent})`);

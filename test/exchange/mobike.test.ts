@@ -219,3 +219,119 @@ describe('a follower', () => {
     expect(kinds(update(3, [198, 51, 100, 7])[0])).toEqual([]);
   });
 });
+
+describe('a mover whose peer does not answer', () => {
+  const B2 = '192.0.2.22';
+
+  /** Delivers what goes between addresses that live; what goes by way of others is lost. */
+  function flow(
+    both: Dialogue,
+    seconds: number,
+    alive: (local: string, remote: string) => boolean,
+  ) {
+    for (let step = 0; step < seconds * 10; step++) {
+      for (const peer of [both.a, both.b]) {
+        for (const { local, remote, data } of peer.outbox.splice(0)) {
+          if (!alive(local.address, remote.address)) continue;
+          const to = peer === both.a ? both.b : both.a;
+          to.handle({ type: 'datagram', local: remote, remote: local, data });
+        }
+      }
+      both.wait(100);
+    }
+  }
+
+  const around = (dead: string) => (local: string, remote: string) =>
+    ![local, remote].includes(dead);
+
+  function twoWays(options: ConnectionOptions = {}): Dialogue {
+    return established(
+      { ...MOBILE, alternatives: [ELSEWHERE], livenessSeconds: 10, ...options },
+      { ...MOBILE, alternatives: [B2], livenessSeconds: 60 },
+    );
+  }
+
+  it("goes to its peer's other address (§3.5), and ESP with it", () => {
+    const both = twoWays();
+    flow(both, 40, around(ADDRESS_B));
+    expect(both.a.log.join('\n')).toMatch(/no answer from .*, the next try goes from/);
+    expectPath(both, ADDRESS_A, B2);
+    both.expectTunnel();
+  });
+
+  it('tries its own other address, where that is there', () => {
+    const both = twoWays();
+    move(both.a, ADDRESS_A, ELSEWHERE);
+    flow(both, 60, around(ADDRESS_A));
+    expect(both.a.installed.size).toBe(1);
+    expectPath(both, ELSEWHERE, ADDRESS_B);
+    both.expectTunnel();
+  });
+
+  it('finds the one way of four that goes', () => {
+    const both = twoWays();
+    move(both.a, ADDRESS_A, ELSEWHERE);
+    const ends = [ELSEWHERE, B2];
+    flow(both, 90, (local, remote) => ends.includes(local) && ends.includes(remote));
+    expectPath(both, ELSEWHERE, B2);
+    both.expectTunnel();
+  });
+
+  it('stays where it is when the peer was only slow', () => {
+    const both = twoWays();
+    let lost = 0;
+    flow(both, 60, () => lost++ >= 5);
+    expectPath(both, ADDRESS_A, ADDRESS_B);
+    expect(both.a.log.join('\n')).toContain('the next try goes');
+    both.expectTunnel();
+  });
+
+  it('has its rekeying finished on the other way, and only then tells of it', () => {
+    for (const what of ['child', 'ike'] as const) {
+      const both = twoWays();
+      both.rekey(both.a, what);
+      flow(both, 60, around(ADDRESS_B));
+      expectPath(both, ADDRESS_A, B2);
+      both.expectTunnel();
+      both.expectFlow();
+    }
+  });
+
+  it('gives up where no way goes', () => {
+    const both = twoWays();
+    flow(both, 400, () => false);
+    expect([both.a.states, both.b.states]).toEqual([[], []]);
+    expect(both.a.failures).toMatchObject([{ notify: 'no answer' }]);
+  });
+
+  it('goes nowhere that its peer has not told of', () => {
+    const both = established({ ...MOBILE, livenessSeconds: 10 });
+    flow(both, 60, around(ADDRESS_B));
+    expect(both.a.log.join('\n')).not.toContain('the next try goes');
+  });
+});
+
+describe('a move that crosses a rekeying of the IKE SA', () => {
+  it.each([
+    ['a', 0],
+    ['a', 1],
+    ['a', 2],
+    ['b', 0],
+    ['b', 1],
+    ['b', 2],
+  ] as const)('by %s, after %i messages, leaves both where they are', (side, apart) => {
+    const both = established();
+    both.rekey(both[side], 'ike');
+    const order = side === 'a' ? [both.a, both.b] : [both.b, both.a];
+    for (let step = 0; step < apart; step++) both.deliver(order[step % 2]!);
+    move(both.a, ELSEWHERE);
+    for (let second = 0; second < 40; second++) {
+      both.settle();
+      both.wait(1_000);
+    }
+    both.settle();
+    expectPath(both, ELSEWHERE, ADDRESS_B);
+    both.expectTunnel();
+    both.expectFlow();
+  });
+});

@@ -86,7 +86,7 @@ function accept(
 ): Answer {
   core.authenticated(sa, connection);
   sa.remoteIdentity = identityOf(need(payloads, 'IDi'));
-  if (isMobile(connection, payloads)) sa.mobility = 'follower';
+  if (isMobile(connection, payloads)) sa.place.mobility = 'follower';
   sa.establish(notifiesOf(payloads, NOTIFY.INITIAL_CONTACT).length > 0);
   const child = find(payloads, 'SA') === undefined ? [] : answerChild(sa, core, payloads);
   return {
@@ -94,7 +94,7 @@ function accept(
       idr,
       ...certificatePayloads(connection),
       ...proof,
-      ...(sa.mobility === undefined ? [] : announceMobility(connection, sa.local.address)),
+      ...(sa.place.mobility === undefined ? [] : announceMobility(connection, sa.local.address)),
       ...child,
     ],
     afterwards: () => core.settled(sa),

@@ -254,7 +254,7 @@ function respond(
   const candidates = core.candidates(datagram.local.address, datagram.remote.address);
   const forced = candidates.some(({ forceUdpEncapsulation }) => forceUdpEncapsulation);
   const fake = forced && nat.supported ? core.environment.random(20) : undefined;
-  sa.nat = fake === undefined ? nat : { ...nat, local: true };
+  sa.place.nat = fake === undefined ? nat : { ...nat, local: true };
   // RFC 7383 §2.3: said by both, or not in use.
   sa.supportsFragments =
     notifiesOf(payloads, NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED).length > 0 &&

@@ -19,10 +19,12 @@ export function answerMobility(
   payloads: readonly Payload[],
   datagram: Datagram,
 ): Answer {
-  if (sa.mobility === undefined) return { payloads: [] };
+  const { mobility, paths } = sa.place;
+  if (mobility === undefined) return { payloads: [] };
+  paths?.learn(sa.place, payloads);
   const has = (notifyType: number) => notifiesOf(payloads, notifyType).length > 0;
   const echo = notifiesOf(payloads, NOTIFY.COOKIE2).slice(0, 1);
-  const moves = has(NOTIFY.UPDATE_SA_ADDRESSES) && sa.mobility === 'follower';
+  const moves = has(NOTIFY.UPDATE_SA_ADDRESSES) && mobility === 'follower';
   if (!isUnchanged(payloads, datagram)) {
     return { payloads: [notify(NOTIFY.UNEXPECTED_NAT_DETECTED), ...echo] };
   }
@@ -48,11 +50,11 @@ function follow(
   if (sa.state.name !== 'established') return;
   sa.log('info', `the peer moves from ${formatEndpoint(sa.remote)} to ${formatEndpoint(remote)}`);
   const nat = detectNat(payloads, sa.spis, local, remote);
-  sa.local = local;
-  sa.remote = remote;
+  sa.place.local = local;
+  sa.place.remote = remote;
   if (nat.supported) {
     const forced = sa.connection!.forceUdpEncapsulation;
-    sa.nat = forced ? { ...nat, local: true } : nat;
+    sa.place.nat = forced ? { ...nat, local: true } : nat;
   }
   sa.request(new ReturnRoutability(sa, core));
 }

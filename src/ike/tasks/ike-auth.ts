@@ -24,6 +24,7 @@ import {
 } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
 import { announceMobility, isMobile } from '../mobility.js';
+import { Paths } from '../paths.js';
 import { errorOf, find, notifiesOf, notify, notifyName } from '../payloads.js';
 import { keysWithPpk, ppkIdentity } from '../ppk.js';
 import { lowestNonce } from '../uniqueness.js';
@@ -224,7 +225,10 @@ export class InitiateIkeAuth implements Task {
     const sa = this.#sa;
     sa.finishRequest();
     sa.remoteIdentity = this.#connection.remote.identity;
-    if (isMobile(this.#connection, payloads)) sa.mobility = 'mover';
+    if (isMobile(this.#connection, payloads)) {
+      sa.place.mobility = 'mover';
+      sa.place.paths = new Paths(sa.remote.address, payloads);
+    }
     sa.establish(!this.#core.isEstablished(this.#connection, sa));
     const failure = this.#isChildless ? undefined : this.#makeChild(payloads);
     this.#releaseSpi();

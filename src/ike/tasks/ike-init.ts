@@ -204,9 +204,9 @@ export class InitiateIkeInit implements Task {
       notifiesOf(payloads, NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED).length > 0;
     this.#sa.childlessSupported = notifiesOf(payloads, NOTIFY.CHILDLESS_IKEV2_SUPPORTED).length > 0;
     this.#sa.peerKnows = { hashes: readHashes(payloads), methods: readMethods(payloads) };
-    this.#sa.nat = detectNat(payloads, this.#sa.spis, this.#sa.local, this.#sa.remote);
+    this.#sa.place.nat = detectNat(payloads, this.#sa.spis, this.#sa.local, this.#sa.remote);
     if (this.#fakeNat !== undefined && this.#sa.nat.supported) {
-      this.#sa.nat = { ...this.#sa.nat, local: true };
+      this.#sa.place.nat = { ...this.#sa.nat, local: true };
     }
     const privateKey = this.#privateKey!;
     this.#privateKey = undefined;
@@ -229,8 +229,8 @@ export class InitiateIkeInit implements Task {
     const { local, remote, nat } = this.#sa;
     if (isTranslated(nat) || (this.#connection.mobike && nat.supported)) {
       const port = this.#core.options.natPort;
-      this.#sa.local = { ...local, port };
-      this.#sa.remote = { ...remote, port };
+      this.#sa.place.local = { ...local, port };
+      this.#sa.place.remote = { ...remote, port };
     }
     this.#sa.move({ name: 'authenticating' });
     this.#goOn();

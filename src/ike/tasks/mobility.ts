@@ -4,6 +4,7 @@ import { EXCHANGE, NOTIFY, type Payload } from '../../wire/index.js';
 import type { Core } from '../core.js';
 import type { IkeSa } from '../ike-sa.js';
 import { detectNat, natDetection } from '../nat.js';
+import { type Path, samePath } from '../paths.js';
 import { errorOf, notifiesOf, notify, notifyName } from '../payloads.js';
 import { sameOctets } from '../window.js';
 import type { Response, Task } from './task.js';
@@ -39,12 +40,12 @@ abstract class Move implements Task {
 
 /** UPDATE_SA_ADDRESSES: from here on we are where this comes from (§3.5). */
 export class UpdateAddresses extends Move {
-  #local: Endpoint | undefined;
+  #from: Path | undefined;
 
   build(): readonly Payload[] | undefined {
     const { sa } = this;
     if (sa.state.name !== 'established') return undefined;
-    this.#local = sa.local;
+    this.#from = { local: sa.local, remote: sa.remote };
     const fake = sa.connection!.forceUdpEncapsulation
       ? this.core.environment.random(20)
       : undefined;
@@ -64,13 +65,13 @@ export class UpdateAddresses extends Move {
       return;
     }
     // We have moved on meanwhile: what came from there says nothing any more.
-    if (!sameEndpoint(sa.local, this.#local!)) {
+    if (!samePath(sa.place, this.#from!)) {
       sa.requestFirst(new UpdateAddresses(sa, this.core));
       return;
     }
     const nat = detectNat(payloads, sa.spis, sa.local, sa.remote);
     const forced = sa.connection!.forceUdpEncapsulation;
-    sa.arrive(forced ? { ...nat, local: true } : nat);
+    sa.place.arrive(forced ? { ...nat, local: true } : nat);
   }
 
   onSuccessor(successor: IkeSa): Task {
@@ -102,7 +103,7 @@ export class ReturnRoutability extends Move {
       sa.fail({ notify: 'INVALID_SYNTAX', explanation: 'the peer does not send COOKIE2 back' });
       return;
     }
-    if (sameEndpoint(sa.remote, this.#remote!)) sa.arrive(sa.nat);
+    if (sameEndpoint(sa.remote, this.#remote!)) sa.place.arrive(sa.nat);
   }
 
   onSuccessor(successor: IkeSa): Task {

@@ -1,0 +1,127 @@
+/**
+ * Where the two ends of an IKE SA are, and what lies between them (RFC 7296 §2.11, §2.23, RFC 4555):
+ * how that changes, and that the Child SAs go along.
+ */
+import { type Endpoint, sameEndpoint } from '../sad/sad.js';
+import type { Core } from './core.js';
+import { formatEndpoint } from './explain.js';
+import type { IkeSa } from './ike-sa.js';
+import type { Mobility } from './mobility.js';
+import { type NatSituation, NO_NAT } from './nat.js';
+import type { Path, Paths } from './paths.js';
+import { ReturnRoutability, UpdateAddresses } from './tasks/mobility.js';
+import type { Task } from './tasks/task.js';
+
+export class Place implements Path {
+  readonly #sa: IkeSa;
+  readonly #core: Core;
+  local: Endpoint;
+  remote: Endpoint;
+  nat: NatSituation = NO_NAT;
+  /** Who of the two may move; undefined: MOBIKE was not negotiated. */
+  mobility: Mobility | undefined;
+  /** Of a mover: the ways that there are to its peer. */
+  paths: Paths | undefined;
+
+  constructor(sa: IkeSa, core: Core, { local, remote }: Path) {
+    this.#sa = sa;
+    this.#core = core;
+    this.local = local;
+    this.remote = remote;
+  }
+
+  /** What rekeying has made is where the old one is. */
+  inherit({ nat, mobility, paths }: Place): void {
+    this.nat = nat;
+    this.mobility = mobility;
+    this.paths = paths;
+  }
+
+  /** An authentic message has come this way. */
+  heard({ local, remote }: Path): void {
+    if (this.paths?.isSearching === true) this.#found({ local, remote });
+    // The move to port 4500 is taken along by whoever is behind a NAT, too.
+    else if (this.#sa.state.name === 'half-open' || this.#followsPeer) this.moveTo(local, remote);
+  }
+
+  /** Authentic ESP has come from there, in UDP: for a NAT it is the same flow as IKE (§2.23). */
+  heardEsp(remote: Endpoint): void {
+    if (this.#followsPeer) this.moveTo(this.local, remote);
+  }
+
+  /** §2.23: a host that is itself behind a NAT must not follow; where there is none, nobody has to. */
+  get #followsPeer(): boolean {
+    return this.nat.remote && !this.nat.local;
+  }
+
+  /** All that goes to the peer goes between these ends from now on, Child SAs included. */
+  moveTo(local: Endpoint, remote: Endpoint): void {
+    if (sameEndpoint(this.remote, remote) && sameEndpoint(this.local, local)) return;
+    const sa = this.#sa;
+    const places = `${formatEndpoint(remote)} now, was ${formatEndpoint(this.remote)}`;
+    sa.log(sa.state.name === 'half-open' ? 'debug' : 'info', `the peer is at ${places}`);
+    this.local = local;
+    this.remote = remote;
+    this.#moveChildren();
+  }
+
+  /** Our own end is at another address now (RFC 4555 §3.5): the peer is told, from there. */
+  relocate(address: string): void {
+    this.#sa.log('info', `our end moves from ${this.local.address} to ${address}`);
+    this.local = { ...this.local, address };
+    // What is under way may have left from where we are no more.
+    this.#sa.sendAgain();
+    this.#tellPeer();
+  }
+
+  /** The peer does not answer: the next try goes another way, where there is one (RFC 4555 §3.5). */
+  detour(): void {
+    const sa = this.#sa;
+    if (this.paths === undefined || sa.state.name !== 'established') return;
+    const next = this.paths.detour(this, this.#core.ourAddresses(sa.connection!));
+    if (next === undefined) return;
+    const way = `${formatEndpoint(next.local)} to ${formatEndpoint(next.remote)}`;
+    sa.log('info', `no answer from ${formatEndpoint(this.remote)}, the next try goes from ${way}`);
+    this.local = next.local;
+    this.remote = next.remote;
+  }
+
+  /** The peer answers on this way; ESP follows when the peer knows. */
+  #found(path: Path): void {
+    this.local = path.local;
+    this.remote = path.remote;
+    if (this.paths!.found(path)) this.#tellPeer();
+  }
+
+  #tellPeer(): void {
+    if (!this.#sa.isAbout(isMove)) this.#sa.requestFirst(new UpdateAddresses(this.#sa, this.#core));
+  }
+
+  /**
+   * This IKE SA has taken the place of one on which a move was told, or asked about, and is not
+   * answered yet: the answer comes to where it is of no use, if it comes.
+   */
+  resume(old: IkeSa): void {
+    if (!old.isAbout(isMove) || this.#sa.isAbout(isMove)) return;
+    const Move = this.mobility === 'mover' ? UpdateAddresses : ReturnRoutability;
+    this.#sa.requestFirst(new Move(this.#sa, this.#core));
+  }
+
+  /** Both ends are where they say, with this between them: ESP goes that way (RFC 4555 §3.5). */
+  arrive(nat: NatSituation): void {
+    const sa = this.#sa;
+    this.nat = nat;
+    if (nat.local) sa.startTimer('keepalive', this.#core.options.keepaliveInterval);
+    else sa.stopTimer('keepalive');
+    this.#moveChildren();
+  }
+
+  #moveChildren(): void {
+    const { children } = this.#sa;
+    if (children.owner === this.#sa) children.moveTo(this.local, this.remote);
+  }
+}
+
+function isMove({ kind }: Task): boolean {
+  return kind === 'mobike';
+}
