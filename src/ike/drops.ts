@@ -19,6 +19,8 @@ export type DropReason =
   | 'ike-critical-payload'
   /** Of a version above 2 (§2.5). */
   | 'ike-major-version'
+  /** It sends us elsewhere (RFC 5685), which is refused. */
+  | 'ike-redirect'
   /** For an SPI that is none of ours (§2.21.4). */
   | 'ike-unknown-spi'
   /** An IKE_SA_INIT request while its address has as many half-open IKE SAs as it may. */

@@ -124,6 +124,8 @@ export class IkeSa {
   reauthenticates: readonly IkeSa[] = [];
   /** When the peers have proved themselves; rekeying does not change it. */
   authenticatedAt: Milliseconds | undefined;
+  /** Seconds after which the peer wants to be shown anew who we are (RFC 4478); 0: never. */
+  announcedLifetime = 0;
   /** How often in a row the peer has put off what we ask for. */
   postponed = 0;
 
@@ -168,6 +170,7 @@ export class IkeSa {
     made.place.inherit(old.place);
     made.supportsFragments = old.supportsFragments;
     made.authenticatedAt = old.authenticatedAt;
+    made.announcedLifetime = old.announcedLifetime;
     // The peer may use at once what it has made.
     if (role === 'responder') made.children = old.children;
     return made;
@@ -244,17 +247,31 @@ export class IkeSa {
   }
 
   #startTimers(): void {
-    const { livenessSeconds, lifetime, reauthSeconds } = this.connection!;
+    const { livenessSeconds, lifetime } = this.connection!;
     if (livenessSeconds > 0) this.startTimer('liveness', livenessSeconds * 1000);
     if (this.nat.local) this.startTimer('keepalive', this.#core.options.keepaliveInterval);
     const { rekeySeconds, endSeconds } = lifetime;
     if (rekeySeconds > 0) this.startTimer('ike-rekey', rekeyDelay(this.#core, rekeySeconds));
     if (endSeconds > 0) this.startTimer('ike-end', endSeconds * 1000);
-    if (reauthSeconds > 0) {
-      const age = this.#core.now - this.authenticatedAt!;
-      this.startTimer('reauth', Math.max(0, rekeyDelay(this.#core, reauthSeconds) - age));
-    }
+    this.#reauthenticateInTime();
     this.#recheckLater();
+  }
+
+  /** By our own configuration, or because the peer wants it (RFC 4478). */
+  #reauthenticateInTime(): void {
+    const wanted = [this.connection!.reauthSeconds, this.announcedLifetime].filter((s) => s > 0);
+    if (wanted.length === 0) return;
+    const age = this.#core.now - this.authenticatedAt!;
+    const delay = rekeyDelay(this.#core, Math.min(...wanted));
+    this.startTimer('reauth', Math.max(0, delay - age));
+  }
+
+  /** The peer takes our authentication for so many seconds more. */
+  limitAuthentication(seconds: number): void {
+    if (this.#state.name !== 'established') return;
+    const age = (this.#core.now - this.authenticatedAt!) / 1000;
+    this.announcedLifetime = age + seconds;
+    this.#reauthenticateInTime();
   }
 
   #recheckLater(): void {

@@ -67,6 +67,15 @@ export const CONTENTS = [
   {
     ...response,
     ...clear,
+    story: 'redirect',
+    section: 'RFC 5685 §3',
+    exchanges: [IKE_SA_INIT],
+    required: [],
+    notify: NOTIFY.REDIRECT,
+  },
+  {
+    ...response,
+    ...clear,
     story: 'error',
     section: '§2.21.1, App. C.1: NO_PROPOSAL_CHOSEN, INVALID_KE_PAYLOAD and others',
     exchanges: [IKE_SA_INIT],

@@ -138,6 +138,15 @@ export class ScriptedResponder {
     this.give(request, this.#sealer!.seal(header, payloads));
   }
 
+  /** Sends a protected request. */
+  request(exchangeType: number, messageId: number, payloads: readonly Payload[]): void {
+    const { datagram } = this.#initRequest!;
+    const { initiatorSpi } = decodeMessage(datagram.data).header;
+    const spis = { initiatorSpi, responderSpi: this.spi };
+    const header = { ...spis, exchangeType, messageId, response: false, initiator: false };
+    this.give(this.#initRequest!, this.#sealer!.seal(header, payloads));
+  }
+
   /** Both exchanges as they should be. */
   establish(): void {
     this.init();

@@ -13,6 +13,7 @@ import type { Proposal } from '../../policy/proposal.js';
 import type { Suite } from '../../policy/suite.js';
 import { NOTIFY, type Payload, type PayloadOf, type Story } from '../../wire/index.js';
 import { readMethods } from '../announcements.js';
+import { announceLifetime } from '../auth-lifetime.js';
 import {
   identityOf,
   idPayload,
@@ -95,6 +96,7 @@ function accept(
       ...certificatePayloads(connection),
       ...proof,
       ...(sa.place.mobility === undefined ? [] : announceMobility(connection, sa.local.address)),
+      ...announceLifetime(connection),
       ...child,
     ],
     afterwards: () => core.settled(sa),

@@ -3,10 +3,12 @@
  * Left out: configuration payloads, which may be ignored (§3.15).
  */
 import { NOTIFY, type Payload, type PayloadOf, PROTOCOL } from '../../wire/index.js';
+import { announcedLifetime } from '../auth-lifetime.js';
 import { type ChildName, deletePayloads, espSpiOf, type InstalledChild } from '../child-sa.js';
 import type { Core } from '../core.js';
 import type { Datagram, IkeSa } from '../ike-sa.js';
 import { errorOf, notifyName } from '../payloads.js';
+import { explainRedirect } from '../redirect.js';
 import { CreateChild } from '../tasks/create-child.js';
 import { DeleteChild } from '../tasks/delete.js';
 import { beginningOf } from '../tasks/task.js';
@@ -29,6 +31,13 @@ export function answerInformational(
     // §2.21.2, §2.21.3: the peer does not take us for who we say, or not for sane.
     const reason = `the peer has sent ${notifyName(error.notifyType)}`;
     return { payloads: [], afterwards: () => sa.close(reason) };
+  }
+  const lifetime = announcedLifetime(payloads);
+  if (lifetime > 0) sa.limitAuthentication(lifetime);
+  const redirect = explainRedirect(payloads);
+  if (redirect !== undefined) {
+    core.count('ike-redirect');
+    sa.log('warn', redirect.explanation);
   }
   const removed = deletes.flatMap((payload) => removeChildren(sa, payload));
   if (removed.length === 0) return answerMobility(sa, core, payloads, datagram);

@@ -11,6 +11,7 @@ import type { ChildPolicy, Connection } from '../../policy/connection.js';
 import type { EspSpi } from '../../sad/sad.js';
 import { EXCHANGE, NOTIFY, type Payload, type PayloadOf } from '../../wire/index.js';
 import { announceMethods } from '../announcements.js';
+import { announcedLifetime } from '../auth-lifetime.js';
 import { idPayload, proveOurselves, refused, verifyPeer } from '../authentication.js';
 import { certificatePayloads, certificateRequests } from '../certificates.js';
 import { requestPairs } from '../child-procedures.js';
@@ -27,6 +28,7 @@ import { announceMobility, isMobile } from '../mobility.js';
 import { Paths } from '../paths.js';
 import { errorOf, find, notifiesOf, notify, notifyName } from '../payloads.js';
 import { keysWithPpk, ppkIdentity } from '../ppk.js';
+import { explainRedirect } from '../redirect.js';
 import { lowestNonce } from '../uniqueness.js';
 import {
   acceptChild,
@@ -229,6 +231,7 @@ export class InitiateIkeAuth implements Task {
       sa.place.mobility = 'mover';
       sa.place.paths = new Paths(sa.remote.address, payloads);
     }
+    sa.announcedLifetime = announcedLifetime(payloads);
     sa.establish(!this.#core.isEstablished(this.#connection, sa));
     const failure = this.#isChildless ? undefined : this.#makeChild(payloads);
     this.#releaseSpi();
@@ -254,6 +257,8 @@ export class InitiateIkeAuth implements Task {
     const error = errorOf(payloads);
     if (find(payloads, 'SA') === undefined) {
       if (error !== undefined) return this.#explainError(error);
+      const redirect = explainRedirect(payloads);
+      if (redirect !== undefined) return redirect;
       return { notify: 'NO_PROPOSAL_CHOSEN', explanation: 'the peer has made no Child SA' };
     }
     // §3.10.1: an error, and be it one that we do not know, beside what looks like success.

@@ -19,6 +19,7 @@ import { agreeOnKeys } from '../keys.js';
 import { detectNat, isTranslated, natDetection } from '../nat.js';
 import { errorOf, need, notifiesOf, notify, notifyName } from '../payloads.js';
 import { usesPpk } from '../ppk.js';
+import { explainRedirect } from '../redirect.js';
 import { sameOctets } from '../window.js';
 import { InitiateIkeAuth } from './ike-auth.js';
 import { FurtherKeyExchange } from './intermediate.js';
@@ -115,6 +116,10 @@ export class InitiateIkeInit implements Task {
     switch (response.story) {
       case 'cookie':
         this.#obeyCookie(response);
+        break;
+      case 'redirect':
+        this.#core.count('ike-redirect');
+        this.#takeHint(explainRedirect(response.payloads)!);
         break;
       case 'initial response':
         // §3.10.1: with an error, and be it one that we do not know, the request has failed.
