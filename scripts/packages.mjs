@@ -32,6 +32,7 @@ const parts = {
   lab: {
     iproute2: 'ip',
     'iputils-ping': 'ping',
+    'iputils-tracepath': 'tracepath',
     ethtool: 'ethtool',
     nftables: 'nft',
     procps: 'sysctl',

@@ -186,16 +186,15 @@ void Stages::too_big(Burst& burst, uint32_t i, const sad::OutboundSa& sa) {
   }
 }
 
-/// A SYN of either direction: neither end is to send what does not fit the pair's path.
+/// A SYN of either direction: neither end is to send what does not fit the pair's path. Over IPv6
+/// too that may be less than 1280 bytes: segments that short fit, where packets of 1280 are cut.
 /// @param mtu_bytes  of the path
 void Stages::clamp_mss(uint8_t* ip, const packet::IpHeader& header, const sad::OutboundSa& sa,
                        uint32_t mtu_bytes) {
   if (!sa.clamps_mss) return;
   const uint32_t kept = esp::kept_bytes(sa, ip, header.total_bytes);
   const uint32_t most = esp::largest_inner_bytes(sa, mtu_bytes, kept);
-  const bool is_v4 = header.family == packet::Family::kV4;
-  if (packet::clamp_mss(ip, header, is_v4 ? most : std::max(most, kLeastIpv6Mtu)))
-    core_.counters->mss_clamped.add(1);
+  if (packet::clamp_mss(ip, header, most)) core_.counters->mss_clamped.add(1);
 }
 
 void Stages::send_sealed(Burst& burst) {

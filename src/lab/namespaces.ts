@@ -8,9 +8,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 const PREFIX = 'esplane-';
 
+let made = 0;
+
 export class Namespaces {
-  /** Such as `esplane-4711.28051-`: process ID and start time, which never occur twice. */
-  readonly prefix = `${PREFIX}${process.pid}.${startTime(process.pid)}-`;
+  /**
+   * Such as `esplane-4711.28051-1-`: process ID and start time, which never occur twice, and a
+   * number of this process's own.
+   */
+  readonly prefix = `${PREFIX}${process.pid}.${startTime(process.pid)}-${++made}-`;
   readonly #names: string[] = [];
   readonly #remove = (): void => this.remove();
 

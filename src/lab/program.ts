@@ -1,12 +1,18 @@
 /** A program in a namespace, such as a daemon: its output in a file, its end awaited. */
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inNamespace } from './namespaces.js';
 
-/** A compiled file of ours as a program to start, such as `cli/main.js`; also from a test. */
+/**
+ * A compiled file of ours as a program to start, such as `cli/main.js`; also from a test or a
+ * benchmark, which are compiled elsewhere.
+ */
 export function compiledProgram(path: string): string {
-  return fileURLToPath(new URL(`../../dist/${path}`, import.meta.url));
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
+  return join(folder, 'dist', path);
 }
 
 export interface ProgramOptions {

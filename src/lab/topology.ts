@@ -43,14 +43,17 @@ export interface Topology {
   remove(): void;
 }
 
-/** Makes the network; without a gateway daemon, the kernels forward everything in clear. */
-export function makeTopology(): Topology {
+/**
+ * Makes the network; without a gateway daemon, the kernels forward everything in clear.
+ * @param untouched  leave every setting of the hosts and their links as it is
+ */
+export function makeTopology({ untouched = false } = {}): Topology {
   const namespaces = new Namespaces();
   try {
     const wireNamespace = namespaces.add('wire');
-    const a = makeSite(namespaces, 'a');
-    const b = makeSite(namespaces, 'b');
-    joinSites(wireNamespace, a, b);
+    const a = makeSite(namespaces, 'a', untouched);
+    const b = makeSite(namespaces, 'b', untouched);
+    joinSites(wireNamespace, [a, b], untouched);
     routeToEachOther(a, b);
     return {
       a,
@@ -77,21 +80,21 @@ export function siteAddresses(name: 'a' | 'b'): SiteAddresses {
 }
 
 /** A host and its gateway, joined by a veth. */
-export function makeSite(namespaces: Namespaces, name: 'a' | 'b'): Site {
+export function makeSite(namespaces: Namespaces, name: 'a' | 'b', untouched = false): Site {
   const site = {
     ...siteAddresses(name),
     hostNamespace: namespaces.add(`host-${name}`),
     gatewayNamespace: namespaces.add(`gateway-${name}`),
   };
   const { hostNamespace, gatewayNamespace, host, lan } = site;
-  link(hostNamespace, 'eth0', gatewayNamespace, LAN);
+  link(hostNamespace, 'eth0', gatewayNamespace, LAN, { untouched });
   ipBatch(hostNamespace, [
     ...addresses('eth0', host),
     `route add default via ${lan.ipv4}`,
     `route add ::/0 via ${lan.ipv6}`,
   ]);
   ipBatch(gatewayNamespace, addresses(LAN, lan));
-  boundTcpWindow(hostNamespace);
+  if (!untouched) boundTcpWindow(hostNamespace);
   return site;
 }
 
@@ -105,9 +108,9 @@ function boundTcpWindow(namespace: string): void {
 }
 
 /** The wire: a bridge that floods nothing of its own. */
-function joinSites(wire: string, a: Site, b: Site): void {
-  for (const site of [a, b]) {
-    link(site.gatewayNamespace, WAN, wire, `to-${site.name}`);
+function joinSites(wire: string, sites: readonly Site[], untouched: boolean): void {
+  for (const site of sites) {
+    link(site.gatewayNamespace, WAN, wire, `to-${site.name}`, { untouched });
     ipBatch(site.gatewayNamespace, addresses(WAN, site.wan));
   }
   ipBatch(wire, [
@@ -131,8 +134,21 @@ function routeToEachOther(a: Site, b: Site): void {
   }
 }
 
-/** Joins two namespaces by a veth with so many queues each way, both ends up. */
-export function link(here: string, device: string, there: string, peer: string, queues = 1): void {
+export interface LinkOptions {
+  /** Of each end, each way. */
+  readonly queues?: number;
+  /** Leave checksums and segmentation to the "hardware", as a veth does of itself. */
+  readonly untouched?: boolean;
+}
+
+/** Joins two namespaces by a veth, both ends up. */
+export function link(
+  here: string,
+  device: string,
+  there: string,
+  peer: string,
+  { queues = 1, untouched = false }: LinkOptions = {},
+): void {
   const many = `numrxqueues ${queues} numtxqueues ${queues}`;
   const [near, far] = [`${device} netns ${here} ${many}`, `${peer} netns ${there} ${many}`];
   ip(`link add ${near} type veth peer name ${far}`.split(' '));
@@ -140,7 +156,7 @@ export function link(here: string, device: string, there: string, peer: string, 
     [here, device],
     [there, peer],
   ] as const) {
-    switchOffOffloads(namespace, name);
+    if (!untouched) switchOffOffloads(namespace, name);
     ip(['-n', namespace, 'link', 'set', name, 'up']);
   }
 }

@@ -47,7 +47,7 @@ describe.skipIf(reason !== undefined)('the workers of a gateway with several por
     namespaces = new Namespaces();
     const [a, b] = [namespaces.add('gateway-a'), namespaces.add('gateway-b')];
     for (const n of [1, 2]) {
-      link(a, `wan${n}`, b, `wan${n}`, QUEUES);
+      link(a, `wan${n}`, b, `wan${n}`, { queues: QUEUES });
       hosts.push([addSite(a, 1, n), addSite(b, 2, n)]);
     }
     gateways.push(await start(b, 2), await start(a, 1));
@@ -63,7 +63,7 @@ describe.skipIf(reason !== undefined)('the workers of a gateway with several por
   function addSite(gateway: string, side: number, n: number): string {
     const host = namespaces.add(`host-${side}${n}`);
     const other = 3 - side;
-    link(host, 'eth0', gateway, `lan${n}`, QUEUES);
+    link(host, 'eth0', gateway, `lan${n}`, { queues: QUEUES });
     ipBatch(host, [
       `address add 10.${side}.${n}.2/24 dev eth0`,
       `route add default via 10.${side}.${n}.1`,
