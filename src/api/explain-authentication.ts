@@ -77,7 +77,8 @@ export function adviseOnAuthentication(connection: Connection, explanation: stri
   const [, advise] = CERTIFICATES.find(([words]) => words.test(explanation)) ?? [];
   if (advise !== undefined) return [advise(connection), identities];
   const key = `psk_file of [connection.${connection.name}] has to hold the same key on both gateways; compare: sha256sum < FILE`;
-  return [key, identities];
+  const ppk = `ppk of [connection.${connection.name}] has to have the same id and secret on both gateways`;
+  return /PPK/.test(explanation) ? [key, identities, ppk] : [key, identities];
 }
 
 function adviseOnIdentities({ local, remote }: Connection): string {

@@ -50,7 +50,7 @@ export class Contest {
         break;
       case 'delete other':
         // Not before the peer has the newest, which an answer on it shows.
-        newest.whenHeard(() => other.terminate('both sides have initiated at once'));
+        newest.peerLife.whenHeard(() => other.terminate('both sides have initiated at once'));
         break;
       case 'delete newest':
         newest.terminate('both sides have initiated at once');

@@ -83,7 +83,11 @@ export function explainNoScheme({ hashes }: PeerKnows): string {
 }
 
 /** The peer refuses us and does not say why: what it may be, by how we have proved ourselves. */
-export function explainAuthenticationFailed({ local, remote }: Connection): string {
+/** @param ppkId  of the PPK that we have offered, if we have */
+export function explainAuthenticationFailed(
+  { local, remote }: Connection,
+  ppkId: string | undefined,
+): string {
   const reason =
     local.authentication.type === 'psk'
       ? 'the pre-shared keys differ'
@@ -92,6 +96,8 @@ export function explainAuthenticationFailed({ local, remote }: Connection): stri
     `the peer answers AUTHENTICATION_FAILED: ${reason}, or it expects other identities`,
     `ours:   ${formatIdentity(local.identity)}`,
     `peer's: ${formatIdentity(remote.identity)}`,
+    // strongSwan 5.9.8 refuses who names another PPK, be it optional on both sides or not.
+    ...(ppkId === undefined ? [] : [`PPK:    "${ppkId}", where the peer may know another`]),
   ].join('\n');
 }
 

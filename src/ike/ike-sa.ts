@@ -25,6 +25,7 @@ import { postponedDelay, rekeyDelay } from './lifetime.js';
 import type { NatSituation, SpiPair } from './nat.js';
 import { describeMessage } from './payloads.js';
 import { recheckPeer } from './peer-certificate.js';
+import { PeerLife } from './peer-life.js';
 import { Place } from './place.js';
 import type { Protection } from './protection.js';
 import { Requests } from './requests.js';
@@ -32,7 +33,6 @@ import { type IkeSaState, type Role, transition } from './state.js';
 import { Succession } from './succession.js';
 import { type ChildPlan, CreateChild } from './tasks/create-child.js';
 import { DeleteIke } from './tasks/delete.js';
-import { Liveness } from './tasks/liveness.js';
 import { RekeyIke } from './tasks/rekey-ike.js';
 import type { Task } from './tasks/task.js';
 import { MessageWindow } from './window.js';
@@ -58,9 +58,6 @@ export type TimerKind =
   /** The peer goes on with its key exchanges no more. */
   | 'follow-up';
 
-/** Liveness checks that anybody can cause by an error in clear are no closer than that. */
-const HINT_INTERVAL: Milliseconds = 10_000;
-
 /** What both sides of IKE_SA_INIT have said; AUTH covers it (§2.15). */
 export interface Negotiated {
   readonly prf: Prf;
@@ -83,6 +80,8 @@ export class IkeSa {
   peerSpi: IkeSpi = ZERO_IKE_SPI;
   /** Where it is, and its peer. */
   readonly place: Place;
+  /** Whether its peer is there. */
+  readonly peerLife: PeerLife;
   /** Known to the initiator from the start, to the responder when the peer has said who it is. */
   connection: Connection | undefined;
   remoteIdentity: Identity | undefined;
@@ -133,12 +132,9 @@ export class IkeSa {
   readonly #requests: Requests;
   readonly #timers = new Set<TimerKind>();
   #state: IkeSaState;
-  #lastHeard: Milliseconds;
-  #probedAt: Milliseconds;
   /** Child SAs that the peer has put off, and what was asked for once. */
   #postponedPlans: ChildPlan[] = [];
   readonly #tried = new Set<string>();
-  readonly #whenHeard: (() => void)[] = [];
 
   constructor(core: Core, role: Role, local: Endpoint, remote: Endpoint, from?: Origin) {
     this.#core = core;
@@ -150,8 +146,7 @@ export class IkeSa {
     this.localSpi = from?.localSpi ?? core.environment.allocateIkeSpi();
     this.place = new Place(this, core, { local, remote });
     this.startedAt = core.now;
-    this.#lastHeard = core.now;
-    this.#probedAt = Number.NEGATIVE_INFINITY;
+    this.peerLife = new PeerLife(this, core);
     this.#state = { name: role === 'initiator' ? 'initiating' : 'half-open' };
   }
 
@@ -247,8 +242,8 @@ export class IkeSa {
   }
 
   #startTimers(): void {
-    const { livenessSeconds, lifetime } = this.connection!;
-    if (livenessSeconds > 0) this.startTimer('liveness', livenessSeconds * 1000);
+    const { lifetime } = this.connection!;
+    this.peerLife.watch();
     if (this.nat.local) this.startTimer('keepalive', this.#core.options.keepaliveInterval);
     const { rekeySeconds, endSeconds } = lifetime;
     if (rekeySeconds > 0) this.startTimer('ike-rekey', rekeyDelay(this.#core, rekeySeconds));
@@ -476,26 +471,10 @@ export class IkeSa {
     else this.channel.receiveRequest(datagram, header);
   }
 
-  /**
-   * Does it when the peer has this IKE SA too: at once as its initiator; else when the first message
-   * has come on it, which is asked for.
-   */
-  whenHeard(action: () => void): void {
-    if (this.role === 'initiator') {
-      action();
-      return;
-    }
-    this.#whenHeard.push(action);
-    this.probe();
-  }
-
   /** An authentic message came: the peer lives, and this is where it is (§2.4, §2.23). */
   heard(datagram: Datagram): void {
-    this.#lastHeard = this.#core.now;
-    if (this.#state.name === 'established') {
-      this.children.peerIsEstablished();
-      for (const action of this.#whenHeard.splice(0)) action();
-    }
+    if (this.#state.name === 'established') this.children.peerIsEstablished();
+    this.peerLife.heard();
     this.place.heard(datagram);
   }
 
@@ -530,7 +509,7 @@ export class IkeSa {
         this.window.outstanding?.task.timedOut();
         break;
       case 'liveness':
-        this.#checkLiveness();
+        this.peerLife.check();
         break;
       case 'keepalive':
         // RFC 3948 §2.3: one octet 0xFF, without a non-ESP marker.
@@ -570,25 +549,6 @@ export class IkeSa {
       default:
         assertNever(kind);
     }
-  }
-
-  #checkLiveness(): void {
-    const period = this.connection!.livenessSeconds * 1000;
-    const silence = this.#core.now - this.#lastHeard;
-    if (silence >= period) this.probe();
-    this.startTimer('liveness', silence >= period ? period : period - silence);
-  }
-
-  /** A liveness check (§2.4), unless a request is on its way that shows as much. */
-  probe(): void {
-    if (this.#state.name !== 'established' || this.window.outstanding !== undefined) return;
-    this.#probedAt = this.#core.now;
-    this.request(new Liveness(this, this.#core));
-  }
-
-  /** Somebody says that the peer does not know us; a check finds out, now and then (§2.4). */
-  hint(): void {
-    if (this.#core.now - this.#probedAt >= HINT_INTERVAL) this.probe();
   }
 
   compute(job: Job, resume: (result: JobResult) => void): void {

@@ -187,7 +187,7 @@ export class Ike {
     else if (this.#belongsTo(sa, header, peerSpi)) {
       if (this.#isHint(header, datagram)) {
         this.#drops.count('ike-in-clear');
-        sa.hint();
+        sa.peerLife.hint();
       } else sa.receive(datagram, header);
     }
   }

@@ -11,7 +11,8 @@ import { loggedKey, PSK } from './support/charon.js';
 import { GatewayProcess } from './support/gateway-process.js';
 import { useIkePair, whyNoIkePair as why } from './support/ike-pair.js';
 
-const _IKE = 'aes128gcm16-prfsha256-x25519';
+/** With a second key exchange of each Child SA that is not the first (RFC 9370 §2.2.4). */
+const ESP = 'aes128gcm16-x25519-ke1_mlkem768';
 
 /** So many that a message with their selectors takes 1,100 octets. */
 const NETWORKS = Array.from({ length: 60 }, (_, n) => `10.1.${2 * n}.0/24`);
@@ -125,6 +126,14 @@ describe.skipIf(why)(`extensions with strongSwan${why === undefined ? '' : ` (${
       await expectSameKeys('them');
     });
 
+    it('that each does without, knowing another, as initiator: it refuses ours all the same', async () => {
+      // RFC 8784 §3, table 1, has it go on by NO_PPK_AUTH; we do, see above.
+      await pair.configure({ ppk: optional }, { ppk: unknown });
+      pair.gateway.command({ type: 'initiate' });
+      expect((await pair.gateway.next('failed')).explanation).toContain('PPK:    "ppk.test"');
+      expect(await pair.charon.log()).toContain("received PPK_ID 'ppk.test', but require");
+    });
+
     it('that we demand and the peer does not have: there is no IKE SA', async () => {
       await pair.configure({ ppk });
       pair.gateway.command({ type: 'initiate' });
@@ -134,13 +143,13 @@ describe.skipIf(why)(`extensions with strongSwan${why === undefined ? '' : ` (${
     });
   });
 
-  it('two of ours, over real sockets, use ML-KEM-768 in fragments of 576 bytes', async () => {
+  it('two of ours, over real sockets, use ML-KEM-768 in fragments of 576 bytes, in Child SAs too', async () => {
     const { gatewayNamespace } = pair.network.ours;
     ipBatch(gatewayNamespace, ['address add 192.0.2.3/32 dev lo']);
     const other = await GatewayProcess.start(gatewayNamespace, '192.0.2.3');
     try {
       const far = { address: '192.0.2.3', id: 'c.test', networks: ['10.3.0.0/16'] };
-      const common = { psk: PSK, ike: DEFAULT_IKE, esp: ['aes128gcm16'], fragmentBytes: 576 };
+      const common = { psk: PSK, ike: DEFAULT_IKE, esp: [ESP], fragmentBytes: 576 };
       pair.gateway.drain();
       pair.gateway.command({
         type: 'configure',
@@ -155,6 +164,10 @@ describe.skipIf(why)(`extensions with strongSwan${why === undefined ? '' : ` (${
       const log = pair.gateway.drain();
       expect(log).toMatch(/IKE_INTERMEDIATE request 1 -> .*: KE, in 3 fragments/);
       expect(log).toMatch(/IKE_INTERMEDIATE response 1 <- .*: KE, in 3 fragments/);
+      pair.gateway.command({ type: 'rekey', what: 'child' });
+      const [c, d] = [await pair.gateway.next('child'), await other.next('child')];
+      expect([c.keyIn, c.keyOut]).toEqual([d.keyOut, d.keyIn]);
+      expect(pair.gateway.drain()).toMatch(/IKE_FOLLOWUP_KE request \d -> .*, in 3 fragments/);
       pair.gateway.command({ type: 'terminate' });
       await pair.gateway.next('ike-closed');
     } finally {

@@ -217,6 +217,13 @@ describe.skipIf(why)(`rekeying with strongSwan${why === undefined ? '' : ` (${wh
     expect((await pair.gateway.view())[0]!.initiatorSpi).not.toBe(before!.initiatorSpi);
   });
 
+  it('tells the peer when we want to be shown again who it is (RFC 4478)', async () => {
+    await pair.configure({ reauthSeconds: 3_600 });
+    await pair.charon.initiate();
+    await pair.gateway.next('ike-established');
+    expect(await pair.charon.log()).toContain('received AUTH_LIFETIME of 3600s');
+  });
+
   it("reauthenticates from the peer's side", async () => {
     await establish();
     await pair.charon.swanctl('--rekey', '--ike', 'gw', '--reauth');

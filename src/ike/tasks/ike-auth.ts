@@ -289,12 +289,17 @@ export class InitiateIkeAuth implements Task {
     return failure;
   }
 
+  #explainRefusal(): string {
+    const ppk = this.#ppkKeys === undefined ? undefined : this.#configured.ppk;
+    return explainAuthenticationFailed(this.#connection, ppk?.id);
+  }
+
   #explainError({ notifyType }: PayloadOf<'N'>): Failure {
     const name = notifyName(notifyType);
     const { policy, selectors } = this.#offer;
     switch (notifyType) {
       case NOTIFY.AUTHENTICATION_FAILED:
-        return { notify: name, explanation: explainAuthenticationFailed(this.#connection) };
+        return { notify: name, explanation: this.#explainRefusal() };
       default:
         return {
           notify: name,

@@ -46,6 +46,7 @@ export interface GatewayConfig {
   readonly fragmentBytes?: number;
   readonly forceUdp?: boolean;
   readonly childless?: boolean;
+  readonly reauthSeconds?: number;
   /** Paths of files, as the configuration has them, in place of the pre-shared key. */
   readonly certificates?: {
     readonly local?: Partial<CertificateKeys['local']>;
@@ -214,7 +215,7 @@ function connectionOf(config: GatewayConfig): Connection {
     fragmentBytes: config.fragmentBytes ?? DEFAULT_FRAGMENT_BYTES,
     forceUdpEncapsulation: config.forceUdp ?? false,
     lifetime: NO_LIFETIME,
-    reauthSeconds: 0,
+    reauthSeconds: config.reauthSeconds ?? 0,
     childless: config.childless ?? false,
     children: Object.entries(children).map(([name, [ours, theirs, words = {}]]) => ({
       name,
