@@ -3,14 +3,16 @@
  * key by RFC 7427 and by the methods before it, paths with an intermediate, revocation, identities.
  */
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { waitFor } from '../../src/lab/program.js';
+import { Program, waitFor } from '../../src/lab/program.js';
 import { Authorities, type KeyKind } from '../authorities.js';
 import type { CharonOptions } from './support/charon.js';
 import { useIkePair, whyNoIkePair as why } from './support/ike-pair.js';
 import type { GatewayConfig } from './support/udp-gateway.js';
 
-const _IKE = 'aes128gcm16-prfsha256-x25519';
+/** On the loopback of a namespace of the test. */
+const OCSP_PORT = '8888';
 
 /** The type of both keys, and the algorithms in charon's log: of its own AUTH, and of ours. */
 const KEYS: readonly (readonly [KeyKind, string, string])[] = [
@@ -180,6 +182,64 @@ describe.skipIf(why)(`certificates with strongSwan${why === undefined ? '' : ` (
       pair.gateway.command({ type: 'initiate' });
       const { explanation } = await pair.gateway.next('failed');
       expect(explanation).toContain('it does not accept our certificate');
+    });
+  });
+
+  describe("that name openssl's OCSP responder", () => {
+    const responders: Program[] = [];
+
+    beforeAll(async () => {
+      const at = `authorityInfoAccess = OCSP;URI:http://127.0.0.1:${OCSP_PORT}/`;
+      for (const side of ['a', 'b']) {
+        const extensions = [`subjectAltName = DNS:${side}.test`, at];
+        for (const state of ['good', 'revoked'])
+          pki.make(`${side}-${state}`, { issuer: 'root', extensions });
+      }
+      const index = pki.index('ocsp.txt', ['a-good', 'b-good'], ['a-revoked', 'b-revoked']);
+      const files = ['-CA', 'root.pem', '-rsigner', 'root.pem', '-rkey', 'root.key'];
+      const named = files.map((word) => (word.startsWith('-') ? word : pki.path(word)));
+      // Each side asks on its own loopback.
+      for (const namespace of [pair.network.ours.gatewayNamespace, pair.network.peer.namespace]) {
+        const command = ['openssl', 'ocsp', '-index', index, '-port', OCSP_PORT, '-ndays', '1'];
+        const logFile = join(pair.network.folder, `ocsp-${responders.length}`);
+        const responder = new Program({ namespace, command: [...command, ...named], logFile });
+        responders.push(responder);
+        await waitFor('a responder', 10, () => responder.log().includes('waiting') || undefined);
+      }
+    });
+    afterAll(async () => {
+      for (const responder of responders) await responder.stop();
+    });
+
+    async function configureStrictly(a: string, b: string): Promise<void> {
+      const remote = { ...root(), revocation: 'strict' } as const;
+      const certificates = { local: files(a), remote };
+      await configure([a, b], { certificates }, { revocation: 'strict' });
+    }
+
+    it('are good for both sides, in both roles', async () => {
+      await configureStrictly('a-good', 'b-good');
+      await initiate();
+      await answer();
+      expect(await pair.charon.log()).toContain('certificate status is good');
+    });
+
+    it('are refused by us where the peer’s is revoked, in both roles', async () => {
+      await configureStrictly('a-good', 'b-revoked');
+      pair.gateway.command({ type: 'initiate' });
+      const asInitiator = await pair.gateway.next('failed');
+      expect(asInitiator.explanation).toBe('"C=CH, O=Example, CN=b-revoked" is revoked');
+      await expect(pair.charon.initiate()).rejects.toThrow();
+      const asResponder = await pair.gateway.next('failed');
+      expect(asResponder.explanation).toBe('"C=CH, O=Example, CN=b-revoked" is revoked');
+    });
+
+    it('are refused by the peer where ours is revoked', async () => {
+      await configureStrictly('a-revoked', 'b-good');
+      pair.gateway.command({ type: 'initiate' });
+      const { explanation } = await pair.gateway.next('failed');
+      expect(explanation).toContain('it does not accept our certificate');
+      expect(await pair.charon.log()).toContain('certificate was revoked');
     });
   });
 

@@ -37,6 +37,8 @@ export interface CharonOptions {
   /** In place of the pre-shared key on its side, or on ours. */
   readonly localCertificate?: CharonCertificate | undefined;
   readonly remoteAuthority?: CharonAuthority | undefined;
+  /** What it wants to know of our certificate; its plugins ask OCSP responders, then for CRLs. */
+  readonly revocation?: 'strict';
   /** RFC 7427; from the start of the daemon on. */
   readonly signatureAuthentication?: boolean;
 }
@@ -160,7 +162,7 @@ function environment({ folder }: Place): string[] {
 
 const PLUGINS =
   'random nonce drbg openssl aes sha1 sha2 hmac kdf gmp curve25519 gcm ccm ctr chapoly cmac xcbc ' +
-  'pem pkcs1 pkcs8 pubkey x509 constraints kernel-netlink socket-default vici updown';
+  'pem pkcs1 pkcs8 pubkey x509 constraints revocation curl kernel-netlink socket-default vici updown';
 
 /** The daemon's own configuration. kernel-libipsec comes first: it takes ESP from the kernel. */
 function daemonConfig(
@@ -266,6 +268,7 @@ function connectionTable(name: string, options: CharonOptions): string {
     }
     remote {
       ${proof(options.remoteAuthority && 'cacerts = authority.pem')}
+      ${options.revocation === undefined ? '' : `revocation = ${options.revocation}`}
       id = "${remote.id}"
     }
     children {

@@ -14,10 +14,12 @@ import type {
   Event,
   IkeSaView,
   IkeSpi,
+  JobResult,
   RekeyWhat,
 } from '../../../src/ike/event.js';
 import { Ike } from '../../../src/ike/ike.js';
 import type { IkeOptions } from '../../../src/ike/options.js';
+import { PeerVerifier } from '../../../src/pki/peer-verifier.js';
 import {
   type Connection,
   DEFAULT_FRAGMENT_BYTES,
@@ -27,6 +29,7 @@ import { parseIdentity } from '../../../src/policy/identity.js';
 import { parseProposal } from '../../../src/policy/proposal.js';
 import type { EspSpi } from '../../../src/sad/sad.js';
 import { classifyUdp4500, parseSelector, withNonEspMarker } from '../../../src/wire/index.js';
+import { askByHttp } from '../../../src/workers/ask-by-http.js';
 import { realJob } from '../../real-job.js';
 import { sharedKey } from '../../shared-key.js';
 
@@ -101,6 +104,7 @@ export type Report =
 const address = process.argv[2]!;
 const options = JSON.parse(process.argv[3] ?? '{}') as Partial<IkeOptions>;
 const timers = new Map<string, NodeJS.Timeout>();
+const verifier = new PeerVerifier({ ask: askByHttp });
 const random = (octets: number) => randomFillSync(new Uint8Array(octets));
 
 const environment: Environment = {
@@ -146,7 +150,11 @@ function apply(effect: Effect): void {
       break;
     case 'compute': {
       const { id, job } = effect;
-      setImmediate(() => handle({ type: 'computed', job: id, result: realJob(job) }));
+      const done = (result: JobResult) => handle({ type: 'computed', job: id, result });
+      setImmediate(() => {
+        if (job.type === 'verify' || job.type === 'recheck') verifier.verify(job, done);
+        else done(realJob(job));
+      });
       break;
     }
     case 'install-child': {
