@@ -1,7 +1,16 @@
 // Debian packages: what each part needs, how to see that it is there, and their installation.
-import { accessSync, constants, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
-import { CommandError, run } from './run.mjs';
+import { CommandError, root, run } from './run.mjs';
 
 const pythonModule = (name) => `/usr/lib/python3/dist-packages/${name}`;
 const plugin = (name) => `/usr/lib/ipsec/plugins/libstrongswan-${name}.so`;
@@ -146,4 +155,31 @@ function forbidServiceStart() {
   const undo = () => rmSync(policy, { force: true });
   process.once('exit', undo);
   return undo;
+}
+
+/** libreswan as Debian 12 has it, its tools, and libraries that nothing else here needs. */
+const libreswan = [
+  ...['libreswan', 'libnss3-tools', 'libnss3', 'libnspr4', 'libcurl3-nss', 'libldap-2.5-0'],
+  ...['libldns3', 'libunbound8', 'libevent-core-2.1-7', 'libevent-pthreads-2.1-7'],
+];
+
+/**
+ * Fetches libreswan and unpacks it below build/, where its tests find it: its package cannot be
+ * installed beside strongSwan's. Without it they are skipped.
+ */
+export async function unpackLibreswan() {
+  const folder = join(root, 'build/libreswan');
+  if (existsSync(folder) || !canInstall()) return;
+  const unfinished = `${folder}.tmp`;
+  rmSync(unfinished, { recursive: true, force: true });
+  mkdirSync(unfinished, { recursive: true });
+  const fetch = `cd '${unfinished}' && apt-get -qq download ${libreswan.join(' ')}`;
+  const unpack = 'for package in *.deb; do dpkg-deb -x $package .; rm $package; done';
+  try {
+    await run(['sh', '-ec', `${fetch}\n${unpack}`]);
+    renameSync(unfinished, folder);
+  } catch (error) {
+    rmSync(unfinished, { recursive: true, force: true });
+    process.stderr.write(`tested without libreswan: ${error.message}\n`);
+  }
 }

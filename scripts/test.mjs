@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fuzz, fuzzTargets } from './fuzz.mjs';
 import { nativeTests } from './native-tests.mjs';
-import { missingPackages } from './packages.mjs';
+import { missingPackages, unpackLibreswan } from './packages.mjs';
 import { isMain, main, root, run, secondsSince } from './run.mjs';
 import { debianPackages, setUp } from './setup.mjs';
 
@@ -115,6 +115,7 @@ if (isMain(import.meta.url)) {
     await setUp();
     const parts = { unit: 'unit', native: 'native', fuzz: 'native', interop: 'interop' };
     await debianPackages(...new Set(names.flatMap((name) => parts[name] ?? [])));
+    if (names.includes('interop')) await unpackLibreswan();
     if (!(await testAll(names))) process.exitCode = 1;
     // Namespaces of test processes that were ended before they could clean up.
     const { sweepStaleNamespaces } = await import('../dist/lab/namespaces.js');
