@@ -5,6 +5,7 @@ static Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   esplane::addon::export_bulk_esp(env, exports);
   esplane::addon::export_crypto(env, exports);
   esplane::addon::export_dataplane(env, exports);
+  esplane::addon::export_ike(env, exports);
   esplane::addon::export_ike_sockets(env, exports);
   esplane::addon::export_memory_host(env, exports);
   esplane::addon::export_pki(env, exports);

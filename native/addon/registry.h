@@ -8,6 +8,7 @@ namespace esplane::addon {
 void export_bulk_esp(Napi::Env env, Napi::Object exports);
 void export_crypto(Napi::Env env, Napi::Object exports);
 void export_dataplane(Napi::Env env, Napi::Object exports);
+void export_ike(Napi::Env env, Napi::Object exports);
 void export_ike_sockets(Napi::Env env, Napi::Object exports);
 void export_memory_host(Napi::Env env, Napi::Object exports);
 void export_pki(Napi::Env env, Napi::Object exports);

@@ -2,7 +2,7 @@
  * What AUTH covers, and AUTH with a pre-shared key (RFC 7296 §2.15); the NAT detection hashes
  * (§2.23). Signatures are made in signature.ts.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import { type IkeSpi, ikeSpiBytes } from '../wire/index.js';
 import { type Prf, prf } from './prf.js';
 import type { Secret } from './secret.js';
@@ -54,10 +54,7 @@ export function natDetectionHash(
   address: Uint8Array,
   port: number,
 ): Uint8Array<ArrayBuffer> {
-  return createHash('sha1')
-    .update(ikeSpiBytes(initiatorSpi))
-    .update(ikeSpiBytes(responderSpi))
-    .update(address)
-    .update(Uint8Array.of(port >> 8, port & 0xff))
-    .digest();
+  const end = Uint8Array.of(port >> 8, port & 0xff);
+  const spis = [ikeSpiBytes(initiatorSpi), ikeSpiBytes(responderSpi)];
+  return new Uint8Array(hash('sha1', Buffer.concat([...spis, address, end]), 'buffer'));
 }

@@ -4,13 +4,7 @@
  * algorithm, encrypt then MAC. Where IV, ciphertext and ICV stand in a message is known to
  * `wire/encrypted.ts`; the ciphers are here.
  */
-import {
-  type CipherGCMTypes,
-  createCipheriv,
-  createDecipheriv,
-  randomBytes,
-  timingSafeEqual,
-} from 'node:crypto';
+import { createCipheriv, createDecipheriv, randomBytes, timingSafeEqual } from 'node:crypto';
 import {
   beginEncrypted,
   type CipherShape,
@@ -30,6 +24,7 @@ import {
 } from '../wire/index.js';
 import type { RandomBytes } from './key-exchange.js';
 import { cipherKey, integrityKeyLength } from './key-length.js';
+import { libcrypto } from './libcrypto.js';
 import { type Mac, mac } from './mac.js';
 import type { Secret } from './secret.js';
 
@@ -39,6 +34,8 @@ const SK_OCTETS = 4;
 /** The algorithms that protect an IKE SA, with what they ask of the keymat; in octets. */
 export interface SkSuite {
   readonly mode: 'aead' | 'cbc' | 'ctr';
+  /** Of `libcrypto.aeads`. */
+  readonly aead: number | undefined;
   /** OpenSSL's name. */
   readonly cipher: string;
   readonly keyLength: number;
@@ -86,24 +83,27 @@ export function skSuite(
   const key = cipherKey(encryption, keyBits);
   if (key === undefined) return undefined;
   const bits = key.keyLength * 8;
-  const aead = AEADS[encryption];
-  if (aead !== undefined) {
+  const found = AEADS[encryption];
+  if (found !== undefined) {
     if (integrityId !== INTEG.NONE) return undefined;
-    const [nameOf, icvLength] = aead;
+    const [nameOf, icvLength] = found;
     const shape = { ivLength: 8, blockLength: 1, icvLength };
-    return { mode: 'aead', cipher: nameOf(bits), ...key, integrity: undefined, shape };
+    const cipher = nameOf(bits);
+    const aead = libcrypto.aeads.indexOf(cipher);
+    return { mode: 'aead', aead, cipher, ...key, integrity: undefined, shape };
   }
   const algorithm = INTEGRITY.get(integrityId);
   if (algorithm === undefined) return undefined;
   const { icvLength } = algorithm;
+  const aead = undefined;
   switch (encryption) {
     case ENCR.AES_CBC: {
       const shape = { ivLength: 16, blockLength: 16, icvLength };
-      return { mode: 'cbc', cipher: `aes-${bits}-cbc`, ...key, integrity: algorithm, shape };
+      return { mode: 'cbc', aead, cipher: `aes-${bits}-cbc`, ...key, integrity: algorithm, shape };
     }
     case ENCR.AES_CTR: {
       const shape = { ivLength: 8, blockLength: 1, icvLength };
-      return { mode: 'ctr', cipher: `aes-${bits}-ctr`, ...key, integrity: algorithm, shape };
+      return { mode: 'ctr', aead, cipher: `aes-${bits}-ctr`, ...key, integrity: algorithm, shape };
     }
     default:
       return undefined;
@@ -177,8 +177,11 @@ export class Sealer {
     const plaintext = padPlaintext(bytes, shape);
     const iv = this.#nextIv();
     frame.body.set(iv);
-    if (this.#suite.mode === 'aead') this.#sealAead(frame, iv, plaintext);
-    else this.#sealWithMac(frame, iv, plaintext);
+    const { aead } = this.#suite;
+    if (aead !== undefined) {
+      const skE = this.#keys.encryption.bytes;
+      libcrypto.seal(aead, skE, frame.aad, plaintext, frame.body);
+    } else this.#sealWithMac(frame, iv, plaintext);
     return frame.message;
   }
 
@@ -191,19 +194,6 @@ export class Sealer {
     const iv = new Uint8Array(8);
     new DataView(iv.buffer).setBigUint64(0, this.#counter++);
     return iv;
-  }
-
-  #sealAead(
-    { aad, body }: { aad: Uint8Array; body: Uint8Array },
-    iv: Uint8Array,
-    plaintext: Uint8Array,
-  ): void {
-    const { name, key, nonce, options } = aeadOf(this.#suite, this.#keys, iv);
-    const cipher = createCipheriv(name, key, nonce, options);
-    cipher.setAAD(aad, { plaintextLength: plaintext.length });
-    body.set(cipher.update(plaintext), iv.length);
-    cipher.final();
-    body.set(cipher.getAuthTag(), body.length - options.authTagLength);
   }
 
   #sealWithMac(
@@ -240,30 +230,17 @@ export class Opener {
    * @throws WireError  where the ICV holds and the padding is wrong
    */
   open(part: EncryptedPart): Opened | undefined {
-    const body = splitBody(part.body, this.#suite.shape);
+    const { aead, shape } = this.#suite;
+    const body = splitBody(part.body, shape);
     if (body === undefined) return undefined;
     const { iv, ciphertext, icv } = body;
+    const skE = this.#keys.encryption.bytes;
     const padded =
-      this.#suite.mode === 'aead'
-        ? this.#openAead(part.aad, iv, ciphertext, icv)
-        : this.#openWithMac(part.message, iv, ciphertext, icv);
+      aead === undefined
+        ? this.#openWithMac(part.message, iv, ciphertext, icv)
+        : libcrypto.open(aead, skE, part.aad, part.body, shape.icvLength);
     if (padded === undefined) return undefined;
     return { firstType: part.firstType, plaintext: unpadPlaintext(padded) };
-  }
-
-  #openAead(aad: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array, icv: Uint8Array) {
-    const { name, key, nonce, options } = aeadOf(this.#suite, this.#keys, iv);
-    const decipher = createDecipheriv(name, key, nonce, options);
-    decipher.setAAD(aad, { plaintextLength: ciphertext.length });
-    decipher.setAuthTag(icv);
-    const plaintext = decipher.update(ciphertext);
-    try {
-      decipher.final();
-      return plaintext;
-    } catch {
-      plaintext.fill(0);
-      return undefined;
-    }
   }
 
   #openWithMac(message: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array, icv: Uint8Array) {
@@ -285,18 +262,6 @@ export class Opener {
 function splitKey({ keyLength }: SkSuite, { encryption }: SkKeys) {
   const { bytes } = encryption;
   return { key: bytes.subarray(0, keyLength), salt: bytes.subarray(keyLength) };
-}
-
-/** What OpenSSL has to be told of an AEAD; its nonce is salt | explicit IV (RFC 5282 §4). */
-function aeadOf(suite: SkSuite, keys: SkKeys, iv: Uint8Array) {
-  const { key, salt } = splitKey(suite, keys);
-  return {
-    // Node's types tell AEADs apart; all of them are used in the same way.
-    name: suite.cipher as CipherGCMTypes,
-    key,
-    nonce: Buffer.concat([salt, iv]),
-    options: { authTagLength: suite.shape.icvLength },
-  };
 }
 
 /** The IV of CBC, or the first counter block of CTR: salt | explicit IV | 1 (RFC 5930 §2.3). */

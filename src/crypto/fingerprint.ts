@@ -1,6 +1,6 @@
 /** SHA-256 of a message as text: tells two messages apart without keeping them (RFC 7296 §2.1). */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 export function fingerprint(data: Uint8Array): string {
-  return createHash('sha256').update(data).digest('base64');
+  return hash('sha256', data, 'base64');
 }

@@ -1,7 +1,7 @@
 /**
  * Key exchange methods of IKEv2 (Transform Type 4) over node:crypto: MODP 2048 to 8192
  * (RFC 3526), P-256, P-384 and P-521 (RFC 5903), Brainpool of 256, 384 and 512 bits (RFC 6954),
- * X25519 and X448 (RFC 8031, RFC 7748); ML-KEM from `ml-kem.ts`.
+ * X25519 and X448 (RFC 8031, RFC 7748) by libcrypto itself; ML-KEM from `ml-kem.ts`.
  *
  * A public value and a shared secret have one fixed length per group. OpenSSL strips the leading
  * zeros of MODP values, one key in 256 has some, and RFC 7296 §2.14, §3.4 want them: they are
@@ -9,18 +9,9 @@
  *
  * Left out: MODP 1024 and 1536 (RFC 8247 §2.4: must not, should not), curves below 256 bits.
  */
-import {
-  createDiffieHellman,
-  createECDH,
-  createPrivateKey,
-  createPublicKey,
-  diffieHellman,
-  generateKeyPairSync,
-  getDiffieHellman,
-  type KeyObject,
-  randomBytes,
-} from 'node:crypto';
+import { createDiffieHellman, createECDH, getDiffieHellman, randomBytes } from 'node:crypto';
 import { KEY_EXCHANGE } from '../wire/index.js';
+import { CURVE, type Curve, libcrypto } from './libcrypto.js';
 import { isMlKemNative, ML_KEM_512, ML_KEM_768, ML_KEM_1024, type MlKem } from './ml-kem.js';
 import { Secret } from './secret.js';
 
@@ -58,68 +49,21 @@ interface Method {
 
 // --- X25519, X448 ---------------------------------------------------------------------------
 
-/**
- * Keys that were made in this thread, as OpenSSL has them: reading PKCS #8 again takes 0.6 ms, the
- * whole rest of an exchange 0.2 ms. An entry goes with its secret, and OpenSSL wipes it then.
- */
-const made = new WeakMap<Secret, KeyObject>();
-
-/**
- * @param length       of keys, public values and secrets
- * @param pkcs8Prefix  what stands before the key in PKCS #8 (RFC 8410 §7)
- */
-function montgomery(
-  name: 'X25519' | 'X448',
-  length: number,
-  cost: Method['cost'],
-  pkcs8Prefix: string,
-): Method {
-  const prefix = Buffer.from(pkcs8Prefix, 'hex');
+/** Private keys are any octets (RFC 7748 §5); secrets of zeros are refused (RFC 8031 §3). */
+function montgomery(curve: Curve, length: number, cost: Method['cost']): Method {
   return {
     publicLength: length,
     cost,
     generate(random) {
-      const key = random === undefined ? freshKey(name) : keyFromSeed(name, random(length));
-      const der = key.export({ format: 'der', type: 'pkcs8' });
-      const privateKey = new Secret(der.subarray(-length));
-      der.fill(0);
-      made.set(privateKey, key);
-      const { x = '' } = createPublicKey(key).export({ format: 'jwk' });
-      return { privateKey, publicValue: new Uint8Array(Buffer.from(x, 'base64url')) };
+      const privateKey = takeSecret((random ?? randomBytes)(length));
+      return { privateKey, publicValue: libcrypto.publicValue(curve, privateKey.bytes) };
     },
     derive(privateKey, peerPublic) {
-      const key = made.get(privateKey) ?? readPkcs8(prefix, privateKey.bytes);
-      made.delete(privateKey);
-      const x = Buffer.from(peerPublic).toString('base64url');
-      const publicKey = createPublicKey({ key: { kty: 'OKP', crv: name, x }, format: 'jwk' });
-      // RFC 8031 §3: an all-zero result is refused. OpenSSL does so too; it is not relied upon.
-      const shared = diffieHellman({ privateKey: key, publicKey });
-      if (shared.reduce((any, octet) => any | octet, 0) === 0) {
-        throw new KeyExchangeError('the shared secret is all zero');
-      }
+      const shared = libcrypto.sharedSecret(curve, privateKey.bytes, peerPublic);
+      if (shared === undefined) throw new KeyExchangeError('the shared secret is all zero');
       return shared;
     },
   };
-}
-
-function freshKey(name: 'X25519' | 'X448'): KeyObject {
-  const { privateKey } =
-    name === 'X25519' ? generateKeyPairSync('x25519') : generateKeyPairSync('x448');
-  return privateKey;
-}
-
-function readPkcs8(prefix: Uint8Array, privateKey: Uint8Array): KeyObject {
-  const der = Buffer.concat([prefix, privateKey]);
-  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
-  der.fill(0);
-  return key;
-}
-
-/** In simulations and tests only: a string cannot be wiped. */
-function keyFromSeed(name: 'X25519' | 'X448', seed: Uint8Array): KeyObject {
-  const d = Buffer.from(seed).toString('base64url');
-  const jwk = { kty: 'OKP', crv: name, d, x: d }; // x is computed from d, not read
-  return createPrivateKey({ key: jwk, format: 'jwk' });
 }
 
 // --- P-256, P-384, P-521, Brainpool ---------------------------------------------------------
@@ -232,11 +176,11 @@ const METHODS: ReadonlyMap<number, Method> = new Map([
   [KEY_EXCHANGE.BRAINPOOL_P256R1, ecp('brainpoolP256r1', 32, BRAINPOOL_P256_ORDER)],
   [KEY_EXCHANGE.BRAINPOOL_P384R1, ecp('brainpoolP384r1', 48, BRAINPOOL_P384_ORDER)],
   [KEY_EXCHANGE.BRAINPOOL_P512R1, ecp('brainpoolP512r1', 64, BRAINPOOL_P512_ORDER)],
-  [KEY_EXCHANGE.CURVE25519, montgomery('X25519', 32, 'cheap', '302e020100300506032b656e04220420')],
+  [KEY_EXCHANGE.CURVE25519, montgomery(CURVE.X25519, 32, 'cheap')],
   [KEY_EXCHANGE.ML_KEM_512, mlKem(ML_KEM_512)],
   [KEY_EXCHANGE.ML_KEM_768, mlKem(ML_KEM_768)],
   [KEY_EXCHANGE.ML_KEM_1024, mlKem(ML_KEM_1024)],
-  [KEY_EXCHANGE.CURVE448, montgomery('X448', 56, 'dear', '3046020100300506032b656f043a0438')],
+  [KEY_EXCHANGE.CURVE448, montgomery(CURVE.X448, 56, 'dear')],
 ]);
 
 /** Whether we have this key exchange method. */

@@ -2,7 +2,8 @@
  * Message authentication codes: HMAC (RFC 2104), AES-XCBC-MAC (RFC 3566) and AES-CMAC (RFC 4493).
  * Whole they are pseudorandom functions (`prf.ts`), cut short integrity algorithms (`encrypt.ts`).
  */
-import { createCipheriv, createHmac } from 'node:crypto';
+import { createCipheriv } from 'node:crypto';
+import { DIGEST, libcrypto } from './libcrypto.js';
 
 export type Mac = 'sha1' | 'sha256' | 'sha384' | 'sha512' | 'xcbc' | 'cmac';
 
@@ -16,9 +17,7 @@ export function mac(
 ): Uint8Array<ArrayBuffer> {
   if (algorithm === 'xcbc') return xcbc(key, Buffer.concat(data));
   if (algorithm === 'cmac') return cmac(key, Buffer.concat(data));
-  const hmac = createHmac(algorithm, key);
-  for (const chunk of data) hmac.update(chunk);
-  return hmac.digest();
+  return libcrypto.hmac(DIGEST[algorithm], key, ...data);
 }
 
 /** RFC 3566 §4: three keys from one; the last block is masked with the second or the third. */

@@ -5,6 +5,7 @@
  * Left out: HMAC-MD5 (RFC 8247 §2.2).
  */
 import { PRF } from '../wire/index.js';
+import { DIGEST, libcrypto } from './libcrypto.js';
 import { type Mac, mac } from './mac.js';
 import { Secret } from './secret.js';
 
@@ -66,6 +67,17 @@ function fitKey(algorithm: Prf, key: Uint8Array): Uint8Array {
  */
 export function prfPlus(algorithm: Prf, key: Uint8Array, seed: Uint8Array, length: number): Secret {
   if (length > 255 * algorithm.length) throw new RangeError(`prf+ of ${length} octets`);
+  const { mac } = algorithm;
+  const output =
+    mac === 'xcbc' || mac === 'cmac'
+      ? prfPlusOfAes(algorithm, key, seed, length)
+      : libcrypto.prfPlus(DIGEST[mac], key, seed, length);
+  const secret = new Secret(output);
+  output.fill(0);
+  return secret;
+}
+
+function prfPlusOfAes(algorithm: Prf, key: Uint8Array, seed: Uint8Array, length: number) {
   const output = new Uint8Array(length);
   let block: Uint8Array = new Uint8Array(0);
   for (let offset = 0, count = 1; offset < length; offset += algorithm.length, count++) {
@@ -75,7 +87,5 @@ export function prfPlus(algorithm: Prf, key: Uint8Array, seed: Uint8Array, lengt
     output.set(block.subarray(0, Math.min(block.length, length - offset)), offset);
   }
   block.fill(0);
-  const secret = new Secret(output);
-  output.fill(0);
-  return secret;
+  return output;
 }

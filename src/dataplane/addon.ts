@@ -1,14 +1,8 @@
 /**
- * Loads the native addon. This is the only file that does; everything else imports `addon` from
- * here and finds the functions of each native/addon/*_binding.cc typed.
- *
- * The addon is context-aware: each worker thread that imports this file gets exports of its own
- * over the same process-wide native state.
+ * The native addon, typed: the functions of each native/addon/*_binding.cc, but for those of IKE's
+ * cryptography (crypto/libcrypto.ts).
  */
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { loadAddon } from '../addon/load.js';
 import type { ChildSa, ChildSaCounters, Endpoint } from '../sad/sad.js';
 import type {
   DataplaneEvent,
@@ -538,28 +532,5 @@ export type Addon = BulkEspBinding &
   TrafficSourceBinding &
   TunnelBenchBinding;
 
-/** The folder with package.json above this file, be it run from src/ or compiled. */
-function packageRoot(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'package.json'))) {
-    const parent = dirname(folder);
-    if (parent === folder) throw new Error('no package.json above the native addon’s loader');
-    folder = parent;
-  }
-  return folder;
-}
-
-function load(): Addon {
-  const path = join(packageRoot(), 'build/Release/esplane.node');
-  try {
-    return createRequire(import.meta.url)(path) as Addon;
-  } catch (error) {
-    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    throw new Error(`cannot load the native addon, run "npm run build:addon" (${reason})`, {
-      cause: error,
-    });
-  }
-}
-
 /** The addon's exports, loaded when this file is first imported. */
-export const addon: Addon = load();
+export const addon = loadAddon() as Addon;

@@ -1,0 +1,68 @@
+// What protects IKE itself, each in one call of OpenSSL's libcrypto, which Node exports: X25519 and
+// X448 (RFC 7748), HMAC (RFC 2104) and prf+ over it (RFC 7296 §2.13), AEADs (RFC 5282, RFC 7634).
+//
+// node:crypto has all of it, at several times the cost; and a key that it has made can hold up its
+// thread for ever where garbage is collected while the key is exported as a JWK (Node 20).
+//
+// A thread keeps one context for each algorithm. Its key is overwritten before a call returns.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <span>
+
+namespace esplane::ike {
+
+using Bytes = std::span<const uint8_t>;
+using Room = std::span<uint8_t>;
+
+enum class Curve : uint8_t { kX25519, kX448 };
+constexpr size_t kCurves = 2;
+/// Octets of private keys, public values and secrets.
+constexpr size_t key_bytes(Curve curve) { return curve == Curve::kX25519 ? 32 : 56; }
+
+/// The public value of a private key, which may be any octets.
+void public_value(Curve curve, Bytes private_key, Room out);
+
+/// The shared secret; false where it is all zero (RFC 8031 §3), and then nothing is written.
+/// @note all of key_bytes(curve)
+bool shared_secret(Curve curve, Bytes private_key, Bytes peer_public, Room out);
+
+enum class Digest : uint8_t { kSha1, kSha256, kSha384, kSha512 };
+constexpr size_t kDigests = 4;
+constexpr size_t kMostDigestBytes = 64;
+constexpr size_t digest_bytes(Digest digest) {
+  constexpr size_t kBytes[kDigests] = {20, 32, 48, 64};
+  return kBytes[static_cast<size_t>(digest)];
+}
+
+/// HMAC of the chunks, one after the other.
+/// @param out  digest_bytes(digest)
+void hmac(Digest digest, Bytes key, std::span<const Bytes> chunks, Room out);
+
+/// The first octets of prf+(key, seed), as many as there is room for, at most 255 times the digest's.
+void prf_plus(Digest digest, Bytes key, Bytes seed, Room out);
+
+/// Those of kAeadNames.
+using Aead = uint8_t;
+constexpr const char* kAeadNames[] = {"aes-128-gcm", "aes-192-gcm", "aes-256-gcm",
+                                      "aes-128-ccm", "aes-192-ccm", "aes-256-ccm",
+                                      "chacha20-poly1305"};
+constexpr size_t kAeads = std::size(kAeadNames);
+/// Octets of the key itself, and of the salt that follows it in SK_e; an explicit IV of 8 completes
+/// the nonce.
+size_t aead_key_bytes(Aead aead);
+constexpr size_t aead_salt_bytes(Aead aead) { return aead >= 3 && aead <= 5 ? 3 : 4; }
+constexpr size_t kExplicitIvBytes = 8;
+constexpr size_t kMostIcvBytes = 16;
+
+/// Encrypts `plaintext` into `body`, which is explicit IV | ciphertext | ICV and holds the IV.
+/// @param sk_e  key and salt
+void seal(Aead aead, Bytes sk_e, Bytes aad, Bytes plaintext, Room body);
+
+/// Decrypts `body` into `plaintext`; false, and zeros, where the ICV does not hold.
+/// @param plaintext  as long as the ciphertext
+bool open(Aead aead, Bytes sk_e, Bytes aad, Bytes body, Room plaintext);
+
+}  // namespace esplane::ike
