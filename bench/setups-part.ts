@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig } from '../src/config/load.js';
 import type { PortOptions } from '../src/dataplane/dataplane.js';
 import { Ike } from '../src/ike/ike.js';
-import { silentLog } from '../src/log.js';
+import { createLog } from '../src/log.js';
 import { memoryParts, runGateway } from '../src/main.js';
 import { monotonicNow } from '../src/net/clock.js';
 import { UdpTransport } from '../src/net/udp.js';
@@ -22,7 +22,7 @@ import type { FromWorker } from '../src/workers/messages.js';
 import { packConnection } from '../src/workers/portable.js';
 
 /** Set-ups after which the compilers of both sides have done their work. */
-const WARM_UP_SETUPS = 1_500;
+const WARM_UP_SETUPS = 4_000;
 
 function say(text: string): void {
   writeSync(1, `${text}\n`);
@@ -32,7 +32,7 @@ async function respond(file: string): Promise<void> {
   const config = loadConfig(file);
   const [connection] = config.connections;
   const parts = memoryParts({
-    log: silentLog,
+    log: createLog({ level: 'info', format: 'text', write: () => {} }),
     transport: new UdpTransport(),
     localAddresses: [connection!.local.address],
     reinjectLink: 'setups-kernel',

@@ -45,6 +45,8 @@ export interface DaemonLog extends Log {
   subscribe(listener: (entry: LogEntry) => void): () => void;
   /** The last lines of level info and above, oldest first. */
   recent(): readonly LogEntry[];
+  /** Tells the least level that a line needs to be of use to anybody, now and when it changes. */
+  watchLeast(listener: (least: LogLevel) => void): void;
 }
 
 export interface LogOptions {
@@ -67,6 +69,12 @@ export function createLog({ level, format, write }: LogOptions): DaemonLog {
   const levels = new Levels(level);
   const listeners = new Set<(entry: LogEntry) => void>();
   const recent: LogEntry[] = [];
+  const watchers: ((least: LogLevel) => void)[] = [];
+  // What is of level info is remembered in any case.
+  const least = () => (listeners.size > 0 || levels.showDebug ? 'debug' : 'info');
+  const tellLeast = () => {
+    for (const watcher of watchers) watcher(least());
+  };
   const enter =
     (at: LogLevel) =>
     (message: string, fields: LogFields = {}) => {
@@ -82,12 +90,23 @@ export function createLog({ level, format, write }: LogOptions): DaemonLog {
     info: enter('info'),
     warn: enter('warn'),
     error: enter('error'),
-    setLevel: (to, scope = {}) => levels.set(to, scope),
+    setLevel(to, scope = {}) {
+      levels.set(to, scope);
+      tellLeast();
+    },
     subscribe(listener) {
       listeners.add(listener);
-      return () => listeners.delete(listener);
+      tellLeast();
+      return () => {
+        listeners.delete(listener);
+        tellLeast();
+      };
     },
     recent: () => recent,
+    watchLeast(listener) {
+      watchers.push(listener);
+      listener(least());
+    },
   };
 }
 
@@ -128,6 +147,11 @@ class Levels {
     if (keys.length === 0 && level !== undefined) this.#all = level;
   }
 
+  /** Whether lines of level debug are shown of anything. */
+  get showDebug(): boolean {
+    return [this.#all, ...this.#own.values()].includes('debug');
+  }
+
   shows({ level, subsystem, connection }: LogEntry): boolean {
     const own = [`subsystem ${subsystem}`, `connection ${connection}`].flatMap(
       (key) => this.#own.get(key) ?? [],
@@ -161,46 +185,10 @@ export function formatEntry({ time, level, connection, message, fields }: LogEnt
   return `${clock} ${level.padEnd(5)} ${subject}${message}${detail}`;
 }
 
-export interface RateLimit {
-  readonly linesPerSecond: number;
-  /** Lines that may come at once after a quiet time. */
-  readonly burst: number;
-  /** Milliseconds, monotonic. */
-  readonly now: () => number;
-}
-
-/**
- * The same log, for lines that others can cause: what comes too fast is left out, and told as a
- * number with the next line that is not. Each level has its own limit, so that a flood of what is
- * dull, or is not even shown, leaves out nothing that matters.
- */
-export function rateLimited(log: Log, rate: RateLimit): Log {
-  const limit = (level: LogLevel) => limitedLevel(log, level, rate);
-  return { debug: limit('debug'), info: limit('info'), warn: limit('warn'), error: limit('error') };
-}
-
-function limitedLevel(log: Log, level: LogLevel, { linesPerSecond, burst, now }: RateLimit) {
-  let tokens = burst;
-  let filledAt = now();
-  let left = 0;
-  return (message: string, fields?: LogFields) => {
-    const at = now();
-    tokens = Math.min(burst, tokens + ((at - filledAt) * linesPerSecond) / 1000);
-    filledAt = at;
-    if (tokens < 1) {
-      left++;
-      return;
-    }
-    tokens--;
-    if (left > 0) log[level](`${left} lines were left out of the log, they came too fast`);
-    left = 0;
-    log[level](message, fields);
-  };
-}
-
 export const silentLog: DaemonLog = {
   ...{ debug() {}, info() {}, warn() {}, error() {} },
   setLevel() {},
   subscribe: () => () => {},
   recent: () => [],
+  watchLeast: (listener) => listener('error'),
 };

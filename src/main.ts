@@ -125,6 +125,7 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
       events,
     });
     workers.setAddresses(localAddresses());
+    log.watchLeast((least) => workers.setLogLevel(least));
     undo.push(() => workers.stop(FAREWELL_MS));
     const dataplaneLog = ofSubsystem(log, 'dataplane');
     dataplane.onEvent((event) => handleEvent(event, workers, networks, dataplaneLog));

@@ -210,11 +210,12 @@ async function started(what: string, program: Program, word: string): Promise<vo
   });
 }
 
-/** Without logs, limits and COOKIEs. */
+/** Without files of logs, limits, COOKIEs and routes. */
 function charonDaemon(folder: string): string {
   return `charon {
   load = kernel-libipsec random nonce openssl pem pkcs1 pkcs8 pubkey x509 kdf kernel-netlink socket-default vici
   cookie_threshold = 0
+  install_routes = no
   block_threshold = 0
   ikesa_table_size = 1024
   ikesa_table_segments = 16

@@ -21,7 +21,7 @@ import {
   WireError,
 } from '../wire/index.js';
 import { answerRequest } from './answers/answer.js';
-import type { Core } from './core.js';
+import type { Core, Line } from './core.js';
 import { formatEndpoint } from './explain.js';
 import { PartialMessage } from './fragments.js';
 import type { Datagram, IkeSa } from './ike-sa.js';
@@ -90,9 +90,11 @@ export class Channel {
       const { firstType, bytes } = encodePayloads(payloads);
       this.#cover(role, unencryptedMessage(header, firstType, bytes), messageId);
     }
-    const arrow = `-> ${formatEndpoint(remote)}`;
-    const content = describePayloads(payloads, response) + inFragments(datagrams.length);
-    this.log(`${describeMessage(exchangeType, response, messageId)} ${arrow}: ${content}`);
+    this.#log(payloads.length === 0, () => {
+      const message = describeMessage(exchangeType, response, messageId);
+      const content = describePayloads(payloads, response) + inFragments(datagrams.length);
+      return `${message} -> ${formatEndpoint(remote)}: ${content}`;
+    });
     return datagrams;
   }
 
@@ -329,14 +331,20 @@ export class Channel {
     payloads: readonly Payload[],
     fragments = 1,
   ): void {
-    const content = describePayloads(payloads, header.response) + inFragments(fragments);
-    const from = formatEndpoint(datagram.remote);
-    this.log(`${describeHeader(header)} <- ${from}: ${content}`);
+    this.#log(payloads.length === 0, () => {
+      const content = describePayloads(payloads, header.response) + inFragments(fragments);
+      return `${describeHeader(header)} <- ${formatEndpoint(datagram.remote)}: ${content}`;
+    });
+  }
+
+  /** A request of ours is sent again. */
+  logAgain(message: string): void {
+    this.#log(false, message);
   }
 
   /** Until the peer is known, anybody could fill a log. Liveness checks are many and dull. */
-  log(message: string): void {
-    const dull = this.#sa.connection === undefined || message.endsWith(': empty');
+  #log(empty: boolean, message: Line): void {
+    const dull = this.#sa.connection === undefined || empty;
     this.#sa.log(dull ? 'debug' : 'info', message);
   }
 }

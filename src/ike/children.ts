@@ -12,7 +12,7 @@ import { deleteChild, rekeyChild } from './child-procedures.js';
 import { type ChildOrigin, espSpiText, type InstalledChild } from './child-sa.js';
 import type { Core } from './core.js';
 import type { IkeSa } from './ike-sa.js';
-import { rekeyDelay } from './lifetime.js';
+import { shortened } from './lifetime.js';
 import { isTranslated } from './nat.js';
 import { type ChildState, childTransition } from './state.js';
 
@@ -91,7 +91,7 @@ export class Children implements Iterable<InstalledChild> {
     if (!entry.confirmed) this.startTimer(entry, 'child-switch', this.#core.options.switchDelay);
     const { rekeySeconds, endSeconds } = policy.lifetime;
     if (rekeySeconds > 0) {
-      this.startTimer(entry, 'child-rekey', rekeyDelay(this.#core, rekeySeconds));
+      this.startTimer(entry, 'child-rekey', shortened(this.#core, rekeySeconds));
     }
     if (endSeconds > 0) this.startTimer(entry, 'child-end', endSeconds * 1000);
     return entry;

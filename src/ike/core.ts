@@ -2,11 +2,18 @@
 import type { Connection } from '../policy/connection.js';
 import type { EspSpi } from '../sad/sad.js';
 import type { Children } from './children.js';
+import type { Candidates } from './connections.js';
 import type { DropReason } from './drops.js';
-import type { Effect, Environment, Job, JobResult, Milliseconds } from './event.js';
+import type { Effect, Environment, Job, JobResult, LogLevel, Milliseconds } from './event.js';
 import type { FragmentStore } from './fragments.js';
 import type { IkeSa } from './ike-sa.js';
 import type { IkeOptions } from './options.js';
+
+/** A line of the log, or what makes it. */
+export type Line = string | (() => string);
+
+/** What a line is about. */
+export type About = Pick<Extract<Effect, { type: 'log' }>, 'connection' | 'ikeSpi'>;
 
 export interface Core {
   /** Of the event that is being handled. */
@@ -18,14 +25,16 @@ export interface Core {
   emit(effect: Effect): void;
   /** Takes note of a message that was not served. */
   count(reason: DropReason): void;
+  /** Tells the log, where it wants to know; a function is asked for its line only then. */
+  log(level: LogLevel, message: Line, about?: About): void;
   /** Asks for a job; `resume` is called with its result unless the IKE SA is gone by then. */
   compute(sa: IkeSa, job: Job, resume: (result: JobResult) => void): void;
   /** The connection as it is configured now. */
   connection(name: string): Connection | undefined;
   /** Our addresses of a connection that are there, preferred first; none where nobody has said so. */
   ourAddresses(connection: Connection): readonly string[];
-  /** Connections that a peer at this address may belong to, the most specific first. */
-  candidates(local: string, remote: string): readonly Connection[];
+  /** Connections that a peer at this address may belong to. */
+  candidates(local: string, remote: string): Candidates;
   /** Whether another IKE SA between the identities of the connection is established. */
   isEstablished(connection: Connection, except: IkeSa): boolean;
   /** The peer of a responder's IKE SA has proved that it is the other end of the connection. */

@@ -25,6 +25,8 @@ export interface Environment {
   allocateIkeSpi(): IkeSpi;
   allocateSpi(): EspSpi;
   releaseSpi(spi: EspSpi): void;
+  /** Whether a line of the log is to be made: asked for each. Without it, all are. */
+  admitLine?(level: LogLevel): boolean;
 }
 
 /**

@@ -17,11 +17,11 @@ import { forgetFollowUp, type Waiting } from './answers/follow-up.js';
 import type { PendingKeyExchange } from './answers/ike-init.js';
 import { Channel } from './channel.js';
 import { Children } from './children.js';
-import type { Core } from './core.js';
+import type { Core, Line } from './core.js';
 import type { Event, IkeSpi, Job, JobResult, LogLevel, Milliseconds } from './event.js';
 import { explainSilence, type Failure, formatEndpoint, NO_ANSWER } from './explain.js';
 import type { Intermediate } from './intermediate.js';
-import { postponedDelay, rekeyDelay } from './lifetime.js';
+import { postponedDelay, shortened } from './lifetime.js';
 import type { NatSituation, SpiPair } from './nat.js';
 import { describeMessage } from './payloads.js';
 import { recheckPeer } from './peer-certificate.js';
@@ -197,7 +197,8 @@ export class IkeSa {
 
   move(to: IkeSaState): void {
     const { story } = transition(this.role, this.#state.name, to.name);
-    this.log('debug', `${this.#state.name} -> ${to.name}: ${story}`);
+    const from = this.#state.name;
+    this.log('debug', () => `${from} -> ${to.name}: ${story}`);
     this.#state = to;
   }
 
@@ -209,8 +210,10 @@ export class IkeSa {
     this.initialContact = initialContact;
     this.stopTimer('half-open');
     const peer = formatIdentity(this.remoteIdentity!);
-    const suite = formatSuite(this.negotiated!.suite);
-    this.log('info', `IKE SA established with ${peer} at ${formatEndpoint(this.remote)}, ${suite}`);
+    this.log('info', () => {
+      const suite = formatSuite(this.negotiated!.suite);
+      return `IKE SA established with ${peer} at ${formatEndpoint(this.remote)}, ${suite}`;
+    });
     this.#core.emit({
       type: 'ike-established',
       connection: connection.name,
@@ -246,7 +249,7 @@ export class IkeSa {
     this.peerLife.watch();
     if (this.nat.local) this.startTimer('keepalive', this.#core.options.keepaliveInterval);
     const { rekeySeconds, endSeconds } = lifetime;
-    if (rekeySeconds > 0) this.startTimer('ike-rekey', rekeyDelay(this.#core, rekeySeconds));
+    if (rekeySeconds > 0) this.startTimer('ike-rekey', shortened(this.#core, rekeySeconds));
     if (endSeconds > 0) this.startTimer('ike-end', endSeconds * 1000);
     this.#reauthenticateInTime();
     this.#recheckLater();
@@ -257,7 +260,7 @@ export class IkeSa {
     const wanted = [this.connection!.reauthSeconds, this.announcedLifetime].filter((s) => s > 0);
     if (wanted.length === 0) return;
     const age = this.#core.now - this.authenticatedAt!;
-    const delay = rekeyDelay(this.#core, Math.min(...wanted));
+    const delay = shortened(this.#core, Math.min(...wanted));
     this.startTimer('reauth', Math.max(0, delay - age));
   }
 
@@ -271,7 +274,7 @@ export class IkeSa {
 
   #recheckLater(): void {
     if (this.peerCertificates === undefined) return;
-    this.startTimer('recheck', rekeyDelay(this.#core, this.#core.options.recheckSeconds));
+    this.startTimer('recheck', shortened(this.#core, this.#core.options.recheckSeconds));
   }
 
   // --- the end -----------------------------------------------------------------------------
@@ -557,12 +560,9 @@ export class IkeSa {
 
   // --- to the outside ----------------------------------------------------------------------
 
-  log(level: LogLevel, message: string): void {
+  log(level: LogLevel, message: Line): void {
     const { localSpi: ikeSpi, connection } = this;
-    this.#core.emit(
-      connection === undefined
-        ? { type: 'log', level, ikeSpi, message }
-        : { type: 'log', level, ikeSpi, message, connection: connection.name },
-    );
+    const about = connection === undefined ? { ikeSpi } : { ikeSpi, connection: connection.name };
+    this.#core.log(level, message, about);
   }
 }

@@ -2,9 +2,8 @@
  * The IKE SAs of a core: found by their local SPI, by their connection, and by the two identities
  * that they are between, however many there are.
  */
-import { type Connection, hasSameIdentities } from '../policy/connection.js';
-import { formatIdentity, type Identity } from '../policy/identity.js';
-import { ID_TYPE, type IkeSpi } from '../wire/index.js';
+import { type Connection, hasSameIdentities, identitiesKey } from '../policy/connection.js';
+import type { IkeSpi } from '../wire/index.js';
 import type { IkeSa } from './ike-sa.js';
 
 export class IkeSas {
@@ -20,18 +19,22 @@ export class IkeSas {
   /** Its connection is known. */
   index(sa: IkeSa, connection: Connection): void {
     put(this.#byConnection, connection.name, sa);
-    put(this.#byIdentities, identitiesOf(connection), sa);
+    put(this.#byIdentities, identitiesKey(connection), sa);
   }
 
   remove(sa: IkeSa): void {
     this.#bySpi.delete(sa.localSpi);
     if (sa.connection === undefined) return;
     take(this.#byConnection, sa.connection.name, sa);
-    take(this.#byIdentities, identitiesOf(sa.connection), sa);
+    take(this.#byIdentities, identitiesKey(sa.connection), sa);
   }
 
   get(localSpi: IkeSpi): IkeSa | undefined {
     return this.#bySpi.get(localSpi);
+  }
+
+  get size(): number {
+    return this.#bySpi.size;
   }
 
   all(): IkeSa[] {
@@ -45,20 +48,9 @@ export class IkeSas {
 
   /** Those between the identities of a connection, of whichever connection they are. */
   between(connection: Connection): IkeSa[] {
-    const near = [...(this.#byIdentities.get(identitiesOf(connection)) ?? [])];
+    const near = [...(this.#byIdentities.get(identitiesKey(connection)) ?? [])];
     return near.filter((sa) => hasSameIdentities(sa.connection!, connection));
   }
-}
-
-/** The same for connections between the same identities, and seldom for others. */
-function identitiesOf({ local, remote }: Connection): string {
-  return `${bucketOf(local.identity)} ${bucketOf(remote.identity)}`;
-}
-
-/** Names may be written in several ways: distinguished ones are all in one bucket. */
-function bucketOf(identity: Identity): string {
-  if (identity.type === ID_TYPE.ID_DER_ASN1_DN) return String(identity.type);
-  return `${identity.type} ${formatIdentity(identity).toLowerCase()}`;
 }
 
 function put(sets: Map<string, Set<IkeSa>>, key: string, sa: IkeSa): void {

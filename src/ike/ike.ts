@@ -27,7 +27,7 @@ import type { Children, ChildTimerKind } from './children.js';
 import { Connections } from './connections.js';
 import { Contest } from './contest.js';
 import { CookieJar } from './cookie.js';
-import type { Core } from './core.js';
+import type { About, Core, Line } from './core.js';
 import { Drops } from './drops.js';
 import type {
   Effect,
@@ -49,6 +49,7 @@ import { Keeper } from './keeper.js';
 import { presentAddresses } from './mobility.js';
 import { DEFAULT_OPTIONS, type IkeOptions } from './options.js';
 import { recheckPeer } from './peer-certificate.js';
+import { SLICE_TIMER, Slices } from './slices.js';
 import { isUnderWay } from './state.js';
 import { Strangers } from './strangers.js';
 import { InitiateIkeInit } from './tasks/ike-init.js';
@@ -70,6 +71,7 @@ export class Ike {
   /** ESP SAs that are gone for the peer and receive what was on its way. */
   readonly #draining = new Map<EspSpi, string>();
   readonly #jobs = new Map<string, { sa: IkeSa; resume: (result: JobResult) => void }>();
+  readonly #slices = new Slices((effect) => this.#emit(effect));
   #connections = new Connections([]);
   #effects: Effect[] = [];
   #now: Milliseconds = 0;
@@ -113,6 +115,11 @@ export class Ike {
   /** Messages that were not served so far, by name. */
   drops(): Readonly<Record<string, number>> {
     return this.#drops.counts;
+  }
+
+  /** Whether there is no IKE SA, of whomever. */
+  get isEmpty(): boolean {
+    return this.#sas.size === 0;
   }
 
   /** The IKE SAs whose connection is known. */
@@ -281,11 +288,12 @@ export class Ike {
   /** Where an IKE SA of ours is not at the first of its addresses that is there, it goes there. */
   #relocate(present: ReadonlySet<string>): void {
     this.#present = present;
-    for (const sa of this.#sas.all()) {
-      if (sa.state.name !== 'established' || sa.place.mobility !== 'mover') continue;
-      const [address] = presentAddresses(sa.connection!, present);
+    const movers = this.#sas.all().filter(({ place }) => place.mobility === 'mover');
+    this.#slices.add(movers, (sa) => {
+      if (sa.state.name !== 'established') return;
+      const [address] = presentAddresses(sa.connection!, this.#present);
       if (address !== undefined && address !== sa.local.address) sa.place.relocate(address);
-    }
+    });
   }
 
   // --- lifetimes ---------------------------------------------------------------------------
@@ -387,11 +395,11 @@ export class Ike {
     for (const name of this.#keeper.releaseAll()) {
       this.#emit({ type: 'cancel-timer', timer: `reconnect/${name}` });
     }
-    for (const sa of this.#sas.all()) sa.terminate('shutting down');
-    for (const spi of [...this.#draining.keys()]) {
+    this.#slices.add(this.#sas.all(), (sa) => sa.terminate('shutting down'));
+    this.#slices.add([...this.#draining.keys()], (spi) => {
       this.#emit({ type: 'cancel-timer', timer: `drain/${spi}` });
       this.#drained(spi);
-    }
+    });
   }
 
   // --- timers and jobs ---------------------------------------------------------------------
@@ -400,6 +408,7 @@ export class Ike {
     const slash = name.indexOf('/');
     const [kind, subject] = [name.slice(0, slash), name.slice(slash + 1)];
     if (kind === 'reconnect') this.#reconnect(subject);
+    else if (name === SLICE_TIMER) this.#slices.proceed();
     else if (kind === 'linger') this.#strangers.forget(subject as IkeSpi);
     else if (kind === 'drain') this.#drained(Number(subject) as EspSpi);
     else if (kind.startsWith('child-')) {
@@ -461,6 +470,7 @@ export class Ike {
       ),
       emit: (effect) => this.#emit(effect),
       count: (reason) => this.#drops.count(reason),
+      log: (level, message, about) => this.#log(level, message, about),
       compute: (sa, job, resume) => this.#compute(sa, job, resume),
       connection: (name) => this.#connections.named(name),
       ourAddresses: (connection) => presentAddresses(connection, this.#present),
@@ -584,7 +594,10 @@ export class Ike {
     this.#emit({ type: 'failed', connection, notify: notifyName, explanation });
   }
 
-  #log(level: LogLevel, message: string): void {
-    this.#emit({ type: 'log', level, message });
+  #log(level: LogLevel, message: Line, about: About = {}): void {
+    const { admitLine } = this.#environment;
+    if (admitLine !== undefined && !admitLine(level)) return;
+    const text = typeof message === 'string' ? message : message();
+    this.#emit({ type: 'log', level, message: text, ...about });
   }
 }

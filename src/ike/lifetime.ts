@@ -1,13 +1,14 @@
 /**
- * When keys are renewed (RFC 7296 §2.8): each side by its own clock, sooner by a part that chance
- * decides, so that the two seldom rekey at once; and when what the peer has put off is tried again
+ * When keys are renewed (RFC 7296 §2.8), and silent peers asked whether they live (§2.4): each side
+ * by its own clock, sooner by a part that chance decides, so that the two seldom do it at once, and
+ * one does not do it on all its IKE SAs at once; and when what the peer has put off is tried again
  * (§2.25).
  */
 import type { Core } from './core.js';
 import type { Milliseconds } from './event.js';
 
-/** Until keys that may be used so long are renewed. */
-export function rekeyDelay({ options, environment }: Core, seconds: number): Milliseconds {
+/** So many seconds, less a part that chance decides. */
+export function shortened({ options, environment }: Core, seconds: number): Milliseconds {
   const delay = seconds * 1000;
   return Math.round(delay * (1 - options.rekeyJitter * unit(environment.random(2))));
 }

@@ -5,6 +5,7 @@
 import type { Core } from './core.js';
 import type { Milliseconds } from './event.js';
 import type { IkeSa } from './ike-sa.js';
+import { shortened } from './lifetime.js';
 import { Liveness } from './tasks/liveness.js';
 
 /** Checks that anybody can cause by an error in clear are no closer than that. */
@@ -14,6 +15,8 @@ export class PeerLife {
   readonly #sa: IkeSa;
   readonly #core: Core;
   #heardAt: Milliseconds;
+  /** Less than configured by a part that chance decides: not all IKE SAs check at once. */
+  #period: Milliseconds = 0;
   #probedAt = Number.NEGATIVE_INFINITY;
   readonly #whenHeard: (() => void)[] = [];
 
@@ -46,12 +49,14 @@ export class PeerLife {
   /** From now on silence is noticed. */
   watch(): void {
     const { livenessSeconds } = this.#sa.connection!;
-    if (livenessSeconds > 0) this.#sa.startTimer('liveness', livenessSeconds * 1000);
+    if (livenessSeconds === 0) return;
+    this.#period = shortened(this.#core, livenessSeconds);
+    this.#sa.startTimer('liveness', this.#period);
   }
 
   /** It is time to see whether the peer is silent. */
   check(): void {
-    const period = this.#sa.connection!.livenessSeconds * 1000;
+    const period = this.#period;
     const silence = this.#core.now - this.#heardAt;
     if (silence >= period) this.#probe();
     this.#sa.startTimer('liveness', silence >= period ? period : period - silence);

@@ -152,7 +152,7 @@ export class Requests {
     if (sent >= TRIES_ON_A_PATH) this.#sa.place.detour();
     const message = describeMessage(task.exchange, false, messageId);
     const to = formatEndpoint(this.#sa.remote);
-    this.#sa.channel.log(`${message} -> ${to}, sent again (${sent})`);
+    this.#sa.channel.logAgain(`${message} -> ${to}, sent again (${sent})`);
     if (this.#sa.channel.shrink(request.datagrams, sent)) {
       request.datagrams = this.#encode(task, messageId, payloads);
     }

@@ -45,7 +45,7 @@ export class Strangers {
     const header = peekHeader(datagram.data)!;
     const from = formatEndpoint(datagram.remote);
     const message = `${describeHeader(header)} <- ${from} is refused: ${error.message}`;
-    this.#core.emit({ type: 'log', level: 'debug', message });
+    this.#core.log('debug', message);
     this.#reply(datagram, header, error.notifyType, error.notifyData);
   }
 

@@ -6,7 +6,7 @@
 import type { Secret } from '../crypto/secret.js';
 import type { TrafficSelector } from '../wire/traffic-selector.js';
 import type { LocalAuthentication, RemoteAuthentication } from './authentication.js';
-import { type Identity, sameIdentity } from './identity.js';
+import { type Identity, identityKey, sameIdentity } from './identity.js';
 import type { Proposal } from './proposal.js';
 
 export interface Connection {
@@ -82,6 +82,11 @@ export function hasSameIdentities(a: Connection, b: Connection): boolean {
     sameIdentity(a.local.identity, b.local.identity) &&
     sameIdentity(a.remote.identity, b.remote.identity)
   );
+}
+
+/** The same for connections between the same identities, and hardly ever for others. */
+export function identitiesKey({ local, remote }: Connection): string {
+  return JSON.stringify([identityKey(local.identity), identityKey(remote.identity)]);
 }
 
 export interface ChildPolicy {

@@ -98,16 +98,17 @@ export function formatName(der: Uint8Array): string | undefined {
 
 /** Whether both are names, and the same one (RFC 5280 §7.1). */
 export function sameName(a: Uint8Array, b: Uint8Array): boolean {
-  const [own, other] = [readName(a), readName(b)];
-  if (own === undefined || other === undefined || own.length !== other.length) return false;
-  return own.every((attribute, i) => sameAttribute(attribute, other[i]!));
+  const key = nameKey(a);
+  return key !== undefined && key === nameKey(b);
 }
 
-function sameAttribute(a: Attribute, b: Attribute): boolean {
-  if (a.rdn !== b.rdn || a.oid !== b.oid) return false;
-  const [own, other] = [textOf(a.tag, a.value), textOf(b.tag, b.value)];
-  if (own !== undefined && other !== undefined) return folded(own) === folded(other);
-  return a.tag === b.tag && hex(a.value) === hex(b.value);
+/** The same for the same name however it is written, and for no other; undefined: it is none. */
+export function nameKey(der: Uint8Array): string | undefined {
+  const attributes = readName(der)?.map(({ rdn, oid, tag, value }) => {
+    const text = textOf(tag, value);
+    return [rdn, oid, ...(text === undefined ? [tag, hex(value)] : [folded(text)])];
+  });
+  return attributes && JSON.stringify(attributes);
 }
 
 /** Case does not count, nor how many blanks there are. */

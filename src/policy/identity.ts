@@ -1,6 +1,6 @@
 /** IKE identities (RFC 7296 §3.5): what a peer calls itself and proves, as text and compared. */
 import { formatAddress, ID_TYPE, nameOf, parseAddress } from '../wire/index.js';
-import { formatName, parseName, sameName } from './distinguished-name.js';
+import { formatName, nameKey, parseName, sameName } from './distinguished-name.js';
 
 export interface Identity {
   /** ID type of the IANA registry: 1 IPv4, 2 FQDN, 3 RFC 822 address, 5 IPv6, 9 DN, 11 key ID. */
@@ -122,6 +122,12 @@ export function sameIdentity(a: Identity, b: Identity): boolean {
     a.data.length === b.data.length &&
     a.data.every((octet, i) => lower(octet) === lower(b.data[i]!))
   );
+}
+
+/** The same for identities that are the same, and hardly ever for others: to find them by. */
+export function identityKey({ type, data }: Identity): string {
+  if (type === ID_TYPE.ID_DER_ASN1_DN) return `${type} ${nameKey(data) ?? ''}`;
+  return `${type} ${Buffer.from(data).toString('latin1').toLowerCase()}`;
 }
 
 /** Text of octets that all print, at most 64 of them. */

@@ -3,8 +3,8 @@
  * Runs in a worker thread (ike-worker.ts), or in the main thread for tests and the in-process
  * lab. All that leaves it goes through `post`.
  */
-import { randomFillSync } from 'node:crypto';
 import { belongsInPool, runJob } from '../crypto/jobs.js';
+import { pooledRandom } from '../crypto/random.js';
 import type {
   Effect,
   Environment,
@@ -20,6 +20,7 @@ import { PeerVerifier } from '../pki/peer-verifier.js';
 import { wipeKeys } from '../policy/authentication.js';
 import type { Connection } from '../policy/connection.js';
 import type { ChildSa, Sad } from '../sad/sad.js';
+import { IKE_LINE_RATE, LogGate } from './log-gate.js';
 import type { PostToMain, ToWorker } from './messages.js';
 import { packJob, transferOf, unpackConnection, unpackResult } from './portable.js';
 import { makeIkeSpi } from './shard-map.js';
@@ -30,6 +31,7 @@ export interface ProtocolCore {
   handle(event: Event): Effect[];
   ikeSas(): readonly IkeSaView[];
   drops(): Readonly<Record<string, number>>;
+  readonly isEmpty: boolean;
 }
 
 export interface ShardOptions {
@@ -55,6 +57,7 @@ export class IkeShard {
   readonly #post: PostToMain;
   readonly #timers = new Timers((timer) => this.#handle({ type: 'timer', timer }));
   readonly #verifier: PeerVerifier;
+  readonly #gate: LogGate;
   #connections: readonly Connection[] = [];
   #stopping = false;
 
@@ -63,7 +66,8 @@ export class IkeShard {
     this.#sad = sad;
     this.#now = now;
     this.#post = post;
-    const random = (octets: number) => randomFillSync(new Uint8Array(octets));
+    this.#gate = new LogGate(IKE_LINE_RATE, now);
+    const random = pooledRandom();
     this.#core = makeCore({
       random,
       allocateIkeSpi: () => makeIkeSpi(shard, shards, random, spiKey),
@@ -76,6 +80,7 @@ export class IkeShard {
         sad.releaseSpi(spi);
         post({ type: 'spi', spi, state: 'free' });
       },
+      admitLine: (level) => this.#gate.admit(level),
     });
   }
 
@@ -89,6 +94,9 @@ export class IkeShard {
         break;
       case 'view':
         this.#view(message.id);
+        break;
+      case 'log-level':
+        this.#gate.least = message.least;
         break;
       case 'close':
         this.close();
@@ -135,7 +143,7 @@ export class IkeShard {
       const message = `the IKE core failed on a ${event.type} event: ${reason}`;
       this.#post({ type: 'log', level: 'error', message });
     }
-    if (this.#stopping && this.#core.ikeSas().length === 0) {
+    if (this.#stopping && this.#core.isEmpty) {
       this.#stopping = false;
       this.#post({ type: 'stopped' });
     }
@@ -168,9 +176,19 @@ export class IkeShard {
         this.#sad.remove(effect.inboundSpi);
         this.#post({ type: 'spi', spi: effect.inboundSpi, state: 'free' });
         break;
+      case 'log':
+        this.#log(effect);
+        break;
       default:
         this.#post(effect);
     }
+  }
+
+  #log(line: Extract<Effect, { type: 'log' }>): void {
+    const { level } = line;
+    const message = this.#gate.remark(level);
+    if (message !== undefined) this.#post({ type: 'log', level, message });
+    this.#post(line);
   }
 
   /**

@@ -8,6 +8,7 @@ import { askByHttp } from './ask-by-http.js';
 import { IkeShard } from './ike-shard.js';
 import type { IkeWorkerData } from './link.js';
 import type { FromWorker, ToWorker } from './messages.js';
+import { Packer, type Parcel, unpack } from './parcel.js';
 
 // What peers send is read here: whoever breaks in has nothing.
 keepCapabilities([]);
@@ -22,18 +23,16 @@ const LOG_WAIT_MS = 20;
  * What is posted in one turn goes as one message, and lines of the log go with the next one that
  * is more: each message wakes the main thread.
  */
-let posted: FromWorker[] = [];
-let moved: ArrayBuffer[] = [];
+const packer = new Packer();
 let urgent = false;
 let patience: NodeJS.Timeout | undefined;
 
 function post(message: FromWorker, transfer: readonly ArrayBuffer[] = []): void {
-  posted.push(message);
-  moved.push(...transfer);
+  packer.add(message, transfer);
   if (message.type === 'log') patience ??= setTimeout(flush, LOG_WAIT_MS);
   else if (!urgent) {
     urgent = true;
-    queueMicrotask(flush);
+    setImmediate(flush);
   }
 }
 
@@ -41,10 +40,9 @@ function flush(): void {
   clearTimeout(patience);
   patience = undefined;
   urgent = false;
-  const [messages, transfer] = [posted, moved];
-  posted = [];
-  moved = [];
-  if (messages.length > 0) port.postMessage(messages, transfer);
+  if (packer.isEmpty) return;
+  const { parcel, transfer } = packer.take();
+  port.postMessage(parcel, transfer);
 }
 
 const ikeShard = new IkeShard({
@@ -58,11 +56,15 @@ const ikeShard = new IkeShard({
   post,
 });
 
-port.on('message', (message: ToWorker) => {
-  ikeShard.receive(message);
-  Atomics.add(handled, 0, 1);
-  if (message.type !== 'close') return;
-  flush();
-  port.close();
-});
+port.on('message', (parcel: Parcel) =>
+  unpack<ToWorker>(parcel, (message) => {
+    ikeShard.receive(message);
+    Atomics.add(handled, 0, 1);
+    if (message.type !== 'close') return;
+    flush();
+    port.close();
+  }),
+);
+// What is left behind of a worker that dies the main thread has to know.
+process.once('exit', flush);
 post({ type: 'ready' });

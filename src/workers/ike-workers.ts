@@ -5,10 +5,10 @@
  */
 import { randomBytes } from 'node:crypto';
 import { assertNever } from '../crypto/assert-never.js';
-import type { IkeSaView, Milliseconds, RekeyWhat } from '../ike/event.js';
-import { type Log, ofSubsystem, rateLimited } from '../log.js';
+import type { IkeSaView, LogLevel, Milliseconds, RekeyWhat } from '../ike/event.js';
+import { type Log, ofSubsystem } from '../log.js';
 import type { Datagram, Transport } from '../net/transport.js';
-import { type Connection, hasSameIdentities } from '../policy/connection.js';
+import { type Connection, identitiesKey } from '../policy/connection.js';
 import type { Endpoint, EspSpi, Sad } from '../sad/sad.js';
 import { EXCHANGE, type PeekedHeader, peekHeader, ZERO_IKE_SPI } from '../wire/index.js';
 import type { GatewayEvents } from './gateway-event.js';
@@ -80,7 +80,10 @@ export class IkeWorkers {
   readonly #index = new SaIndex();
   readonly #slots: Slot[];
   #connections: readonly Connection[];
+  /** Made when it is asked for first. */
+  #neighbours: ReadonlyMap<string, string[]> | undefined;
   #addresses: readonly string[] = [];
+  #logLevel: LogLevel | undefined;
   /** Pairs of ESP SAs of each policy, in all workers. */
   readonly #installed = new Map<string, number>();
   /** Our own, and those of workers that have died. */
@@ -95,11 +98,7 @@ export class IkeWorkers {
   constructor(options: IkeWorkersOptions) {
     this.#options = options;
     this.#connections = options.connections;
-    this.#log = rateLimited(ofSubsystem(options.log, 'ike'), {
-      linesPerSecond: 20,
-      burst: 200,
-      now: options.now,
-    });
+    this.#log = ofSubsystem(options.log, 'ike');
     this.#map = new ShardMap(options.shards, randomBytes(32));
     this.#halfOpen = new HalfOpenTable(options.halfOpenPerAddress, options.now);
     this.#slots = Array.from({ length: options.shards }, (_, shard) => this.#openSlot(shard));
@@ -139,6 +138,7 @@ export class IkeWorkers {
    */
   setConnections(connections: readonly Connection[], fresh: readonly Connection[]): void {
     this.#connections = connections;
+    this.#neighbours = undefined;
     for (const { link } of this.#slots) this.#hand(link, fresh);
     for (const { name: connection, remote } of fresh) {
       if (remote.authentication.type !== 'certificate') continue;
@@ -184,6 +184,12 @@ export class IkeWorkers {
     for (const { link, alive } of this.#slots) if (alive) link.post({ type: 'addresses', present });
   }
 
+  /** Lines of the log below this level are of use to nobody. */
+  setLogLevel(least: LogLevel): void {
+    this.#logLevel = least;
+    for (const { link, alive } of this.#slots) if (alive) link.post({ type: 'log-level', least });
+  }
+
   /** Authentic ESP of a Child SA has come from another place (RFC 7296 §2.23). */
   natMappingChanged(inboundSpi: EspSpi, remote: Endpoint): void {
     this.#slotOf(inboundSpi)?.link.post({ type: 'nat-mapping-changed', inboundSpi, remote });
@@ -218,6 +224,7 @@ export class IkeWorkers {
       died: (reason) => this.#replace(shard, reason),
     });
     if (this.#addresses.length > 0) link.post({ type: 'addresses', present: this.#addresses });
+    if (this.#logLevel !== undefined) link.post({ type: 'log-level', least: this.#logLevel });
     this.#hand(link, this.#connections);
     return { link, spis: new Map(), stopped: false, alive: true, drops: {} };
   }
@@ -292,10 +299,8 @@ export class IkeWorkers {
 
   /** The connections between the same identities, always in the same order. */
   #betweenSameIdentities(name: string): string[] {
-    const own = this.#connections.find((connection) => connection.name === name);
-    return this.#connections.flatMap((other) =>
-      own !== undefined && hasSameIdentities(own, other) ? [other.name] : [],
-    );
+    this.#neighbours ??= neighboursOf(this.#connections);
+    return this.#neighbours.get(name) ?? [];
   }
 
   #isUp(policy: string): boolean {
@@ -339,12 +344,11 @@ export class IkeWorkers {
       this.#besieged();
       return;
     }
-    // Memory of its own, so that it can be moved.
+    // Memory of its own: with what is part of a larger one, all of that would be copied.
     const bytes = new Uint8Array(data);
     const admitted = !initial || this.#halfOpen.admit(remote.address, header.initiatorSpi);
     const proof = proved ? 'given' : admitted ? undefined : 'demanded';
-    const message: ToWorker = { type: 'datagram', local, remote, data: bytes, proof };
-    link.post(message, [bytes.buffer]);
+    link.post({ type: 'datagram', local, remote, data: bytes, proof });
   }
 
   /** A flood of first requests: from now on the transport asks each for a COOKIE. */
@@ -488,6 +492,20 @@ function addUp(sum: Map<string, number>, drops: Readonly<Record<string, number>>
   for (const [reason, count] of Object.entries(drops)) {
     sum.set(reason, (sum.get(reason) ?? 0) + count);
   }
+}
+
+/** For each connection the names of all between the same identities, itself among them. */
+function neighboursOf(connections: readonly Connection[]): ReadonlyMap<string, string[]> {
+  const groups = new Map<string, string[]>();
+  return new Map(
+    connections.map((connection) => {
+      const key = identitiesKey(connection);
+      const group = groups.get(key) ?? [];
+      groups.set(key, group);
+      group.push(connection.name);
+      return [connection.name, group];
+    }),
+  );
 }
 
 /** The first message of all: no responder SPI yet. */

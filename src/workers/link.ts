@@ -5,6 +5,7 @@ import { monotonicNow } from '../net/clock.js';
 import type { Sad } from '../sad/sad.js';
 import { IkeShard } from './ike-shard.js';
 import type { FromWorker, ToWorker } from './messages.js';
+import { Packer, type Parcel, unpack } from './parcel.js';
 import { threadScript } from './script.js';
 
 export interface WorkerLink {
@@ -51,9 +52,7 @@ export function threadLinks(
     let posted = 0;
     let closing = false;
     let reason = '';
-    worker.on('message', (messages: readonly FromWorker[]) => {
-      for (const message of messages) handlers.message(message);
-    });
+    worker.on('message', (parcel: Parcel) => unpack<FromWorker>(parcel, handlers.message));
     worker.on('error', (error) => {
       reason = error.stack ?? error.message;
     });
@@ -63,9 +62,16 @@ export function threadLinks(
         if (!closing) handlers.died(reason === '' ? `exit code ${code}` : reason);
       });
     });
-    const post: WorkerLink['post'] = (message, transfer = []) => {
+    const packer = new Packer();
+    const flush = () => {
+      const { parcel, transfer } = packer.take();
+      worker.postMessage(parcel, transfer);
+    };
+    // What is posted in one turn, such as a burst of datagrams, goes as one message.
+    const post: WorkerLink['post'] = (message, transfer) => {
       posted++;
-      worker.postMessage(message, transfer);
+      if (packer.isEmpty) setImmediate(flush);
+      packer.add(message, transfer);
     };
     return {
       post,

@@ -1,5 +1,5 @@
 /** What the main thread and an IKE worker say to each other. Each worker serves one shard. */
-import type { CookieProof, Effect, IkeSaView, IkeSpi, RekeyWhat } from '../ike/event.js';
+import type { CookieProof, Effect, IkeSaView, IkeSpi, LogLevel, RekeyWhat } from '../ike/event.js';
 import type { Endpoint, EspSpi } from '../sad/sad.js';
 import type { PortableConnection, PortableJob, PortableJobResult } from './portable.js';
 
@@ -35,6 +35,8 @@ export type ToWorker =
   | { readonly type: 'addresses'; readonly present: readonly string[] }
   | { readonly type: 'superseded'; readonly ikeSpi: IkeSpi }
   | { readonly type: 'computed'; readonly job: string; readonly result: PortableJobResult }
+  /** Lines of the log below this level are of use to nobody. */
+  | { readonly type: 'log-level'; readonly least: LogLevel }
   /** Answered with `view`. */
   | { readonly type: 'view'; readonly id: number }
   /** Delete everything; answered with `stopped` once no IKE SA is left. */

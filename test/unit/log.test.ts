@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Secret } from '../../src/crypto/secret.js';
-import { createLog, type LogFields, ofSubsystem, rateLimited } from '../../src/log.js';
+import { createLog, type LogFields, ofSubsystem } from '../../src/log.js';
 
 function capture(format: 'text' | 'json') {
   const lines: string[] = [];
@@ -64,28 +64,16 @@ describe('the log', () => {
     expect(log.recent().map(({ message }) => message)).toEqual(['later']);
   });
 
-  it('leaves out what others make it say too fast, and tells how much', () => {
-    const { log, lines } = capture('text');
-    let at = 0;
-    const limited = rateLimited(log, { linesPerSecond: 10, burst: 3, now: () => at });
-    for (let i = 0; i < 1000; i++) limited.warn(`failure ${i}`);
-    at = 100;
-    limited.warn('calm again');
-    expect(lines.map((line) => line.slice(19).trimEnd())).toEqual([
-      'failure 0',
-      'failure 1',
-      'failure 2',
-      '997 lines were left out of the log, they came too fast',
-      'calm again',
-    ]);
-  });
-
-  it('is not silenced by a flood of lines that it does not show', () => {
-    const { log, lines } = capture('text');
-    const limited = rateLimited(log, { linesPerSecond: 10, burst: 3, now: () => 0 });
-    for (let i = 0; i < 1000; i++) limited.debug('a message is not authentic, ignored');
-    limited.info('IKE SA established');
-    expect(lines.map((line) => line.slice(19).trimEnd())).toEqual(['IKE SA established']);
+  it('tells the least level that is of use to anybody, and when it changes', () => {
+    const { log } = capture('text');
+    const told: string[] = [];
+    log.watchLeast((least) => told.push(least));
+    const leave = log.subscribe(() => {});
+    leave();
+    log.setLevel('debug', { connection: 'office' });
+    log.setLevel(undefined, { connection: 'office' });
+    log.setLevel('error');
+    expect(told).toEqual(['info', 'debug', 'info', 'debug', 'info', 'info']);
   });
 
   it('shows no secret, even where one is passed against the types', () => {

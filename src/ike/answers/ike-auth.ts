@@ -23,6 +23,7 @@ import {
   verifyPeer,
 } from '../authentication.js';
 import { certificatePayloads } from '../certificates.js';
+import type { Candidates } from '../connections.js';
 import type { Core } from '../core.js';
 import { explainStranger, type Failure } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
@@ -41,7 +42,8 @@ export function answerIkeAuth(
 ): void {
   const idi = find(payloads, 'IDi');
   const here = core.candidates(sa.local.address, sa.remote.address);
-  const refuse = (failure: Failure, concerned = here) => refuseAll(sa, core, failure, concerned);
+  const refuse = (failure: Failure, concerned = here.connections) =>
+    refuseAll(sa, core, failure, concerned);
   if (idi === undefined || !story.includes('authentication')) {
     reply(refuse(refused('the peer wants to authenticate by EAP')));
     return;
@@ -49,7 +51,7 @@ export function answerIkeAuth(
   const connection = findConnection(sa, here, idi, payloads);
   if (connection === undefined) {
     const idr = find(payloads, 'IDr');
-    const explanation = explainStranger(identityOf(idi), idr && identityOf(idr), here);
+    const explanation = explainStranger(identityOf(idi), idr && identityOf(idr), here.connections);
     reply(refuse(refused(explanation)));
     return;
   }
@@ -132,18 +134,19 @@ function refuseAll(
 /** Of the connections of these addresses the one with these identities and algorithms. */
 function findConnection(
   sa: IkeSa,
-  candidates: readonly Connection[],
+  candidates: Candidates,
   idi: PayloadOf<'IDi'>,
   payloads: readonly Payload[],
 ): Connection | undefined {
   const idr = find(payloads, 'IDr');
   const { suite } = sa.negotiated!;
-  return candidates.find(
-    ({ local, remote, ikeProposals }) =>
-      sameIdentity(remote.identity, identityOf(idi)) &&
-      (idr === undefined || sameIdentity(local.identity, identityOf(idr))) &&
-      ikeProposals.some((proposal) => allows(proposal, suite)),
-  );
+  return candidates
+    .withPeer(identityOf(idi))
+    .find(
+      ({ local, ikeProposals }) =>
+        (idr === undefined || sameIdentity(local.identity, identityOf(idr))) &&
+        ikeProposals.some((proposal) => allows(proposal, suite)),
+    );
 }
 
 /** Whether what IKE_SA_INIT has agreed upon, for some connection of these addresses, is in it. */

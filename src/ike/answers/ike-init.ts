@@ -19,8 +19,7 @@ import {
   parseAddress,
   type WireProposal,
 } from '../../wire/index.js';
-import { announceHashes, announceMethods, readHashes } from '../announcements.js';
-import { certificateRequests } from '../certificates.js';
+import { readHashes } from '../announcements.js';
 import type { CookieJar } from '../cookie.js';
 import type { Core } from '../core.js';
 import { formatEndpoint } from '../explain.js';
@@ -133,11 +132,9 @@ export function reply(
     },
     payloads,
   });
-  const content = describePayloads(payloads, true);
-  core.emit({
-    type: 'log',
-    level: 'debug',
-    message: `${describeMessage(exchangeType, true, messageId)} -> ${formatEndpoint(remote)}: ${content}`,
+  core.log('debug', () => {
+    const message = describeMessage(exchangeType, true, messageId);
+    return `${message} -> ${formatEndpoint(remote)}: ${describePayloads(payloads, true)}`;
   });
   const marker = local.port === core.options.natPort;
   core.emit({ type: 'send', local, remote, marker, data });
@@ -171,9 +168,9 @@ function select(
   const { method: guessed } = need(payloads, 'KE');
   const singleKeyExchange =
     notifiesOf(payloads, NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED).length === 0;
-  for (const { ikeProposals } of core.candidates(local.address, remote.address)) {
-    const purpose = { ...PURPOSE, guessed, singleKeyExchange };
-    const selection = selectSuite(ikeProposals, offered, new Uint8Array(0), purpose);
+  const purpose = { ...PURPOSE, guessed, singleKeyExchange };
+  for (const proposals of core.candidates(local.address, remote.address).proposals) {
+    const selection = selectSuite(proposals, offered, new Uint8Array(0), purpose);
     if (selection !== undefined) return selection;
   }
   return undefined;
@@ -184,13 +181,13 @@ function reportNoProposal(
   { local, remote }: Datagram,
   offered: readonly WireProposal[],
 ): void {
-  const [connection] = core.candidates(local.address, remote.address);
+  const [connection] = core.candidates(local.address, remote.address).connections;
   const explanation =
     connection === undefined
       ? `no connection is configured between ${local.address} and ${formatEndpoint(remote)}`
       : `${formatEndpoint(remote)} proposes nothing that we accept\n` +
         explainNoProposal(connection.ikeProposals, offered, PURPOSE);
-  core.emit({ type: 'log', level: 'warn', message: explanation });
+  core.log('warn', explanation);
   // Anybody can send this in a peer's name: it must end nobody's waiting, nor put off our next try.
   core.emit({
     type: 'failed',
@@ -221,11 +218,11 @@ function open(
   gate.halfOpen.add(key, sa);
   gate.opened(sa);
   sa.startTimer('half-open', core.options.halfOpenTimeout);
-  sa.log(
-    'debug',
-    `${describeMessage(EXCHANGE.IKE_SA_INIT, false, 0)} <- ${formatEndpoint(datagram.remote)}: ` +
-      describePayloads(message.payloads, false),
-  );
+  sa.log('debug', () => {
+    const request = describeMessage(EXCHANGE.IKE_SA_INIT, false, 0);
+    const content = describePayloads(message.payloads, false);
+    return `${request} <- ${formatEndpoint(datagram.remote)}: ${content}`;
+  });
   const group = selection.suite.keyExchange!.id;
   sa.compute({ type: 'generate', group }, (result) => {
     if (result.type !== 'generated') {
@@ -252,15 +249,15 @@ function respond(
   const before = { ...sa.spis, responderSpi: message.header.responderSpi };
   const nat = detectNat(payloads, before, datagram.local, datagram.remote);
   const candidates = core.candidates(datagram.local.address, datagram.remote.address);
-  const forced = candidates.some(({ forceUdpEncapsulation }) => forceUdpEncapsulation);
+  const forced = candidates.someForceUdpEncapsulation;
   const fake = forced && nat.supported ? core.environment.random(20) : undefined;
   sa.place.nat = fake === undefined ? nat : { ...nat, local: true };
   // RFC 7383 §2.3: said by both, or not in use.
   sa.supportsFragments =
     notifiesOf(payloads, NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED).length > 0 &&
-    candidates.every(({ fragmentBytes }) => fragmentBytes > 0);
+    candidates.allTakeFragments;
   sa.peerKnows = { hashes: readHashes(payloads), methods: undefined };
-  sa.usesPpk = usesPpk(payloads) && candidates.some(({ ppk }) => ppk !== undefined);
+  sa.usesPpk = usesPpk(payloads) && candidates.someHavePpk;
   sa.supportsIntermediate = notifiesOf(payloads, NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED).length > 0;
   const { messageId } = message.header;
   sa.channel.respond(datagram, { ...message.header, length: datagram.data.length, messageId }, [
@@ -272,9 +269,8 @@ function respond(
     ...(sa.usesPpk ? [notify(NOTIFY.USE_PPK)] : []),
     ...(sa.supportsIntermediate ? [notify(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED)] : []),
     ...(nat.supported ? natDetection(sa.spis, datagram.local, datagram.remote, fake) : []),
-    ...(sa.peerKnows.hashes === undefined ? [] : announceHashes(candidates)),
-    ...certificateRequests(candidates),
-    ...announceMethods(candidates),
+    ...(sa.peerKnows.hashes === undefined ? [] : candidates.hashes),
+    ...candidates.requests,
   ]);
   sa.pending = {
     group,

@@ -16,8 +16,10 @@ describe('the configured connections', () => {
   });
 
   it('are found by addresses, those for any address last', () => {
-    expect(connections.candidates('192.0.2.2', '192.0.2.1')).toEqual([site, second, anybody]);
-    expect(connections.candidates('192.0.2.2', '198.51.100.1')).toEqual([anybody]);
-    expect(connections.candidates('192.0.2.1', '192.0.2.2')).toEqual([]);
+    const between = (local: string, remote: string) =>
+      connections.candidates(local, remote).connections;
+    expect(between('192.0.2.2', '192.0.2.1')).toEqual([site, second, anybody]);
+    expect(between('192.0.2.2', '198.51.100.1')).toEqual([anybody]);
+    expect(between('192.0.2.1', '192.0.2.2')).toEqual([]);
   });
 });

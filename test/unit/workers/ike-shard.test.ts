@@ -45,6 +45,7 @@ describe('a shard whose SAD refuses a Child SA', () => {
         setConnections: () => {},
         ikeSas: () => [],
         drops: () => ({}),
+        isEmpty: true,
         handle: (event): Effect[] => {
           events.push(event);
           return event.type === 'initiate' ? [{ type: 'install-child', sa, standby: false }] : [];

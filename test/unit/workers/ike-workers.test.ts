@@ -53,6 +53,10 @@ class ScriptedCore implements ProtocolCore {
     return this.dropped;
   }
 
+  get isEmpty(): boolean {
+    return this.sas.length === 0;
+  }
+
   types(): string[] {
     return this.events.map(({ type }) => type);
   }

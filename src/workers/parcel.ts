@@ -1,0 +1,99 @@
+/**
+ * Several messages between threads as one: a flat list of words, because most of what it costs to
+ * copy an object between threads is the names of its fields. The frequent kinds are taken apart
+ * here, others travel as they are.
+ */
+import type { CookieProof } from '../ike/event.js';
+import type { EspSpi } from '../sad/sad.js';
+import type { FromWorker, ToWorker } from './messages.js';
+
+type Message = FromWorker | ToWorker;
+type Of<T extends Message['type']> = Extract<Message, { type: T }>;
+
+/** A kind, the words of its message, the next kind, and so on. */
+export type Parcel = readonly unknown[];
+
+const KIND = { other: 0, send: 1, datagram: 2, spi: 3 } as const;
+
+/** Collects messages. */
+export class Packer {
+  #words: unknown[] = [];
+  #transfer: ArrayBuffer[] = [];
+
+  get isEmpty(): boolean {
+    return this.#words.length === 0;
+  }
+
+  /** The listed memory will be moved. */
+  add(message: Message, transfer: readonly ArrayBuffer[] = []): void {
+    const words = this.#words;
+    switch (message.type) {
+      case 'send': {
+        const { local, remote, marker, data } = message;
+        words.push(KIND.send, local.address, local.port, remote.address, remote.port, marker, data);
+        break;
+      }
+      case 'datagram': {
+        const { local, remote, proof, data } = message;
+        const ends = [local.address, local.port, remote.address, remote.port] as const;
+        words.push(KIND.datagram, ...ends, proof, data);
+        break;
+      }
+      case 'spi':
+        words.push(KIND.spi, message.spi, message.state, message.policy);
+        break;
+      default:
+        words.push(KIND.other, message);
+    }
+    this.#transfer.push(...transfer);
+  }
+
+  /** What was collected; nothing is left. */
+  take(): { readonly parcel: Parcel; readonly transfer: ArrayBuffer[] } {
+    const taken = { parcel: this.#words, transfer: this.#transfer };
+    this.#words = [];
+    this.#transfer = [];
+    return taken;
+  }
+}
+
+/** Hands out the messages of a parcel, in the order in which they were added. */
+export function unpack<M extends Message>(parcel: Parcel, receive: (message: M) => void): void {
+  for (let at = 0; at < parcel.length; ) {
+    switch (parcel[at]) {
+      case KIND.send: {
+        const [local, remote, marker, data] = ends<boolean>(parcel, at);
+        receive({ type: 'send', local, remote, marker, data } satisfies Of<'send'> as M);
+        at += 7;
+        break;
+      }
+      case KIND.datagram: {
+        const [local, remote, proof, data] = ends<CookieProof | undefined>(parcel, at);
+        const proved = proof === undefined ? {} : { proof };
+        receive({ type: 'datagram', local, remote, data, ...proved } satisfies Of<'datagram'> as M);
+        at += 7;
+        break;
+      }
+      case KIND.spi: {
+        const spi = parcel[at + 1] as EspSpi;
+        const state = parcel[at + 2] as Of<'spi'>['state'];
+        const policy = parcel[at + 3] as string | undefined;
+        const installed = policy === undefined ? {} : { policy };
+        receive({ type: 'spi', spi, state, ...installed } satisfies Of<'spi'> as M);
+        at += 4;
+        break;
+      }
+      default:
+        receive(parcel[at + 1] as M);
+        at += 2;
+    }
+  }
+}
+
+/** Both ends of a datagram, what is said of it, and what is in it. */
+function ends<About>(parcel: Parcel, at: number) {
+  const word = <T>(place: number) => parcel[at + place] as T;
+  const local = { address: word<string>(1), port: word<number>(2) };
+  const remote = { address: word<string>(3), port: word<number>(4) };
+  return [local, remote, word<About>(5), word<Uint8Array>(6)] as const;
+}
