@@ -101,7 +101,7 @@ Version: ${version}
 Architecture: ${architecture()}
 Maintainer: esplane <esplane@localhost>
 Installed-Size: ${Number.parseInt(size[0], 10)}
-Depends: nodejs (>= 20.19), nftables, libc6 (>= 2.36), libstdc++6 (>= 12)${ipsecMb}
+Depends: nodejs (>= 20.19), nftables, iproute2, libc6 (>= 2.36), libstdc++6 (>= 12)${ipsecMb}
 Recommends: ethtool, iproute2
 Section: net
 Priority: optional

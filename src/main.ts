@@ -35,6 +35,13 @@ import { peerCredentials } from './dataplane/process.js';
 import { numaNodesOf, readCpus, receiveQueuesOf } from './doctor/cpus.js';
 import { Networks } from './gateway/networks.js';
 import { addresses, Reconfigure } from './gateway/reconfigure.js';
+import {
+  aliasHost,
+  type InterfaceHost,
+  noInterfaceHost,
+  TunnelInterfaces,
+  tunnelInterfaces,
+} from './gateway/tunnel-interfaces.js';
 import { planWorkers } from './gateway/worker-plan.js';
 import type { IkeOptions } from './ike/options.js';
 import { type DaemonLog, type Log, ofSubsystem } from './log.js';
@@ -43,9 +50,11 @@ import { gatewayMetrics } from './metrics/gateway-metrics.js';
 import { serveMetrics, type Watched } from './metrics/server.js';
 import { monotonicNow } from './net/clock.js';
 import { type Guard, nftGuard, noGuard } from './net/guard.js';
+import { type HostRoutes, ipHostRoutes, noHostRoutes } from './net/host-routes.js';
 import type { Transport } from './net/transport.js';
 import { UdpTransport } from './net/udp.js';
 import { wipeKeys } from './policy/authentication.js';
+import type { EspSpi } from './sad/sad.js';
 import { GatewayEvents } from './workers/gateway-event.js';
 import { IkeWorkers } from './workers/ike-workers.js';
 import { type OpenLink, threadLinks } from './workers/link.js';
@@ -57,6 +66,8 @@ export interface GatewayParts {
   /** Reads the configuration anew; throws `ConfigError`. Undefined: it cannot be changed. */
   readonly loadConfig: (() => GatewayConfig) | undefined;
   readonly guard: Guard;
+  readonly hostRoutes: HostRoutes;
+  readonly interfaceHost: InterfaceHost;
   readonly createDataplane: (options: DataplaneOptions) => Dataplane;
   readonly transport: Transport;
   readonly openLink: (dataplane: Dataplane) => OpenLink;
@@ -99,15 +110,20 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
     const dataplane = parts.createDataplane(dataplaneOptions(config, workersHere(config)));
     undo.push(() => dataplane.stop());
     for (const port of config.ports) dataplane.addPort(port);
+    const interfaces = new TunnelInterfaces({ dataplane, log, host: parts.interfaceHost });
+    interfaces.provide(tunnelInterfaces(config));
     dataplane.setSpd(config.spd);
-    const { localAddresses } = parts;
+    const { localAddresses, hostRoutes } = parts;
     const onAddresses = (present: readonly string[]) => workers.setAddresses(present);
     const networks = new Networks(
-      { dataplane, transport, localAddresses, onAddresses },
+      { dataplane, transport, hostRoutes, localAddresses, onAddresses },
       config.spd,
     );
     logEngines(config, log);
     dataplane.start();
+    interfaces.retain(tunnelInterfaces(config));
+    undo.push(() => hostRoutes.remove());
+    networks.takeOwn();
     logDataplane(config, dataplane, log);
 
     const events = new GatewayEvents();
@@ -128,13 +144,15 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
     log.watchLeast((least) => workers.setLogLevel(least));
     undo.push(() => workers.stop(FAREWELL_MS));
     const dataplaneLog = ofSubsystem(log, 'dataplane');
-    dataplane.onEvent((event) => handleEvent(event, workers, networks, dataplaneLog));
+    dataplane.onEvent((event) =>
+      handleEvent(event, { workers, networks, dataplane }, dataplaneLog),
+    );
     const poll = setInterval(() => networks.follow(), ADDRESS_POLL_MS);
     undo.push(() => clearInterval(poll));
     await transport.open(addresses(config));
 
     const configuration = new Reconfigure(config, {
-      ...{ log, guard, dataplane, networks, transport, workers, events },
+      ...{ log, guard, dataplane, networks, interfaces, transport, workers, events },
       load: parts.loadConfig,
       planWorkers: workersHere,
       farewellMs: FAREWELL_MS,
@@ -155,6 +173,7 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
       ...control,
       isAlive: async () => (await workers.silent()).length === 0,
       async stop() {
+        if (configuration.running.guardOnStop === 'open') interfaces.retain([]);
         await release();
         openGuard(configuration.running, guard, log);
       },
@@ -176,7 +195,9 @@ export function hostParts(
   loadConfig: () => GatewayConfig,
 ): GatewayParts {
   for (const hint of hintsForHost(config)) log.warn(hint);
-  const { name } = config;
+  const { name, routeTable: table } = config;
+  const tun = tunName(name);
+  const takesOwn = table !== 0 && !config.plainForwarding;
   const transport = new UdpTransport({
     onAddress: (address, present) => {
       if (present) log.info(`listening on ${address}, ports 500 and 4500`);
@@ -186,8 +207,10 @@ export function hostParts(
   return {
     log,
     loadConfig,
-    guard: nftGuard({ name, tun: tunName(name) }),
-    createDataplane: (options) => NativeDataplane.create({ ...options, tunName: tunName(name) }),
+    guard: nftGuard({ name, tun }),
+    hostRoutes: takesOwn ? ipHostRoutes({ tun, table }) : noHostRoutes,
+    interfaceHost: aliasHost(name),
+    createDataplane: (options) => NativeDataplane.create({ ...options, tunName: tun }),
     transport,
     openLink: (dataplane) => threadLinks(dataplane.id, ikeOptions(config), transport.spiKey),
     jobs: openPool(defaultIkeWorkers()),
@@ -217,6 +240,8 @@ export function memoryParts(surroundings: MemorySurroundings): GatewayParts {
     log,
     loadConfig: undefined,
     guard: noGuard,
+    hostRoutes: noHostRoutes,
+    interfaceHost: noInterfaceHost,
     createDataplane: (options) => NativeDataplane.create({ ...options, reinjectLink }),
     transport,
     openLink:
@@ -291,8 +316,7 @@ function hostAddresses(): string[] {
 
 function handleEvent(
   event: DataplaneEvent,
-  workers: IkeWorkers,
-  networks: Networks,
+  { workers, networks, dataplane }: EventParts,
   log: Log,
 ): void {
   switch (event.type) {
@@ -301,6 +325,9 @@ function handleEvent(
       break;
     case 'address-changed':
       networks.follow();
+      break;
+    case 'path-mtu':
+      settleMtu(dataplane, event.inboundSpi, log);
       break;
     case 'unknown-spi':
       log.debug(`ESP with an unknown SPI from ${event.remote}`, { spi: event.spi });
@@ -316,6 +343,19 @@ function handleEvent(
       break;
     case 'events-lost':
       log.warn(`${event.count} events of the dataplane were lost`);
+  }
+}
+
+interface EventParts extends Pick<ControlParts, 'workers' | 'dataplane'> {
+  readonly networks: Networks;
+}
+
+/** The SA may be gone already, and an interface may have been taken away by hand. */
+function settleMtu(dataplane: Dataplane, inboundSpi: EspSpi, log: Log): void {
+  try {
+    dataplane.settleMtu(inboundSpi);
+  } catch (error) {
+    log.warn(error instanceof Error ? error.message : String(error));
   }
 }
 

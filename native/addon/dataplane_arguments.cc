@@ -142,6 +142,7 @@ spd::Entry to_spd_entry(const Napi::Value& v, const std::string& path) {
   if (direction != "outbound" && direction != "inbound")
     f.refuse("direction", "\"outbound\" or \"inbound\"");
   entry.direction = direction == "outbound" ? spd::Direction::kOutbound : spd::Direction::kInbound;
+  if (f.has("scope")) entry.scope = static_cast<spd::Scope>(f.integer("scope", 0, spd::kLastScope));
   entry.local = to_selectors(f, "localSelectors");
   entry.remote = to_selectors(f, "remoteSelectors");
   return entry;
@@ -178,6 +179,7 @@ pipeline::DataplaneOptions to_dataplane_options(const Napi::Value& v) {
   if (f.has("busyPollMicroseconds"))
     o.busy_poll_us = static_cast<uint32_t>(f.integer("busyPollMicroseconds", 0, 10'000));
   if (f.has("reinjectLink")) o.reinject_link = f.text("reinjectLink");
+  if (f.has("tunName")) o.tun_name = f.text("tunName");
   return o;
 }
 
@@ -306,6 +308,24 @@ Napi::Object from_port_status(Napi::Env env, const pipeline::PortStatus& status)
   return o;
 }
 
+pipeline::InterfaceOptions to_interface_options(const Napi::Value& v) {
+  const Fields f(v, "options");
+  return {.name = f.text("name"), .link = f.has("link") ? f.text("link") : ""};
+}
+
+Napi::Object from_interface_status(Napi::Env env, const pipeline::InterfaceStatus& status) {
+  auto o = Napi::Object::New(env);
+  o.Set("name", status.name);
+  o.Set("scope", status.scope);
+  o.Set("mtu", status.mtu_bytes);
+  o.Set("rxPackets", Napi::BigInt::New(env, status.stats.rx));
+  o.Set("txPackets", Napi::BigInt::New(env, status.stats.tx));
+  o.Set("rxDropped",
+        Napi::BigInt::New(env, status.stats.rx_dropped + status.stats.rx_no_frame));
+  o.Set("txRefused", Napi::BigInt::New(env, status.stats.tx_full));
+  return o;
+}
+
 Napi::Object from_counters(Napi::Env env, const sad::PairCounters& c) {
   auto o = Napi::Object::New(env);
   o.Set("inPackets", Napi::BigInt::New(env, c.in_packets));
@@ -359,6 +379,10 @@ Napi::Object from_event(Napi::Env env, const pipeline::Event& event) {
     case Kind::kAddressChanged:
       o.Set("type", "address-changed");
       o.Set("ifindex", event.ifindex);
+      break;
+    case Kind::kPathMtu:
+      o.Set("type", "path-mtu");
+      o.Set("inboundSpi", event.spi);
   }
   return o;
 }

@@ -24,6 +24,8 @@ sad::Endpoint to_endpoint(const Napi::Value& v, const std::string& field);
 uint32_t to_spi(const Napi::Value& v, const std::string& field);
 
 Napi::Object from_port_status(Napi::Env env, const pipeline::PortStatus& status);
+pipeline::InterfaceOptions to_interface_options(const Napi::Value& v);
+Napi::Object from_interface_status(Napi::Env env, const pipeline::InterfaceStatus& status);
 Napi::Object from_counters(Napi::Env env, const sad::PairCounters& counters);
 Napi::Object from_event(Napi::Env env, const pipeline::Event& event);
 

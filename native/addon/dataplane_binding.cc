@@ -32,6 +32,10 @@ class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
          InstanceMethod<&DataplaneObject::add_port>("addPort"),
          InstanceMethod<&DataplaneObject::set_networks>("setNetworks"),
          InstanceMethod<&DataplaneObject::set_spd>("setSpd"),
+         InstanceMethod<&DataplaneObject::add_interface>("addInterface"),
+         InstanceMethod<&DataplaneObject::remove_interface>("removeInterface"),
+         InstanceMethod<&DataplaneObject::interfaces>("interfaces"),
+         InstanceMethod<&DataplaneObject::settle_mtu>("settleMtu"),
          InstanceMethod<&DataplaneObject::on_event>("onEvent"),
          InstanceMethod<&DataplaneObject::start>("start"),
          InstanceMethod<&DataplaneObject::set_workers>("setWorkers"),
@@ -110,6 +114,29 @@ class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
   void set_spd(const Napi::CallbackInfo& info) {
     const auto entries = to_spd_entries(info[0]);
     guarded(info.Env(), [&] { dataplane_->set_spd(entries); });
+  }
+
+  /// addInterface({name, link}) -> the scope of its SPD entries
+  Napi::Value add_interface(const Napi::CallbackInfo& info) {
+    const auto options = to_interface_options(info[0]);
+    const auto scope = guarded(info.Env(), [&] { return dataplane_->add_interface(options); });
+    return Napi::Number::New(info.Env(), scope);
+  }
+  Napi::Value remove_interface(const Napi::CallbackInfo& info) {
+    const auto name = to_text(info[0], "name");
+    return Napi::Boolean::New(
+        info.Env(), guarded(info.Env(), [&] { return dataplane_->remove_interface(name); }));
+  }
+  Napi::Value interfaces(const Napi::CallbackInfo& info) {
+    auto all = Napi::Array::New(info.Env());
+    uint32_t n = 0;
+    for (const auto& status : dataplane_->interfaces())
+      all.Set(n++, from_interface_status(info.Env(), status));
+    return all;
+  }
+  void settle_mtu(const Napi::CallbackInfo& info) {
+    const auto spi = to_spi(info[0], "inboundSpi");
+    guarded(info.Env(), [&] { dataplane_->settle_mtu(spi); });
   }
 
   void on_event(const Napi::CallbackInfo& info) {

@@ -149,7 +149,7 @@ struct PipelineGateway {
     for (;;) {
       burst.batch.clear();
       if (queues[port]->rx(burst.batch, batch) == 0) return;
-      burst.port = port;
+      burst.from = {.port = port};
       stages.from_port(burst, shared.roles[port]);
       core.egress.send();
       for (auto& q : queues) q->flush();

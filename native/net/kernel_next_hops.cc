@@ -1,6 +1,7 @@
 #include "net/kernel_next_hops.h"
 
 #include <linux/neighbour.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -19,6 +20,7 @@ namespace esplane::net {
 namespace {
 
 constexpr size_t kRingEntries = 1024;
+constexpr std::array<uint8_t, 2> kNatTraversalPort = {4500 >> 8, 4500 & 0xff};  // RFC 3948 §2.1
 constexpr uint16_t kNeighbourValid =
     NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
 constexpr uint16_t kNeighbourFixed = NUD_PERMANENT | NUD_NOARP;
@@ -180,6 +182,9 @@ int KernelNextHops::ask_route(const IpAddress& address, Destination& d) {
   question.rtm_dst_len = static_cast<uint8_t>(address.size() * 8);
   request.fixed(question);
   request.attribute(RTA_DST, {address.bytes, address.size()});
+  // The way that IKE takes: rules lead what else the host sends to a peer into the gateway's TUN.
+  request.attribute(RTA_IP_PROTO, std::array<uint8_t, 1>{IPPROTO_UDP});
+  request.attribute(RTA_SPORT, kNatTraversalPort);
 
   d.neighbour = {};
   d.hop = {};

@@ -17,6 +17,7 @@ namespace esplane::packet {
 enum Protocol : uint8_t {
   kHopByHop = 0,
   kIcmp = 1,
+  kIgmp = 2,
   kIpv4InIp = 4,
   kTcp = 6,
   kUdp = 17,

@@ -9,6 +9,7 @@
   X(kPending, "pending", false, "still on its way through the pipeline")                         \
   X(kSent, "sent", false, "left through a port")                                                 \
   X(kReinjected, "reinjected", false, "handed to the kernel through the re-injection TUN")       \
+  X(kInterface, "interface", false, "entered the host by its tunnel's interface")                \
   X(kHeld, "held", false, "waits for its next hop")                                              \
   X(kFragmented, "fragmented", false, "left in several packets, each of which fits the path")    \
   X(kTooShort, "too_short", true, "shorter than the header that it must carry")                  \
@@ -74,6 +75,10 @@
   X(kTxRingFull, "tx_ring_full", true, "the port's transmit ring had no room")                   \
   X(kNoFrame, "no_frame", true, "no free frame to receive or build a packet in")                 \
   X(kReinjectFailed, "reinject_failed", true, "the re-injection TUN refused the packet")         \
+  X(kInterfaceRefused, "interface_refused", true,                                                \
+    "the tunnel's interface is not there, or refused the packet")                                \
+  X(kHostBypass, "host_bypass", true,                                                            \
+    "BYPASS, sent by this host into the gateway's TUN: a routing rule of the gateway is missing") \
   X(kReinjectForbidden, "reinject_forbidden", true, "PROTECT: never handed on in clear")         \
   X(kStopping, "stopping", true, "the dataplane was stopped with the packet in it")
 

@@ -67,6 +67,20 @@ void Core::read_headers(Burst& burst) {
   }
 }
 
+void Core::read_host_headers(Burst& burst) {
+  auto& batch = burst.batch;
+  burst.any_fragment = false;
+  for (uint32_t i = 0; i < batch.size; i++) {
+    const Verdict verdict = packet::parse_ip(batch.data[i], batch.length[i], burst.headers[i]);
+    if (verdict != Verdict::kPending) {
+      burst.refuse(i, verdict);
+      continue;
+    }
+    batch.length[i] = burst.headers[i].total_bytes;
+    burst.any_fragment |= burst.headers[i].is_fragment();
+  }
+}
+
 void Core::read_again(Burst& burst) {
   burst.any_fragment = false;
   for (uint32_t i = 0; i < burst.batch.size; i++) {
@@ -81,7 +95,7 @@ void Core::hold(Burst& burst, uint32_t i, net::NextHopCache::Entry* entry, Resum
                                  .length = burst.batch.length[i],
                                  .since_ms = now_ms,
                                  .entry = entry,
-                                 .port = burst.port,
+                                 .from = burst.from,
                                  .resume = resume,
                                  .origin = burst.origin,
                                  .next = -1};
@@ -94,7 +108,10 @@ void Core::hold(Burst& burst, uint32_t i, net::NextHopCache::Entry* entry, Resum
 void Core::refuse_with_error(Burst& burst, uint32_t i, Verdict verdict, net::IcmpError error,
                              uint16_t our_port, Resume resume) {
   burst.refuse(i, verdict);
-  const auto* source = our_address(our_port, burst.headers[i].family);
+  // The host would not take one from an address of its own: it comes from where the packet goes.
+  const bool from_host = burst.from.from_host;
+  const auto* source = from_host ? &burst.headers[i].destination
+                                 : our_address(our_port, burst.headers[i].family);
   const bool may = burst.origin != Origin::kOurs && source != nullptr &&
                    own.size() < own.capacity() &&
                    net::may_answer_with_error(burst.batch.data[i], burst.batch.length[i]);
@@ -103,7 +120,7 @@ void Core::refuse_with_error(Burst& burst, uint32_t i, Verdict verdict, net::Icm
   uint32_t length = burst.batch.length[i];
   if (!into_frame_with_headroom(burst, i, data, length)) return;
   net::make_icmp_error(data, length, error, *source);
-  own.push_back({data, length, resume, burst.port});
+  own.push_back({data, length, from_host ? Resume::kHost : resume, burst.from});
   if (burst.origin == Origin::kReceived) counters->count(verdict);
   counters->icmp_errors.add(1);
   burst.gone(i);

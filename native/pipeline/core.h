@@ -74,7 +74,7 @@ struct alignas(64) Burst {
 
   packet::Batch batch;
   packet::IpHeader headers[packet::Batch::kCapacity];
-  uint16_t port = 0;                    ///< where they came from
+  Ingress from;
   Origin origin = Origin::kReceived;
   Work work = Work::kNone;
 
@@ -94,7 +94,7 @@ struct alignas(64) Burst {
   void restart(const Burst& like, uint32_t chunk_bytes) {
     batch.clear();
     batch.chunk_bytes = chunk_bytes;
-    port = like.port;
+    from = like.from;
     origin = like.origin;
     any_fragment = false;
     reassembled = cut = 0;
@@ -134,6 +134,8 @@ class Core {
   /// Takes the Ethernet header off every packet and reads its IP headers; what is malformed is
   /// refused by name, link padding is cut off.
   static void read_headers(Burst& burst);
+  /// Likewise of packets without Ethernet header.
+  static void read_host_headers(Burst& burst);
   /// Counts there from now on.
   void count_in(Counters& into) {
     counters = &into;
@@ -154,7 +156,8 @@ class Core {
   void hold(Burst& burst, uint32_t i, net::NextHopCache::Entry* entry, Resume resume);
 
   /// Refuses packet i and owes its sender an ICMP error.
-  /// @param resume  the way that the error takes: to a next hop, or through policy to an SA
+  /// @param resume  the way that the error takes: to a next hop, or through policy to an SA. One
+  ///                about a packet of the host goes back to it
   void refuse_with_error(Burst& burst, uint32_t i, packet::Verdict verdict, net::IcmpError error,
                          uint16_t our_port, Resume resume);
 
@@ -190,7 +193,7 @@ class Core {
     uint8_t* data;
     uint32_t length;
     Resume resume;
-    uint16_t port;
+    Ingress from;
   };
   std::vector<Own> own;
   /// Our address on each port: IPv4, IPv6. Without one no ICMP error is sent.

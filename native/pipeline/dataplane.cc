@@ -10,7 +10,6 @@
 #include "net/static_next_hops.h"
 #include "pipeline/reinjection.h"
 #include "port/memory/memory_port.h"
-#include "port/tun/tun.h"
 
 namespace esplane::pipeline {
 namespace {
@@ -35,6 +34,8 @@ Registry& registry() {
 uint32_t slots_for(uint32_t frames) {
   return std::bit_floor(std::clamp(frames / 4 / packet::Batch::kCapacity, 4u, 16u));
 }
+
+constexpr uint32_t kLeastIpv6Mtu = 1280;  // RFC 8200 §5
 
 uint32_t take_id() {
   const std::lock_guard lock(registry().mutex);
@@ -126,7 +127,8 @@ void Dataplane::start() {
     hops_ = make_next_hops();
     make_lanes();
     open_queues();
-    make_reinjectors();
+    open_own_interface();
+    for (auto& [scope, interface] : interfaces_) join(scope, interface);
     hops_->start();
     make_workers();
   } catch (...) {
@@ -190,24 +192,133 @@ void Dataplane::open_queues() {
   }
 }
 
-void Dataplane::make_reinjectors() {
-  if (!options_.reinject_link.empty()) {
-    reinject_port_ =
-        port::open_memory_port(options_.reinject_link,
-                               {.name = "reinject", .queues = static_cast<uint32_t>(lanes_.size())});
-    for (uint32_t i = 0; i < lanes_.size(); i++) {
-      auto& pool = lanes_[i]->pool();
-      lanes_[i]->set_reinjector(
-          std::make_unique<QueueReinjector>(pool, reinject_port_->open_queue(i, pool)));
-    }
-    return;
-  }
+// --- the host ------------------------------------------------------------------------------
+
+void Dataplane::open_own_interface() {
   const bool with_kernel = std::any_of(ports_.begin(), ports_.end(),
                                        [](const auto& p) { return p.port->ifindex() != 0; });
-  if (!with_kernel) return;
-  tun_ = std::make_unique<port::Tun>("esplane%d");
-  if (!tun_->note().empty()) notes_.push_back(tun_->note());
-  for (auto& lane : lanes_) lane->set_reinjector(std::make_unique<TunReinjector>(*tun_));
+  if (options_.reinject_link.empty() && !with_kernel) return;
+  Interface own{.options = {.name = options_.tun_name, .link = options_.reinject_link}};
+  if (own.options.link.empty()) {
+    own.tun = std::make_unique<port::Tun>(
+        port::TunOptions{.name = options_.tun_name, .from_anywhere = true});
+    if (!own.tun->note().empty()) notes_.push_back(own.tun->note());
+  }
+  interfaces_[spd::kHostScope] = std::move(own);
+}
+
+std::unique_ptr<HostQueue> Dataplane::open_host_queue(Interface& interface, uint32_t lane) {
+  auto& pool = lanes_[lane]->pool();
+  if (interface.tun) return std::make_unique<TunHostQueue>(interface.tun->open_queue(pool));
+  return std::make_unique<MemoryHostQueue>(pool, interface.link->open_queue(lane, pool));
+}
+
+/// Gives every lane a queue of it.
+void Dataplane::join(spd::Scope scope, Interface& interface) {
+  const auto& [name, link] = interface.options;
+  if (!link.empty()) {
+    const auto queues = static_cast<uint32_t>(lanes_.size());
+    interface.link =
+        port::open_memory_port(link, {.name = name, .role = port::Role::kHost, .queues = queues});
+  }
+  std::vector<std::unique_ptr<HostQueue>> queues;
+  for (uint32_t i = 0; i < lanes_.size(); i++) queues.push_back(open_host_queue(interface, i));
+  for (uint32_t i = 0; i < lanes_.size(); i++)
+    lanes_[i]->add_host_queue(scope, std::move(queues[i]));
+}
+
+/// Not one of which SAs are left: what they let in is of an interface that is gone.
+spd::Scope Dataplane::free_scope() const {
+  const std::lock_guard lock(sa_mutex_);
+  for (spd::Scope scope = spd::kHostScope + 1; scope <= spd::kLastScope; scope++) {
+    const auto sas = of_interface_.find(scope);
+    const bool has_sas = sas != of_interface_.end() && !sas->second.empty();
+    if (!interfaces_.contains(scope) && !has_sas) return scope;
+  }
+  throw std::runtime_error("there are too many interfaces");
+}
+
+spd::Scope Dataplane::add_interface(const InterfaceOptions& options) {
+  const std::lock_guard lock(mutex_);
+  require_running();
+  if (shared_.plain_forwarding) throw std::runtime_error("plain forwarding knows no interfaces");
+  for (const auto& [scope, other] : interfaces_) {
+    if (other.options.name == options.name)
+      throw std::invalid_argument("there is an interface " + options.name + " already");
+  }
+  const spd::Scope scope = free_scope();
+  Interface interface{.options = options};
+  if (options.link.empty()) {
+    interface.tun = std::make_unique<port::Tun>(
+        port::TunOptions{.name = options.name, .mtu_bytes = 0, .outlives_process = true});
+  }
+  if (started_) {
+    stop_workers();
+    try {
+      join(scope, interface);
+    } catch (...) {
+      make_workers();
+      throw;
+    }
+    make_workers();
+  }
+  interfaces_[scope] = std::move(interface);
+  return scope;
+}
+
+bool Dataplane::remove_interface(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  const auto found = std::find_if(interfaces_.begin(), interfaces_.end(), [&](const auto& entry) {
+    return entry.first != spd::kHostScope && entry.second.options.name == name;
+  });
+  if (found == interfaces_.end()) return false;
+  if (found->second.tun) found->second.tun->remove();
+  if (started_ && !stopped_.load()) {
+    stop_workers();
+    for (auto& lane : lanes_) lane->remove_host_queue(found->first);
+    make_workers();
+  }
+  interfaces_.erase(found);
+  return true;
+}
+
+std::vector<InterfaceStatus> Dataplane::interfaces() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<InterfaceStatus> all;
+  for (const auto& [scope, interface] : interfaces_) {
+    InterfaceStatus status{.name = interface.tun ? interface.tun->name() : interface.options.name,
+                           .scope = scope,
+                           .mtu_bytes = interface.tun ? interface.tun->mtu_bytes() : 0};
+    for (const auto& lane : lanes_) status.stats += lane->host_stats(scope);
+    all.push_back(std::move(status));
+  }
+  return all;
+}
+
+uint32_t Dataplane::least_wan_mtu() const {
+  uint32_t least = kUsualMtu;
+  for (const auto& p : ports_) {
+    if (p.status.role == port::Role::kWan && p.port) least = std::min(least, p.port->mtu_bytes());
+  }
+  return least;
+}
+
+void Dataplane::settle_mtu(uint32_t inbound_spi) {
+  const std::lock_guard lock(mutex_);
+  const std::lock_guard sa_lock(sa_mutex_);
+  const auto* any = sad_.outbound(inbound_spi);
+  const auto interface = any == nullptr ? interfaces_.end() : interfaces_.find(any->scope);
+  if (interface == interfaces_.end() || !interface->second.tun) return;
+  uint32_t least = UINT32_MAX;
+  for (const uint32_t spi : of_interface_[any->scope]) {
+    const auto* sa = sad_.outbound(spi);
+    const uint32_t seen = sa->path_mtu_seen.load(std::memory_order_relaxed);
+    uint32_t inner = esp::largest_inner_bytes(*sa, seen != 0 ? seen : least_wan_mtu());
+    // Below that, Linux takes IPv6 from the interface (RFC 8200 §5). ESP packets are fragmented then.
+    if (sa->carries_ipv6) inner = std::max(inner, kLeastIpv6Mtu);
+    least = std::min(least, inner);
+  }
+  interface->second.tun->set_mtu(least);
 }
 
 // --- workers -------------------------------------------------------------------------------
@@ -298,8 +409,7 @@ void Dataplane::tear_down() {
   if (hops_) hops_->stop();
   lanes_.clear();
   hops_.reset();
-  tun_.reset();
-  reinject_port_.reset();
+  interfaces_.clear();
   for (auto& p : ports_) p.port.reset();
 }
 
@@ -343,9 +453,14 @@ void Dataplane::install(const sad::SaParameters& parameters, const std::string& 
                         bool standby) {
   const std::lock_guard lock(sa_mutex_);
   require_running();  // under the lock: what comes later than forget_sas() would stay, keys and all
-  spd_.attach(policy, sad_.install(parameters), parameters.local_selectors,
+  auto scoped = parameters;
+  scoped.scope = spd_.scope_of(policy);
+  spd_.attach(policy, sad_.install(scoped), parameters.local_selectors,
               parameters.remote_selectors, standby);
   installed_.insert(parameters.inbound_spi);
+  if (scoped.scope == spd::kHostScope) return;
+  of_interface_[scoped.scope].insert(parameters.inbound_spi);
+  events_.push({.kind = Event::Kind::kPathMtu, .spi = parameters.inbound_spi});
 }
 
 void Dataplane::prefer(uint32_t inbound_spi) {
@@ -370,7 +485,10 @@ bool Dataplane::move(uint32_t inbound_spi, const sad::Endpoint& local,
 }
 
 bool Dataplane::detach_and_remove(uint32_t inbound_spi) {
-  if (auto* outbound = sad_.outbound(inbound_spi)) spd_.detach(outbound);
+  if (auto* outbound = sad_.outbound(inbound_spi)) {
+    spd_.detach(outbound);
+    if (outbound->scope != spd::kHostScope) of_interface_[outbound->scope].erase(inbound_spi);
+  }
   return sad_.remove(inbound_spi);
 }
 

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -15,11 +16,9 @@
 
 #include "pipeline/core.h"
 #include "pipeline/worker.h"
+#include "pipeline/reinjection.h"
 #include "port/open.h"
-
-namespace esplane::port {
-class Tun;
-}
+#include "port/tun/tun.h"
 
 namespace esplane::pipeline {
 
@@ -42,6 +41,7 @@ struct DataplaneOptions {
   uint32_t frame_bytes = 2048;
   bool plain_forwarding = false;
   uint32_t busy_poll_us = 0;      ///< port::Resources
+  std::string tun_name = "esplane%d";  ///< of the gateway's own TUN
   std::string reinject_link;      ///< memory link in place of the TUN; empty: a TUN
 };
 
@@ -56,6 +56,20 @@ struct PortStatus {
   port::Role role = port::Role::kLan;
   uint32_t queues = 0;
   port::QueueStats stats;
+};
+
+/// The interface of a route-based tunnel: what the host routes there meets an SPD of its own, and
+/// what comes through the tunnel's SAs enters the host there.
+struct InterfaceOptions {
+  std::string name;
+  std::string link;  ///< memory link in place of a TUN; empty: a TUN
+};
+
+struct InterfaceStatus {
+  std::string name;
+  spd::Scope scope = spd::kHostScope;
+  uint32_t mtu_bytes = 0;
+  port::QueueStats stats;  ///< rx: what the host sent into it
 };
 
 class Dataplane {
@@ -95,6 +109,19 @@ class Dataplane {
                     std::vector<port::Prefix> local_protected,
                     std::vector<port::Prefix> remote_protected);
   void set_spd(const std::vector<spd::Entry>& entries);
+
+  /// Adds an interface, before start or under traffic, which waits in the rings meanwhile. One that
+  /// has outlived a process is opened again, with its addresses and routes.
+  /// @return the scope that its SPD entries are in
+  /// @throws std::exception with what could not be had; then nothing has changed
+  spd::Scope add_interface(const InterfaceOptions& options);
+  /// Takes one away, with its routes, under traffic. No SPD entry is in its scope any more.
+  /// @return false where there is none of this name
+  bool remove_interface(const std::string& name);
+  std::vector<InterfaceStatus> interfaces() const;
+  /// Gives the interface of the tunnel that a pair belongs to the MTU that fits all pairs of it: after
+  /// Event::kPathMtu. @throws std::system_error
+  void settle_mtu(uint32_t inbound_spi);
 
   uint32_t allocate_spi();
   void release_spi(uint32_t spi);
@@ -139,7 +166,17 @@ class Dataplane {
   std::unique_ptr<net::NextHopSource> make_next_hops();
   std::unique_ptr<net::NextHopSource> make_static_next_hops() const;
   void open_queues();
-  void make_reinjectors();
+  struct Interface {
+    InterfaceOptions options;
+    std::unique_ptr<port::Tun> tun;
+    std::unique_ptr<port::Port> link;
+  };
+
+  void open_own_interface();
+  std::unique_ptr<HostQueue> open_host_queue(Interface& interface, uint32_t lane);
+  void join(spd::Scope scope, Interface& interface);
+  spd::Scope free_scope() const;
+  uint32_t least_wan_mtu() const;
   void tear_down();
   bool detach_and_remove(uint32_t inbound_spi);
   void forget_sas();
@@ -158,6 +195,7 @@ class Dataplane {
   EventRing events_;
   mutable std::mutex sa_mutex_;   ///< installing and removing
   std::set<uint32_t> installed_;  ///< inbound SPIs
+  std::map<spd::Scope, std::set<uint32_t>> of_interface_;  ///< those of them whose tunnel has one
   std::mutex networks_mutex_;
   std::atomic<const Networks*> networks_;
   port::Umem umem_;
@@ -165,8 +203,7 @@ class Dataplane {
   port::Resources resources_;
   Shared shared_;
   std::vector<AttachedPort> ports_;
-  std::unique_ptr<port::Tun> tun_;
-  std::unique_ptr<port::Port> reinject_port_;
+  std::map<spd::Scope, Interface> interfaces_;  ///< that of the host's scope is the gateway's own
   std::unique_ptr<net::NextHopSource> hops_;
   std::vector<std::unique_ptr<Counters>> counters_;  ///< by worker; they outlive them, and the lanes
   std::vector<std::unique_ptr<Lane>> lanes_;

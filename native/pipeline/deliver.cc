@@ -98,7 +98,7 @@ void Stages::forward_with_care(Burst& burst, uint32_t i, const NextHop& hop) {
 void Stages::answer_with_error(Burst& burst, uint32_t i, Verdict verdict, net::IcmpError error,
                                const NextHop& hop) {
   const bool plain = core_.shared.plain_forwarding;
-  core_.refuse_with_error(burst, i, verdict, error, plain ? burst.port : hop.port,
+  core_.refuse_with_error(burst, i, verdict, error, plain ? burst.from.port : hop.port,
                           plain ? Resume::kDeliver : Resume::kOutbound);
 }
 

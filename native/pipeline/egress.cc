@@ -9,9 +9,19 @@ void Egress::set_queue(uint16_t port, port::Queue* queue) {
   if (ports_[port].queue == nullptr) ports_[port].queue = queue;
 }
 
-void Egress::reinject(uint8_t* data, uint32_t length, Origin origin) {
-  const bool taken = reinjector_ != nullptr && reinjector_->write(data, length);
-  finish(data, taken ? Verdict::kReinjected : Verdict::kReinjectFailed, origin);
+void Egress::set_reinjector(spd::Scope scope, Reinjector* reinjector) {
+  if (reinjectors_.size() <= scope) reinjectors_.resize(scope + 1u);
+  reinjectors_[scope] = reinjector;
+}
+
+void Egress::reinject(uint8_t* data, uint32_t length, Origin origin, spd::Scope scope) {
+  auto* reinjector = scope < reinjectors_.size() ? reinjectors_[scope] : nullptr;
+  const bool taken = reinjector != nullptr && reinjector->write(data, length);
+  const bool own = scope == spd::kHostScope;
+  finish(data,
+         taken ? (own ? Verdict::kReinjected : Verdict::kInterface)
+               : (own ? Verdict::kReinjectFailed : Verdict::kInterfaceRefused),
+         origin);
 }
 
 void Egress::send() {

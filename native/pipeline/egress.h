@@ -43,8 +43,9 @@ class Egress {
   void count_in(Counters& counters) { counters_ = &counters; }
   /// The queue that the lane sends on by this port; of several the first.
   void set_queue(uint16_t port, port::Queue* queue);
-  /// Null: there is nowhere to re-inject to.
-  void set_reinjector(Reinjector* reinjector) { reinjector_ = reinjector; }
+  /// Where packets enter the host that go by the gateway's own TUN, or by the interface of a tunnel;
+  /// null: nowhere.
+  void set_reinjector(spd::Scope scope, Reinjector* reinjector);
 
   /// Puts an Ethernet header before the IP packet at `data` and stages it. Takes over the frame.
   void forward(uint8_t* data, uint32_t length, const net::NextHop& hop, Content content,
@@ -62,7 +63,7 @@ class Egress {
   }
 
   /// Hands an IP packet to the kernel. Takes over the frame. Never called for what is PROTECT.
-  void reinject(uint8_t* data, uint32_t length, Origin origin);
+  void reinject(uint8_t* data, uint32_t length, Origin origin, spd::Scope scope);
 
   /// Gives the frame back, and counts the verdict of what was received: packets of our own are in
   /// no verdict.
@@ -95,7 +96,7 @@ class Egress {
   Counters* counters_;
   const LargeBuffer& large_;
   std::vector<Stage> ports_;
-  Reinjector* reinjector_ = nullptr;
+  std::vector<Reinjector*> reinjectors_;  ///< by scope
 };
 
 }  // namespace esplane::pipeline

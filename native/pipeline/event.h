@@ -22,6 +22,7 @@ struct Event {
     kExpire,              ///< `inbound` or outbound SA of that pair, by `cause`: `hard`, or soon
     kNatMappingChanged,   ///< `spi` now comes from `address`, `port`
     kAddressChanged,      ///< interface `ifindex`
+    kPathMtu,             ///< of the pair with inbound `spi`, whose tunnel has an interface, is another
   };
   static constexpr size_t kPolicyBytes = 128;
 

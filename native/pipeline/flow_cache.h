@@ -26,8 +26,8 @@ class FlowCache {
   /// The SPD's answer, from here or from there.
   /// @param generation  of `spd`, read by this worker since it was last quiescent
   spd::OutboundLookup lookup(const spd::Spd& spd, uint64_t generation,
-                             const packet::IpHeader& header) {
-    const Key key(header);
+                             const packet::IpHeader& header, spd::Scope scope = spd::kHostScope) {
+    const Key key(header, scope);
     // Packets of one flow come one behind the other.
     if (last_->key == key && last_->holds(generation)) return last_->answer();
     Slot* set = &slots_[(key.hash(seed_) & mask_) * 2];
@@ -35,7 +35,7 @@ class FlowCache {
       if (slot->key == key && slot->holds(generation)) return (last_ = slot)->answer();
     }
     misses_++;
-    const auto found = spd.lookup_outbound(header);
+    const auto found = spd.lookup_outbound(header, scope);
     if (!(set[0].key == key)) set[1] = set[0];  // the newer of the two stays
     set[0].record(key, generation, found);
     last_ = set;
@@ -47,17 +47,18 @@ class FlowCache {
 
  private:
 
-  /// All that selectors look at.
+  /// All that selectors look at, and in which scope.
   struct Key {
     uint64_t word[5];
 
     Key() : word{} {}
-    explicit Key(const packet::IpHeader& h) {
+    Key(const packet::IpHeader& h, spd::Scope scope) {
       std::memcpy(word, h.source.bytes, 16);
       std::memcpy(word + 2, h.destination.bytes, 16);
       word[4] = uint64_t{h.source_port} | uint64_t{h.destination_port} << 16 |
                 uint64_t{h.protocol} << 32 | uint64_t{static_cast<uint8_t>(h.family)} << 40 |
-                uint64_t{h.has_ports} << 48 | uint64_t{h.fragment_offset != 0} << 49;
+                uint64_t{h.has_ports} << 48 | uint64_t{h.fragment_offset != 0} << 49 |
+                uint64_t{scope} << 50;
       if (!h.has_ports) word[4] &= ~uint64_t{0xffffffff};
     }
     bool operator==(const Key& o) const {

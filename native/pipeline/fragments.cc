@@ -189,7 +189,7 @@ void Stages::gather(Burst& burst) {
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     if (!burst.pending(i)) continue;
     const bool whole = burst.origin == Origin::kReceived && burst.headers[i].is_fragment() &&
-                       core_.shared.spd.ports_decide(burst.headers[i]);
+                       wants_whole(burst, i);
     if (whole) {
       const uint32_t large_bytes = put_together(core_.inner_fragments, burst, i, kSealTailroom);
       if (large_bytes > 0) {
@@ -205,6 +205,14 @@ void Stages::gather(Burst& burst) {
   }
   outbound_whole(gathered_);
   core_.finish(burst);
+}
+
+/// What the host itself sends is put together anyway: transport mode is for whole datagrams
+/// (RFC 4303 §3.1.1).
+bool Stages::wants_whole(const Burst& burst, uint32_t i) const {
+  const auto& [port, scope, from_host] = burst.from;
+  return (from_host && scope == spd::kHostScope) ||
+         core_.shared.spd.ports_decide(burst.headers[i], scope);
 }
 
 void Stages::outbound_large(const Burst& like, uint32_t bytes) {

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "net/next_hop_cache.h"
+#include "spd/spd.h"
 
 namespace esplane::pipeline {
 
@@ -13,6 +14,15 @@ namespace esplane::pipeline {
 enum class Resume : uint8_t {
   kOutbound,  ///< clear text towards an SA: policy is looked up again, the SA may be another
   kDeliver,   ///< clear text that was decrypted, or that we made: to its next hop
+  kHost,      ///< an ICMP error to who sent through an interface: back by the same
+};
+
+/// Where a packet came from.
+struct Ingress {
+  uint16_t port = 0;
+  /// From a TUN: that of its interface. The host has decremented the TTL of what it forwards there.
+  spd::Scope scope = spd::kHostScope;
+  bool from_host = false;
 };
 
 /// Whose packet it is.
@@ -33,7 +43,7 @@ class HoldQueue {
     uint32_t length;
     uint32_t since_ms;
     net::NextHopCache::Entry* entry;
-    uint16_t port;  ///< that it came from
+    Ingress from;
     Resume resume;
     Origin origin;
     int32_t next;

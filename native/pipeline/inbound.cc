@@ -6,7 +6,7 @@
 //  3. clear text: only what the inbound SPD lets pass, or what concerns no tunnel, goes to the
 //     kernel
 //  4. ESP and AH, one call for the burst; windows advance in order of arrival
-//  5. the inner packets to their next hops (deliver.cc)
+//  5. the inner packets to their next hops (deliver.cc), or into the host by their tunnel's interface
 //
 // Nothing up to the decryption depends on order, so any worker does it; what is not for an SA
 // waits for the owner, who keeps the order between both.
@@ -163,6 +163,7 @@ void Stages::finish_esp(Burst& burst) {
     burst.headers[i] = inner_[i];
     if (packet::is_tcp_syn(batch.data[i], inner_[i])) [[unlikely]]
       clamp_received_mss(batch.data[i], inner_[i], *sas[i]);
+    if (sas[i]->scope != spd::kHostScope) [[unlikely]] hand_to_host(burst, i, sas[i]->scope);
   }
   core_.counters->odd_ecn.add(burst.opening.odd_ecn());
   core_.counters->esp_in_packets.add(packets);

@@ -38,12 +38,13 @@ Lane::Lane(uint32_t index, uint32_t slots, const Shared& shared,
       pool_(std::move(pool)),
       core_(shared, own_, *pool_, hops.connect(bell_.fd())),
       stages_(core_),
-      handover_(slots) {}
+      handover_(slots) {
+  descriptors_.push_back(host_.fd());
+}
 
 Lane::~Lane() {
   release_held();
   queues_.clear();  // gives frames back to the pool
-  reinjector_.reset();
 }
 
 void Lane::add_queue(uint16_t port, port::Role role, std::unique_ptr<port::Queue> queue) {
@@ -56,9 +57,14 @@ void Lane::add_queue(uint16_t port, port::Role role, std::unique_ptr<port::Queue
   queues_.push_back({port, role, std::move(queue)});
 }
 
-void Lane::set_reinjector(std::unique_ptr<Reinjector> reinjector) {
-  reinjector_ = std::move(reinjector);
-  core_.egress.set_reinjector(reinjector_.get());
+void Lane::add_host_queue(spd::Scope scope, std::unique_ptr<HostQueue> queue) {
+  core_.egress.set_reinjector(scope, queue.get());
+  host_.add(scope, std::move(queue));
+}
+
+void Lane::remove_host_queue(spd::Scope scope) {
+  core_.egress.set_reinjector(scope, nullptr);
+  host_.remove(scope);
 }
 
 void Lane::give_to(Counters& counters, Helpers& helpers) {
@@ -83,7 +89,9 @@ bool Lane::turn(uint64_t epoch) {
   take_answers();
   backlog_ = false;
   bool received = false;
-  for (auto& served : queues_) received |= receive(served);
+  for (auto& served : queues_)
+    received |= receive(*served.queue, served.role, {.port = served.port}) > 0;
+  received |= receive_from_host(received);
   in_flight_ = !handover_.empty();
   if (in_flight_) share_work(received);
   if (stages_.owes_errors()) {
@@ -94,28 +102,37 @@ bool Lane::turn(uint64_t epoch) {
   if (core_.waiting()) give_up_overdue();
   core_.egress.send();
   for (auto& served : queues_) served.queue->flush();
+  host_.flush();
   return received || in_flight_;
 }
 
 // --- the ways of a burst -------------------------------------------------------------------
 
 /// Takes a burst from a queue. One that is not full is all there was: it goes straight through.
-bool Lane::receive(Served& served) {
+/// @return how many packets it had
+uint32_t Lane::receive(port::Queue& queue, port::Role role, const Ingress& from) {
   Burst* burst = handover_.next();
   // All slots are in flight, or one has to be finished first: first things first.
-  if (burst == nullptr || in_order_) return false;
+  if (burst == nullptr || in_order_) return 0;
   burst->batch.clear();
   burst->batch.chunk_bytes = core_.shared.chunk_bytes;
-  const uint32_t count = served.queue->rx(burst->batch, packet::Batch::kCapacity);
-  if (count == 0) return false;
-  burst->port = served.port;
-  stages_.begin(*burst, served.role);
+  const uint32_t count = queue.rx(burst->batch, packet::Batch::kCapacity);
+  if (count == 0) return 0;
+  burst->from = from;
+  stages_.begin(*burst, role);
   const bool full = count == packet::Batch::kCapacity;
   backlog_ |= full;
   const bool share = full && helpers_->any() && is_worth_sharing(*burst) &&
                      helpers_->find(handover_.unclaimed());
   pass(*burst, share);
-  return true;
+  return count;
+}
+
+bool Lane::receive_from_host(bool busy) {
+  return host_.receive(busy, [this](port::Queue& queue, spd::Scope scope) {
+    const Ingress from{.scope = scope, .from_host = true};
+    return receive(queue, port::Role::kHost, from);
+  });
 }
 
 /// Sends the burst in the next slot, which begin() was called for, on its way. Behind others that
@@ -203,7 +220,8 @@ void Lane::keep_time() {
 }
 
 uint32_t Lane::rest_ms() const {
-  const uint32_t most = must_poll_ ? kBlindRestMs : core_.held.size() > 0 ? kHoldingRestMs : kRestMs;
+  const bool blind = must_poll_ || host_.any_blind();
+  const uint32_t most = blind ? kBlindRestMs : core_.held.size() > 0 ? kHoldingRestMs : kRestMs;
   return std::min(most, until_dummies_ms_);
 }
 

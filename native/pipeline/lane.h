@@ -17,6 +17,7 @@
 
 #include "pipeline/core.h"
 #include "pipeline/handover.h"
+#include "pipeline/host_queues.h"
 #include "pipeline/presence.h"
 #include "pipeline/stages.h"
 #include "port/port.h"
@@ -38,7 +39,10 @@ class Lane {
   // Set-up, before a worker owns it.
   port::FramePool& pool() { return *pool_; }
   void add_queue(uint16_t port, port::Role role, std::unique_ptr<port::Queue> queue);
-  void set_reinjector(std::unique_ptr<Reinjector> reinjector);
+  /// Joins it to the host by the gateway's own TUN, or by the interface of a tunnel; between two
+  /// owners too.
+  void add_host_queue(spd::Scope scope, std::unique_ptr<HostQueue> queue);
+  void remove_host_queue(spd::Scope scope);
   /// Gives it to a worker, between two owners: what it counts from now on, and who helps.
   void give_to(Counters& counters, Helpers& helpers);
 
@@ -70,6 +74,8 @@ class Lane {
 
   /// Any thread, any time.
   port::QueueStats port_stats(uint16_t port) const;
+  /// Likewise, while the interface is there.
+  port::QueueStats host_stats(spd::Scope scope) const { return host_.stats(scope); }
 
  private:
   struct Served {
@@ -84,7 +90,8 @@ class Lane {
   void release_held();
 
   // The ways of a burst.
-  bool receive(Served& served);
+  uint32_t receive(port::Queue& queue, port::Role role, const Ingress& from);
+  bool receive_from_host(bool busy);
   void pass(Burst& burst, bool share);
   void pass_turned();
   void finish(Burst& burst);
@@ -100,9 +107,9 @@ class Lane {
   Core core_;
   Stages stages_;
   std::vector<Served> queues_;
-  std::unique_ptr<Reinjector> reinjector_;
+  HostQueues host_;
   std::vector<int> descriptors_;
-  bool must_poll_ = false;  ///< a queue cannot wake us
+  bool must_poll_ = false;  ///< a port's queue cannot wake us
 
   Handover<Burst> handover_;
   uint64_t epoch_ = 0;

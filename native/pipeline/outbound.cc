@@ -35,6 +35,20 @@ void Stages::refuse_unforwardable(Burst& burst) {
   }
 }
 
+/// What the host says of itself on a link, which is no traffic of a tunnel: IGMP, and of ICMPv6 what
+/// goes to neighbours. Routing protocols speak to groups too: in a tunnel of its own those pass.
+void Stages::refuse_chatter(Burst& burst) {
+  if (burst.from.scope == spd::kHostScope) return refuse_unforwardable(burst);
+  for (uint32_t i = 0; i < burst.batch.size; i++) {
+    const auto& header = burst.headers[i];
+    const bool to_neighbours = header.protocol == packet::kIcmpV6 &&
+                               header.destination.bytes[0] == 0xff &&
+                               (header.destination.bytes[1] & 0x0f) == 2;
+    if (burst.pending(i) && (header.protocol == packet::kIgmp || to_neighbours))
+      burst.refuse(i, Verdict::kNotForwardable);
+  }
+}
+
 void Stages::begin_gathered(Burst& burst) {
   if (!burst.any_fragment) return begin_outbound(burst);
   burst.work = Burst::Work::kGather;
@@ -68,7 +82,7 @@ void Stages::prepare_seal(Burst& burst) {
     packet::complete_checksum(burst.batch.data[i], burst.headers[i]);
     if (packet::is_tcp_syn(burst.batch.data[i], burst.headers[i])) [[unlikely]]
       clamp_mss(burst.batch.data[i], burst.headers[i], *burst.batch.outbound[i], burst.path[i].mtu_bytes);
-    if (burst.origin != Origin::kOurs)
+    if (burst.origin != Origin::kOurs && !burst.from.from_host)
       packet::decrement_ttl(burst.batch.data[i], burst.headers[i].family);
     if (burst.batch.outbound[i]->pad_to_bytes != 0) [[unlikely]] pad(burst, i);
   }
@@ -93,12 +107,14 @@ void Stages::apply_policy(Burst& burst) {
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     burst.batch.outbound[i] = nullptr;
     if (!burst.pending(i)) continue;
-    const auto found = core_.flows.lookup(core_.shared.spd, generation, burst.headers[i]);
+    const auto found = core_.flows.lookup(core_.shared.spd, generation, burst.headers[i], burst.from.scope);
     if (found.verdict != Verdict::kPending) {
       if (found.verdict == Verdict::kNoSa) raise_acquire(*found.policy);
       burst.refuse(i, found.verdict);
     } else if (found.action == spd::Action::kProtect) {
       burst.batch.outbound[i] = found.sa;
+    } else if (burst.from.from_host) {
+      burst.refuse(i, Verdict::kHostBypass);
     } else {
       hand_to_kernel(burst, i);
     }
@@ -130,15 +146,16 @@ void Stages::check_size_and_ttl(Burst& burst) {
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     if (!burst.pending(i)) continue;
     auto& sa = *burst.batch.outbound[i];
-    if (burst.headers[i].ttl <= 1 && burst.origin != Origin::kOurs) {
+    if (burst.headers[i].ttl <= 1 && burst.origin != Origin::kOurs && !burst.from.from_host) {
       core_.refuse_with_error(burst, i, Verdict::kTtlExceeded,
-                              {.kind = net::IcmpError::Kind::kTimeExceeded}, burst.port,
+                              {.kind = net::IcmpError::Kind::kTimeExceeded}, burst.from.port,
                               Resume::kDeliver);
       continue;
     }
     auto& path = burst.path[i];
     path.mtu_bytes = sa.path_mtu.least(path.mtu_bytes, core_.now_ms);
-    sa.see_path_mtu(path.mtu_bytes);
+    if (sa.see_path_mtu(path.mtu_bytes) && sa.scope != spd::kHostScope)
+      core_.shared.events.push({.kind = Event::Kind::kPathMtu, .spi = sa.inbound_spi});
     const uint32_t bytes = burst.batch.length[i];
     const uint32_t kept = esp::kept_bytes(sa, burst.batch.data[i], bytes);
     if (esp::sealed_bytes(sa, bytes, kept) > path.mtu_bytes) too_big(burst, i, sa);
@@ -160,7 +177,8 @@ void Stages::too_big(Burst& burst, uint32_t i, const sad::OutboundSa& sa) {
   const bool is_v4 = header.family == packet::Family::kV4;
   const bool reassembled = (burst.reassembled >> i & 1) != 0;
   const bool tunnel = sa.mode == sad::Mode::kTunnel;
-  const bool keep_whole = !is_v4 || (header.dont_fragment && !reassembled);
+  // What this host sends in fragments it sends in fragments of ESP where that is in transport mode.
+  const bool keep_whole = reassembled ? !is_v4 && tunnel : !is_v4 || header.dont_fragment;
   const bool keep_sealed_whole = tunnel ? sa.outer().dont_fragment(keep_whole) : keep_whole;
   const uint32_t most = largest_inner_bytes(burst, i);
   const uint64_t bit = uint64_t{1} << i;
@@ -182,7 +200,7 @@ void Stages::too_big(Burst& burst, uint32_t i, const sad::OutboundSa& sa) {
     const uint32_t told = is_v4 ? most : std::max(most, kLeastIpv6Mtu);
     core_.refuse_with_error(burst, i, Verdict::kTooBig,
                             {.kind = net::IcmpError::Kind::kTooBig, .mtu_bytes = told},
-                            burst.port, Resume::kDeliver);
+                            burst.from.port, Resume::kDeliver);
   }
 }
 

@@ -1,5 +1,5 @@
-// The two places where packets that are the kernel's can go: the TUN, or a memory port, which
-// tests and the lab without privileges look at.
+// The doors between the dataplane and the host's own stack: a queue of a TUN; or of a memory port,
+// for tests and the lab without privileges.
 #pragma once
 
 #include <cstring>
@@ -11,18 +11,28 @@
 
 namespace esplane::pipeline {
 
-class TunReinjector final : public Reinjector {
+/// Packets enter the host by write(); what the host sends comes out of queue().
+class HostQueue : public Reinjector {
  public:
-  explicit TunReinjector(port::Tun& tun) : tun_(tun) {}
-  bool write(const uint8_t* packet, uint32_t bytes) override { return tun_.write(packet, bytes); }
-
- private:
-  port::Tun& tun_;
+  virtual port::Queue& queue() = 0;
+  /// Packets of a super-frame wait in the queue, of which its descriptor does not tell.
+  virtual bool holds_packets() const { return false; }
 };
 
-class QueueReinjector final : public Reinjector {
+class TunHostQueue final : public HostQueue {
  public:
-  QueueReinjector(port::FramePool& pool, std::unique_ptr<port::Queue> queue)
+  explicit TunHostQueue(std::unique_ptr<port::TunQueue> queue) : queue_(std::move(queue)) {}
+  bool write(const uint8_t* packet, uint32_t bytes) override { return queue_->write(packet, bytes); }
+  port::Queue& queue() override { return *queue_; }
+  bool holds_packets() const override { return queue_->holds_packets(); }
+
+ private:
+  std::unique_ptr<port::TunQueue> queue_;
+};
+
+class MemoryHostQueue final : public HostQueue {
+ public:
+  MemoryHostQueue(port::FramePool& pool, std::unique_ptr<port::Queue> queue)
       : pool_(pool), queue_(std::move(queue)) {}
 
   bool write(const uint8_t* packet, uint32_t bytes) override {
@@ -36,6 +46,7 @@ class QueueReinjector final : public Reinjector {
     queue_->flush();
     return sent;
   }
+  port::Queue& queue() override { return *queue_; }
 
  private:
   port::FramePool& pool_;

@@ -17,6 +17,10 @@ void Stages::begin(Burst& burst, port::Role role) {
     Core::read_headers(burst);
     refuse_unforwardable(burst);
     begin_gathered(burst);
+  } else if (role == port::Role::kHost) {
+    Core::read_host_headers(burst);
+    refuse_chatter(burst);
+    begin_gathered(burst);
   } else {
     burst.work = Burst::Work::kOpen;  // all of it
   }
@@ -77,7 +81,11 @@ void Stages::finish_turned() {
 
 void Stages::hand_to_kernel(Burst& burst, uint32_t i) {
   packet::complete_checksum(burst.batch.data[i], burst.headers[i]);
-  core_.egress.reinject(burst.batch.data[i], burst.batch.length[i], burst.origin);
+  hand_to_host(burst, i, spd::kHostScope);
+}
+
+void Stages::hand_to_host(Burst& burst, uint32_t i, spd::Scope scope) {
+  core_.egress.reinject(burst.batch.data[i], burst.batch.length[i], burst.origin, scope);
   burst.gone(i);
 }
 
@@ -86,7 +94,7 @@ void Stages::resume(net::NextHopCache::Entry& entry) {
   while (core_.held.release(entry, packet)) {
     resumed_.batch.clear();
     resumed_.batch.chunk_bytes = core_.shared.chunk_bytes;
-    resumed_.port = packet.port;
+    resumed_.from = packet.from;
     resumed_.origin = packet.origin;
     resumed_.append(packet.data, packet.length);
     core_.read_again(resumed_);
@@ -105,11 +113,13 @@ void Stages::send_own() {
   for (const auto& error : core_.own) {
     resumed_.batch.clear();
     resumed_.batch.chunk_bytes = core_.shared.chunk_bytes;
-    resumed_.port = error.port;
+    resumed_.from = error.from;
     resumed_.origin = Origin::kOurs;
     resumed_.append(error.data, error.length);
     core_.read_again(resumed_);
-    if (error.resume == Resume::kOutbound) {
+    if (error.resume == Resume::kHost) {
+      hand_to_host(resumed_, 0, error.from.scope);
+    } else if (error.resume == Resume::kOutbound) {
       outbound(resumed_);
     } else {
       deliver(resumed_);

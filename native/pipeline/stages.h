@@ -9,7 +9,9 @@
 //
 // Outbound (RFC 4301 §5.1): packets from a LAN port -> SPD -> SA -> ESP -> next hop of the peer.
 // Inbound (§5.2): packets from a WAN port -> SAD -> ESP -> next hop of the inner destination.
-// What is not ours goes back to the kernel, never if its policy is PROTECT.
+// What is not ours goes back to the kernel, never if its policy is PROTECT. What the host sends into
+// an interface is outbound under the SPD of that interface; what comes through its tunnel enters the
+// host there, and the host routes it.
 #pragma once
 
 #include "base/clock.h"
@@ -65,6 +67,8 @@ class Stages {
 
   /// To the kernel, its L4 checksum complete: the TUN does not say that it is not.
   void hand_to_kernel(Burst& burst, uint32_t i);
+  /// Into the host by the gateway's own TUN, or by the interface of a tunnel.
+  void hand_to_host(Burst& burst, uint32_t i, spd::Scope scope);
 
   // outbound.cc: IP packets with headers read.
   void outbound(Burst& burst);
@@ -74,6 +78,7 @@ class Stages {
   void prepare_seal(Burst& burst);
   void finish_outbound(Burst& burst);
   void refuse_unforwardable(Burst& burst);
+  void refuse_chatter(Burst& burst);
   void apply_policy(Burst& burst);
   void find_paths(Burst& burst);
   void check_size_and_ttl(Burst& burst);
@@ -95,6 +100,7 @@ class Stages {
   void inbound_large(const Burst& like, uint32_t bytes);
   void deliver_large(Burst& burst);
   void gather(Burst& burst);
+  bool wants_whole(const Burst& burst, uint32_t i) const;
   void outbound_large(const Burst& like, uint32_t bytes);
   void seal_in_pieces(Burst& burst);
   void read_piece(uint32_t n);

@@ -12,7 +12,11 @@
 namespace esplane::port {
 
 /// What lies on a port's far side. It decides which XDP program and which pipeline serve it.
-enum class Role : uint8_t { kLan, kWan };
+enum class Role : uint8_t {
+  kLan,
+  kWan,
+  kHost,  ///< this host's own stack: IP packets without Ethernet headers
+};
 
 /// Counters of one queue, in packets. Read by any thread while the queue's worker runs.
 struct QueueStats {

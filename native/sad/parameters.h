@@ -59,6 +59,9 @@ struct SaParameters {
 
   LifetimeLimits lifetime;  ///< of each direction
 
+  /// What it lets in enters the host by the interface of this route-based tunnel; 0: by none of them
+  /// (spd::Scope).
+  uint16_t scope = 0;
   OuterPolicy outer;  ///< tunnel mode
   Tfc tfc;            ///< ESP in tunnel mode
 

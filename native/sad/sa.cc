@@ -27,6 +27,13 @@ bool have_ports(const std::vector<packet::Selector>& selectors) {
   return false;
 }
 
+bool have_ipv6(const std::vector<packet::Selector>& selectors) {
+  for (const auto& s : selectors) {
+    if (!s.start.is_v4()) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 OutboundSa::OutboundSa(const SaParameters& p)
@@ -45,6 +52,8 @@ OutboundSa::OutboundSa(const SaParameters& p)
       ports_matter(have_ports(p.local_selectors) || have_ports(p.remote_selectors)),
       clamps_mss(p.clamp_mss),
       pad_to_bytes(p.tfc.pad_to_bytes),
+      scope(p.scope),
+      carries_ipv6(have_ipv6(p.local_selectors)),
       lifetime(p.lifetime, base::monotonic_s()) {
   near_end_from = sequence_limit - kNearEnd;
 }
@@ -79,6 +88,7 @@ InboundSa::InboundSa(const SaParameters& p)
       protocol(p.protocol),
       mode(p.mode),
       udp_encapsulation(p.udp_encapsulation),
+      scope(p.scope),
       window(p.replay_window, p.esn, p.inbound_sequence),
       networks(p.remote_selectors, p.local_selectors),
       local_selectors(p.local_selectors),

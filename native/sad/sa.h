@@ -48,10 +48,12 @@ struct OutboundSa : base::Pooled {
   /// @param low_sequence  lower half of its sequence number; 0: not known
   bool has_sent_lately(const packet::IpAddress& source, uint32_t low_sequence) const;
 
-  void see_path_mtu(uint32_t mtu_bytes) {
+  /// @return whether it was another one before
+  bool see_path_mtu(uint32_t mtu_bytes) {
     const auto mtu = static_cast<uint16_t>(mtu_bytes < 0xffff ? mtu_bytes : 0xffff);
-    if (path_mtu_seen.load(std::memory_order_relaxed) != mtu)
-      path_mtu_seen.store(mtu, std::memory_order_relaxed);
+    if (path_mtu_seen.load(std::memory_order_relaxed) == mtu) [[likely]] return false;
+    path_mtu_seen.store(mtu, std::memory_order_relaxed);
+    return true;
   }
 
   /// What is sent is counted here, and refused where that is too much.
@@ -91,6 +93,8 @@ struct OutboundSa : base::Pooled {
   bool ports_matter = false;    ///< its selectors have ports: later fragments do not fit them
   bool clamps_mss = true;       ///< TCP's MSS options of the pair's both directions
   uint16_t pad_to_bytes = 0;    ///< sad::Tfc
+  uint16_t scope = 0;           ///< SaParameters::scope
+  bool carries_ipv6 = false;    ///< its selectors do
 
   Lifetime lifetime;  ///< looked at once for each group of packets
 };
@@ -135,6 +139,7 @@ struct InboundSa : base::Pooled {
   Mode mode;
   bool udp_encapsulation;
   std::atomic<const Endpoint*> published_peer{nullptr};  ///< owned; read through peer()
+  uint16_t scope = 0;  ///< SaParameters::scope
 
   // Second line: written once for each group of packets.
   alignas(64) std::atomic<uint64_t> packets{0};

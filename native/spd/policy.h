@@ -136,6 +136,7 @@ class Policy {
   std::atomic<const Shapes*> shapes_{nullptr};
   std::vector<ShapeUse> shape_uses_;
   uint64_t named_by_ = 0;  ///< the last Spd::set that named it
+  uint16_t scope_ = 0;     ///< of the entry that did; under the SPD's mutex
 };
 
 /// The SAs of all policies by a hash of their selectors.

@@ -11,10 +11,10 @@ using packet::Verdict;
 
 // --- entries -------------------------------------------------------------------------------
 
-Spd::Rules::Rules(const std::vector<Entry>& entries, Direction direction)
+Spd::Rules::Rules(const std::vector<Entry>& entries, Direction direction, Scope scope)
     : classifier_({}) {
   for (const Entry& entry : entries) {
-    if (entry.direction != direction) continue;
+    if (entry.direction != direction || entry.scope != scope) continue;
     rules_.push_back({.action = entry.action,
                       .first = static_cast<uint32_t>(selectors_.size()),
                       .local_count = static_cast<uint32_t>(entry.local.size()),
@@ -44,7 +44,15 @@ void Spd::Rules::each_match(const IpHeader& packet, LocalSide side, Visit visit)
 }
 
 Spd::Snapshot::Snapshot(const std::vector<Entry>& entries)
-    : outbound(entries, Direction::kOutbound), inbound(entries, Direction::kInbound) {}
+    : outbound(1), inbound(entries, Direction::kInbound, kHostScope) {
+  outbound[kHostScope] = std::make_unique<Rules>(entries, Direction::kOutbound, kHostScope);
+  for (const Entry& entry : entries) {
+    if (entry.scope >= outbound.size()) outbound.resize(entry.scope + 1u);
+    auto& rules = outbound[entry.scope];
+    if (rules == nullptr)
+      rules = std::make_unique<Rules>(entries, Direction::kOutbound, entry.scope);
+  }
+}
 
 Spd::Spd(base::Epoch& epoch, uint32_t sas)
     : epoch_(epoch), snapshot_(new Snapshot({})), table_(sas) {}
@@ -55,6 +63,7 @@ void Spd::set(const std::vector<Entry>& entries) {
   for (const Entry& entry : entries) {
     if (entry.action == Action::kProtect && entry.policy.empty())
       throw std::invalid_argument("SPD: PROTECT without a policy");
+    if (entry.scope > kLastScope) throw std::invalid_argument("SPD: no such scope");
   }
   // SAs come and go while this is built.
   auto snapshot = std::make_unique<Snapshot>(entries);
@@ -71,15 +80,19 @@ void Spd::set(const std::vector<Entry>& entries) {
 
 void Spd::name_policies(const std::vector<Entry>& entries, Snapshot& snapshot) {
   sets_++;
-  size_t next[2] = {0, 0};
+  std::vector<size_t> next_outbound(snapshot.outbound.size(), 0);
+  size_t next_inbound = 0;
   for (const Entry& entry : entries) {
     const bool outbound = entry.direction == Direction::kOutbound;
-    auto& rule = (outbound ? snapshot.outbound : snapshot.inbound)[next[outbound]++];
+    if (!outbound && entry.scope != kHostScope) continue;
+    auto& rule = outbound ? (*snapshot.outbound[entry.scope])[next_outbound[entry.scope]++]
+                          : snapshot.inbound[next_inbound++];
     if (entry.action != Action::kProtect) continue;
     const auto& policy = policy_named(entry.policy);
     rule.policy = policy.get();
     if (policy->named_by_ != sets_) snapshot.policies.push_back(policy);
     policy->named_by_ = sets_;
+    policy->scope_ = entry.scope;
   }
 }
 
@@ -95,6 +108,12 @@ const std::shared_ptr<Policy>& Spd::policy_named(std::string_view name) {
   std::shared_ptr<Policy>& policy = policies_[std::string(name)];
   if (!policy) policy = std::make_shared<Policy>(std::string(name));
   return policy;
+}
+
+Scope Spd::scope_of(std::string_view policy) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = policies_.find(std::string(policy));
+  return found == policies_.end() ? kHostScope : found->second->scope_;
 }
 
 // --- SAs -----------------------------------------------------------------------------------
@@ -143,21 +162,21 @@ void Spd::take_out(std::unique_ptr<Attachment> attachment) {
 
 // --- packets -------------------------------------------------------------------------------
 
-OutboundLookup Spd::lookup_outbound(const IpHeader& packet) const {
-  const Snapshot* snapshot = snapshot_.load(std::memory_order_acquire);
+OutboundLookup Spd::lookup_outbound(const IpHeader& packet, Scope scope) const {
+  const Rules* rules = snapshot_.load(std::memory_order_acquire)->outbound_of(scope);
+  if (rules == nullptr) return {Verdict::kPolicyNoMatch, Action::kDiscard};
   // A later fragment shows no ports. Should one come here where ports decide, it never leaves in
   // clear past an earlier entry with ports that might have said otherwise.
   bool may_not_bypass = false;
   const Rules::Rule* first = nullptr;
-  snapshot->outbound.each_match(packet, LocalSide::kSource,
-                                [&](const Rules::Rule& rule, Match match) {
-                                  if (match == Match::kYes) {
-                                    first = &rule;
-                                    return true;
-                                  }
-                                  may_not_bypass |= rule.action != Action::kBypass;
-                                  return false;
-                                });
+  rules->each_match(packet, LocalSide::kSource, [&](const Rules::Rule& rule, Match match) {
+    if (match == Match::kYes) {
+      first = &rule;
+      return true;
+    }
+    may_not_bypass |= rule.action != Action::kBypass;
+    return false;
+  });
   if (first == nullptr)
     return {may_not_bypass ? Verdict::kFragmentOpaque : Verdict::kPolicyNoMatch, Action::kDiscard};
   switch (first->action) {
@@ -173,7 +192,9 @@ OutboundLookup Spd::lookup_outbound(const IpHeader& packet) const {
   return {sa ? Verdict::kPending : Verdict::kNoSa, first->action, first->policy, sa, generation};
 }
 
-bool Spd::ports_decide(const IpHeader& fragment) const {
+bool Spd::ports_decide(const IpHeader& fragment, Scope scope) const {
+  const Rules* rules = snapshot_.load(std::memory_order_acquire)->outbound_of(scope);
+  if (rules == nullptr) return false;
   IpHeader later = fragment;
   later.has_ports = false;
   later.source_port = later.destination_port = 0;
@@ -181,14 +202,13 @@ bool Spd::ports_decide(const IpHeader& fragment) const {
   const Rules::Rule* unseen = nullptr;  // the first that its ports might match
   const Rules::Rule* surely = nullptr;
   bool differ = false;
-  snapshot_.load(std::memory_order_acquire)
-      ->outbound.each_match(later, LocalSide::kSource, [&](const Rules::Rule& rule, Match match) {
-        if (unseen != nullptr)
-          differ |= rule.action != unseen->action || rule.policy != unseen->policy;
-        if (match == Match::kYes) surely = &rule;
-        else if (unseen == nullptr) unseen = &rule;
-        return match == Match::kYes;
-      });
+  rules->each_match(later, LocalSide::kSource, [&](const Rules::Rule& rule, Match match) {
+    if (unseen != nullptr)
+      differ |= rule.action != unseen->action || rule.policy != unseen->policy;
+    if (match == Match::kYes) surely = &rule;
+    else if (unseen == nullptr) unseen = &rule;
+    return match == Match::kYes;
+  });
   if (unseen != nullptr && (differ || surely == nullptr)) return true;
   return surely != nullptr && surely->action == Action::kProtect &&
          surely->policy->find(later, table_) == nullptr;
@@ -217,10 +237,9 @@ ClearLookup Spd::lookup_inbound_clear(const IpHeader& packet) const {
     }
   }
   bool is_protected = false;
-  snapshot->outbound.each_match(packet, LocalSide::kDestination,
-                                [&](const Rules::Rule& rule, Match) {
-                                  return is_protected = rule.action == Action::kProtect;
-                                });
+  snapshot->outbound[kHostScope]->each_match(
+      packet, LocalSide::kDestination,
+      [&](const Rules::Rule& rule, Match) { return is_protected = rule.action == Action::kProtect; });
   return is_protected ? ClearLookup::kProtected : ClearLookup::kNoMatch;
 }
 

@@ -29,6 +29,14 @@ namespace esplane::spd {
 enum class Action : uint8_t { kProtect, kBypass, kDiscard };
 enum class Direction : uint8_t { kOutbound, kInbound };
 
+/// Which SPD a packet meets, by the interface that it takes (RFC 4301 §4.4.1: a system may have
+/// several). 0: that of the ports, and of what the host itself sends; others: of the route-based
+/// tunnel with that number.
+using Scope = uint16_t;
+inline constexpr Scope kHostScope = 0;
+/// What the key of a FlowCache holds.
+inline constexpr Scope kLastScope = 4095;
+
 /// An entry as the control plane gives it: SpdEntry of src/dataplane/dataplane.ts.
 struct Entry {
   Action action = Action::kDiscard;
@@ -38,6 +46,7 @@ struct Entry {
   /// the source of outbound, the destination of inbound packets.
   std::vector<packet::Selector> local;
   std::vector<packet::Selector> remote;
+  Scope scope = kHostScope;
 };
 
 /// What an outbound packet's headers led to.
@@ -69,7 +78,8 @@ class Spd {
 
   /// Replaces all entries at once. Policies that are named again keep their SAs; an SA attached to
   /// a policy that is no longer named stays attached but is not found. Any thread.
-  /// @throws std::invalid_argument for a PROTECT entry without a policy; then nothing has changed
+  /// @throws std::invalid_argument for a PROTECT entry without a policy, or in a scope above the
+  ///         last; then nothing has changed
   void set(const std::vector<Entry>& entries);
 
   // These touch one SA, however many there are. Any thread.
@@ -87,11 +97,13 @@ class Spd {
   void detach(sad::OutboundSa* sa);
 
   /// Workers only, between two Epoch::Reader::quiescent().
-  OutboundLookup lookup_outbound(const packet::IpHeader& packet) const;
+  OutboundLookup lookup_outbound(const packet::IpHeader& packet, Scope scope = kHostScope) const;
   /// Likewise. Whether the fragments of this one's datagram may meet different entries, or SAs,
   /// since only the first shows ports (RFC 4301 §7.3): the datagram has to be judged whole.
   /// @param fragment  any of them
-  bool ports_decide(const packet::IpHeader& fragment) const;
+  bool ports_decide(const packet::IpHeader& fragment, Scope scope = kHostScope) const;
+  /// The scope of the entry that names a policy; 0 where none does. Any thread.
+  Scope scope_of(std::string_view policy) const;
   /// Likewise. A packet that only the mirror of an outbound PROTECT entry covers is kProtected
   /// too: forgetting the inbound entry must not open the network.
   ClearLookup lookup_inbound_clear(const packet::IpHeader& packet) const;
@@ -101,7 +113,7 @@ class Spd {
   uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
 
  private:
-  /// The entries of one direction, in order.
+  /// The entries of one direction and scope, in order.
   class Rules {
    public:
     struct Rule {
@@ -111,7 +123,7 @@ class Spd {
       uint32_t local_count = 0, remote_count = 0;
     };
 
-    Rules(const std::vector<Entry>& entries, Direction direction);
+    Rules(const std::vector<Entry>& entries, Direction direction, Scope scope);
     /// Names the policy of a rule; before publication.
     Rule& operator[](size_t i) { return rules_[i]; }
 
@@ -136,8 +148,13 @@ class Spd {
   struct Snapshot {
     explicit Snapshot(const std::vector<Entry>& entries);
 
-    Rules outbound;
-    Rules inbound;
+    /// Null: no entry is in this scope.
+    const Rules* outbound_of(Scope scope) const {
+      return scope < outbound.size() ? outbound[scope].get() : nullptr;
+    }
+
+    std::vector<std::unique_ptr<Rules>> outbound;  ///< by scope; that of the host is there
+    Rules inbound;                                 ///< of the host: tunnels receive no clear text
     std::vector<std::shared_ptr<Policy>> policies;  // kept alive as long as a worker may see them
   };
 
@@ -152,7 +169,7 @@ class Spd {
   std::atomic<uint64_t> generation_{1};
   AttachmentTable table_;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::unordered_map<std::string, std::shared_ptr<Policy>> policies_;
   std::unordered_map<const sad::OutboundSa*, std::unique_ptr<Attachment>> attachments_;
   uint64_t sets_ = 0;       ///< calls of set()

@@ -1,14 +1,18 @@
 /** Puts the status document together from what the dataplane and the IKE workers tell. Pure. */
 import type { GatewayConfig } from '../config/gateway-config.js';
-import type { Dataplane, PortStatus } from '../dataplane/dataplane.js';
+import type { Dataplane, InterfaceStatus, PortStatus } from '../dataplane/dataplane.js';
 import type { ChildSaView, IkeSaView, Milliseconds } from '../ike/event.js';
+import type { Connection } from '../policy/connection.js';
 import type { Endpoint } from '../sad/sad.js';
 import { version } from '../version.js';
 import type { ChildSaStatus, ConnectionStatus, IkeSaStatus, Status } from './status.js';
 
 export interface StatusSources {
   readonly config: GatewayConfig;
-  readonly dataplane: Pick<Dataplane, 'counters' | 'kernels' | 'ports' | 'statistics'>;
+  readonly dataplane: Pick<
+    Dataplane,
+    'counters' | 'interfaces' | 'kernels' | 'ports' | 'statistics'
+  >;
   readonly ikeSas: readonly IkeSaView[];
   readonly connectionState: (name: string) => {
     wanted: ConnectionStatus['wanted'];
@@ -24,6 +28,7 @@ export function composeStatus(sources: StatusSources): Status {
   const { config, dataplane, now } = sources;
   const statistics = dataplane.statistics();
   const ports = dataplane.ports();
+  const interfaces = dataplane.interfaces();
   return {
     version,
     name: config.name,
@@ -37,7 +42,7 @@ export function composeStatus(sources: StatusSources): Status {
       cycles: Number(cycles),
     })),
     ports: ports.map(portStatus),
-    connections: config.connections.map(({ name }) => connectionStatus(name, sources)),
+    connections: config.connections.map((one) => connectionStatus(one, interfaces, sources)),
     esp: {
       outPackets: Number(statistics.espOutPackets),
       inPackets: Number(statistics.espInPackets),
@@ -49,6 +54,7 @@ export function composeStatus(sources: StatusSources): Status {
         Object.entries(statistics.drops).map(([name, count]) => [name, Number(count)]),
       ),
       ...portDrops(ports),
+      'interface-rx-dropped': interfaces.reduce((sum, one) => sum + Number(one.rxDropped), 0),
       ...sources.ikeDrops,
     }),
   };
@@ -67,12 +73,28 @@ function portDrops(ports: readonly PortStatus[]): Record<string, number> {
   return { 'port-rx-dropped': sum('rxDropped'), 'port-tx-full': sum('txFull') };
 }
 
-function connectionStatus(name: string, sources: StatusSources): ConnectionStatus {
+function connectionStatus(
+  connection: Connection,
+  interfaces: readonly InterfaceStatus[],
+  sources: StatusSources,
+): ConnectionStatus {
+  const { name } = connection;
+  const door = interfaces.find((one) => one.name === connection.interface);
   const { wanted, lastError } = sources.connectionState(name);
   const ikeSas = sources.ikeSas
     .filter(({ connection }) => connection === name)
     .map((sa) => ikeSaStatus(sa, sources));
-  return { name, wanted, ...(lastError === undefined ? {} : { lastError }), ikeSas };
+  return {
+    name,
+    wanted,
+    ...(lastError === undefined ? {} : { lastError }),
+    ...(door === undefined ? {} : { interface: interfaceStatus(door) }),
+    ikeSas,
+  };
+}
+
+function interfaceStatus({ name, mtu, rxPackets, txPackets }: InterfaceStatus) {
+  return { name, mtu, outPackets: Number(rxPackets), inPackets: Number(txPackets) };
 }
 
 function ikeSaStatus(sa: IkeSaView, sources: StatusSources): IkeSaStatus {

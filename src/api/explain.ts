@@ -57,7 +57,7 @@ export function explainConnection(sources: ExplainSources): Explanation {
     state,
     summary: SUMMARIES[state](sources),
     ...(failure === undefined ? {} : { failure: explained(failure, now) }),
-    advice: state === 'up' ? [] : advise(sources),
+    advice: state === 'up' ? adviseOnRoutes(status) : advise(sources),
   };
 }
 
@@ -79,6 +79,14 @@ const SUMMARIES: Readonly<Record<ConnectionState, (sources: ExplainSources) => s
   down: ({ status: { wanted } }) =>
     wanted === 'down' ? 'it was taken down by hand' : 'it is down, and is tried again',
 };
+
+/** A tunnel that is up carries nothing as long as nothing is routed into it. */
+function adviseOnRoutes({ interface: door }: ConnectionStatus): string[] {
+  if (door === undefined || door.outPackets > 0) return [];
+  return [
+    `nothing was sent into ${door.name} yet; is anything routed there? ip route show dev ${door.name}; ip route add NETWORK dev ${door.name}`,
+  ];
+}
 
 function explained({ notify, explanation, child, at, unproved }: LastFailure, now: number) {
   return { notify, explanation, child, secondsAgo: Math.round((now - at) / 1000), unproved };

@@ -43,6 +43,15 @@ export interface ConnectionStatus {
   readonly name: string;
   readonly wanted: 'up' | 'down' | 'on-demand';
   readonly lastError?: string;
+  /** Of a route-based tunnel. */
+  readonly interface?: {
+    readonly name: string;
+    /** The largest packet that fits the tunnel, in bytes. */
+    readonly mtu: number;
+    /** Sent into it by the host, and let in there by the tunnel. */
+    readonly outPackets: number;
+    readonly inPackets: number;
+  };
   readonly ikeSas: readonly IkeSaStatus[];
 }
 

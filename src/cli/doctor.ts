@@ -6,9 +6,16 @@ import { ConfigError } from '../config/problem.js';
 import { addon } from '../dataplane/addon.js';
 import { checkInterface } from '../doctor/check-interface.js';
 import { checkMachine, type Needs } from '../doctor/check-machine.js';
+import { checkTunnelInterface } from '../doctor/check-tunnel-interface.js';
 import { numaNodesOf, readCpus, receiveQueuesOf } from '../doctor/cpus.js';
 import { bad, type Finding, note } from '../doctor/finding.js';
-import { physicalInterfaces, readInterface, readMachine } from '../doctor/machine.js';
+import {
+  physicalInterfaces,
+  readInterface,
+  readMachine,
+  readTunnelInterface,
+} from '../doctor/machine.js';
+import { tunnelInterfaces } from '../gateway/tunnel-interfaces.js';
 import { planWorkers } from '../gateway/worker-plan.js';
 import { wipeKeys } from '../policy/authentication.js';
 import { readsConfig } from './config-option.js';
@@ -46,6 +53,9 @@ async function doctor(names: readonly string[], options: DoctorOptions): Promise
     ...checkMachine(machine, addon.cpuFeatures(), addon.gcmKernels().inUse, needs),
     ...devices.flatMap((name) =>
       checkInterface(readInterface(name), machine, needs.workers, modes.get(name)),
+    ),
+    ...(config === undefined || names.length > 0 ? [] : tunnelInterfaces(config)).flatMap((name) =>
+      checkTunnelInterface(readTunnelInterface(name), machine),
     ),
   ];
   const text =

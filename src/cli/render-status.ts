@@ -30,6 +30,11 @@ function renderPort(port: Status['ports'][number]): string {
 function renderConnection(connection: ConnectionStatus, rates: Rates | undefined): string[] {
   const up = connection.ikeSas.some((sa) => sa.childSas.length > 0);
   const lines = [`connection: ${connection.name}`, `  state: ${stateOf(connection, up)}`];
+  if (connection.interface !== undefined) {
+    const { name, mtu, inPackets, outPackets } = connection.interface;
+    const traffic = `${packets(inPackets)} received, ${packets(outPackets)} sent`;
+    lines.push(`  interface: ${name}, MTU ${mtu}, ${traffic}`);
+  }
   if (connection.lastError !== undefined && !up) {
     lines.push(...indent(connection.lastError, '  last error: '));
   }

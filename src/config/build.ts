@@ -26,7 +26,13 @@ import {
   type PolicyFile,
   parseListen,
 } from './schema.js';
-import { type Complain, checkConnection, checkInterfaces, checkQueueWorkers } from './semantics.js';
+import {
+  type Complain,
+  checkConnection,
+  checkInterfaces,
+  checkQueueWorkers,
+  checkTunnelInterfaces,
+} from './semantics.js';
 
 /** Of a connection without tables of Child SAs. */
 const ONLY_CHILD = 'net';
@@ -43,6 +49,7 @@ export function buildGateway(
   };
   checkInterfaces(file, complain);
   checkQueueWorkers(file, complain);
+  checkTunnelInterfaces(file, complain);
   const connections = Object.entries(file.connection).flatMap(([name, entry]) => {
     checkConnection(name, entry, complain);
     const sides = readAuthentication(name, entry, complain);
@@ -81,6 +88,7 @@ function buildSettings(file: ConfigFile): Omit<GatewayConfig, 'connections' | 's
     metricsListen:
       gateway.metrics_listen === undefined ? undefined : parseListen(gateway.metrics_listen),
     logLevel: gateway.log_level,
+    routeTable: gateway.route_table,
     guardOnStop: gateway.guard_on_stop,
     plainForwarding: gateway.lab_plain_forwarding,
   };
@@ -179,6 +187,7 @@ function buildConnection(
     lifetime: lifetimeOf(entry.ike_rekey_seconds, entry.ike_lifetime_seconds),
     reauthSeconds: entry.reauth_seconds,
     childless: entry.childless,
+    interface: entry.interface,
     children: childrenOf(entry).map(([childName, child]) => ({
       name: childName,
       start: child.start ?? entry.start,
@@ -210,7 +219,10 @@ function selectorsOf(
   const selectors = child[side]?.map(parseSelector);
   const address = parseAddress(entry[side].address);
   const isTransport = (child.mode ?? entry.mode) === 'transport';
-  if (!isTransport || address === undefined) return selectors ?? [];
+  if (!isTransport || address === undefined) {
+    const all = entry.interface === undefined ? [] : EVERYTHING.map(parseSelector);
+    return selectors ?? all;
+  }
   const itself = hostSelector(address);
   return selectors?.flatMap((selector) => intersect(selector, itself) ?? []) ?? [itself];
 }
@@ -235,13 +247,17 @@ function lifetimeOf(
   return { rekeySeconds, endSeconds };
 }
 
-/** What `[[policy]]` says comes first, in its order; then what the connections protect. */
+/**
+ * What `[[policy]]` says comes first, in its order; then what the connections protect. Those with an
+ * interface have an SPD of their own there.
+ */
 function buildSpd(policies: readonly PolicyFile[], connections: readonly Connection[]): SpdEntry[] {
   const protect = connections.flatMap((connection) =>
     connection.children.flatMap(({ name, localSelectors, remoteSelectors }) =>
       (['outbound', 'inbound'] as const).map((direction): SpdEntry => {
         const policy = `${connection.name}/${name}`;
-        return { action: 'protect', direction, policy, localSelectors, remoteSelectors };
+        const place = connection.interface === undefined ? {} : { interface: connection.interface };
+        return { action: 'protect', direction, policy, ...place, localSelectors, remoteSelectors };
       }),
     ),
   );

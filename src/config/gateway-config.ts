@@ -27,6 +27,8 @@ export interface GatewayConfig {
   /** Where metrics are served; undefined: nowhere. */
   readonly metricsListen: { readonly address: string; readonly port: number } | undefined;
   readonly logLevel: LogLevel;
+  /** Of the routes for what this host itself sends; 0: none. */
+  readonly routeTable: number;
   readonly guardOnStop: 'keep' | 'open';
   readonly plainForwarding: boolean;
   readonly connections: readonly Connection[];

@@ -18,10 +18,10 @@ export function hintsForHost(config: GatewayConfig): string[] {
     if (!addresses.has(local.address)) {
       hints.push(`no interface has ${local.address}, the local address of connection "${name}"`);
     }
-    if (children.some(({ mode }) => mode === 'transport')) {
+    if (config.routeTable === 0 && children.some(({ mode }) => mode === 'transport')) {
       hints.push(
-        `connection "${name}" is in transport mode, but what this host itself sends does not reach ` +
-          'the dataplane in this version: it is dropped, never sent in clear',
+        `connection "${name}" is in transport mode, but with route_table = 0 what this host itself ` +
+          'sends does not reach the dataplane: it is dropped, never sent in clear',
       );
     }
   }

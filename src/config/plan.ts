@@ -65,6 +65,7 @@ const CONNECTION_FIELDS: Readonly<Record<string, readonly [key: string, effect: 
   fragmentBytes: ['ike_fragment_bytes', 'renew'],
   forceUdpEncapsulation: ['udp_encapsulation', 'renew'],
   childless: ['childless', 'renew'],
+  interface: ['interface', 'restart'],
   lifetime: ['ike_rekey_seconds or ike_lifetime_seconds', 'renew'],
   reauthSeconds: ['reauth_seconds', 'renew'],
 };
@@ -99,6 +100,7 @@ const SETTINGS = {
   apiGroup: ['api_group', 'next start'],
   metricsListen: ['metrics_listen', 'next start'],
   logLevel: ['log_level', 'now'],
+  routeTable: ['route_table', 'next start'],
   guardOnStop: ['guard_on_stop', 'now'],
   plainForwarding: ['lab_plain_forwarding', 'next start'],
 } as const satisfies Record<

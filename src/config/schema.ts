@@ -72,7 +72,12 @@ export const gatewaySchema = z.strictObject({
     .regex(/^[a-z][a-z0-9-]{0,10}$/, 'lower-case letters, digits and "-", at most 11')
     .default('main')
     .describe('Name of this gateway: of its socket, its nftables table and its TUN interface'),
-  lan: z.array(interfaceName).min(1).describe('Interfaces towards the protected networks'),
+  lan: z
+    .array(interfaceName)
+    .default([])
+    .describe(
+      'Interfaces towards the protected networks; none where tunnels are for this host, or have interfaces',
+    ),
   wan: z.array(interfaceName).min(1).describe('Interfaces towards the peers'),
   port_kind: z
     .enum(['auto', 'xdp', 'packet'])
@@ -135,6 +140,11 @@ export const gatewaySchema = z.strictObject({
     .optional()
     .describe('Where Prometheus metrics, health and readiness are served; default: nowhere'),
   log_level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least level'),
+  route_table: integer(0, 1_000_000)
+    .default(4500)
+    .describe(
+      'Routing table, and priority of the rules, that lead into tunnels what this host itself sends; 0: it is dropped',
+    ),
   guard_on_stop: z
     .enum(['keep', 'open'])
     .default('keep')
@@ -273,6 +283,11 @@ export const connectionSchema = z.strictObject({
   ah: algorithms
     .optional()
     .describe('AH proposals, such as "sha256", in place of ESP: integrity without encryption'),
+  interface: interfaceName
+    .optional()
+    .describe(
+      'A route-based tunnel: interface that what it is to carry is routed into; networks are 0.0.0.0/0 and ::/0 then unless they are said. It outlives the daemon',
+    ),
   mode: mode
     .default('tunnel')
     .describe('tunnel: networks on both sides; transport: the two gateways themselves'),

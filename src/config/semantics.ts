@@ -6,6 +6,7 @@ import {
   parseAddress,
   parseSelector,
 } from '../wire/index.js';
+import { tunName } from './gateway-config.js';
 import type { KeyPath } from './key-locator.js';
 import type { ChildFile, ConfigFile, ConnectionFile } from './schema.js';
 
@@ -35,6 +36,27 @@ export function checkQueueWorkers({ gateway }: ConfigFile, complain: Complain): 
     if (owner < Number(workers)) continue;
     const allowed = `a number below workers, which is ${workers}`;
     complain(['gateway', 'queue_workers', i], `found ${owner}`, allowed);
+  }
+}
+
+/** An interface is of one tunnel, and none that the gateway has already. */
+export function checkTunnelInterfaces(file: ConfigFile, complain: Complain): void {
+  const { lan, wan, name: gateway } = file.gateway;
+  const taken = new Map<string, string>([...lan, ...wan].map((name) => [name, 'a port']));
+  taken.set(tunName(gateway), "the gateway's own");
+  for (const [connection, entry] of Object.entries(file.connection)) {
+    const { interface: name, mode, child = {} } = entry;
+    if (name === undefined) continue;
+    const path = ['connection', connection, 'interface'];
+    const owner = taken.get(name);
+    if (owner !== undefined) {
+      complain(path, `found "${name}", which is ${owner}`, 'a name of its own');
+    }
+    taken.set(name, `of connection "${connection}"`);
+    const modes = [mode, ...Object.values(child).map((one) => one.mode ?? mode)];
+    if (modes.includes('transport')) {
+      complain(path, 'found with transport mode', 'tunnel mode');
+    }
   }
 }
 
@@ -157,18 +179,19 @@ function checkNetworks(
     const networks = child[side];
     if (networks !== undefined) {
       if (isTransport) checkOwnAddress(address, networks, places[side], complain);
-    } else if (!isTransport) {
+    } else if (!isTransport && entry.interface === undefined) {
       const tables =
         entry.child === undefined ? ', or [connection.<name>.child.<name>] tables' : '';
       complain(places[side], 'missing', `a list${tables}`);
-    } else if (address === '%any') {
+    } else if (isTransport && address === '%any') {
       complain(places[side], 'missing', 'where peers at "%any" may be, in transport mode');
     }
   }
   const here = (child.local ?? []).map(parseSelector);
   const there = (child.remote ?? []).map(parseSelector);
   there.forEach((selector, i) => {
-    if (here.some((mine) => equalSelectors(mine, selector))) {
+    // What is routed into an interface may go anywhere.
+    if (entry.interface === undefined && here.some((mine) => equalSelectors(mine, selector))) {
       const found = `found "${child.remote![i]}", which is local too`;
       complain([...places.remote, i], found, 'networks that are not on both sides');
     }

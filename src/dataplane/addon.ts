@@ -8,6 +8,8 @@ import type {
   DataplaneEvent,
   DataplaneOptions,
   DataplaneStatistics,
+  InterfaceOptions,
+  InterfaceStatus,
   Networks,
   PortOptions,
   PortStatus,
@@ -161,7 +163,12 @@ export interface NativeDataplane {
   readonly id: number;
   addPort(options: PortOptions): PortStatus;
   setNetworks(networks: Networks): void;
-  setSpd(entries: readonly SpdEntry[]): void;
+  /** The number of its scope. */
+  addInterface(options: InterfaceOptions): number;
+  removeInterface(name: string): boolean;
+  interfaces(): readonly (InterfaceStatus & { readonly scope: number })[];
+  settleMtu(inboundSpi: number): void;
+  setSpd(entries: readonly (SpdEntry & { readonly scope: number })[]): void;
   onEvent(listener: (event: DataplaneEvent) => void): void;
   start(): void;
   setWorkers(plan: WorkerPlan): void;

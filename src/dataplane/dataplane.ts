@@ -84,12 +84,35 @@ export interface Networks {
   readonly remoteProtected: readonly string[];
 }
 
+/**
+ * The interface of a route-based tunnel: what the host routes there meets SPD entries of its own,
+ * and what comes through the SAs of their policies enters the host there.
+ */
+export interface InterfaceOptions {
+  readonly name: string;
+  /** Memory link in place of a TUN, with IP packets on it. */
+  readonly link?: string;
+}
+
+export interface InterfaceStatus {
+  readonly name: string;
+  /** Bytes; 0 over a memory link. */
+  readonly mtu: number;
+  /** Sent into it by the host, and entering the host there. */
+  readonly rxPackets: bigint;
+  readonly txPackets: bigint;
+  readonly rxDropped: bigint;
+  readonly txRefused: bigint;
+}
+
 /** An ordered SPD entry (RFC 4301 §4.4.1); the first match decides. */
 export interface SpdEntry {
   readonly action: 'protect' | 'bypass' | 'discard';
   readonly direction: 'outbound' | 'inbound';
   /** With `protect`: the policy that its SAs are installed under. */
   readonly policy?: string;
+  /** It is of the SPD of this interface; undefined: of that of the ports, and of the host. */
+  readonly interface?: string;
   /** Alternatives; a packet matches if it matches one local and one remote selector. */
   readonly localSelectors: readonly TrafficSelector[];
   readonly remoteSelectors: readonly TrafficSelector[];
@@ -118,6 +141,8 @@ export type DataplaneEvent =
       readonly port: number;
     }
   | { readonly type: 'address-changed'; readonly ifindex: number }
+  /** What the path of a pair takes has changed, or is known: `settleMtu` it. */
+  | { readonly type: 'path-mtu'; readonly inboundSpi: EspSpi }
   /** The bounded event ring was full; this many events were not reported. */
   | { readonly type: 'events-lost'; readonly count: number };
 
@@ -164,7 +189,20 @@ export interface Dataplane {
    * TypeError for text that is no address or prefix, and then changes nothing.
    */
   setNetworks(networks: Networks): void;
-  /** Replaces the whole SPD at once; SAs installed under a policy that stays are kept. */
+  /**
+   * Adds an interface, before `start` or under traffic. One that has outlived another process is
+   * opened again, with its addresses and routes. Throws with what could not be had.
+   */
+  addInterface(options: InterfaceOptions): void;
+  /** Takes it away, routes and all, under traffic, once no entry of the SPD names it. */
+  removeInterface(name: string): void;
+  interfaces(): readonly InterfaceStatus[];
+  /** The interface that the pair belongs to gets the MTU that fits all pairs of it. */
+  settleMtu(inboundSpi: EspSpi): void;
+  /**
+   * Replaces the whole SPD at once; SAs installed under a policy that stays are kept. Throws where
+   * an entry names an interface that is not there.
+   */
   setSpd(entries: readonly SpdEntry[]): void;
   onEvent(listener: (event: DataplaneEvent) => void): void;
   /**

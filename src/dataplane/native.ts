@@ -18,6 +18,8 @@ import type {
   DataplaneEvent,
   DataplaneOptions,
   DataplaneStatistics,
+  InterfaceOptions,
+  InterfaceStatus,
   Networks,
   PortOptions,
   PortStatus,
@@ -25,9 +27,14 @@ import type {
   WorkerPlan,
 } from './dataplane.js';
 
+/** Of the ports, and of the gateway's own TUN. */
+const HOST_SCOPE = 0;
+
 /** A dataplane, which is also the Sad that IKE installs its Child SAs into. */
 export class NativeDataplane implements Dataplane, Sad {
   readonly #native: Native;
+  /** Of interfaces by name: by which native code knows them (native/spd/spd.h). */
+  readonly #scopes = new Map<string, number>();
   /** Native clean-up hooks do not run on process.exit. */
   readonly #atExit = () => this.stop();
 
@@ -59,8 +66,32 @@ export class NativeDataplane implements Dataplane, Sad {
     this.#native.setNetworks(networks);
   }
 
+  addInterface(options: InterfaceOptions): void {
+    this.#scopes.set(options.name, this.#native.addInterface(options));
+  }
+
+  removeInterface(name: string): void {
+    this.#native.removeInterface(name);
+    this.#scopes.delete(name);
+  }
+
+  interfaces(): readonly InterfaceStatus[] {
+    return this.#native.interfaces().filter(({ scope }) => scope !== HOST_SCOPE);
+  }
+
+  settleMtu(inboundSpi: EspSpi): void {
+    this.#native.settleMtu(inboundSpi);
+  }
+
   setSpd(entries: readonly SpdEntry[]): void {
-    this.#native.setSpd(entries);
+    this.#native.setSpd(entries.map((entry) => ({ ...entry, scope: this.#scopeOf(entry) })));
+  }
+
+  #scopeOf({ interface: name }: SpdEntry): number {
+    if (name === undefined) return HOST_SCOPE;
+    const scope = this.#scopes.get(name);
+    if (scope === undefined) throw new Error(`there is no interface ${name}`);
+    return scope;
   }
 
   /** One listener a dataplane; a second replaces the first. It alone keeps no process alive. */

@@ -162,7 +162,7 @@ function checkCapabilities({ capabilities }: Machine): Finding {
   );
 }
 
-function checkTools({ nft, ethtool }: Machine): Finding[] {
+function checkTools({ nft, ip, ethtool }: Machine): Finding[] {
   return [
     nft
       ? ok('nftables', 'there')
@@ -172,6 +172,16 @@ function checkTools({ nft, ethtool }: Machine): Finding[] {
           'the daemon does not start: nothing would keep protected traffic from leaving in clear',
           'apt install nftables',
         ),
+    ...(ip
+      ? []
+      : [
+          bad(
+            'iproute2',
+            'ip is not installed',
+            'the daemon does not start: what this host itself sends cannot be led into tunnels',
+            'apt install iproute2, or route_table = 0 in [gateway]',
+          ),
+        ]),
     ...(ethtool
       ? []
       : [

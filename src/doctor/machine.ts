@@ -21,6 +21,7 @@ export interface Machine {
   readonly irqbalance: boolean;
   readonly ethtool: boolean;
   readonly nft: boolean;
+  readonly ip: boolean;
   /** By name, without the `net.` before it. */
   readonly sysctl: (name: string) => string | undefined;
 }
@@ -41,6 +42,14 @@ export interface Interface {
   readonly rss: { readonly esp: string; readonly udp: string };
   /** CPUs that the interrupts of its queues may go to, one list an interrupt. */
   readonly interrupts: readonly string[];
+}
+
+/** The interface of a route-based tunnel. */
+export interface TunnelInterface {
+  readonly name: string;
+  readonly exists: boolean;
+  /** That lead into it, of both families and all tables, but those of its own addresses. */
+  readonly routes: number;
 }
 
 export function readMachine(): Machine {
@@ -64,6 +73,7 @@ export function readMachine(): Machine {
     irqbalance: list('/proc').some((pid) => read(`/proc/${pid}/comm`) === 'irqbalance'),
     ethtool: run('ethtool', '--version') !== undefined,
     nft: run('nft', '--version') !== undefined,
+    ip: run('ip', '-Version') !== undefined,
     sysctl: (name) => read(`/proc/sys/net/${name.replaceAll('.', '/')}`),
   };
 }
@@ -88,6 +98,21 @@ export function readInterface(name: string): Interface {
     interrupts: list(`/sys/class/net/${name}/device/msi_irqs`).flatMap(
       (irq) => read(`/proc/irq/${irq}/smp_affinity_list`) ?? [],
     ),
+  };
+}
+
+export function readTunnelInterface(name: string): TunnelInterface {
+  const routes = ['-4', '-6'].flatMap((family) =>
+    (run('ip', family, 'route', 'show', 'dev', name, 'table', 'all') ?? '')
+      .split('\n')
+      .filter(
+        (line) => line !== '' && !/^(local|broadcast|multicast|fe80:)|proto kernel/.test(line),
+      ),
+  );
+  return {
+    name,
+    exists: read(`/sys/class/net/${name}/mtu`) !== undefined,
+    routes: routes.length,
   };
 }
 

@@ -1,11 +1,16 @@
-/** What the ports take from the kernel: it follows this host's addresses, and the SPD. */
+/**
+ * What the ports take from the kernel, and what of this host's own traffic: it follows the host's
+ * addresses, and the SPD.
+ */
 import type { Dataplane, SpdEntry } from '../dataplane/dataplane.js';
+import type { HostRoutes } from '../net/host-routes.js';
 import { selectorPrefixes } from '../net/prefixes.js';
 import type { Transport } from '../net/transport.js';
 
 export interface NetworksParts {
   readonly dataplane: Pick<Dataplane, 'setNetworks'>;
   readonly transport: Pick<Transport, 'refresh'>;
+  readonly hostRoutes: HostRoutes;
   /** All addresses of this host. */
   readonly localAddresses: () => readonly string[];
   /** Is told of them when they have changed. */
@@ -14,13 +19,14 @@ export interface NetworksParts {
 
 export class Networks {
   readonly #parts: NetworksParts;
-  #protected: { readonly local: string[]; readonly remote: string[] };
+  #spd: readonly SpdEntry[];
   #addresses: readonly string[] = [];
+  #takesOwn = false;
 
   /** Tells the dataplane for the first time. */
   constructor(parts: NetworksParts, spd: readonly SpdEntry[]) {
     this.#parts = parts;
-    this.#protected = protectedBy(spd);
+    this.#spd = spd;
     this.#addresses = this.#read();
     this.#tell();
   }
@@ -37,8 +43,14 @@ export class Networks {
 
   /** What is protected has changed; the dataplane knows this SPD already. */
   protect(spd: readonly SpdEntry[]): void {
-    this.#protected = protectedBy(spd);
+    this.#spd = spd;
     this.#tell();
+  }
+
+  /** The gateway's TUN is there: from now on what this host sends is led into it. */
+  takeOwn(): void {
+    this.#takesOwn = true;
+    this.#leadOwn();
   }
 
   #read(): string[] {
@@ -46,15 +58,28 @@ export class Networks {
   }
 
   #tell(): void {
-    const { local: localProtected, remote: remoteProtected } = this.#protected;
+    const { local, remote: remoteProtected } = protectedBy(this.#spd);
     const localAddresses = this.#addresses;
+    // In transport mode it is we who are protected, and others may speak to us in clear: the guard
+    // tells them from the peer.
+    const ourselves = new Set(
+      localAddresses.map((one) => `${one}/${one.includes(':') ? 128 : 32}`),
+    );
+    const localProtected = local.filter((prefix) => !ourselves.has(prefix));
     this.#parts.dataplane.setNetworks({ localAddresses, localProtected, remoteProtected });
+    this.#leadOwn();
+  }
+
+  #leadOwn(): void {
+    if (this.#takesOwn) this.#parts.hostRoutes.lead(this.#spd, this.#addresses);
   }
 }
 
 function protectedBy(spd: readonly SpdEntry[]) {
   const prefixes = (key: 'localSelectors' | 'remoteSelectors') => {
-    const selectors = spd.filter(({ action }) => action === 'protect').flatMap((one) => one[key]);
+    const selectors = spd
+      .filter(({ action, interface: name }) => action === 'protect' && name === undefined)
+      .flatMap((one) => one[key]);
     return [...new Set(selectors.flatMap(selectorPrefixes))];
   };
   return { local: prefixes('localSelectors'), remote: prefixes('remoteSelectors') };

@@ -15,6 +15,7 @@ import { wipeKeys } from '../policy/authentication.js';
 import type { GatewayEvents } from '../workers/gateway-event.js';
 import type { IkeWorkers } from '../workers/ike-workers.js';
 import type { Networks } from './networks.js';
+import { type TunnelInterfaces, tunnelInterfaces } from './tunnel-interfaces.js';
 
 export interface ReconfigureParts {
   readonly log: DaemonLog;
@@ -22,6 +23,7 @@ export interface ReconfigureParts {
   readonly guard: Guard;
   readonly dataplane: Pick<Dataplane, 'setSpd' | 'setWorkers'>;
   readonly networks: Networks;
+  readonly interfaces: TunnelInterfaces;
   readonly transport: Pick<Transport, 'open'>;
   readonly workers: IkeWorkers;
   /** Reads the configuration anew; throws `ConfigError`. Undefined: there is nowhere to read from. */
@@ -85,6 +87,7 @@ export class Reconfigure {
       await this.#prepare(before, after);
     } catch (error) {
       await this.#prepare(after, before).catch(() => {});
+      this.#parts.interfaces.retain(tunnelInterfaces(before));
       wipeKeys(after.connections.filter((one) => !before.connections.includes(one)));
       throw error;
     }
@@ -93,6 +96,7 @@ export class Reconfigure {
     this.#changeWorkers(plan, after);
     this.#changeConnections(plan, after);
     wipeKeys(before.connections.filter((one) => !after.connections.includes(one)));
+    this.#parts.interfaces.retain(tunnelInterfaces(after));
     await this.#close(before, after, names(plan, 'stop', 'restart'));
     this.#parts.events.emit({ type: 'config-applied', summary: summary(plan) });
     this.#parts.log.info(`the configuration is read again: ${summary(plan)}`);
@@ -101,8 +105,9 @@ export class Reconfigure {
 
   /** The guard first: from then on nothing that is protected leaves in clear, old or new. */
   async #prepare(before: GatewayConfig, after: GatewayConfig): Promise<void> {
-    const { guard, transport, dataplane, networks } = this.#parts;
+    const { guard, transport, dataplane, networks, interfaces } = this.#parts;
     guard.install(after.spd);
+    interfaces.provide(tunnelInterfaces(after));
     // Those that go are still needed, for the Deletes.
     await transport.open([...new Set([...addresses(before), ...addresses(after)])]);
     dataplane.setSpd(after.spd);

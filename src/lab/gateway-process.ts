@@ -23,6 +23,8 @@ export interface GatewaySettings {
   readonly udpEncapsulation?: 'auto' | 'always';
   /** Forward everything in clear: the control run. */
   readonly plain?: boolean;
+  /** A route-based tunnel; the networks of both ends do not matter then. */
+  readonly interface?: string;
   /** Further lines of the [gateway] table. */
   readonly gatewayLines?: readonly string[];
   /** Further lines of the connection's table. */
@@ -47,9 +49,10 @@ export interface GatewayPlace {
 export function gatewayConfig(settings: GatewaySettings, socket: string): string {
   const { name, local, remote, start, ike, esp, ah, udpEncapsulation = 'auto' } = settings;
   const end = ({ address, id = address, networks, alternatives }: EndSettings): string => {
-    const moves =
-      alternatives === undefined ? '' : `, alternatives = ${JSON.stringify(alternatives)}`;
-    return `{ address = "${address}", id = "${id}", networks = ${JSON.stringify(networks)}${moves} }`;
+    const list = (key: string, values: readonly string[]) => `, ${key} = ${JSON.stringify(values)}`;
+    const protects = settings.interface === undefined ? list('networks', networks) : '';
+    const moves = alternatives === undefined ? '' : list('alternatives', alternatives);
+    return `{ address = "${address}", id = "${id}"${protects}${moves} }`;
   };
   return [
     '[gateway]',
@@ -70,6 +73,7 @@ export function gatewayConfig(settings: GatewaySettings, socket: string): string
     ...(esp === undefined ? [] : [`esp = ${JSON.stringify(esp)}`]),
     ...(ah === undefined ? [] : [`ah = ${JSON.stringify(ah)}`]),
     ...(settings.mode === undefined ? [] : [`mode = "${settings.mode}"`]),
+    ...(settings.interface === undefined ? [] : [`interface = "${settings.interface}"`]),
     ...(settings.connectionLines ?? []),
     '',
   ].join('\n');

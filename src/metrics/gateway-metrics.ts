@@ -109,6 +109,28 @@ function connectionFamilies({ status, counters }: MetricsSources): Family[] {
       'Child SAs of the connection.',
       one(({ ikeSas }) => ikeSas.reduce((sum, { childSas }) => sum + childSas.length, 0)),
     ),
+    gauge(
+      'interface_mtu_bytes',
+      'Largest packet that fits the tunnel of an interface.',
+      each(({ name: connection, interface: door }) =>
+        door === undefined ? [] : [sample(door.mtu, { connection, interface: door.name })],
+      ),
+    ),
+    counter(
+      'interface_packets',
+      'Packets that the host sent into the interface of a tunnel, and that came in there by it.',
+      each(({ name: connection, interface: door }) =>
+        door === undefined
+          ? []
+          : (['out', 'in'] as const).map((direction) =>
+              sample(door[`${direction}Packets`], {
+                connection,
+                interface: door.name,
+                direction,
+              }),
+            ),
+      ),
+    ),
     counter(
       'connection_established',
       'IKE SAs that were established, rekeyed ones not counted.',

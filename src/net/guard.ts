@@ -5,12 +5,17 @@
  * sees them, so that the rules count nothing while it runs.
  *
  * The rules follow the SPD in its order (RFC 4301 §4.4.1): BYPASS leaves the chain, DISCARD and
- * PROTECT drop. What the gateway itself sends is held to PROTECT only, except for its IKE
- * messages, which have to pass (RFC 4301 §3.2).
+ * PROTECT drop. What the gateway itself sends is held to PROTECT only. What it receives is held to
+ * the inbound entries, so that in transport mode a peer's clear text is dropped (§5.2). IKE has to
+ * pass (§3.2), and so has Neighbour Discovery, without which IPv6 finds no peer on its own link.
+ *
+ * What leaves by the gateway's own TUN or by the interface of a tunnel is the dataplane's to judge,
+ * and passes. An interface outlives the process, so that nothing takes another way without it.
  */
 import { spawnSync } from 'node:child_process';
 import type { SpdEntry } from '../dataplane/dataplane.js';
-import { formatSelector, isOpaque, type TrafficSelector } from '../wire/index.js';
+import { formatSelector, type TrafficSelector } from '../wire/index.js';
+import { commonProtocol, isExact, portRange } from './exact-ports.js';
 
 export interface Guard {
   /** Puts the rules of an SPD in place of those before, of an earlier run too, in one transaction. */
@@ -22,7 +27,7 @@ export interface Guard {
 export interface GuardOptions {
   /** Name of the gateway. */
   readonly name: string;
-  /** The TUN interface through which the dataplane hands packets to the kernel. */
+  /** The TUN interface through which the dataplane hands packets to the kernel, and takes them. */
   readonly tun: string;
 }
 
@@ -51,8 +56,10 @@ export function guardRuleset({
   const table = guardTable(name);
   const rules = (direction: SpdEntry['direction'], actions: readonly SpdEntry['action'][]) =>
     spd
-      .filter((entry) => entry.direction === direction && actions.includes(entry.action))
+      .filter((entry) => entry.interface === undefined && entry.direction === direction)
+      .filter((entry) => actions.includes(entry.action))
       .flatMap(renderEntry);
+  const doors = `{ ${[tun, ...interfacesOf(spd)].map((door) => `"${door}"`).join(', ')} }`;
   const chain = (title: string, lines: readonly string[]) => [
     `  chain ${title} {`,
     ...lines.map((line) => `    ${line}`),
@@ -66,22 +73,38 @@ export function guardRuleset({
     ...chain('outbound', rules('outbound', ['protect', 'bypass', 'discard'])),
     ...chain('inbound', rules('inbound', ['protect', 'bypass', 'discard'])),
     ...chain('own', rules('outbound', ['protect', 'bypass'])),
-    // What comes out of the TUN has passed the inbound SPD (RFC 4301 §5.2).
+    // What comes out of them has passed an SPD (RFC 4301 §5.2).
     ...chain('forward', [
       hook('forward'),
+      `oifname ${doors} accept`,
       'jump outbound',
-      `iifname "${tun}" accept`,
+      `iifname ${doors} accept`,
       'jump inbound',
     ]),
     ...chain('output', [
       hook('output'),
       'oifname "lo" accept',
+      `oifname ${doors} accept`,
       'udp sport { 500, 4500 } accept',
+      'icmpv6 type { 135, 136 } accept',
       'jump own',
+    ]),
+    ...chain('input', [
+      hook('input'),
+      'iifname "lo" accept',
+      `iifname ${doors} accept`,
+      'udp dport { 500, 4500 } accept',
+      'icmpv6 type { 135, 136 } accept',
+      'jump inbound',
     ]),
     '}',
     '',
   ].join('\n');
+}
+
+/** The interfaces that entries are of, each once. */
+export function interfacesOf(spd: readonly SpdEntry[]): string[] {
+  return [...new Set(spd.flatMap((entry) => entry.interface ?? []))];
 }
 
 /** A rule for each pair of one local and one remote selector. */
@@ -112,28 +135,13 @@ function renderMatch(
   from: TrafficSelector,
   to: TrafficSelector,
 ): { addresses: string; ports: string } | undefined {
-  if (from.family !== to.family) return undefined;
-  const protocol = from.protocol === 0 ? to.protocol : from.protocol;
-  if (to.protocol !== 0 && to.protocol !== protocol) return undefined;
+  const protocol = commonProtocol(from, to);
+  if (protocol === undefined) return undefined;
   const ip = from.family === 4 ? 'ip' : 'ip6';
   const addresses = `${ip} saddr ${renderAddresses(from)} ${ip} daddr ${renderAddresses(to)}`;
   const l4 = protocol === 0 ? '' : ` meta l4proto ${protocol}`;
   const ports = [...renderPorts('sport', from), ...renderPorts('dport', to)];
   return { addresses: `${addresses}${l4}`, ports: ports.map((port) => ` ${port}`).join('') };
-}
-
-/** Whether the rule of a selector matches exactly what the selector does. */
-function isExact(selector: TrafficSelector): boolean {
-  return isAllPorts(selector) || (hasPorts(selector) && !isOpaque(selector));
-}
-
-function isAllPorts({ startPort, endPort }: TrafficSelector): boolean {
-  return startPort === 0 && endPort === 65535;
-}
-
-/** TCP, UDP, DCCP, SCTP, UDP-Lite: both ports are the first four octets. */
-function hasPorts({ protocol }: TrafficSelector): boolean {
-  return [6, 17, 33, 132, 136].includes(protocol);
 }
 
 /** A prefix, or a range from first to last. */
@@ -142,9 +150,8 @@ function renderAddresses(selector: TrafficSelector): string {
 }
 
 function renderPorts(field: 'sport' | 'dport', selector: TrafficSelector): string[] {
-  if (isAllPorts(selector) || isOpaque(selector) || !hasPorts(selector)) return [];
-  const { startPort, endPort } = selector;
-  return [`th ${field} ${startPort === endPort ? startPort : `${startPort}-${endPort}`}`];
+  const range = portRange(selector);
+  return range === undefined ? [] : [`th ${field} ${range}`];
 }
 
 function runNft(ruleset: string): void {

@@ -48,6 +48,8 @@ export interface Connection {
   readonly lifetime: Lifetime;
   /** Seconds until the peers prove themselves again on a new IKE SA (§2.8.3); 0: never. */
   readonly reauthSeconds: number;
+  /** A route-based tunnel: the host routes into this interface what its Child SAs protect. */
+  readonly interface?: string | undefined;
   readonly children: readonly ChildPolicy[];
 }
 

@@ -153,6 +153,7 @@ function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): G
     apiGroup: undefined,
     metricsListen: undefined,
     logLevel: 'info',
+    routeTable: 0,
     guardOnStop: 'keep',
     plainForwarding: false,
     connections: [

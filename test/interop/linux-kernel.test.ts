@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { GatewayProcess } from '../../src/lab/gateway-process.js';
-import { execute } from '../../src/lab/namespaces.js';
+import { execute, inNamespace, ip, ipBatch } from '../../src/lab/namespaces.js';
 import { Program } from '../../src/lab/program.js';
 import { ping } from '../../src/lab/traffic.js';
 import { Capture, CLEAR_TEXT, fetchCommand, fetchDigest } from './support/capture.js';
@@ -143,6 +143,125 @@ describe.skipIf(why)(`the Linux kernel${why === undefined ? '' : ` (${why})`}`, 
       expect(capture.count(CLEAR_TEXT)).toBe(0);
     },
   );
+
+  describe('and this host itself', () => {
+    let ownServer: Program;
+
+    beforeAll(() => {
+      const { ours, folder } = network;
+      const serve = ['python3', '-m', 'http.server', '--bind', '::', '--directory', folder, '8000'];
+      const namespace = ours.gatewayNamespace;
+      ownServer = new Program({ namespace, command: serve, logFile: join(folder, 'own-http.log') });
+    });
+    afterAll(async () => {
+      await ownServer?.stop();
+    });
+
+    const url = (address: string): string =>
+      `http://${address.includes(':') ? `[${address}]` : address}:8000/data`;
+
+    /** Files both ways between a namespace and the peer's address. */
+    async function exchangeFiles(namespace: string, ours: string, theirs: string): Promise<void> {
+      expect(fetchDigest(namespace, url(theirs))).toBe(`${digests.theirs} ${DATA_BYTES}`);
+      const back = await guestPlace(kernel).run(fetchCommand(url(ours)));
+      expect(back.trim()).toBe(`${digests.ours} ${DATA_BYTES}`);
+    }
+
+    it('in transport mode: raised by a packet, carries ping, fragments and files both ways', async () => {
+      const { ours, peer, folder } = network;
+      for (const family of ['ipv4', 'ipv6'] as const) {
+        const suite: Suite = { ...common, esp: 'aes128gcm16', family };
+        const [here, there] = [ours.wan[family], peer.wan[family]];
+        const capture = await Capture.start(peer.namespace, peer.device, folder);
+        const transport = { mode: 'transport', start: 'trap' } as const;
+        const only = (end: { readonly address: string; readonly id?: string }) => ({
+          ...end,
+          networks: [`${end.address}/${family === 'ipv4' ? 32 : 128}`],
+        });
+        gateway = await startGateway(network, suite, {
+          ...transport,
+          local: only({ address: here, id: 'a.test' }),
+          remote: only({ address: there, id: 'b.test' }),
+        });
+        const options = charonOptions(network, 'kernel', suite);
+        const words = { mode: 'transport' } as const;
+        charon = await Charon.start(guestPlace(kernel), {
+          ...options,
+          children: { net: [[`${there}`], [`${here}`], words] },
+        });
+        await ping(ours.gatewayNamespace, there, { count: 1 });
+        const { childSa } = await gateway.waitForTunnel();
+        expect(childSa.mode).toBe('transport');
+        expect(await kernel.run('ip xfrm state')).toContain('mode transport');
+        for (const bytes of [600, 3000]) {
+          const pings = { count: 3, intervalSeconds: 0.05, bytes };
+          expect(await ping(ours.gatewayNamespace, there, pings)).toMatchObject({ received: 3 });
+          const back = `ping -q -n -c 3 -i 0.05 -W 1 -s ${bytes} ${here}`;
+          expect((await kernel.exec(back)).output).toContain('3 received');
+        }
+        await exchangeFiles(ours.gatewayNamespace, here, there);
+        await capture.stop();
+        expect(capture.count(RAW)).toBeGreaterThan(1000);
+        expect(capture.count('tcp or icmp or (icmp6 and ip6[40] >= 128 and ip6[40] < 133)')).toBe(
+          0,
+        );
+        await charon.stop();
+        charon = undefined;
+        await gateway.stop();
+        gateway = undefined;
+        // The guard keeps what no daemon protects; the next one has a policy of its own.
+        const left = `ping -n -q -c 1 -W 1 ${there} || true`;
+        const namespace = inNamespace(ours.gatewayNamespace, ['sh', '-c', left]);
+        expect(execute(namespace)).toContain('0 received');
+      }
+    });
+
+    it('by a route-based tunnel: what is routed into its interface, of this host and of others', async () => {
+      const { ours, peer, folder } = network;
+      const suite: Suite = { ...common, esp: 'aes256gcm16', family: 'ipv4' };
+      const capture = await Capture.start(peer.namespace, peer.device, folder);
+      const own = { start: 'trap', interface: 'ipsec0' } as const;
+      gateway = await startGateway(network, suite, own);
+      const routes = (way: readonly [string, string]) =>
+        ipBatch(ours.gatewayNamespace, [
+          `route replace ${peer.networks.ipv4} ${way[0]}`,
+          `route replace ${peer.networks.ipv6} ${way[1]}`,
+        ]);
+      routes([`dev ipsec0 src ${ours.lan.ipv4}`, `dev ipsec0 src ${ours.lan.ipv6}`]);
+      charon = await Charon.start(guestPlace(kernel), charonOptions(network, 'kernel', suite));
+      await ping(ours.gatewayNamespace, peer.host.ipv4, { count: 1 });
+      const { childSa } = await gateway.waitForTunnel();
+      // Everything is asked for; the peer takes its part of it.
+      expect(childSa.remoteSelectors).toEqual(Object.values(peer.networks));
+      expect(ip(['-n', ours.gatewayNamespace, 'link', 'show', 'ipsec0'])).toContain('mtu 1446');
+
+      const pings = { count: 3, intervalSeconds: 0.05, bytes: 600 };
+      for (const family of ['ipv4', 'ipv6'] as const) {
+        for (const [namespace, address] of [
+          [ours.gatewayNamespace, ours.lan[family]],
+          [ours.hostNamespace, ours.host[family]],
+        ] as const) {
+          expect(await ping(namespace, peer.host[family], pings)).toMatchObject({ received: 3 });
+          const back = `ping -q -n -c 3 -i 0.05 -W 1 -I ${peer.host[family]} ${address}`;
+          expect((await kernel.exec(back)).output).toContain('3 received');
+        }
+      }
+      await exchangeFiles(ours.gatewayNamespace, ours.lan.ipv4, peer.host.ipv4);
+      await exchangeFiles(ours.hostNamespace, ours.host.ipv6, peer.host.ipv6);
+
+      // No daemon, no tunnel: what is routed into the interface goes nowhere.
+      await gateway.stop();
+      gateway = undefined;
+      const before = await capture.stop();
+      expect(before.count(RAW)).toBeGreaterThan(1000);
+      expect(before.count(CLEAR_TEXT)).toBe(0);
+      expect(await ping(ours.hostNamespace, peer.host.ipv4, { count: 1 })).toMatchObject({
+        received: 0,
+      });
+      ip(['-n', ours.gatewayNamespace, 'link', 'del', 'ipsec0']);
+      routes([`via ${peer.wan.ipv4}`, `via ${peer.wan.ipv6}`]);
+    });
+  });
 
   it('lets tshark decrypt every IKE message and ESP packet without a warning', async () => {
     const { ours, peer, folder } = network;

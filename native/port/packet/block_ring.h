@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <span>
 
-#include "port/packet/segments.h"
+#include "port/segments.h"
 #include "port/system.h"
 #include "port/xdp/bpf.h"
 

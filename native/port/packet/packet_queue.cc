@@ -55,23 +55,7 @@ bool PacketQueue::next_frame() {
 }
 
 uint32_t PacketQueue::rx(packet::Batch& batch, uint32_t max) {
-  uint32_t received = 0;
-  while (received < max && batch.size < packet::Batch::kCapacity) {
-    if (segments_.done() && !next_frame()) break;
-    uint8_t* frame = pool_.get();
-    if (!frame) {
-      counters_.rx_no_frame.add(1);
-      break;
-    }
-    const uint32_t i = batch.size++;
-    batch.data[i] = frame + FramePool::kHeadroom;
-    batch.length[i] = segments_.next_bytes();
-    batch.verdict[i] = packet::Verdict::kPending;
-    segments_.next(batch.data[i]);
-    received++;
-  }
-  counters_.rx.add(received);
-  return received;
+  return receive_segments(segments_, pool_, counters_, batch, max, [this] { return next_frame(); });
 }
 
 uint32_t PacketQueue::tx(uint8_t* const* data, const uint32_t* length, uint32_t count) {

@@ -6,7 +6,7 @@
 #include <array>
 
 #include "port/packet/block_ring.h"
-#include "port/packet/segments.h"
+#include "port/segments.h"
 #include "port/port.h"
 #include "port/queue_counters.h"
 

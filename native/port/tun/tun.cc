@@ -8,17 +8,21 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <span>
 #include <stdexcept>
+#include <utility>
 
 namespace esplane::port {
 namespace {
 
 /// 192.0.0.8, IPv4 dummy address (RFC 7600 §4.8): on no network, and free for use on any host.
 constexpr uint32_t kDummyAddress = 0xc0000008;
+
+/// TUN_F_USO4 | TUN_F_USO6, which older headers lack (linux/if_tun.h).
+constexpr unsigned kUdpSegments = 0x20 | 0x40;
 
 /// @return the number in a /proc/sys file, or -1 where there is none
 int read_setting(const std::string& path) {
@@ -51,20 +55,51 @@ bool open_reverse_path(const std::string& device, std::string& note) {
 
 }  // namespace
 
-Tun::Tun(const std::string& name, uint32_t mtu_bytes)
-    : fd_(open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC)) {
-  if (!fd_) throw_errno(errno, "cannot open /dev/net/tun");
-  if (name.empty() || name.size() >= IFNAMSIZ) {
-    throw std::invalid_argument("\"" + name + "\" is no interface name");
+Tun::Tun(const TunOptions& options) {
+  if (options.name.empty() || options.name.size() >= IFNAMSIZ) {
+    throw std::invalid_argument("\"" + options.name + "\" is no interface name");
   }
+  fd_ = attach(options.name);
+  if (ioctl(fd_.get(), TUNSETPERSIST, options.outlives_process ? 1 : 0) < 0) {
+    throw_errno(errno, "cannot say how long the TUN " + name_ + " lasts");
+  }
+  // Nobody reads this one: the kernel is to put no packets there.
+  ifreq request{};
+  request.ifr_flags = IFF_DETACH_QUEUE;
+  if (ioctl(fd_.get(), TUNSETQUEUE, &request) < 0) {
+    throw_errno(errno, "cannot detach a queue of the TUN " + name_);
+  }
+  set_up(options);
+}
+
+Tun::~Tun() = default;
+
+Fd Tun::attach(const std::string& name) {
+  Fd fd{open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC)};
+  if (!fd) throw_errno(errno, "cannot open /dev/net/tun");
   ifreq request{};
   name.copy(request.ifr_name, IFNAMSIZ - 1);
-  request.ifr_flags = IFF_TUN | IFF_NO_PI;
-  if (ioctl(fd_.get(), TUNSETIFF, &request) < 0) throw_errno(errno, "cannot make the TUN " + name);
+  request.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
+  if (ioctl(fd.get(), TUNSETIFF, &request) < 0) {
+    const bool is_other = errno == EINVAL && if_nametoindex(name.c_str()) != 0;
+    throw_errno(errno, is_other ? "there is an interface " + name + " already, which is no TUN of ours"
+                                : "cannot make the TUN " + name);
+  }
   name_ = request.ifr_name;
+  // UDP super-frames since Linux 6.2.
+  constexpr unsigned kTcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+  if (ioctl(fd.get(), TUNSETOFFLOAD, kTcp | kUdpSegments) < 0 &&
+      ioctl(fd.get(), TUNSETOFFLOAD, kTcp) < 0) {
+    throw_errno(errno, "cannot set the offloads of the TUN " + name_);
+  }
+  return fd;
+}
 
+void Tun::set_up(const TunOptions& options) {
   Fd control{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
   if (!control) throw_errno(errno, "cannot open a socket to set up " + name_);
+  ifreq request{};
+  name_.copy(request.ifr_name, IFNAMSIZ - 1);
   const auto set = [&](unsigned long what, const char* step) {
     if (ioctl(control.get(), what, &request) < 0) {
       throw_errno(errno, "cannot " + std::string(step) + " the TUN " + name_);
@@ -72,9 +107,10 @@ Tun::Tun(const std::string& name, uint32_t mtu_bytes)
   };
   set(SIOCGIFINDEX, "find");
   ifindex_ = request.ifr_ifindex;
-  request.ifr_mtu = static_cast<int>(mtu_bytes);
-  set(SIOCSIFMTU, "set the MTU of");
-  if (!open_reverse_path(name_, note_)) {
+  set(SIOCGIFMTU, "read the MTU of");
+  mtu_bytes_ = static_cast<uint32_t>(request.ifr_mtu);
+  if (options.mtu_bytes != 0) set_mtu(options.mtu_bytes);
+  if (options.from_anywhere && !open_reverse_path(name_, note_)) {
     // The loose filter drops everything on an interface without an address.
     auto& address = reinterpret_cast<sockaddr_in&>(request.ifr_addr);
     address = {};
@@ -89,15 +125,68 @@ Tun::Tun(const std::string& name, uint32_t mtu_bytes)
   set(SIOCSIFFLAGS, "bring up");
 }
 
-Tun::~Tun() = default;
-
-bool Tun::write(const uint8_t* packet, uint32_t bytes) {
-  return ::write(fd_.get(), packet, bytes) == static_cast<ssize_t>(bytes);
+void Tun::set_mtu(uint32_t bytes) {
+  if (bytes == mtu_bytes_) return;
+  Fd control{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  if (!control) throw_errno(errno, "cannot open a socket to set up " + name_);
+  ifreq request{};
+  name_.copy(request.ifr_name, IFNAMSIZ - 1);
+  request.ifr_mtu = static_cast<int>(bytes);
+  if (ioctl(control.get(), SIOCSIFMTU, &request) < 0) {
+    throw_errno(errno, "cannot set the MTU of the TUN " + name_);
+  }
+  mtu_bytes_ = bytes;
 }
 
-uint32_t Tun::read(uint8_t* packet, uint32_t capacity) {
-  const ssize_t n = ::read(fd_.get(), packet, capacity);
-  return n > 0 ? static_cast<uint32_t>(n) : 0;
+std::unique_ptr<TunQueue> Tun::open_queue(FramePool& pool) {
+  return std::make_unique<TunQueue>(attach(name_), pool);
+}
+
+void Tun::remove() { ioctl(fd_.get(), TUNSETPERSIST, 0); }
+
+// --- a queue -------------------------------------------------------------------------------
+
+TunQueue::TunQueue(Fd fd, FramePool& pool)
+    : fd_(std::move(fd)),
+      pool_(pool),
+      buffer_(std::make_unique<std::array<uint8_t, kMostBytes>>()) {}
+
+/// Goes on to the next frame that can be received. @return false where none waits
+bool TunQueue::next_frame() {
+  const uint32_t room = pool_.umem().chunk_bytes() - FramePool::kHeadroom;
+  for (;;) {
+    OffloadHeader offload;
+    const iovec parts[] = {{&offload, sizeof offload}, {buffer_->data(), buffer_->size()}};
+    const ssize_t got = readv(fd_.get(), parts, 2);
+    if (got < static_cast<ssize_t>(sizeof offload)) break;
+    const std::span<const uint8_t> packet{buffer_->data(), static_cast<size_t>(got) - sizeof offload};
+    if (segments_.start(packet, offload, 0, Segments::Begin::kIp) &&
+        segments_.next_bytes() <= room) {
+      return true;
+    }
+    counters_.rx_dropped.add(1);
+  }
+  segments_ = Segments{};
+  return false;
+}
+
+uint32_t TunQueue::rx(packet::Batch& batch, uint32_t max) {
+  return receive_segments(segments_, pool_, counters_, batch, max, [this] { return next_frame(); });
+}
+
+uint32_t TunQueue::tx(uint8_t* const* data, const uint32_t* length, uint32_t count) {
+  uint32_t accepted = 0;
+  while (accepted < count && write(data[accepted], length[accepted])) pool_.put(data[accepted++]);
+  return accepted;
+}
+
+bool TunQueue::write(const uint8_t* packet, uint32_t bytes) {
+  OffloadHeader whole{};
+  const iovec parts[] = {{&whole, sizeof whole}, {const_cast<uint8_t*>(packet), bytes}};
+  const bool taken =
+      writev(fd_.get(), parts, 2) == static_cast<ssize_t>(sizeof whole + bytes) && bytes > 0;
+  (taken ? counters_.tx : counters_.tx_full).add(1);
+  return taken;
 }
 
 }  // namespace esplane::port

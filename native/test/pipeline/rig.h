@@ -84,7 +84,7 @@ struct Rig {
       far[i] = far_ports[i]->open_queue(0, far_pool);
       core.egress.set_queue(i, queues[i].get());
     }
-    core.egress.set_reinjector(&kernel);
+    core.egress.set_reinjector(spd::kHostScope, &kernel);
     networks.local_addresses = {address("192.0.2.1"), address("10.1.0.1")};
     networks.local_protected = {*net::Prefix::parse("10.1.0.0/16")};
     core.networks = &networks;
@@ -96,17 +96,25 @@ struct Rig {
   static packet::Selector range(const char* start, const char* end) {
     return {.start = address(start), .end = address(end)};
   }
-  static spd::Entry entry(spd::Direction direction) {
+  static spd::Entry entry(spd::Direction direction, const char* policy = "tunnel",
+                          spd::Scope scope = spd::kHostScope) {
     return {.action = spd::Action::kProtect,
             .direction = direction,
-            .policy = "tunnel",
+            .policy = policy,
             .local = {range("10.1.0.0", "10.1.255.255")},
-            .remote = {range("10.2.0.0", "10.2.255.255")}};
+            .remote = {range("10.2.0.0", "10.2.255.255")},
+            .scope = scope};
   }
 
   /// Installs a pair. With `echo` the two directions share SPI and key, so that what the gateway
   /// sends is, its outer addresses aside, what it would receive.
-  uint32_t install() {
+  uint32_t install(const char* policy = "tunnel", spd::Scope scope = spd::kHostScope) {
+    return install_between(policy, scope, {range("10.1.0.0", "10.1.255.255")},
+                           {range("10.2.0.0", "10.2.255.255")});
+  }
+  uint32_t install_between(const char* policy, spd::Scope scope,
+                           std::vector<packet::Selector> local,
+                           std::vector<packet::Selector> remote) {
     static constexpr uint8_t kKey[20] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17};
     sad::SaParameters p;
     p.inbound_spi = sad.allocate_spi();
@@ -114,10 +122,16 @@ struct Rig {
     p.local = address("192.0.2.1");
     p.remote = address("192.0.2.2");
     p.inbound_key = p.outbound_key = kKey;
-    p.local_selectors = {range("10.1.0.0", "10.1.255.255")};
-    p.remote_selectors = {range("10.2.0.0", "10.2.255.255")};
-    spd.attach("tunnel", sad.install(p), p.local_selectors, p.remote_selectors);
+    p.local_selectors = std::move(local);
+    p.remote_selectors = std::move(remote);
+    p.scope = scope;
+    spd.attach(policy, sad.install(p), p.local_selectors, p.remote_selectors);
     return p.inbound_spi;
+  }
+  /// Likewise, with the same networks on both sides, so that what it sends passes its own selectors.
+  uint32_t install_any(const char* policy, spd::Scope scope) {
+    return install_between(policy, scope, {range("10.0.0.0", "10.255.255.255")},
+                           {range("10.0.0.0", "10.255.255.255")});
   }
   void remove(uint32_t spi) {
     spd.detach(sad.outbound(spi));
@@ -142,7 +156,7 @@ struct Rig {
   /// Runs Ethernet frames through the stages as a burst from a port.
   void receive_frames(uint16_t port, const std::vector<std::vector<uint8_t>>& frames) {
     burst.batch.clear();
-    burst.port = port;
+    burst.from = {.port = port};
     for (const auto& f : frames) {
       uint8_t* data = pool.get() + port::FramePool::kHeadroom;
       std::memcpy(data, f.data(), f.size());
@@ -152,6 +166,19 @@ struct Rig {
       burst.batch.verdict[i] = packet::Verdict::kPending;
     }
     stages.from_port(burst, shared.roles[port]);
+    core.egress.send();
+    for (auto& q : queues) q->flush();
+  }
+  /// Runs IP packets through the stages as a burst that the host sent into an interface.
+  void host_sends(spd::Scope scope, const std::vector<std::vector<uint8_t>>& packets) {
+    burst.batch.clear();
+    burst.from = {.scope = scope, .from_host = true};
+    for (const auto& p : packets) {
+      uint8_t* data = pool.get() + port::FramePool::kHeadroom;
+      std::memcpy(data, p.data(), p.size());
+      burst.append(data, static_cast<uint32_t>(p.size()));
+    }
+    stages.from_port(burst, port::Role::kHost);
     core.egress.send();
     for (auto& q : queues) q->flush();
   }

@@ -1,6 +1,6 @@
 // Completed checksums and cut super-frames. What comes out is checked as a receiver would: by
 // verifying checksums, lengths and sequence numbers, and by putting the payload together again.
-#include "port/packet/segments.h"
+#include "port/segments.h"
 
 #include <doctest/doctest.h>
 

@@ -3,28 +3,74 @@
 #include <arpa/inet.h>
 #include <poll.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <memory>
+#include <string>
 #include <system_error>
 
+#include "packet/checksum.h"
+#include "packet/ip.h"
 #include "test/port/frames.h"
 #include "test/port/lab.h"
 
 using namespace esplane::test;
+using esplane::packet::Batch;
 using esplane::port::Fd;
+using esplane::port::FramePool;
 using esplane::port::Tun;
+using esplane::port::TunOptions;
+using esplane::port::TunQueue;
+using esplane::port::Umem;
+
+namespace {
+
+struct Memory {
+  Umem umem{64, 2048};
+  FramePool pool{umem, 0, 64};
+
+  void give_back(Batch& batch) {
+    for (uint32_t i = 0; i < batch.size; i++) pool.put(batch.data[i]);
+    batch.clear();
+  }
+};
+
+/// A socket of the host that sends to 10.9.1.1.
+class Flow {
+ public:
+  Flow(int kind, uint16_t port) : fd_(::socket(AF_INET, kind, 0)) {
+    address_.sin_family = AF_INET;
+    address_.sin_port = htons(port);
+    inet_pton(AF_INET, "10.9.1.1", &address_.sin_addr);
+  }
+  int fd() const { return fd_.get(); }
+  void send(size_t bytes) {
+    const std::string text(bytes, 'x');
+    REQUIRE(sendto(fd(), text.data(), bytes, 0, reinterpret_cast<sockaddr*>(&address_),
+                   sizeof address_) == static_cast<ssize_t>(bytes));
+  }
+
+ private:
+  Fd fd_;
+  sockaddr_in address_{};
+};
+
+}  // namespace
 
 TEST_SUITE("lab") {
   TEST_CASE("the re-injection TUN hands packets from anywhere to the kernel's sockets") {
     if (!privileged()) return;
     NetworkNamespace ns;
     NetworkNamespace::run("ip address add 10.1.0.1/32 dev lo");
+    Memory memory;
     for (int filter : {0, 1, 2}) {
       CAPTURE(filter);
       NetworkNamespace::run("sysctl -qw net.ipv4.conf.all.rp_filter=" + std::to_string(filter));
       // Loose mode wants some route back to the source.
       if (filter > 0) NetworkNamespace::run("ip route replace 192.0.2.0/24 dev lo");
-      Tun tun("es-reinject");
+      Tun tun({.name = "es-reinject", .from_anywhere = true});
+      const auto queue = tun.open_queue(memory.pool);
       CHECK(tun.name() == "es-reinject");
       CHECK((tun.note() == "") == (filter == 0));
       const Fd socket{::socket(AF_INET, SOCK_DGRAM, 0)};
@@ -39,43 +85,99 @@ TEST_SUITE("lab") {
       sum = ~((sum & 0xffff) + (sum >> 16));
       packet[10] = static_cast<uint8_t>(sum >> 8);
       packet[11] = static_cast<uint8_t>(sum);
-      CHECK(tun.write(packet.data(), static_cast<uint32_t>(packet.size())));
+      CHECK(queue->write(packet.data(), static_cast<uint32_t>(packet.size())));
       char got[8];
       pollfd p{socket.get(), POLLIN, 0};
       REQUIRE(poll(&p, 1, 1000) == 1);
       CHECK(recv(socket.get(), got, sizeof got, 0) == 2);
-      CHECK_FALSE(tun.write(packet.data(), 0));
+      CHECK_FALSE(queue->write(packet.data(), 0));
     }
     CHECK(if_nametoindex("es-reinject") == 0);
   }
 
-  TEST_CASE("packets that the kernel routes into the TUN can be read") {
+  TEST_CASE("packets that the kernel routes into the TUN come out of one of its queues") {
     if (!privileged()) return;
     NetworkNamespace ns;
-    Tun tun("es%d", 1400);
+    Memory memory;
+    Tun tun({.name = "es%d", .mtu_bytes = 1400});
     CHECK(tun.name() == "es0");
-    uint8_t packet[2048];
-    CHECK(tun.read(packet, sizeof packet) == 0);
+    CHECK(tun.mtu_bytes() == 1400);
+    std::unique_ptr<TunQueue> queues[] = {tun.open_queue(memory.pool), tun.open_queue(memory.pool)};
     NetworkNamespace::run("ip route add 10.9.0.0/16 dev es0");
-    const Fd socket{::socket(AF_INET, SOCK_DGRAM, 0)};
-    sockaddr_in address{
-        .sin_family = AF_INET, .sin_port = htons(9), .sin_addr = {}, .sin_zero = {}};
-    inet_pton(AF_INET, "10.9.1.1", &address.sin_addr);
-    REQUIRE(sendto(socket.get(), "hello", 5, 0, reinterpret_cast<sockaddr*>(&address),
-                   sizeof address) == 5);
-    pollfd p{tun.poll_fd(), POLLIN, 0};
-    REQUIRE(poll(&p, 1, 1000) == 1);
-    CHECK(tun.read(packet, sizeof packet) == 33);
-    CHECK(packet[0] == 0x45);
+    Flow udp(SOCK_DGRAM, 9);
+    udp.send(5);
+    Batch batch;
+    batch.chunk_bytes = 2048;
+    pollfd waits[] = {{queues[0]->poll_fd(), POLLIN, 0}, {queues[1]->poll_fd(), POLLIN, 0}};
+    REQUIRE(poll(waits, 2, 1000) == 1);
+    for (auto& queue : queues) queue->rx(batch, Batch::kCapacity);
+    REQUIRE(batch.size == 1);
+    CHECK(batch.length[0] == 33);
+    CHECK(batch.data[0][0] == 0x45);
+    CHECK(batch.headroom(0) == FramePool::kHeadroom);
+    CHECK(queues[0]->stats().rx + queues[1]->stats().rx == 1);
+    memory.give_back(batch);
   }
 
-  TEST_CASE("a TUN's name must fit and be free") {
+  TEST_CASE("a super-frame is cut to the MTU, with checksums that hold") {
     if (!privileged()) return;
     NetworkNamespace ns;
-    CHECK_THROWS_AS(Tun("sixteen-letters-"), std::invalid_argument);
-    CHECK_THROWS_AS(Tun(""), std::invalid_argument);
-    Tun tun("es-one");
-    CHECK_THROWS_WITH_AS(Tun("es-one"), doctest::Contains("cannot make the TUN es-one"),
+    Memory memory;
+    Tun tun({.name = "es0", .mtu_bytes = 1280});
+    const auto queue = tun.open_queue(memory.pool);
+    NetworkNamespace::run("ip address add 10.9.0.1/16 dev es0");
+    // UDP_SEGMENT (udp(7)): one send of 4000 bytes in datagrams of 1000.
+    Flow udp(SOCK_DGRAM, 9);
+    const int segment = 1000;
+    REQUIRE(setsockopt(udp.fd(), IPPROTO_UDP, 103, &segment, sizeof segment) == 0);
+    udp.send(4000);
+    Batch batch;
+    batch.chunk_bytes = 2048;
+    pollfd waits{queue->poll_fd(), POLLIN, 0};
+    REQUIRE(poll(&waits, 1, 1000) == 1);
+    // Two at a time: what is left of the super-frame waits in the queue.
+    CHECK(queue->rx(batch, 2) == 2);
+    CHECK(queue->holds_packets());
+    queue->rx(batch, Batch::kCapacity);
+    CHECK_FALSE(queue->holds_packets());
+    REQUIRE(batch.size == 4);
+    for (uint32_t i = 0; i < batch.size; i++) {
+      CAPTURE(i);
+      CHECK(batch.length[i] == 1028);
+      esplane::packet::IpHeader header;
+      REQUIRE(esplane::packet::parse_ip(batch.data[i], batch.length[i], header) ==
+              esplane::packet::Verdict::kPending);
+      uint64_t sum = esplane::packet::pseudo_header_add(header.source, header.destination, 17, 1008);
+      sum = esplane::packet::checksum_add(batch.data[i] + 20, 1008, sum);
+      CHECK(esplane::packet::checksum_fold(sum) == 0xffff);
+    }
+    memory.give_back(batch);
+  }
+
+  TEST_CASE("an interface that outlives the process is opened again, routes and all, until removed") {
+    if (!privileged()) return;
+    NetworkNamespace ns;
+    const TunOptions options{.name = "ipsec0", .mtu_bytes = 1400, .outlives_process = true};
+    { const Tun first(options); }
+    NetworkNamespace::run("ip address add 10.9.0.1/16 dev ipsec0");
+    REQUIRE(if_nametoindex("ipsec0") != 0);
+    {
+      Tun again({.name = "ipsec0", .mtu_bytes = 0, .outlives_process = true});
+      CHECK(again.mtu_bytes() == 1400);
+      NetworkNamespace::run("ip route get 10.9.0.2 | grep -q 'dev ipsec0'");
+      again.set_mtu(1300);
+      NetworkNamespace::run("ip link show ipsec0 | grep -q 'mtu 1300'");
+      again.remove();
+    }
+    CHECK(if_nametoindex("ipsec0") == 0);
+  }
+
+  TEST_CASE("a TUN's name must fit, and be no other interface's") {
+    if (!privileged()) return;
+    NetworkNamespace ns;
+    CHECK_THROWS_AS(Tun({.name = "sixteen-letters-"}), std::invalid_argument);
+    CHECK_THROWS_AS(Tun({.name = ""}), std::invalid_argument);
+    CHECK_THROWS_WITH_AS(Tun({.name = "lo"}), doctest::Contains("no TUN of ours"),
                          std::system_error);
   }
 }

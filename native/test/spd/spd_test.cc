@@ -148,6 +148,28 @@ TEST_CASE_FIXTURE(Fixture, "a policy that is named again keeps its SAs") {
   CHECK(spd.lookup_outbound(p).sa == &old_sa);
 }
 
+TEST_CASE_FIXTURE(Fixture, "each scope has entries of its own, which overlap those of others") {
+  const IpHeader p = packet("10.1.0.1", "10.2.0.1");
+  attach("a/net", old_sa);
+  attach("b/net", new_sa);
+  auto of_tunnel = [&](const char* policy, Scope scope) {
+    auto entry = outbound(Action::kProtect, {kLocal}, {kRemote}, policy);
+    entry.scope = scope;
+    return entry;
+  };
+  spd.set({of_tunnel("a/net", 1), of_tunnel("b/net", 3)});
+  CHECK(spd.lookup_outbound(p).verdict == Verdict::kPolicyNoMatch);
+  CHECK(spd.lookup_outbound(p, 1).sa == &old_sa);
+  CHECK(spd.lookup_outbound(p, 2).verdict == Verdict::kPolicyNoMatch);
+  CHECK(spd.lookup_outbound(p, 3).sa == &new_sa);
+  CHECK(spd.lookup_outbound(p, 4).verdict == Verdict::kPolicyNoMatch);
+  CHECK(spd.lookup_inbound_clear(packet("10.2.0.1", "10.1.0.1")) == ClearLookup::kNoMatch);
+  CHECK(spd.scope_of("b/net") == 3);
+  CHECK(spd.scope_of("c/net") == kHostScope);
+  CHECK_THROWS_AS(spd.set({of_tunnel("a/net", kLastScope + 1)}), std::invalid_argument);
+  CHECK(spd.lookup_outbound(p, 3).sa == &new_sa);
+}
+
 TEST_CASE_FIXTURE(Fixture, "its generation grows with every change of entries") {
   const uint64_t before = spd.generation();
   spd.set({});

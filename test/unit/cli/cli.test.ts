@@ -276,6 +276,6 @@ psk_file = "psk"
       ...Object.entries(connection.additionalProperties.properties),
     ].filter(([, value]) => (value as { description?: string }).description === undefined);
     expect(described.map(([key]) => key)).toEqual(['local', 'remote']);
-    expect(gateway.required).toEqual(['lan', 'wan']);
+    expect(gateway.required).toEqual(['wan']);
   });
 });

@@ -191,12 +191,50 @@ lifetime_seconds = 900
     ]);
   });
 
+  it('of a route-based tunnel take what is routed into its interface, in an SPD of their own', () => {
+    const routed = TEN_LINES.replaceAll(/, networks = \[[^\]]*\]/g, '').replace(
+      'psk_file',
+      'interface = "ipsec0"\npsk_file',
+    );
+    const { connections, spd } = load(routed.replace('lan = ["lan0"]\n', ''));
+    expect(connections[0]!.interface).toBe('ipsec0');
+    expect(spd).toHaveLength(2);
+    for (const entry of spd) {
+      expect(entry).toMatchObject({ policy: 'office/net', interface: 'ipsec0' });
+      for (const side of [entry.localSelectors, entry.remoteSelectors]) {
+        expect(side.map(formatSelector)).toEqual(['0.0.0.0/0', '::/0']);
+      }
+    }
+    const narrower = load(TEN_LINES.replace('psk_file', 'interface = "ipsec0"\npsk_file'));
+    expect(narrower.spd[0]!.localSelectors.map(formatSelector)).toEqual(['10.1.0.0/16']);
+  });
+
+  it('have an interface that is no port and no other tunnel’s, and tunnel mode with it', () => {
+    const at = (lines: string) => problems(TEN_LINES.replace('psk_file', `${lines}\npsk_file`));
+    expect(at('interface = "lan0"').map(withoutPlace)).toEqual([
+      'connection.office.interface: found "lan0", which is a port, allowed: a name of its own',
+    ]);
+    expect(at('interface = "esp-main"').map(withoutPlace)).toEqual([
+      `connection.office.interface: found "esp-main", which is the gateway's own, allowed: a name of its own`,
+    ]);
+    const second = TEN_LINES.slice(TEN_LINES.indexOf('[connection')).replace('office', 'home');
+    const both = `${TEN_LINES}${second}`.replaceAll('psk_file', 'interface = "ipsec0"\npsk_file');
+    expect(problems(both).map(withoutPlace)).toEqual([
+      'connection.home.interface: found "ipsec0", which is of connection "office", allowed: a name of its own',
+    ]);
+    expect(at('interface = "ipsec0"\nmode = "transport"')[0]).toContain(
+      'connection.office.interface: found with transport mode, allowed: tunnel mode',
+    );
+  });
+
   it('in transport mode are between the gateways, and AH goes through no NAT', () => {
     const office = (lines: string) => problems(`${bare}${lines}\n`).map(withoutPlace);
     expect(office('mode = "transport"')).toEqual([]);
-    expect(hintsForHost(load(`${bare}mode = "transport"\n`)).join()).toContain(
-      'connection "office" is in transport mode, but what this host itself sends',
-    );
+    const transport = `${bare}mode = "transport"\n`;
+    const hint = 'is in transport mode, but with route_table = 0 what this host itself sends';
+    expect(hintsForHost(load(transport)).join()).not.toContain(hint);
+    const alone = transport.replace('[gateway]\n', '[gateway]\nroute_table = 0\n');
+    expect(hintsForHost(load(alone)).join()).toContain(hint);
     expect(problems(`${TEN_LINES}mode = "transport"\n`).map(withoutPlace)).toEqual([
       'connection.office.local.networks[0]: found "10.1.0.0/16" in transport mode, allowed: a network with 192.0.2.1 in it',
       'connection.office.remote.networks[0]: found "10.2.0.0/16" in transport mode, allowed: a network with 192.0.2.2 in it',

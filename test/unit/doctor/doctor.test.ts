@@ -26,6 +26,7 @@ const good: Machine = {
   irqbalance: false,
   ethtool: true,
   nft: true,
+  ip: true,
   sysctl: (name) => (name.includes('rp_filter') ? '0' : '1'),
 };
 

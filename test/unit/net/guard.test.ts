@@ -16,7 +16,7 @@ function entry(
 /** The rules of one chain. */
 function chain(ruleset: string, name: string): string[] {
   const body = new RegExp(`chain ${name} \\{\n([^}]*?)\n? *\\}\n`).exec(
-    ruleset.replace('{ 500, 4500 }', '(500, 4500)'),
+    ruleset.replaceAll(/\{ ([^\n{}]*) \}/g, '($1)'),
   );
   return (body?.[1] ?? '')
     .split('\n')
@@ -42,8 +42,9 @@ describe('the guard', () => {
     ]);
     expect(chain(text, 'forward')).toEqual([
       'type filter hook forward priority filter; policy accept;',
+      'oifname ("esp-main") accept',
       'jump outbound',
-      'iifname "esp-main" accept',
+      'iifname ("esp-main") accept',
       'jump inbound',
     ]);
   });
@@ -72,8 +73,17 @@ describe('the guard', () => {
     const text = ruleset([entry('discard', 'outbound', ['0.0.0.0/0'], ['0.0.0.0/0']), ...protect]);
     expect(chain(text, 'output').slice(1)).toEqual([
       'oifname "lo" accept',
+      'oifname ("esp-main") accept',
       'udp sport (500, 4500) accept',
+      'icmpv6 type (135, 136) accept',
       'jump own',
+    ]);
+    expect(chain(text, 'input').slice(1)).toEqual([
+      'iifname "lo" accept',
+      'iifname ("esp-main") accept',
+      'udp dport (500, 4500) accept',
+      'icmpv6 type (135, 136) accept',
+      'jump inbound',
     ]);
     expect(chain(text, 'own')).toEqual([
       'ip saddr 10.1.0.0/16 ip daddr 10.2.0.0/16 counter drop',
@@ -114,6 +124,21 @@ describe('the guard', () => {
     );
     expect(chain(ruleset([both]), 'outbound')).toEqual([
       'ip6 saddr 2001:db8:1::/48 ip6 daddr 2001:db8:2::/48 counter drop',
+    ]);
+  });
+
+  it('lets what an interface takes, or lets in, pass: it has an SPD of its own', () => {
+    const routed = {
+      ...entry('protect', 'outbound', ['0.0.0.0/0'], ['0.0.0.0/0']),
+      interface: 'ipsec0',
+    };
+    const text = ruleset([routed, routed, ...protect]);
+    expect(chain(text, 'outbound')).toEqual(chain(ruleset(protect), 'outbound'));
+    expect(chain(text, 'forward').slice(1)).toEqual([
+      'oifname ("esp-main", "ipsec0") accept',
+      'jump outbound',
+      'iifname ("esp-main", "ipsec0") accept',
+      'jump inbound',
     ]);
   });
 

@@ -1,4 +1,4 @@
-#include "port/packet/segments.h"
+#include "port/segments.h"
 
 #include <algorithm>
 #include <cstring>
@@ -25,9 +25,9 @@ bool is_vlan(uint32_t ethertype) { return ethertype == 0x8100 || ethertype == 0x
 }  // namespace
 
 bool Segments::start(std::span<const uint8_t> frame, const OffloadHeader& offload,
-                     uint32_t vlan_tag) {
+                     uint32_t vlan_tag, Begin begin) {
   *this = Segments{};
-  if (frame.size() < kEthernetBytes) return false;
+  if (begin == Begin::kEthernet && frame.size() < kEthernetBytes) return false;
   frame_ = frame;
   vlan_tag_ = vlan_tag;
   fresh_ = true;
@@ -43,13 +43,13 @@ bool Segments::start(std::span<const uint8_t> frame, const OffloadHeader& offloa
   segment_bytes_ = offload.segment_bytes;
   const bool known = kind == OffloadHeader::kTcpV4 || kind == OffloadHeader::kTcpV6 ||
                      kind == OffloadHeader::kUdp;
-  return known && segment_bytes_ > 0 && parse(frame);
+  return known && segment_bytes_ > 0 && parse(frame, begin);
 }
 
 /// Finds the headers of a super-frame. The kernel merges nothing with IPv6 extension headers.
-bool Segments::parse(std::span<const uint8_t> frame) {
-  ip_at_ = kEthernetBytes;
-  while (ip_at_ + kVlanTagBytes <= frame.size() && is_vlan(load_be16(&frame[ip_at_ - 2]))) {
+bool Segments::parse(std::span<const uint8_t> frame, Begin begin) {
+  ip_at_ = begin == Begin::kEthernet ? kEthernetBytes : 0;
+  while (ip_at_ > 0 && ip_at_ + kVlanTagBytes <= frame.size() && is_vlan(load_be16(&frame[ip_at_ - 2]))) {
     ip_at_ += kVlanTagBytes;
   }
   if (frame.size() < ip_at_ + packet::kIpv6HeaderBytes) return false;
