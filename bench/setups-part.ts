@@ -22,7 +22,7 @@ import type { FromWorker } from '../src/workers/messages.js';
 import { packConnection } from '../src/workers/portable.js';
 
 /** Set-ups after which the compilers of both sides have done their work. */
-const WARM_UP_SETUPS = 4_000;
+const WARM_UP_SETUPS = 3_000;
 
 function say(text: string): void {
   writeSync(1, `${text}\n`);

@@ -204,7 +204,7 @@ class SetupBench {
 
 /** Waits for a word of a program; throws with its output where it does not come. */
 async function started(what: string, program: Program, word: string): Promise<void> {
-  await waitFor(what, 120, () => {
+  await waitFor(what, 300, () => {
     if (!program.running) throw new Error(`${what} has ended:\n${program.lastLines()}`);
     return program.log().includes(word) || undefined;
   });
