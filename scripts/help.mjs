@@ -23,6 +23,8 @@ export const descriptions = {
     'decode mutated IKE messages: npm run fuzz:wire -- [--count 1000000] [--seconds 600] [--seed 1]',
   'fuzz:ike':
     'attack two IKE cores and their tunnel: npm run fuzz:ike -- [--count 1000000] [--seconds 900] [--seed 1]',
+  'fuzz:guided':
+    'IKE, led by coverage: npm run fuzz:guided -- [--target sealed|wire] [--seconds 300] [--save]',
   'fuzz:esp':
     'attack a dataplane over memory ports: npm run fuzz:esp -- [--count 1000000] [--seconds 900] [--seed 1]',
   'lab:rekey': '60 Child SAs and 10 IKE SAs rekeyed under 20,000 packets a second each way (root)',
@@ -30,6 +32,8 @@ export const descriptions = {
   'lab:flood': '50,000 forged IKE messages a second at a gateway, and a peer that connects (root)',
   'fuzz:lab': 'a million packets of garbage of each kind at two running gateways (root)',
   mutants: 'breaks rules of the IKE core one by one; tells which simulated life finds each',
+  lives:
+    'play many lives of the IKE simulation: npm run lives -- [--first 1] [--count 100000] [--processes 2]',
   replay: 'play one session of the IKE simulation again: npm run replay -- <seed> [--full] [--log]',
   deb: 'a Debian package of what is built, in build/',
   prepack: 'compile src/ before npm pack',

@@ -8,10 +8,15 @@
  *   SAs for, and what it sends on that SA the other side can read, at once and as long as it may
  *   be on its way (§2.8);
  * - the selectors of a Child SA are inside the policies of both sides (§2.9);
+ * - no protected message is in a datagram that is longer than configured (RFC 7383 §2.5);
+ * - a gateway that has restarted and says so is taken to have forgotten all (§2.4);
  * - an IKE SA is established only by an IKE_AUTH message that its peer has sent and nobody has
  *   changed, or by rekeying one that was, and no Child SA is installed before (§2.15).
  */
 
+import type { IkeSaView } from '../../src/ike/event.js';
+import { describeMessage } from '../../src/ike/payloads.js';
+import { DEFAULT_FRAGMENT_BYTES } from '../../src/policy/connection.js';
 import { isNarrowed, sameSelectors } from '../../src/policy/narrow.js';
 import type { EspSpi } from '../../src/sad/sad.js';
 import {
@@ -22,8 +27,9 @@ import {
   PAYLOAD,
   peekHeader,
 } from '../../src/wire/index.js';
-import type { Network } from './network.js';
-import type { Datagram, Installed, Peer } from './peer.js';
+import { ipBytes, type Network } from './network.js';
+import type { Datagram, Installed, Peer, Side } from './peer.js';
+import { sideAt } from './places.js';
 import type { End, Tunnel } from './tunnels.js';
 
 const WHOLE = { number: 1, total: 1 };
@@ -55,6 +61,10 @@ export class Invariants {
   readonly #proofs = new WeakMap<Peer, Set<IkeSpi>>();
   readonly #proved = new WeakMap<Peer, Set<IkeSpi>>();
   readonly #seen = new Set<Installed>();
+  /** IKE SAs, by local SPI, that their other end has forgotten. */
+  readonly #forgotten = new WeakMap<Peer, Set<IkeSpi>>();
+  /** The gateways' changes that have been checked. */
+  #checked = new WeakMap<Peer, number>();
 
   constructor(network: Network, tunnels: readonly Tunnel[]) {
     this.#network = network;
@@ -68,33 +78,72 @@ export class Invariants {
   set flowing(flowing: boolean) {
     this.#flowing = flowing;
     this.#flows.clear();
+    this.#checked = new WeakMap();
+  }
+
+  /** The gateway is about to restart: all that others have with it is dead. */
+  forgets(side: Side): void {
+    for (const { ends } of this.#tunnels) {
+      const [one, other] = ends;
+      if (one.side === side) this.#noteForgotten(other);
+      else if (other.side === side) this.#noteForgotten(one);
+    }
+  }
+
+  #noteForgotten({ side, connection: { name } }: End): void {
+    const peer = this.#network.peer(side);
+    const forgotten = this.#setOf(this.#forgotten, peer);
+    for (const sa of peer.ike.ikeSas()) {
+      if (sa.connection === name && sa.state === 'established') forgotten.add(localSpiOf(sa));
+    }
   }
 
   #fail(problem: string): void {
     this.broken ??= `${(this.#network.now / 1000).toFixed(3)} s: ${problem}`;
   }
 
-  #checkContent({ data }: Datagram): void {
-    const header = peekHeader(data);
+  #checkContent(datagram: Datagram): void {
+    const { data } = datagram;
     // In clear there are IKE_SA_INIT, which a COOKIE or another group changes under the same
     // message ID (§2.6, §2.7), and answers to who belongs to no IKE SA (§2.21.4).
-    if (header === undefined) return;
     if (data[16] !== PAYLOAD.SK && data[16] !== PAYLOAD.SKF) return;
     this.#sent.add(data);
-    const { initiatorSpi, responderSpi, initiator, response, messageId } = header;
-    const message = `${initiatorSpi} ${responderSpi} ${initiator} ${response} ${messageId}`;
+    // A bit that is turned over in IKE_SA_INIT may be the one that says who can do fragments.
+    if (this.#network.weather.corruption === 0) this.#checkLength(datagram);
+    const message = nameOf(data);
     const { number, total } = fragmentOf(data);
-    if (total < (this.#totals.get(message) ?? 0)) this.#fail(`fewer fragments of ${message}`);
+    if (total < (this.#totals.get(message) ?? 0)) this.#fail(`fewer fragments of ${titleOf(data)}`);
     this.#totals.set(message, total);
-    const name = `${message}, ${number} of ${total}`;
+    const name = `${message} ${number} ${total}`;
     const before = this.#contents.get(name);
     if (before === undefined) this.#contents.set(name, data);
-    else if (Buffer.compare(before, data) !== 0) this.#fail(`two contents of message ${name}`);
+    else if (Buffer.compare(before, data) !== 0) this.#fail(`two contents of ${titleOf(data)}`);
+  }
+
+  #checkLength(datagram: Datagram): void {
+    const { local, remote, data } = datagram;
+    const [from, to] = [sideAt(local.address), sideAt(remote.address)];
+    const end = this.#endOf(from, to);
+    // A responder knows of its configuration when it knows who the peer is.
+    const most =
+      data[18] === EXCHANGE.IKE_INTERMEDIATE
+        ? DEFAULT_FRAGMENT_BYTES
+        : end.connection.fragmentBytes;
+    if (ipBytes(datagram) > most) this.#fail(`${titleOf(data)} is longer than ${most} bytes`);
+  }
+
+  #endOf(from: Side, to: Side): End {
+    for (const { ends } of this.#tunnels) {
+      const [one, other] = ends;
+      if (one.side === from && other.side === to) return one;
+      if (one.side === to && other.side === from) return other;
+    }
+    throw new Error(`there is no tunnel between ${from} and ${to}`);
   }
 
   #noteProof(to: Peer, data: Uint8Array): void {
-    const header = peekHeader(data);
-    if (header?.exchangeType !== EXCHANGE.IKE_AUTH || !this.#sent.has(data)) return;
+    if (data[18] !== EXCHANGE.IKE_AUTH || !this.#sent.has(data)) return;
+    const header = peekHeader(data)!;
     this.#setOf(this.#proofs, to).add(header.response ? header.initiatorSpi : header.responderSpi);
   }
 
@@ -105,7 +154,15 @@ export class Invariants {
   }
 
   #check(): void {
-    for (const peer of this.#network.peers) this.#checkProofs(peer);
+    let changed = false;
+    for (const peer of this.#network.peers) {
+      this.#checkProofs(peer);
+      if (this.#checked.get(peer) === peer.changes) continue;
+      this.#checked.set(peer, peer.changes);
+      changed = true;
+    }
+    // What follows is about Child SAs alone.
+    if (!changed) return;
     for (const { ends } of this.#tunnels) {
       const [one, other] = ends;
       this.#checkEnd(one, other);
@@ -116,12 +173,23 @@ export class Invariants {
   #checkProofs(peer: Peer): void {
     const proved = this.#setOf(this.#proved, peer);
     if (proved.size === peer.established.length) return;
-    for (const { ikeSpi, replaces } of peer.established.slice(proved.size)) {
+    for (const event of peer.established.slice(proved.size)) {
+      const { ikeSpi, replaces, connection, initialContact } = event;
       const good =
         replaces === undefined ? this.#proofs.get(peer)?.has(ikeSpi) : proved.has(replaces);
       if (good !== true) this.#fail(`${peer.name} has an IKE SA without AUTH`);
       proved.add(ikeSpi);
+      if (initialContact) this.#checkForgotten(peer, connection);
     }
+  }
+
+  #checkForgotten(peer: Peer, connection: string): void {
+    const forgotten = this.#forgotten.get(peer);
+    const left = peer.ike.ikeSas().some((sa) => {
+      if (sa.connection !== connection || sa.state !== 'established') return false;
+      return forgotten?.has(localSpiOf(sa)) === true;
+    });
+    if (left) this.#fail(`${peer.name} has an IKE SA that the other end has forgotten`);
   }
 
   #checkEnd(end: End, otherEnd: End): void {
@@ -171,6 +239,21 @@ export class Invariants {
   }
 }
 
+function localSpiOf({ role, initiatorSpi, responderSpi }: IkeSaView): IkeSpi {
+  return role === 'initiator' ? initiatorSpi : responderSpi;
+}
+
+/** Whose message it is, and which: SPIs, the flags and the message ID of the header (§3.1). */
+function nameOf(data: Uint8Array): string {
+  const header = Buffer.from(data.buffer, data.byteOffset, 24);
+  return header.toString('latin1', 0, 16) + header.toString('latin1', 19);
+}
+
+function titleOf(data: Uint8Array): string {
+  const { exchangeType, response, messageId } = peekHeader(data)!;
+  return describeMessage(exchangeType, response, messageId);
+}
+
 function fragmentOf(data: Uint8Array) {
   if (data[16] !== PAYLOAD.SKF) return WHOLE;
   return encryptedPart(data, decodeMessage(data))?.fragment ?? WHOLE;
@@ -188,7 +271,10 @@ function isCounterpart(one: Installed, other: Installed): boolean {
   return (
     other.inboundKey === one.outboundKey &&
     other.outboundKey === one.inboundKey &&
+    other.protocol === one.protocol &&
+    other.mode === one.mode &&
     other.esn === one.esn &&
+    other.integrity === one.integrity &&
     other.encryption === one.encryption &&
     other.keyBits === one.keyBits &&
     sameSelectors(selectorsOf(one), {

@@ -1,20 +1,22 @@
 /**
  * A whole life of tunnels, from a seed: set-up, at least two rekeyings, deletion, with at least
- * one fault. Most lives are of two gateways and one tunnel; in some, one gateway has a tunnel with
- * each of two or three others. One life in a hundred has real key exchange and signatures, all
- * others a stand-in.
+ * one fault. Most lives are short, of two gateways and one tunnel, with one fault; one in seven has
+ * more of all, and in some, one gateway has a tunnel with each of two or three others. One life in
+ * a hundred has real key exchange and signatures, all others a stand-in.
  *
  * A seed plays the same life again; where signatures are real and random, with other octets.
  */
 import type { IkeSaView, RekeyWhat } from '../../src/ike/event.js';
+import { sameEndpoint } from '../../src/sad/sad.js';
 import { Invariants } from './invariants.js';
-import { FAIR, Network, type Weather } from './network.js';
-import { type Peer, SIDES, type Side } from './peer.js';
+import { BACKGROUND, FAIR, Network, type Weather } from './network.js';
+import { ADDRESSES, type Peer, SIDES, type Side } from './peer.js';
+import { ELSEWHERE } from './places.js';
 import { SeededRandom } from './random.js';
 import { standIn } from './stand-in.js';
 import { type End, pickTunnel, type Tunnel } from './tunnels.js';
 
-const FAULTS = [
+export const FAULTS = [
   'loss',
   'duplication',
   'reordering',
@@ -22,6 +24,9 @@ const FAULTS = [
   'crossing',
   'clock jump',
   'restart',
+  'narrow path',
+  'move',
+  'rebinding',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -38,9 +43,9 @@ export interface Life {
   readonly network: Network;
 }
 
-/** Plays the session with this seed to its end. */
-export function playLife(seed: number): Life {
-  const player = new Player(seed);
+/** Plays the session with this seed to its end; `logs`: what the gateways log is wanted. */
+export function playLife(seed: number, logs = true): Life {
+  const player = new Player(seed, logs);
   let problem: string | undefined;
   try {
     problem = player.play();
@@ -60,44 +65,74 @@ class Player {
   readonly #dice: SeededRandom;
   readonly #invariants: Invariants;
   readonly #tunnels: readonly Tunnel[];
-  readonly #wrongKey: boolean;
+  /** It has more of all than most lives. */
+  readonly #rich: boolean;
+  readonly #flaw: 'key' | 'ppk' | undefined;
   readonly #real: boolean;
+  readonly #logs: boolean;
 
-  constructor(seed: number) {
+  constructor(seed: number, logs: boolean) {
+    this.#logs = logs;
     const dice = new SeededRandom(seed);
     this.#dice = dice;
+    this.#rich = dice.chance(0.15);
     this.faults = this.#pickFaults();
-    this.#wrongKey = dice.chance(0.02);
+    this.#flaw = dice.chance(0.04) ? dice.pick(['key', 'ppk']) : undefined;
     this.#real = seed % 100 === 0;
-    const sides = SIDES.slice(0, this.#wrongKey ? 2 : pickGateways(dice));
+    const sides = SIDES.slice(0, this.#flaw === undefined && this.#rich ? pickGateways(dice) : 2);
     this.network = new Network(dice.next(), FAIR, { halfOpenTimeout: 60_000 }, sides);
-    this.network.background = ['liveness', 'linger', 'recheck'];
-    this.#tunnels = sides.slice(1).map((side) => pickTunnel(dice, side, this.#wrongKey));
+    this.network.background = [...BACKGROUND, 'linger'];
+    const circumstances = {
+      flaw: this.#flaw,
+      moves: this.#has('move'),
+      translated: this.#isTranslated,
+      narrow: this.#has('narrow path'),
+    };
+    this.#tunnels = sides.slice(1).map((side) => pickTunnel(dice, side, circumstances));
+    if (this.#isTranslated) this.#rebind();
     for (const side of sides) this.#configure(side);
     this.#invariants = new Invariants(this.network, this.#tunnels);
+  }
+
+  #has(fault: Fault): boolean {
+    return this.faults.includes(fault);
+  }
+
+  get #isTranslated(): boolean {
+    return this.#has('rebinding');
   }
 
   #configure(side: Side): void {
     const peer = this.network.peer(side);
     if (!this.#real) peer.runJob = standIn;
+    peer.logs = this.#logs;
     const ends = this.#tunnels.flatMap((tunnel) => tunnel.ends).filter((end) => end.side === side);
     peer.ike.setConnections(ends.map(({ connection }) => connection));
+    if (this.#has('move')) this.network.move(side, ADDRESSES[side]);
   }
 
   #pickFaults(): Fault[] {
     const first = this.#dice.pick(FAULTS);
-    return FAULTS.filter((fault) => fault === first || this.#dice.chance(0.25));
+    const more = this.#rich ? 0.25 : 0;
+    return FAULTS.filter((fault) => {
+      // A gateway behind a NAT does not move here: its NAT would have to. And who moves has trouble
+      // enough: with other faults as well, one life in some thousand still loses packets.
+      const alone = (one: Fault) => one === 'move' || one === 'rebinding';
+      if (fault !== first && (first === 'move' || alone(fault))) return false;
+      return fault === first || this.#dice.chance(more);
+    });
   }
 
   #pickWeather(): Weather {
     // As bad as it may be without thirteen tries of one request coming to nothing now and then.
     const part = (fault: Fault, most: number) =>
-      this.faults.includes(fault) ? most * (0.2 + 0.8 * this.#dice.unit()) : 0;
+      this.#has(fault) ? most * (0.2 + 0.8 * this.#dice.unit()) : 0;
     return {
       loss: part('loss', 0.12),
       duplication: part('duplication', 0.25),
       reordering: part('reordering', 0.25),
       corruption: part('corruption', 0.05),
+      pathBytes: this.#has('narrow path') ? 800 + this.#dice.below(460) : FAIR.pathBytes,
     };
   }
 
@@ -105,7 +140,7 @@ class Player {
 
   play(): string | undefined {
     this.network.weather = this.#pickWeather();
-    if (this.#wrongKey) return this.#playWrongKey();
+    if (this.#flaw !== undefined) return this.#playFlaw();
     const failure = this.#setUp() ?? this.#live() ?? this.#restart() ?? this.#takeDown();
     return this.#invariants.broken ?? failure;
   }
@@ -132,14 +167,14 @@ class Player {
     return this.#tunnels.length === 1 ? side : `${side} (${connection.name})`;
   }
 
-  #playWrongKey(): string | undefined {
-    this.#tell('a initiates, with another key');
+  #playFlaw(): string | undefined {
+    this.#tell(`a initiates, and they do not have the same ${this.#flaw}`);
     this.#peer('a').handle({ type: 'initiate', connection: 'site' });
-    this.network.background = ['liveness'];
+    this.network.background = BACKGROUND;
     this.#rest();
     const { a, b } = this.network;
-    if (a.established.length + b.established.length > 0) return 'a wrong key is taken';
-    if (a.failures.length === 0) return 'nobody is told of the wrong key';
+    if (a.established.length + b.established.length > 0) return 'there is an IKE SA';
+    if (a.failures.length === 0) return 'nobody is told why there is no IKE SA';
     return this.#invariants.broken ?? this.#leftovers();
   }
 
@@ -147,7 +182,7 @@ class Player {
    * With a bad network an attempt may come to nothing; then there are others.
    * @param only  the gateway that initiates, where it is no matter of chance
    */
-  #setUp(only?: Side): string | undefined {
+  #setUp(only = this.#onlyInitiator): string | undefined {
     const initiators = this.#tunnels.flatMap(({ ends: [one, other] }) =>
       only === undefined
         ? this.#dice.pick([[one], [one], [other], [one, other]])
@@ -161,26 +196,90 @@ class Player {
       }
       this.#rest();
       if (this.#isUp()) {
-        this.#invariants.flowing = !this.faults.includes('clock jump');
+        this.#invariants.flowing = !this.#has('clock jump');
         return undefined;
       }
     }
     return 'the tunnel does not come up';
   }
 
+  /** Who moves has to be the initiator, and nobody finds who is behind a NAT. */
+  get #onlyInitiator(): Side | undefined {
+    return this.#has('move') || this.#isTranslated ? 'a' : undefined;
+  }
+
   #live(): string | undefined {
     for (const what of this.#pickRekeyings()) {
       this.#rekey(what);
-      if (this.faults.includes('clock jump') && this.#dice.chance(0.5)) this.#jump();
+      if (this.#has('move') && this.#dice.chance(0.7)) this.#move();
+      if (this.#isTranslated && this.#dice.chance(0.7)) this.#rebind();
+      if (this.#has('clock jump') && this.#dice.chance(0.5)) this.#jump();
       this.#pause(2_500);
     }
-    if (this.#dice.chance(0.1)) this.#loseChild();
+    if (this.#has('move') && this.network.places.addressOf('a') !== ADDRESSES.a) this.#move();
+    if (this.#rich && this.#dice.chance(0.3)) this.#loseChild();
     this.#rest();
-    return this.#isUp() ? undefined : 'the tunnel is not what it was';
+    if (!this.#isUp()) return 'the tunnel is not what it was';
+    return this.#find();
+  }
+
+  /** From home to elsewhere, or back; now and then a is nowhere in between. */
+  #move(): void {
+    const { a: home } = ADDRESSES;
+    const to = this.network.places.addressOf('a') === home ? ELSEWHERE.a : home;
+    if (this.#dice.chance(0.3)) {
+      this.#tell('a is nowhere');
+      this.network.move('a', undefined);
+      this.network.run(this.network.now + this.#dice.below(3_000));
+    }
+    this.#tell(`a is at ${to}`);
+    this.network.move('a', to);
+  }
+
+  /** The NAT before a forgets its mappings; where ESP goes through the new ones, the others see it. */
+  #rebind(): void {
+    this.network.places.translate('a', 1 + this.#dice.below(50_000));
+    this.#tell('a has another mapping');
+    if (this.#dice.chance(0.5)) for (const { ends } of this.#tunnels) this.#hearEsp(ends);
+  }
+
+  #hearEsp([{ connection }, { side }]: Tunnel['ends']): void {
+    const policy = `${connection.name}/${connection.children[0]!.name}`;
+    const inboundSpi = this.#peer('a').sending(policy)?.outboundSpi;
+    const remote = this.network.places.seen('a', 4500);
+    if (inboundSpi === undefined || remote === undefined) return;
+    this.#peer(side).handle({ type: 'nat-mapping-changed', inboundSpi, remote });
+  }
+
+  /** Once they have heard of each other, all SAs lead to where the other end is. */
+  #find(): string | undefined {
+    if (this.#leads()) return undefined;
+    this.network.run(this.network.now + 240_000);
+    this.#rest();
+    return this.#leads() ? undefined : 'an SA leads to where nobody is';
+  }
+
+  #leads(): boolean {
+    return this.#tunnels.every(({ ends: [one, other] }) => {
+      return this.#leadsTo(one, other) && this.#leadsTo(other, one);
+    });
+  }
+
+  #leadsTo(from: End, to: End): boolean {
+    const { places } = this.network;
+    const ports = new Set(this.#sasOf(to).map(({ local }) => local.port));
+    const isThere = ({ local, remote }: Pick<IkeSaView, 'local' | 'remote'>) =>
+      local.address === places.addressOf(from.side) &&
+      [...ports].some((port) => sameEndpoint(remote, places.seen(to.side, port)!));
+    const { installed } = this.#peer(from.side);
+    return this.#sasOf(from).every((sa) => {
+      const children = sa.children.map(({ inboundSpi }) => installed.get(inboundSpi)!);
+      return isThere(sa) && children.every(isThere);
+    });
   }
 
   #pickRekeyings(): RekeyWhat[] {
-    const more = this.#dice.chance(0.5)
+    const more = this.#dice.chance(this.#rich ? 0.5 : 0.1)
       ? [this.#dice.pick(['child', 'ike', 'reauth'] as const)]
       : [];
     return [...this.#twice(() => this.#childOrIke()), ...more];
@@ -195,8 +294,10 @@ class Player {
   }
 
   #rekey(what: RekeyWhat): void {
-    this.#rekeyOn(this.#anyEnd(), what);
-    if (!this.faults.includes('crossing')) return;
+    // One reauthenticates as one initiates.
+    const fixed = what === 'reauth' && this.#onlyInitiator !== undefined;
+    this.#rekeyOn(fixed ? this.#dice.pick(this.#tunnels).ends[0] : this.#anyEnd(), what);
+    if (!this.#has('crossing')) return;
     this.#pause(100);
     this.#rekeyOn(this.#anyEnd(), this.#childOrIke());
   }
@@ -221,21 +322,22 @@ class Player {
 
   #jump(): void {
     const side = this.#anySide();
-    const by = this.#dice.below(40_000);
+    const by = this.#dice.below(this.#dice.chance(0.2) ? 400_000 : 40_000);
     this.#tell(`the clock of ${side} jumps by ${by} ms`);
     this.network.jump(side, by);
   }
 
   #restart(): string | undefined {
-    if (!this.faults.includes('restart')) return undefined;
+    if (!this.#has('restart')) return undefined;
     const side = this.#anySide();
     this.#invariants.flowing = false;
     this.#rekey(this.#childOrIke());
     this.#pause(300);
     this.#tell(`${side} restarts`);
+    this.#invariants.forgets(side);
     this.network.restart(side);
     this.#configure(side);
-    return this.#setUp(side);
+    return this.#setUp(this.#isTranslated ? 'a' : side);
   }
 
   #takeDown(): string | undefined {
@@ -243,7 +345,7 @@ class Player {
     const ends = this.#tunnels.flatMap(({ ends: [one, other] }) =>
       this.#dice.pick([[one], [other], [one, other]]),
     );
-    if (this.faults.includes('crossing')) {
+    if (this.#has('crossing')) {
       this.#rekeyOn(this.#anyEnd(), this.#childOrIke());
       this.#pause(60);
     }
@@ -252,7 +354,7 @@ class Player {
       this.#peer(end.side).handle({ type: 'terminate', connection: end.connection.name });
       this.#pause(60);
     }
-    this.network.background = ['liveness'];
+    this.network.background = BACKGROUND;
     this.#rest();
     return this.#leftovers();
   }

@@ -1,13 +1,15 @@
 /**
  * Gateways over a bad network with a virtual clock: datagrams are lost, duplicated, corrupted and
- * delayed, so that they overtake each other; a gateway may restart, or its clock jump. All of it
+ * delayed, so that they overtake each other, and lost where they are too long for the path; a
+ * gateway may restart, go elsewhere, get another mapping of its NAT, or its clock jump. All of it
  * comes from one seed.
  */
 
 import type { IkeOptions } from '../../src/ike/options.js';
 import { describeMessage } from '../../src/ike/payloads.js';
-import { decodeMessage, peekHeader, printMessage } from '../../src/wire/index.js';
-import { ADDRESSES, type Datagram, Peer, type Side } from './peer.js';
+import { decodeMessage, HEADER_OCTETS, peekHeader, printMessage } from '../../src/wire/index.js';
+import { type Datagram, Peer, type Side } from './peer.js';
+import { Places, sideAt } from './places.js';
 import { SeededRandom } from './random.js';
 
 export interface Weather {
@@ -18,10 +20,34 @@ export interface Weather {
   readonly reordering: number;
   /** Of a bit that is turned over. */
   readonly corruption: number;
+  /** Length of the longest IP datagram that gets through. */
+  readonly pathBytes: number;
 }
 
-export const FAIR: Weather = { loss: 0, duplication: 0, reordering: 0, corruption: 0 };
-export const STORM: Weather = { loss: 0.2, duplication: 0.2, reordering: 0.2, corruption: 0 };
+export const FAIR: Weather = {
+  loss: 0,
+  duplication: 0,
+  reordering: 0,
+  corruption: 0,
+  pathBytes: Number.POSITIVE_INFINITY,
+};
+export const STORM: Weather = { ...FAIR, loss: 0.2, duplication: 0.2, reordering: 0.2 };
+
+/** Timers that go on without anything being under way, by kind. */
+export const BACKGROUND = ['liveness', 'keepalive', 'recheck'];
+
+export function isOfKind(timer: string, kinds: readonly string[]): boolean {
+  return kinds.includes(timer.slice(0, timer.indexOf('/')));
+}
+
+/** Of IPv4 and UDP, and what is before IKE on port 4500. */
+const HEADER_BYTES = 20 + 8;
+const MARKER_BYTES = 4;
+
+/** Length of the IP datagram that it goes in. */
+export function ipBytes({ data, marker }: Datagram): number {
+  return data.length + HEADER_BYTES + (marker ? MARKER_BYTES : 0);
+}
 
 interface Flight {
   readonly at: number;
@@ -54,7 +80,9 @@ export class Network {
   onArrival: (to: Peer, data: Uint8Array) => void = () => {};
   onStep: () => void = () => {};
   readonly chart: ChartEntry[] = [];
+  readonly places = new Places();
   weather: Weather;
+  peers: readonly Peer[] = [];
   now = 0;
   /** Those that arrive at the same time do so in the order in which they were sent. */
   #flights: Flight[] = [];
@@ -74,11 +102,8 @@ export class Network {
   #make(side: Side): Peer {
     const peer = new Peer(side, new SeededRandom(this.random.next()), this.#options);
     this.#peers.set(side, peer);
+    this.peers = [...this.#peers.values()];
     return peer;
-  }
-
-  get peers(): Peer[] {
-    return [...this.#peers.values()];
   }
 
   peer(side: Side): Peer {
@@ -122,12 +147,18 @@ export class Network {
     this.peer(side).now += milliseconds;
   }
 
+  /** The gateway is at another address, or at none, and knows it. */
+  move(side: Side, address: string | undefined): void {
+    this.places.move(side, address);
+    const present = address === undefined ? [] : [address];
+    this.peer(side).handle({ type: 'addresses', present });
+  }
+
   #aheadOf(side: Side): number {
     return this.#ahead.get(side) ?? 0;
   }
 
-  /** Timers that go on without anything being under way, by kind. */
-  background: readonly string[] = ['liveness'];
+  background: readonly string[] = BACKGROUND;
 
   /** Nothing is on its way and nobody waits for anything: only background timers run. */
   get isAtRest(): boolean {
@@ -137,7 +168,7 @@ export class Network {
   #isIdle({ outbox, timers }: Peer): boolean {
     if (outbox.length > 0) return false;
     for (const timer of timers.keys()) {
-      if (!this.background.includes(timer.slice(0, timer.indexOf('/')))) return false;
+      if (!isOfKind(timer, this.background)) return false;
     }
     return true;
   }
@@ -170,12 +201,17 @@ export class Network {
   }
 
   #launch(datagram: Datagram): void {
-    const lost = this.random.chance(this.weather.loss);
-    this.#note(datagram, lost ? 'lost' : 'sent');
+    const lucky = !this.random.chance(this.weather.loss) && !this.#isTooLong(datagram);
+    const left = lucky ? this.places.leaving(datagram) : undefined;
+    this.#note(datagram, left === undefined ? 'lost' : 'sent');
     this.onSent(datagram);
-    if (lost) return;
-    this.#fly(this.random.chance(this.weather.corruption) ? this.#corrupt(datagram) : datagram);
-    if (this.random.chance(this.weather.duplication)) this.#fly(datagram);
+    if (left === undefined) return;
+    this.#fly(this.random.chance(this.weather.corruption) ? this.#corrupt(left) : left);
+    if (this.random.chance(this.weather.duplication)) this.#fly(left);
+  }
+
+  #isTooLong(datagram: Datagram): boolean {
+    return ipBytes(datagram) > this.weather.pathBytes;
   }
 
   #corrupt(datagram: Datagram): Datagram {
@@ -192,8 +228,10 @@ export class Network {
 
   #arrive(flight: Flight): void {
     this.#flights.splice(this.#flights.indexOf(flight), 1);
-    const { local, remote, data } = flight.datagram;
-    this.#note(flight.datagram, 'arrives');
+    const arriving = this.places.arriving(flight.datagram);
+    if (arriving === undefined) return;
+    const { local, remote, data } = arriving;
+    this.#note(arriving, 'arrives');
     const to = this.peer(sideAt(remote.address));
     this.onArrival(to, data);
     to.handle({ type: 'datagram', local: remote, remote: local, data: data.slice() });
@@ -205,26 +243,17 @@ export class Network {
   }
 }
 
-const SIDE_AT: ReadonlyMap<string, Side> = new Map(
-  (Object.keys(ADDRESSES) as Side[]).map((side) => [ADDRESSES[side], side]),
-);
-
-function sideAt(address: string): Side {
-  const side = SIDE_AT.get(address);
-  if (side === undefined) throw new Error(`there is no gateway at ${address}`);
-  return side;
-}
-
 /** Such as `IKE_AUTH request 1`. */
 function titleOf(data: Uint8Array): string {
   const header = peekHeader(data);
-  if (header === undefined) return `${data.length} octets`;
+  if (header === undefined) return data.length === 1 ? 'keepalive' : `${data.length} octets`;
   return describeMessage(header.exchangeType, header.response, header.messageId);
 }
 
 /** One line of the chart, such as `0.031  a ---> b  IKE_SA_INIT request 0`. */
 export function chartLine({ at, from, to, fate, data }: ChartEntry): string {
-  const what = fate === 'arrives' ? titleOf(data) : printMessage(decodeMessage(data));
+  const short = fate === 'arrives' || data.length < HEADER_OCTETS;
+  const what = short ? titleOf(data) : printMessage(decodeMessage(data));
   const shapes =
     from < to
       ? { sent: ' --->  ', lost: ' -x    ', arrives: '  ---> ' }

@@ -60,6 +60,10 @@ export class Peer {
   /** Whether jobs wait for `finishJob`. */
   manualJobs = false;
   sadIsFull = false;
+  /** Whether anybody reads the log; of errors it always tells. */
+  logs = true;
+  /** How often the Child SAs, or the order in which they are sent on, have changed. */
+  changes = 0;
   now = 0;
   readonly #events: PeerEvent[] = [];
   #busy = false;
@@ -84,6 +88,7 @@ export class Peer {
         this.reserved.add(spi);
         return spi;
       },
+      admitLine: (level) => this.logs || level === 'error',
       releaseSpi: (spi) => {
         if (!this.reserved.delete(spi)) throw new Error(`SPI ${spi} was not reserved`);
       },
@@ -96,7 +101,7 @@ export class Peer {
     if (this.#busy) return;
     this.#busy = true;
     for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-      const event = { at: this.now, ...next } as Event;
+      const event = { ...next, at: this.now } as Event;
       for (const effect of this.ike.handle(event)) this.#apply(effect);
     }
     this.#busy = false;
@@ -129,11 +134,13 @@ export class Peer {
       case 'move-child': {
         const { inboundSpi, local, remote } = effect;
         this.installed.set(inboundSpi, { ...this.installed.get(inboundSpi)!, local, remote });
+        this.changes++;
         break;
       }
       case 'remove-child':
         this.#retire(effect.inboundSpi);
         if (!this.installed.delete(effect.inboundSpi)) throw new Error('no such Child SA');
+        this.changes++;
         break;
       case 'ike-established':
         this.established.push(effect);
@@ -152,6 +159,7 @@ export class Peer {
   }
 
   #prefer(spi: EspSpi): void {
+    this.changes++;
     const { policy } = this.installed.get(spi)!;
     const before = this.outbound.get(policy) ?? [];
     if (!before.includes(spi)) throw new Error('a Child SA that is retired is preferred');
@@ -159,6 +167,7 @@ export class Peer {
   }
 
   #retire(spi: EspSpi): void {
+    this.changes++;
     const { policy } = this.installed.get(spi)!;
     const left = (this.outbound.get(policy) ?? []).filter((other) => other !== spi);
     this.outbound.set(policy, left);
@@ -171,6 +180,7 @@ export class Peer {
   }
 
   #install(sa: ChildSa, standby: boolean): void {
+    this.changes++;
     if (!this.reserved.delete(sa.inboundSpi)) throw new Error('the SPI was not reserved');
     const { inboundKey, outboundKey, ...rest } = sa;
     const keys = { inboundKey: take(inboundKey), outboundKey: take(outboundKey) };
@@ -285,6 +295,27 @@ export interface ConnectionOptions {
 
 const secretOf = (text: string) => new Secret(new TextEncoder().encode(text));
 
+/** The same object for the same text: nobody changes what a configuration is made of. */
+function once<T>(parse: (text: string) => T): (text: string) => T {
+  const parsed = new Map<string, T>();
+  return (text) => {
+    let found = parsed.get(text);
+    if (found === undefined) {
+      found = parse(text);
+      parsed.set(text, found);
+    }
+    return found;
+  };
+}
+
+const identityOf = once(parseIdentity);
+const selectorOf = once(parseSelector);
+const proposalOf = {
+  ike: once((text) => parseProposal('ike', text)),
+  esp: once((text) => parseProposal('esp', text)),
+  ah: once((text) => parseProposal('ah', text)),
+};
+
 /** A gateway's connection to another one. */
 export function connectionOf(side: Side, options: ConnectionOptions = {}): Connection {
   const own = gateway(side);
@@ -298,15 +329,15 @@ export function connectionOf(side: Side, options: ConnectionOptions = {}): Conne
     local: {
       address: own.address,
       alternatives: options.alternatives ?? [],
-      identity: parseIdentity(options.localId ?? own.id),
+      identity: identityOf(options.localId ?? own.id),
       authentication: options.local ?? authentication,
     },
     remote: {
       address: options.remoteAddress ?? other.address,
-      identity: parseIdentity(options.remoteId ?? other.id),
+      identity: identityOf(options.remoteId ?? other.id),
       authentication: options.remote ?? authentication,
     },
-    ikeProposals: (options.ike ?? SINGLE_KEY_EXCHANGE).map((text) => parseProposal('ike', text)),
+    ikeProposals: (options.ike ?? SINGLE_KEY_EXCHANGE).map(proposalOf.ike),
     livenessSeconds: options.livenessSeconds ?? 0,
     ppk: options.ppk && { ...options.ppk, secret: secretOf(options.ppk.secret) },
     mobike: options.mobike ?? false,
@@ -319,11 +350,9 @@ export function connectionOf(side: Side, options: ConnectionOptions = {}): Conne
       name,
       start: options.start ?? 'wait',
       mode: options.mode ?? 'tunnel',
-      localSelectors: local.map(parseSelector),
-      remoteSelectors: remote.map(parseSelector),
-      proposals:
-        options.ah?.map((text) => parseProposal('ah', text)) ??
-        (options.esp ?? DEFAULT_ESP).map((text) => parseProposal('esp', text)),
+      localSelectors: local.map(selectorOf),
+      remoteSelectors: remote.map(selectorOf),
+      proposals: options.ah?.map(proposalOf.ah) ?? (options.esp ?? DEFAULT_ESP).map(proposalOf.esp),
       replayWindow: options.replayWindow ?? 64,
       lifetime: options.childLifetime ?? NO_LIFETIME,
     })),

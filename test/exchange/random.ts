@@ -35,7 +35,10 @@ export class SeededRandom {
 
   bytes(count: number): Uint8Array<ArrayBuffer> {
     const octets = new Uint8Array(count);
-    for (let i = 0; i < count; i++) octets[i] = this.next() & 0xff;
+    for (let i = 0; i < count; i += 4) {
+      const four = this.next();
+      for (let k = 0; k < 4 && i + k < count; k++) octets[i + k] = four >>> (8 * k);
+    }
     return octets;
   }
 }

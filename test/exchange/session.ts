@@ -1,5 +1,5 @@
 /** One seeded session of the simulation: what it plays, and what has to be true at its end. */
-import { Network, STORM } from './network.js';
+import { BACKGROUND, isOfKind, Network, STORM } from './network.js';
 import { connectionOf, type Peer } from './peer.js';
 import { SeededRandom } from './random.js';
 
@@ -157,7 +157,7 @@ function failureOfTunnel(a: Peer, b: Peer, children: number): string | undefined
       return 'suites differ';
   }
   const stray = [a, b].flatMap((peer) =>
-    [...peer.timers.keys()].filter((timer) => !timer.startsWith('liveness/')),
+    [...peer.timers.keys()].filter((timer) => !isOfKind(timer, BACKGROUND)),
   );
   return stray.length > 0 ? `timers are left: ${stray.join(', ')}` : undefined;
 }

@@ -1,39 +1,30 @@
 /**
- * Plays many lives of a tunnel: `node build/exchange/test/exchange/simulate.js FIRST COUNT`. Prints
- * a line of JSON (`Summary`) when all are over. Seeds that fail are played again, and drawn, by
- * `npm run replay -- life SEED`.
+ * Plays lives of a tunnel in one process: `node build/exchange/test/exchange/simulate.js FIRST
+ * COUNT [stop]`, with `stop` up to the first that fails. Prints a line of JSON (`Summary`) when all are
+ * over; `lives.ts` runs it on all cores.
  */
 import { playLife } from './lifecycle.js';
+import type { Summary } from './lives.js';
 
-export interface Summary {
-  readonly sessions: number;
-  readonly rekeyings: number;
-  readonly datagrams: number;
-  /** Sessions of so many gateways, and with each fault. */
-  readonly gateways: Readonly<Record<string, number>>;
-  readonly faults: Readonly<Record<string, number>>;
-  /** Seed and what is wrong; the first hundred. */
-  readonly problems: readonly (readonly [number, string])[];
-  readonly cpuSeconds: number;
-}
-
-const [first = 0, count = 100] = process.argv.slice(2).map(Number);
+const [first = 0, count = 100] = process.argv.slice(2, 4).map(Number);
+const most = process.argv[4] === 'stop' ? 1 : 100;
 const faults: Record<string, number> = {};
 const gateways: Record<string, number> = {};
 const problems: [number, string][] = [];
 let rekeyings = 0;
 let datagrams = 0;
-for (let seed = first; seed < first + count; seed++) {
-  const life = playLife(seed);
+let seed = first;
+for (; seed < first + count && (most > 1 || problems.length < most); seed++) {
+  const life = playLife(seed, false);
   rekeyings += life.rekeyings;
   datagrams += life.network.chart.length;
   gateways[life.gateways] = (gateways[life.gateways] ?? 0) + 1;
   for (const fault of life.faults) faults[fault] = (faults[fault] ?? 0) + 1;
-  if (life.problem !== undefined && problems.length < 100) problems.push([seed, life.problem]);
+  if (life.problem !== undefined && problems.length < most) problems.push([seed, life.problem]);
 }
 const { user, system } = process.cpuUsage();
 const summary: Summary = {
-  sessions: count,
+  sessions: seed - first,
   rekeyings,
   datagrams,
   gateways,

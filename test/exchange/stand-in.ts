@@ -4,7 +4,7 @@
  * the public key and what is signed, under a key that the simulation holds. It has the shape of
  * the real ones (lengths, failures) and no security whatsoever; certificates are not validated.
  */
-import { createHmac, createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
 import {
   publicValueLength,
   type RandomBytes,
@@ -12,8 +12,10 @@ import {
 } from '../../src/crypto/key-exchange.js';
 import { Secret } from '../../src/crypto/secret.js';
 import type { Job, JobResult } from '../../src/ike/event.js';
+import { SeededRandom } from './random.js';
 
-const KEY = Buffer.from('the key of the simulation');
+/** The key of the simulation: what its digests begin with. */
+const KEY = 0x5eed_1e55;
 
 /** In the place of `realJob`; the private key of a key exchange is the public value. */
 export function standIn(job: Job, random: RandomBytes): JobResult {
@@ -60,9 +62,17 @@ function freshValue(length: number, random: RandomBytes): Uint8Array {
 }
 
 function secretOf(own: Uint8Array, other: Uint8Array): Secret {
-  const hmac = createHmac('sha256', KEY);
-  for (const value of [own, other].sort(Buffer.compare)) hmac.update(value);
-  return new Secret(hmac.digest());
+  return new Secret(digest(...[own, other].sort(Buffer.compare)));
+}
+
+/** 32 octets of what all octets have in common with the key; of no use against anybody. */
+function digest(...values: readonly Uint8Array[]): Uint8Array {
+  let state = KEY;
+  for (const value of values) {
+    for (const octet of value) state = Math.imul(state ^ octet, 0x01000193) + 0x9e3779b9;
+    state = Math.imul(state ^ (state >>> 15), 0x735a2d97);
+  }
+  return new SeededRandom(state).bytes(32);
 }
 
 function verify({
@@ -78,9 +88,8 @@ function verify({
 
 /** As long as one of RSA with 2048 bits. */
 function signature(publicKey: Uint8Array, octets: Uint8Array): Uint8Array {
-  const hmac = createHmac('sha256', KEY).update(publicKey).update(octets).digest();
   const data = new Uint8Array(256);
-  data.set(hmac);
+  data.set(digest(publicKey, octets));
   return data;
 }
 

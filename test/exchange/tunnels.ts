@@ -5,7 +5,8 @@
 import type { OwnCertificate, Trust } from '../../src/policy/authentication.js';
 import type { Connection } from '../../src/policy/connection.js';
 import { Authorities, type KeyKind } from '../authorities.js';
-import { type ConnectionOptions, connectionOf, SIDES, type Side } from './peer.js';
+import { ADDRESSES, type ConnectionOptions, connectionOf, SIDES, type Side } from './peer.js';
+import { ELSEWHERE } from './places.js';
 import type { SeededRandom } from './random.js';
 
 export interface End {
@@ -19,71 +20,145 @@ export interface Tunnel {
   readonly ends: readonly [End, End];
 }
 
-const GROUPS = ['x25519', 'ecp256', 'ecp384', 'ecp521', 'modp2048', 'modp3072', 'modp4096'];
+const SHORT_GROUPS = ['x25519', 'ecp256', 'ecp384'];
+const GROUPS = [...SHORT_GROUPS, 'ecp521', 'modp2048', 'modp3072', 'modp4096'];
 const SUITES = [
   ...['aes128gcm16-prfsha256', 'aes192gcm16-prfsha512', 'aes256gcm16-prfsha384'],
   ...['aes128-sha256', 'aes192-sha384', 'aes256-sha512'],
 ];
 const CIPHERS = ['aes128gcm16', 'aes192gcm16', 'aes256gcm16'];
+const MACS = ['sha256', 'sha384', 'sha512'];
 const KEYS: readonly KeyKind[] = [
   ...(['rsa:2048', 'rsa-pss:2048', 'ec:P-256', 'ec:P-384', 'ec:P-521'] as const),
   ...(['ed25519', 'ed448'] as const),
 ];
 
-/**
- * @param other     what gateway a has a tunnel with
- * @param wrongKey  a proves itself with another key than the one that the other side expects
- */
-export function pickTunnel(dice: SeededRandom, other: Side, wrongKey: boolean): Tunnel {
+/** What a life has in store for its tunnels. */
+export interface Circumstances {
+  /** Why there is to be no IKE SA: another key than the one expected, or no PPK where one has to be. */
+  readonly flaw: 'key' | 'ppk' | undefined;
+  /** Gateway a goes to other addresses (RFC 4555), or is behind a NAT. */
+  readonly moves: boolean;
+  readonly translated: boolean;
+  /** The path does not take what is longer than need be. */
+  readonly narrow: boolean;
+}
+
+/** @param other  what gateway a has a tunnel with */
+export function pickTunnel(dice: SeededRandom, other: Side, life: Circumstances): Tunnel {
   const name = other === 'b' ? 'site' : `site-${other}`;
-  const configured = pickConfiguration(dice, other);
-  const certified = other === 'b' && dice.chance(0.2);
-  const proofs = certified ? pickCertificates(dice, wrongKey) : sharedKeys(wrongKey);
-  const [here, there] = configured.map((options, i) => ({ name, ...options, ...proofs[i] }));
+  // IKE_SA_INIT cannot go in fragments, so its key exchange has to be short on a narrow path.
+  const groups = life.narrow ? SHORT_GROUPS : GROUPS;
+  const chosen = { group: dice.pick(groups), another: dice.pick(groups) };
+  const parts = [
+    pickIke(dice, chosen),
+    pickChildren(dice, other, chosen, life),
+    pickPpks(dice, life.flaw === 'ppk'),
+    pickPlaces(dice, life),
+    other === 'b' && dice.chance(0.2)
+      ? pickCertificates(dice, life.flaw === 'key')
+      : sharedKeys(life.flaw === 'key'),
+  ];
+  const of = (i: 0 | 1): ConnectionOptions =>
+    Object.assign({ name }, ...parts.map((pair) => pair[i]));
   return {
     name,
     ends: [
-      { side: 'a', connection: connectionOf('a', { peer: other, ...here }) },
-      { side: other, connection: connectionOf(other, there) },
+      { side: 'a', connection: connectionOf('a', { peer: other, ...of(0) }) },
+      { side: other, connection: connectionOf(other, of(1)) },
     ],
   };
 }
 
 type Pair = readonly [ConnectionOptions, ConnectionOptions];
 
-function pickConfiguration(dice: SeededRandom, other: Side): Pair {
-  const [group, another] = [dice.pick(GROUPS), dice.pick(GROUPS)];
+interface Groups {
+  readonly group: string;
+  readonly another: string;
+}
+
+function pickPlaces(dice: SeededRandom, { moves, translated }: Circumstances): Pair {
+  const mobile = { mobike: moves || dice.chance(0.2) };
+  return [
+    { ...mobile, ...(moves && { alternatives: [ELSEWHERE.a] }) },
+    // Where a is behind a NAT nobody finds it before it has come.
+    { ...mobile, ...(translated && { remoteAddress: '%any' }) },
+  ];
+}
+
+const REQUIRED = { id: 'ppk.example.org', secret: 'a secret of both', required: true };
+const OPTIONAL = { ...REQUIRED, required: false };
+const FOREIGN = { ...REQUIRED, id: 'another.example.org' };
+
+/** PPKs as RFC 8784 §3 has them go together, or not. */
+function pickPpks(dice: SeededRandom, flaw: boolean): Pair {
+  const ppks = flaw
+    ? dice.pick([[REQUIRED], [undefined, REQUIRED], [OPTIONAL, FOREIGN], [FOREIGN, OPTIONAL]])
+    : dice.pick([
+        ...Array.from({ length: 12 }, () => []),
+        ...[
+          [REQUIRED, REQUIRED],
+          [REQUIRED, OPTIONAL],
+          [OPTIONAL, REQUIRED],
+        ],
+        ...[[OPTIONAL, OPTIONAL], [OPTIONAL], [undefined, OPTIONAL]],
+      ]);
+  return [{ ...(ppks[0] && { ppk: ppks[0] }) }, { ...(ppks[1] && { ppk: ppks[1] }) }];
+}
+
+/** Key exchanges and suites of the IKE SA, how its messages are cut, and when its peer is missed. */
+function pickIke(dice: SeededRandom, { group, another }: Groups): Pair {
   const suite = dice.pick(SUITES);
-  const pfs = dice.pick(['', `-${group}`, `-${another}`]);
   // Now and then one guesses a group that the other does not have.
   const guess = dice.chance(0.2) && another !== group ? `-${another}` : '';
-  // Now and then one more key exchange of each Child SA (RFC 9370 §2.2.4).
-  const further = pfs !== '' && dice.chance(0.3) ? '-ke1_mlkem512' : '';
-  const common = { livenessSeconds: 30, esp: [`${dice.pick(CIPHERS)}${pfs}${further}`] };
-  const [net, otherNet] = [1, SIDES.indexOf(other) + 1];
-  const several = dice.chance(0.3);
-  const narrower = dice.chance(0.2) ? { localSelectors: [`10.${otherNet}.128.0/17`] } : {};
-  // Now and then nearly all goes in fragments, or all that one side sends.
-  const small = dice.chance(0.3) ? { fragmentBytes: 300 + dice.below(300) } : {};
-  const alike = dice.chance(0.8);
   // Now and then a second key exchange, also one that the other side may not have.
-  const more = dice.chance(0.3) ? '-ke1_mlkem768' : '';
+  const more = dice.chance(0.2) ? '-ke1_mlkem768' : '';
   const proposals = (one: string) =>
     more !== '' && dice.chance(0.8) ? [`${one}${more}`, one] : [one];
+  // Now and then nearly all goes in fragments, or all that one side sends.
+  const small = dice.chance(0.15) ? { fragmentBytes: 300 + dice.below(300) } : {};
+  const alike = dice.chance(0.8);
+  const common = { livenessSeconds: dice.pick([30, 90]), childless: dice.chance(0.15) };
   return [
-    {
-      ...common,
-      ...small,
-      ike: proposals(`${suite}${guess}-${group}`),
-      ...(several && { children: twoChildren(net, otherNet) }),
-    },
-    {
-      ...common,
-      ...(alike && small),
-      ike: proposals(`${suite}-${group}`),
-      ...(several ? { children: twoChildren(otherNet, net) } : narrower),
-    },
+    { ...common, ...small, ike: proposals(`${suite}${guess}-${group}`) },
+    { ...common, ...(alike && small), ike: proposals(`${suite}-${group}`) },
   ];
+}
+
+/** Mostly one Child SA of ESP in tunnel mode. */
+function pickChildren(
+  dice: SeededRandom,
+  other: Side,
+  { group, another }: Groups,
+  { moves, translated }: Circumstances,
+): Pair {
+  const pfs = dice.pick(['', `-${group}`, `-${another}`]);
+  // Now and then one more key exchange of each Child SA (RFC 9370 §2.2.4).
+  const further = pfs !== '' && dice.chance(0.2) ? '-ke1_mlkem512' : '';
+  // AH does not go through a NAT (RFC 3948 §1).
+  const protocol =
+    !translated && dice.chance(0.15)
+      ? { ah: [`${dice.pick(MACS)}${pfs}`] }
+      : { esp: [`${dice.pick(CIPHERS)}${pfs}${further}`] };
+  const draw = dice.unit();
+  const [net, otherNet] = [1, SIDES.indexOf(other) + 1];
+  if (draw < 0.25) {
+    return [
+      { ...protocol, children: twoChildren(net, otherNet) },
+      { ...protocol, children: twoChildren(otherNet, net) },
+    ];
+  }
+  // Transport mode is between addresses that stay.
+  if (draw < 0.4 && !moves && !translated) {
+    const [here, there] = [[ADDRESSES.a], [ADDRESSES[other]]];
+    const transport = { ...protocol, mode: 'transport' } as const;
+    return [
+      { ...transport, localSelectors: here, remoteSelectors: there },
+      { ...transport, localSelectors: there, remoteSelectors: here },
+    ];
+  }
+  const narrower = draw < 0.55 ? { localSelectors: [`10.${otherNet}.128.0/17`] } : {};
+  return [protocol, { ...protocol, ...narrower }];
 }
 
 function twoChildren(own: number, remote: number): NonNullable<ConnectionOptions['children']> {

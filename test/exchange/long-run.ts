@@ -1,0 +1,38 @@
+/**
+ * `npm run lives -- [--first 1] [--count 100000] [--processes 2]`: a long run of lives, told part
+ * by part; the seeds of a failure are told at once, and it ends with an error.
+ */
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { PROCESSES, playLives, type Summary } from './lives.js';
+
+/** Lives of one process: some minutes. */
+const PART = 10_000;
+
+const { values } = parseArgs({
+  options: {
+    first: { type: 'string', default: '1' },
+    count: { type: 'string', default: '100000' },
+    processes: { type: 'string', default: `${PROCESSES}` },
+  },
+});
+const [first, count, processes] = [values.first, values.count, values.processes].map(Number);
+
+function tell(from: number, summary: Summary): void {
+  const { sessions, rekeyings, datagrams, cpuSeconds, problems } = summary;
+  console.log(
+    `seeds ${from} to ${from + sessions - 1}: ${rekeyings} rekeyings, ${datagrams} datagrams, ` +
+      `${((1000 * cpuSeconds) / sessions).toFixed(2)} ms of CPU each, ${problems.length} failures`,
+  );
+  for (const [seed, problem] of problems) console.log(`  seed ${seed}: ${problem}`);
+}
+
+const program = fileURLToPath(new URL('simulate.js', import.meta.url));
+const began = performance.now();
+const each = Math.min(PART, Math.ceil(count! / processes!));
+const total = await playLives(program, first!, count!, { processes: processes!, each, told: tell });
+const seconds = (performance.now() - began) / 1000;
+console.log(`${(total.sessions / seconds).toFixed(0)} lives a second; all of them:`);
+tell(first!, { ...total, problems: total.problems.slice(0, 1) });
+for (const [fault, lives] of Object.entries(total.faults)) console.log(`  ${fault}: ${lives}`);
+if (total.problems.length > 0) process.exitCode = 1;
