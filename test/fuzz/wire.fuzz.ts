@@ -8,24 +8,16 @@
  * A failure prints the seed, the case and its octets, and exits with 1.
  */
 import { parseArgs } from 'node:util';
-import {
-  decodeMessage,
-  describeMessage,
-  encodeMessage,
-  type Message,
-  printMessage,
-  validate,
-  WireError,
-} from '../../src/wire/index.js';
-import { bytesOf, digitsOf, fixtures } from '../unit/wire/fixtures.js';
+import { digitsOf } from '../unit/wire/fixtures.js';
+import { captured, withRightLength } from './captured.js';
 import { mutate } from './mutation.js';
 import { Random } from './random.js';
+import { checkWire } from './targets.js';
 
 /** No case of 64 KiB needs a fifth of it on any machine; a loop without progress would. */
 const SLOWEST_MILLISECONDS = 50;
 /** What a million cases may leave behind once garbage is collected. */
 const MOST_HEAP_GROWTH = 8 * 2 ** 20;
-const HEADER_OCTETS = 28;
 
 const { values } = parseArgs({
   options: {
@@ -36,59 +28,15 @@ const { values } = parseArgs({
   },
 });
 
-/** Captured messages, and what was inside their encrypted payloads as messages in clear. */
-const corpus: readonly Uint8Array[] = fixtures.flatMap(({ messages }) =>
-  messages.flatMap(({ data, payloads }) => {
-    const last = payloads.at(-1);
-    const inner = last?.inner ?? last?.reassembled ?? [];
-    const message = bytesOf(data);
-    const clear = bytesOf(
-      data.slice(0, 2 * HEADER_OCTETS) + inner.map(({ octets }) => octets).join(''),
-    );
-    clear[16] = inner[0]?.type ?? 0;
-    return inner.length === 0 ? [message] : [message, withRightLength(clear)];
-  }),
-);
-
-function withRightLength(data: Uint8Array): Uint8Array {
-  if (data.length >= HEADER_OCTETS) {
-    new DataView(data.buffer, data.byteOffset).setUint32(24, data.length);
-  }
-  return data;
-}
-
 /** One case: a changed message, mostly with the header's length put right. */
 function makeCase(random: Random): Uint8Array {
-  const data = mutate(random.pick(corpus), random, corpus);
+  const data = mutate(random.pick(captured), random, captured);
   return random.oneIn(5) ? data : withRightLength(data);
-}
-
-function check(data: Uint8Array): string {
-  let message: Message;
-  try {
-    message = decodeMessage(data);
-  } catch (error) {
-    if (error instanceof WireError) return `refused: ${error.where}`;
-    throw error;
-  }
-  const encoded = encodeMessage(message);
-  if (digitsOf(encodeMessage(decodeMessage(encoded))) !== digitsOf(encoded)) {
-    throw new Error('encodes differently after decoding');
-  }
-  if (printMessage(message).length > 200 + 64 * data.length) throw new Error('prints too much');
-  if (describeMessage(message).length > 1000 + 64 * data.length) throw new Error('prints too much');
-  try {
-    validate({ ...message.header, encrypted: false }, message.payloads);
-    return 'accepted, of a known content';
-  } catch (error) {
-    if (error instanceof WireError) return 'accepted, of no known content';
-    throw error;
-  }
 }
 
 function secondLook(data: Uint8Array): number {
   const before = performance.now();
-  check(data);
+  checkWire(data);
   return performance.now() - before;
 }
 
@@ -115,7 +63,7 @@ function run(seed: number, count: number, seconds: number) {
     let took = 0;
     try {
       const before = performance.now();
-      const outcome = check(data);
+      const outcome = checkWire(data);
       took = performance.now() - before;
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
     } catch (error) {
