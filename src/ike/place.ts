@@ -22,6 +22,8 @@ export class Place implements Path {
   mobility: Mobility | undefined;
   /** Of a mover: the ways that there are to its peer. */
   paths: Paths | undefined;
+  /** The peer has told of its move while this IKE SA was a rival. */
+  isUnproved = false;
 
   constructor(sa: IkeSa, core: Core, { local, remote }: Path) {
     this.#sa = sa;
@@ -99,10 +101,12 @@ export class Place implements Path {
 
   /**
    * This IKE SA has taken the place of one on which a move was told, or asked about, and is not
-   * answered yet: the answer comes to where it is of no use, if it comes.
+   * answered yet: the answer comes to where it is of no use, if it comes. Or the peer has told of its
+   * move on this one, before we knew that it takes the place.
    */
   resume(old: IkeSa): void {
-    if (!old.isAbout(isMove) || this.#sa.isAbout(isMove)) return;
+    if (this.#sa.isAbout(isMove) || !(this.isUnproved || old.isAbout(isMove))) return;
+    this.isUnproved = false;
     const Move = this.mobility === 'mover' ? UpdateAddresses : ReturnRoutability;
     this.#sa.requestFirst(new Move(this.#sa, this.#core));
   }

@@ -334,4 +334,26 @@ describe('a move that crosses a rekeying of the IKE SA', () => {
     both.expectTunnel();
     both.expectFlow();
   });
+
+  it('is followed by who does not know yet which of two rekeyings stays', () => {
+    const both = established();
+    both.rekey(both.a, 'ike');
+    both.rekey(both.b, 'ike');
+    // The request of b is lost: for a there is one rekeying, for b there are two.
+    both.take(both.b);
+    both.deliver(both.a);
+    both.deliver(both.b);
+    const deletes = both.take(both.a);
+    move(both.a, ELSEWHERE);
+    // a -> b  HDR, SK {N(UPDATE_SA_ADDRESSES), ...}, on the new IKE SA
+    both.deliver(both.a);
+    both.give(deletes);
+    for (let second = 0; second < 40; second++) {
+      both.settle();
+      both.wait(1_000);
+    }
+    both.settle();
+    expectPath(both, ELSEWHERE, ADDRESS_B);
+    both.expectTunnel();
+  });
 });

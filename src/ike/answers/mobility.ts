@@ -47,7 +47,8 @@ function follow(
   payloads: readonly Payload[],
   { local, remote }: Datagram,
 ): void {
-  if (sa.state.name !== 'established') return;
+  const { name } = sa.state;
+  if (name !== 'established' && name !== 'rival') return;
   sa.log('info', `the peer moves from ${formatEndpoint(sa.remote)} to ${formatEndpoint(remote)}`);
   const nat = detectNat(payloads, sa.spis, local, remote);
   sa.place.local = local;
@@ -56,7 +57,9 @@ function follow(
     const forced = sa.connection!.forceUdpEncapsulation;
     sa.place.nat = forced ? { ...nat, local: true } : nat;
   }
-  sa.request(new ReturnRoutability(sa, core));
+  // A rival on which the peer moves has won for the peer already; for us as soon as we know of it.
+  if (name === 'rival') sa.place.isUnproved = true;
+  else sa.request(new ReturnRoutability(sa, core));
 }
 
 /** NO_NATS_ALLOWED, where it is there, names both ends as the sender sees them (§4.2.5). */
