@@ -51,10 +51,13 @@ import { serveMetrics, type Watched } from './metrics/server.js';
 import { monotonicNow } from './net/clock.js';
 import { type Guard, nftGuard, noGuard } from './net/guard.js';
 import { type HostRoutes, ipHostRoutes, noHostRoutes } from './net/host-routes.js';
+import { interfaceMtu, knownPathMtu } from './net/path-mtu.js';
 import type { Transport } from './net/transport.js';
 import { UdpTransport } from './net/udp.js';
 import { wipeKeys } from './policy/authentication.js';
 import type { EspSpi } from './sad/sad.js';
+import { PacketWatcher } from './watch/packet-watcher.js';
+import { probeConnection } from './watch/probe.js';
 import { GatewayEvents } from './workers/gateway-event.js';
 import { IkeWorkers } from './workers/ike-workers.js';
 import { type OpenLink, threadLinks } from './workers/link.js';
@@ -88,6 +91,7 @@ export interface Gateway extends Control {
 
 /** Longest that `stop` waits for the peers' answers to our Deletes. */
 const FAREWELL_MS = 2_000;
+const ETHERNET_MTU = 1500;
 const ADDRESS_POLL_MS = 2_000;
 
 /** Starts a gateway; where a part cannot be had, gives back what was taken and rejects. */
@@ -359,6 +363,12 @@ function settleMtu(dataplane: Dataplane, inboundSpi: EspSpi, log: Log): void {
   }
 }
 
+/** The largest of the WAN ports. */
+function portMtu({ ports }: GatewayConfig): number {
+  const mtus = ports.filter(({ role }) => role === 'wan').map(({ device }) => interfaceMtu(device));
+  return Math.max(...mtus.map((mtu) => mtu ?? ETHERNET_MTU));
+}
+
 interface ControlParts {
   readonly log: DaemonLog;
   readonly events: GatewayEvents;
@@ -375,6 +385,11 @@ function makeControl(parts: ControlParts): Control {
     const names = configuration.running.connections.map((connection) => connection.name);
     if (!names.includes(name)) throw new UnknownConnectionError(name, names);
   };
+  const watcher = new PacketWatcher({
+    dataplane,
+    connections: () => configuration.running.connections,
+    ikeSas: () => workers.ikeSas(),
+  });
   const status = async (): Promise<Status> =>
     composeStatus({
       config: configuration.running,
@@ -418,6 +433,24 @@ function makeControl(parts: ControlParts): Control {
       workers.rekey(connection, what);
       const children = sas.reduce((sum, sa) => sum + sa.children.length, 0);
       return { connection, what, begun: what === 'child' ? children : sas.length };
+    },
+    async probe(connection) {
+      mustExist(connection);
+      return probeConnection(connection, {
+        ikeSas: () => workers.ikeSas(),
+        probe: (ikeSpi, bytes) => workers.probe(ikeSpi, bytes),
+        counters: (inboundSpi) => dataplane.counters(inboundSpi),
+        portMtu: () => portMtu(configuration.running),
+        knownMtu: knownPathMtu,
+      });
+    },
+    async capture(query) {
+      if (query.connection !== undefined) mustExist(query.connection);
+      return watcher.capture(query);
+    },
+    async trace(packets, seconds) {
+      if (packets.connection !== undefined) mustExist(packets.connection);
+      return watcher.trace(packets, seconds);
     },
     plan: async (): Promise<Plan> => configuration.plan(),
     apply: () => configuration.apply(),

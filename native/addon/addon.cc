@@ -14,8 +14,10 @@ static Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   esplane::addon::export_sad_bench(env, exports);
   esplane::addon::export_suites(env, exports);
   esplane::addon::export_tap(env, exports);
+  esplane::addon::export_traffic_sink(env, exports);
   esplane::addon::export_traffic_source(env, exports);
   esplane::addon::export_tunnel_bench(env, exports);
+  esplane::addon::export_watch(env, exports);
   return exports;
 }
 

@@ -17,7 +17,9 @@ void export_process(Napi::Env env, Napi::Object exports);
 void export_sad_bench(Napi::Env env, Napi::Object exports);
 void export_suites(Napi::Env env, Napi::Object exports);
 void export_tap(Napi::Env env, Napi::Object exports);
+void export_traffic_sink(Napi::Env env, Napi::Object exports);
 void export_traffic_source(Napi::Env env, Napi::Object exports);
 void export_tunnel_bench(Napi::Env env, Napi::Object exports);
+void export_watch(Napi::Env env, Napi::Object exports);
 
 }  // namespace esplane::addon

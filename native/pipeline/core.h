@@ -46,6 +46,8 @@ struct Networks {
   }
 };
 
+struct Watch;
+
 /// Of one dataplane, all lanes. Outlives them.
 struct Shared {
   base::Epoch& epoch;
@@ -56,6 +58,7 @@ struct Shared {
   std::vector<port::Role> roles;  ///< by port
   bool plain_forwarding = false;
   uint32_t chunk_bytes = 2048;
+  std::atomic<const Watch*> watch{nullptr};  ///< null: nobody watches
 };
 
 /// Of a path of which no next hop has told anything else.

@@ -73,6 +73,7 @@ Dataplane::Dataplane(DataplaneOptions options)
 Dataplane::~Dataplane() {
   stop();
   delete networks_.load();
+  delete shared_.watch.load();
 }
 
 std::shared_ptr<Dataplane> Dataplane::create(DataplaneOptions options) {
@@ -502,6 +503,46 @@ std::optional<sad::PairCounters> Dataplane::counters(uint32_t inbound_spi) const
       sa.outer().is_v4() ? packet::kIpv4HeaderBytes : packet::kIpv6HeaderBytes;
   found->inner_mtu_bytes = esp::largest_inner_bytes(sa, found->path_mtu_bytes, kept);
   return found;
+}
+
+// --- watching ------------------------------------------------------------------------------
+
+std::shared_ptr<Capture> Dataplane::start_capture(CaptureOptions options) {
+  const std::scoped_lock lock(mutex_, watch_mutex_);
+  require_running();
+  if (!started_) throw std::runtime_error("the dataplane does not run yet");
+  if (watched_.capture) throw std::runtime_error("another capture runs");
+  auto capture = std::make_shared<Capture>(std::move(options), shared_.roles,
+                                           static_cast<uint32_t>(lanes_.size()));
+  set_watch({capture, watched_.trace});
+  return capture;
+}
+
+std::shared_ptr<Trace> Dataplane::start_trace(PacketFilter filter) {
+  const std::lock_guard lock(watch_mutex_);
+  require_running();
+  if (watched_.trace) throw std::runtime_error("another trace waits for its packet");
+  auto trace = std::make_shared<Trace>(std::move(filter));
+  set_watch({watched_.capture, trace});
+  return trace;
+}
+
+void Dataplane::stop_capture(const std::shared_ptr<Capture>& capture) {
+  const std::lock_guard lock(watch_mutex_);
+  if (capture && watched_.capture == capture) set_watch({nullptr, watched_.trace});
+}
+
+void Dataplane::stop_trace(const std::shared_ptr<Trace>& trace) {
+  const std::lock_guard lock(watch_mutex_);
+  if (trace && watched_.trace == trace) set_watch({watched_.capture, nullptr});
+}
+
+/// Under the mutex. Workers may hold the old one until they have been quiescent.
+void Dataplane::set_watch(Watch watch) {
+  watched_ = std::move(watch);
+  const bool any = watched_.capture || watched_.trace;
+  auto fresh = any ? std::make_unique<const Watch>(watched_) : nullptr;
+  epoch_.retire(std::unique_ptr<const Watch>(shared_.watch.exchange(fresh.release())));
 }
 
 // --- what people see -----------------------------------------------------------------------

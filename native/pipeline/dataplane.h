@@ -137,6 +137,13 @@ class Dataplane {
   bool move(uint32_t inbound_spi, const sad::Endpoint& local, const sad::Endpoint& remote);
   std::optional<sad::PairCounters> counters(uint32_t inbound_spi) const;
 
+  /// One of each at a time. @throws std::exception where one runs, or the dataplane does not
+  std::shared_ptr<Capture> start_capture(CaptureOptions options);
+  std::shared_ptr<Trace> start_trace(PacketFilter filter);
+  /// Nothing where it is not the one that runs. What it has taken may still be read.
+  void stop_capture(const std::shared_ptr<Capture>& capture);
+  void stop_trace(const std::shared_ptr<Trace>& trace);
+
   std::vector<PortStatus> ports() const;
   /// Calls `each(counters)` for every worker, then for those that there were before set_workers().
   /// @return how many there are now
@@ -180,6 +187,7 @@ class Dataplane {
   void tear_down();
   bool detach_and_remove(uint32_t inbound_spi);
   void forget_sas();
+  void set_watch(Watch watch);
 
   DataplaneOptions options_;  ///< its plan is the one that runs
   const uint32_t id_;
@@ -196,6 +204,8 @@ class Dataplane {
   mutable std::mutex sa_mutex_;   ///< installing and removing
   std::set<uint32_t> installed_;  ///< inbound SPIs
   std::map<spd::Scope, std::set<uint32_t>> of_interface_;  ///< those of them whose tunnel has one
+  std::mutex watch_mutex_;
+  Watch watched_;                 ///< as published in shared_
   std::mutex networks_mutex_;
   std::atomic<const Networks*> networks_;
   port::Umem umem_;

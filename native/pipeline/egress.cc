@@ -1,5 +1,7 @@
 #include "pipeline/egress.h"
 
+#include "pipeline/watch.h"
+
 namespace esplane::pipeline {
 
 using packet::Verdict;
@@ -31,6 +33,8 @@ void Egress::send() {
 }
 
 void Egress::send(Stage& stage) {
+  if (const Watch* watch = watch_->load(std::memory_order_acquire)) [[unlikely]]
+    show(stage, *watch);
   const uint32_t sent = stage.queue->tx(stage.data, stage.length, stage.count);
   uint64_t received = 0, esp = 0, esp_bytes = 0;
   for (uint32_t i = 0; i < sent; i++) {
@@ -45,6 +49,13 @@ void Egress::send(Stage& stage) {
   for (uint32_t i = sent; i < stage.count; i++)
     finish(stage.data[i], Verdict::kTxRingFull, stage.origin[i]);
   stage.count = 0;
+}
+
+void Egress::show(const Stage& stage, const Watch& watch) const {
+  if (!watch.capture) return;
+  const auto port = static_cast<uint16_t>(&stage - ports_.data());
+  watch.capture->take(lane_, port, Capture::Direction::kSent, stage.data, stage.length,
+                      stage.count);
 }
 
 }  // namespace esplane::pipeline

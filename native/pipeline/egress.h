@@ -2,6 +2,7 @@
 // counted and its frame given back. Order within a port is kept.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -15,6 +16,8 @@
 #include "port/port.h"
 
 namespace esplane::pipeline {
+
+struct Watch;
 
 /// Where packets that are the kernel's enter it.
 class Reinjector {
@@ -46,6 +49,12 @@ class Egress {
   /// Where packets enter the host that go by the gateway's own TUN, or by the interface of a tunnel;
   /// null: nowhere.
   void set_reinjector(spd::Scope scope, Reinjector* reinjector);
+
+  /// Whoever watches sees what is sent.
+  void set_watch(const std::atomic<const Watch*>& watch, uint32_t lane) {
+    watch_ = &watch;
+    lane_ = lane;
+  }
 
   /// Puts an Ethernet header before the IP packet at `data` and stages it. Takes over the frame.
   void forward(uint8_t* data, uint32_t length, const net::NextHop& hop, Content content,
@@ -80,6 +89,14 @@ class Egress {
 
   /// Sends what is staged. Once per burst.
   void send();
+  /// Calls each(port, frame, length) for what is staged.
+  template <typename Each>
+  void each_staged(Each each) const {
+    for (uint16_t p = 0; p < ports_.size(); p++) {
+      for (uint32_t i = 0; i < ports_[p].count; i++)
+        each(p, ports_[p].data[i], ports_[p].length[i]);
+    }
+  }
 
  private:
   struct Stage {
@@ -91,12 +108,17 @@ class Egress {
     Origin origin[packet::Batch::kCapacity];
   };
   void send(Stage& stage);
+  void show(const Stage& stage, const Watch& watch) const;
+
+  static constexpr std::atomic<const Watch*> kUnwatched{nullptr};
 
   port::FramePool& pool_;
   Counters* counters_;
   const LargeBuffer& large_;
   std::vector<Stage> ports_;
   std::vector<Reinjector*> reinjectors_;  ///< by scope
+  const std::atomic<const Watch*>* watch_ = &kUnwatched;
+  uint32_t lane_ = 0;
 };
 
 }  // namespace esplane::pipeline

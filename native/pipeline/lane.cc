@@ -40,6 +40,7 @@ Lane::Lane(uint32_t index, uint32_t slots, const Shared& shared,
       stages_(core_),
       handover_(slots) {
   descriptors_.push_back(host_.fd());
+  core_.egress.set_watch(shared.watch, index);
 }
 
 Lane::~Lane() {
@@ -119,6 +120,9 @@ uint32_t Lane::receive(port::Queue& queue, port::Role role, const Ingress& from)
   const uint32_t count = queue.rx(burst->batch, packet::Batch::kCapacity);
   if (count == 0) return 0;
   burst->from = from;
+  if (const Watch* watch = core_.shared.watch.load(std::memory_order_acquire)) [[unlikely]] {
+    if (watch_received(*watch, role, *burst)) return count;
+  }
   stages_.begin(*burst, role);
   const bool full = count == packet::Batch::kCapacity;
   backlog_ |= full;

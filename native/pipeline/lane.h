@@ -20,6 +20,7 @@
 #include "pipeline/host_queues.h"
 #include "pipeline/presence.h"
 #include "pipeline/stages.h"
+#include "pipeline/watch.h"
 #include "port/port.h"
 
 namespace esplane::pipeline {
@@ -97,6 +98,12 @@ class Lane {
   void finish(Burst& burst);
   void finish_done();
   void share_work(bool received);
+
+  // While packets are watched (lane_watch.cc).
+  bool watch_received(const Watch& watch, port::Role role, Burst& burst);
+  void trace_one(Trace& trace, port::Role role, Burst& burst, uint32_t at);
+  TraceReport run_traced(Burst& one, port::Role role);
+  Burst& next_burst(const Ingress& from);
 
   const uint32_t index_;
   const Bell bell_;

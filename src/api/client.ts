@@ -1,10 +1,12 @@
 /** A client of the API, for the command line and the lab. */
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import { createInterface } from 'node:readline';
 import type { Plan } from '../config/plan.js';
 import type { ConfigProblem } from '../config/problem.js';
 import type { LogLevel, RekeyWhat } from '../ike/event.js';
 import type { LogEntry, LogScope } from '../log.js';
+import type { TraceAnswer } from '../watch/packet-watcher.js';
+import type { ProbeResult } from '../watch/probe.js';
 import type { TimedEvent } from '../workers/gateway-event.js';
 import type { Explanation } from './explain.js';
 import type { ApiError, DownResult, Health, LevelResult, RekeyResult, UpResult } from './routes.js';
@@ -53,6 +55,11 @@ export class ApiClient {
     return this.#ask('POST', `/v1/connections/${encodeURIComponent(connection)}/up`);
   }
 
+  /** Resolves when the path has been measured. */
+  probe(connection: string): Promise<ProbeResult> {
+    return this.#ask('POST', `/v1/connections/${encodeURIComponent(connection)}/probe`);
+  }
+
   down(connection: string): Promise<DownResult> {
     return this.#ask('POST', `/v1/connections/${encodeURIComponent(connection)}/down`);
   }
@@ -87,6 +94,37 @@ export class ApiClient {
 
   events(query: StreamQuery, each: (event: TimedEvent | Lost) => void): Promise<void> {
     return this.#stream(`/v1/events${queryOf(query)}`, each);
+  }
+
+  /** Blocks of pcapng as they come; resolves when the stream ends. */
+  async capture(
+    query: PacketQuery & { readonly where?: string; readonly snap?: number },
+    each: (chunk: Buffer) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const response = await this.#open(`/v1/capture${queryOf(query)}`, signal);
+    if (response.statusCode !== 200) throw await refusalOf(response);
+    await new Promise<void>((resolve, reject) => {
+      response.on('data', each);
+      response.once('end', resolve);
+      response.once('error', (error) => {
+        if (signal.aborted) resolve();
+        else reject(new UnreachableError(`the daemon has ended (${error.message})`));
+      });
+    });
+  }
+
+  /** Waits for the next packet. */
+  trace(query: PacketQuery & { readonly seconds: number }): Promise<TraceAnswer> {
+    return this.#ask('POST', `/v1/trace${queryOf(query)}`);
+  }
+
+  #open(path: string, signal: AbortSignal): Promise<IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      const ask = request({ socketPath: this.#socketPath, path, agent: false, signal }, resolve);
+      ask.on('error', (error) => reject(explain(error, this.#socketPath)));
+      ask.end();
+    });
   }
 
   #stream<T>(path: string, each: (item: T) => void): Promise<void> {
@@ -131,6 +169,11 @@ export interface StreamQuery {
   readonly follow?: boolean | undefined;
 }
 
+export interface PacketQuery {
+  readonly filter?: string | undefined;
+  readonly connection?: string | undefined;
+}
+
 export interface LogQuery extends StreamQuery {
   readonly level?: LogLevel | undefined;
   readonly subsystem?: string | undefined;
@@ -141,7 +184,14 @@ export interface Lost {
   readonly lost: number;
 }
 
-function queryOf(values: LogQuery): string {
+async function refusalOf(response: IncomingMessage): Promise<RefusedError> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk as Buffer);
+  const { error } = JSON.parse(Buffer.concat(chunks).toString()) as ApiError;
+  return new RefusedError(response.statusCode ?? 0, error);
+}
+
+function queryOf(values: LogQuery | PacketQuery): string {
   const given = Object.entries(values).filter(([, value]) => value !== undefined);
   if (given.length === 0) return '';
   return `?${given.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&')}`;

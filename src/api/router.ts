@@ -3,15 +3,16 @@ import type { ServerResponse } from 'node:http';
 import type { LogLevel, RekeyWhat } from '../ike/event.js';
 import { isAtLeast, type LogEntry, type LogScope } from '../log.js';
 import { version } from '../version.js';
+import type { CaptureQuery, WatchedPackets } from '../watch/packet-watcher.js';
 import type { TimedEvent } from '../workers/gateway-event.js';
 import type { Control, Health, LevelResult } from './routes.js';
-import { streamLines } from './stream.js';
+import { streamBytes, streamLines } from './stream.js';
 
 export type Route =
   | { readonly method: 'GET' | 'POST'; readonly act: (control: Control) => Promise<unknown> }
   | {
       readonly method: 'GET';
-      readonly stream: (control: Control, response: ServerResponse) => void;
+      readonly stream: (control: Control, response: ServerResponse) => void | Promise<void>;
     };
 
 type MakeRoute = (query: URLSearchParams) => Route;
@@ -43,6 +44,18 @@ const ROUTES: Readonly<Record<string, MakeRoute>> = {
       streamLines(response, log, { wants, ...extentOf(query) });
     },
   }),
+  '/v1/capture': (query) => ({
+    method: 'GET',
+    async stream(control, response) {
+      const capture = await control.capture(captureOf(query));
+      if (response.closed) capture.stop();
+      else streamBytes(response, capture, 'application/x-pcapng');
+    },
+  }),
+  '/v1/trace': (query) => ({
+    method: 'POST',
+    act: (control) => control.trace(packetsOf(query), numberOf(query, 'seconds', 10, 30)),
+  }),
   '/v1/events': (query) => ({
     method: 'GET',
     stream({ events }, response) {
@@ -55,7 +68,7 @@ const ROUTES: Readonly<Record<string, MakeRoute>> = {
 };
 
 const ACTION =
-  /^\/v1\/connections\/([^/]+)\/(explain|up|down|rekey\/child|rekey\/ike|rekey\/reauth)$/;
+  /^\/v1\/connections\/([^/]+)\/(explain|probe|up|down|rekey\/child|rekey\/ike|rekey\/reauth)$/;
 
 /** Undefined where there is no such path; throws `BadQueryError`. */
 export function routeOf(path: string, query: URLSearchParams): Route | undefined {
@@ -70,6 +83,7 @@ export function routeOf(path: string, query: URLSearchParams): Route | undefined
 
 function act(control: Control, connection: string, action: string): Promise<unknown> {
   if (action === 'explain') return control.explain(connection);
+  if (action === 'probe') return control.probe(connection);
   if (action === 'up') return control.up(connection);
   if (action === 'down') return control.down(connection);
   return control.rekey(connection, action.slice('rekey/'.length) as RekeyWhat);
@@ -95,6 +109,25 @@ function scopeOf(query: URLSearchParams): LogScope {
     ...(subsystem === null ? {} : { subsystem }),
     ...(connection === null ? {} : { connection }),
   };
+}
+
+function packetsOf(query: URLSearchParams): WatchedPackets {
+  const { connection } = scopeOf(query);
+  return { filter: query.get('filter') ?? '', ...(connection === undefined ? {} : { connection }) };
+}
+
+function captureOf(query: URLSearchParams): CaptureQuery {
+  const where = query.get('where') ?? 'both';
+  if (where !== 'outside' && where !== 'inside' && where !== 'both') {
+    throw new BadQueryError(`found where=${where}, allowed: outside, inside, both`);
+  }
+  return { ...packetsOf(query), where, snapBytes: numberOf(query, 'snap', 65_535, 65_535) };
+}
+
+function numberOf(query: URLSearchParams, name: string, otherwise: number, most: number): number {
+  const value = Number(query.get(name) ?? otherwise);
+  if (Number.isInteger(value) && value >= 1 && value <= most) return value;
+  throw new BadQueryError(`found ${name}=${query.get(name)}, allowed: 1 to ${most}`);
 }
 
 function extentOf(query: URLSearchParams): { recent: number; follow: boolean } {

@@ -10,7 +10,10 @@
  * | POST /v1/log-level?level=&...         | `LevelResult` |
  * | GET  /v1/logs?...                     | a `LogEntry` a line |
  * | GET  /v1/events?...                   | a `TimedEvent` a line |
+ * | GET  /v1/capture?...                  | pcapng, as long as the client reads |
+ * | POST /v1/trace?seconds=&...           | `TraceAnswer` |
  * | GET  /v1/connections/NAME/explain     | `Explanation` |
+ * | POST /v1/connections/NAME/probe       | `ProbeResult` |
  * | POST /v1/connections/NAME/up          | `UpResult`    |
  * | POST /v1/connections/NAME/down        | `DownResult`  |
  * | POST /v1/connections/NAME/rekey/child | `RekeyResult` |
@@ -22,6 +25,9 @@
  * was too slow for. The log's level is set for a `subsystem` or a `connection`, or for everything;
  * without `level`, what was set for it ends.
  *
+ * Capture and trace take `filter` (src/watch/filter.ts) and `connection`; capture also `where`
+ * (outside, inside or both, the default) and `snap`, bytes of a packet. One of each runs at a time.
+ *
  * Requests have no body. A refusal is an `ApiError` with status 403 (peer not allowed), 404 (no
  * such path or connection), 405, 413, 422 (the configuration cannot be used; it says why) or 500.
  */
@@ -29,6 +35,13 @@ import type { Plan } from '../config/plan.js';
 import type { ConfigProblem } from '../config/problem.js';
 import type { LogLevel, RekeyWhat } from '../ike/event.js';
 import type { DaemonLog, LogScope } from '../log.js';
+import type {
+  CaptureQuery,
+  CaptureStream,
+  TraceAnswer,
+  WatchedPackets,
+} from '../watch/packet-watcher.js';
+import type { ProbeResult } from '../watch/probe.js';
 import type { TimedEvent } from '../workers/gateway-event.js';
 import type { Explanation } from './explain.js';
 import type { Status } from './status.js';
@@ -80,12 +93,18 @@ export interface Control {
   status(): Promise<Status>;
   /** Throws `UnknownConnectionError`. */
   explain(connection: string): Promise<Explanation>;
+  /** Takes some seconds. Throws `UnknownConnectionError`. */
+  probe(connection: string): Promise<ProbeResult>;
   /** Throws `UnknownConnectionError`. */
   up(connection: string): Promise<UpResult>;
   /** Throws `UnknownConnectionError`. */
   down(connection: string): Promise<DownResult>;
   /** Throws `UnknownConnectionError`. */
   rekey(connection: string, what: RekeyWhat): Promise<RekeyResult>;
+  /** Throws `UnknownConnectionError`, `FilterError`, and where one runs already. */
+  capture(query: CaptureQuery): Promise<CaptureStream>;
+  /** Waits so many seconds for a packet. Throws likewise. */
+  trace(packets: WatchedPackets, seconds: number): Promise<TraceAnswer>;
   /** What `apply` would do. Throws `ConfigError`. */
   plan(): Promise<Plan>;
   /** Reads the configuration anew and puts it in force. Throws `ConfigError`; then nothing has changed. */

@@ -8,6 +8,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { connect, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { ConfigError } from '../config/problem.js';
+import { FilterError } from '../watch/filter.js';
 import { belongs, findGroup, type Group } from './group.js';
 import { BadQueryError, routeOf } from './router.js';
 import { type ApiError, type Control, UnknownConnectionError } from './routes.js';
@@ -144,7 +145,7 @@ async function answer(
     const route = routeOf(pathname, searchParams);
     if (route === undefined) return refuse(response, 404, `no such path: ${pathname}`);
     if (request.method !== route.method) return refuse(response, 405, `use ${route.method}`);
-    if ('stream' in route) route.stream(control, response);
+    if ('stream' in route) await route.stream(control, response);
     else send(response, 200, await route.act(control));
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
@@ -158,7 +159,9 @@ async function answer(
 
 function statusOf(error: unknown): number {
   if (error instanceof UnknownConnectionError) return 404;
-  return error instanceof BadQueryError || isBadUrl(error) ? 400 : 500;
+  const isTheirs =
+    error instanceof BadQueryError || error instanceof FilterError || isBadUrl(error);
+  return isTheirs ? 400 : 500;
 }
 
 function isBadUrl(error: unknown): boolean {

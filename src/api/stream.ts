@@ -20,6 +20,32 @@ export interface StreamOptions<T> {
   readonly follow: boolean;
 }
 
+/** Bytes as they come, asked for again and again until the client leaves. */
+export interface ByteSource {
+  read(): Uint8Array;
+  stop(): void;
+}
+
+const POLL_MS = 20;
+
+/** A client that does not keep up is not asked for more: the source bounds what waits. */
+export function streamBytes(response: ServerResponse, source: ByteSource, type: string): void {
+  response.writeHead(200, { 'content-type': type });
+  const pass = () => {
+    while (response.writableLength <= MOST_WAITING_BYTES) {
+      const bytes = source.read();
+      if (bytes.length === 0) return;
+      response.write(bytes);
+    }
+  };
+  pass();
+  const timer = setInterval(pass, POLL_MS);
+  response.once('close', () => {
+    clearInterval(timer);
+    source.stop();
+  });
+}
+
 const MOST_WAITING_BYTES = 1 << 20;
 
 export function streamLines<T>(

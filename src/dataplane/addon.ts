@@ -16,6 +16,7 @@ import type {
   SpdEntry,
   WorkerPlan,
 } from './dataplane.js';
+import type { CaptureOptions, NativeCapture, NativeTrace, PacketFilter } from './watch.js';
 
 /** What the CPU offers and the operating system has enabled (native/base/cpu.h). */
 export interface CpuFeatures {
@@ -314,6 +315,8 @@ export interface PolicyBenchResult {
 export interface NativeTrafficSource {
   /** Packets that the interface took so far. */
   sent(): number;
+  /** Packets a second from now on; 0: none. */
+  setRate(packetsPerSecond: number): void;
   /** Ends the thread and closes the interface. Idempotent. */
   stop(): void;
 }
@@ -356,12 +359,51 @@ export interface PortBenchResult {
 }
 
 export interface TrafficSourceBinding {
-  /** Sends whole Ethernet frames in turn, from a thread on that CPU, until it is stopped. */
+  /** Sends whole Ethernet frames in turn, from a thread of its own, until it is stopped. */
   readonly TrafficSource: new (options: {
     readonly device: string;
     readonly frames: readonly Uint8Array[];
-    readonly cpu: number;
+    /** To pin the thread to. */
+    readonly cpu?: number;
+    /** 0: none until `setRate`; as fast as it goes where left out. */
+    readonly packetsPerSecond?: number;
+    /** Writes number and time into each packet (native/addon/traffic_stamp.h). */
+    readonly stamped?: boolean;
   }) => NativeTrafficSource;
+}
+
+/** native/addon/traffic_sink_binding.cc: what takes stamped packets. */
+export interface NativeTrafficSink {
+  /** What has come since the last call. */
+  take(): ReceivedTraffic;
+  /** Idempotent. */
+  stop(): void;
+}
+
+export interface ReceivedTraffic {
+  readonly packets: number;
+  /** Of IP packets. */
+  readonly bytes: number;
+  /** That came behind a packet with a higher number. */
+  readonly reordered: number;
+  /** Without a stamp; in no other figure. */
+  readonly foreign: number;
+  /** Percentiles to within 1.6 %; null where nothing came. */
+  readonly latencyNanoseconds: {
+    readonly p50: number;
+    readonly p90: number;
+    readonly p99: number;
+    readonly p999: number;
+    readonly most: number;
+  } | null;
+}
+
+export interface TrafficSinkBinding {
+  /** Takes every packet to the networks from the kernel, over AF_XDP. */
+  readonly TrafficSink: new (options: {
+    readonly device: string;
+    readonly networks: readonly string[];
+  }) => NativeTrafficSink;
 }
 
 /** native/addon/tunnel_bench_binding.cc */
@@ -525,6 +567,15 @@ export interface PkiBinding {
   ) => NativeTrustStore;
 }
 
+/** native/addon/watch_binding.cc; see watch.ts. */
+export interface WatchBinding {
+  readonly Capture: new (dataplane: number, options: CaptureOptions) => NativeCapture;
+  readonly Trace: new (
+    dataplane: number,
+    options: { readonly filter: PacketFilter },
+  ) => NativeTrace;
+}
+
 export type Addon = BulkEspBinding &
   CryptoBinding &
   SuiteBinding &
@@ -536,8 +587,10 @@ export type Addon = BulkEspBinding &
   ProcessBinding &
   SadBenchBinding &
   TapBinding &
+  TrafficSinkBinding &
   TrafficSourceBinding &
-  TunnelBenchBinding;
+  TunnelBenchBinding &
+  WatchBinding;
 
 /** The addon's exports, loaded when this file is first imported. */
 export const addon = loadAddon() as Addon;

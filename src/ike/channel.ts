@@ -77,6 +77,7 @@ export class Channel {
     messageId: number,
     payloads: readonly Payload[],
     protection = this.#sa.protection,
+    mostOctets = this.#mostOctets,
   ): Uint8Array[] {
     const { role, remote } = this.#sa;
     const { initiatorSpi, responderSpi } = this.#sa.spis;
@@ -85,7 +86,7 @@ export class Channel {
     const clear = exchangeType === EXCHANGE.IKE_SA_INIT;
     const datagrams = clear
       ? [encodeMessage({ header, payloads })]
-      : protection!.seal(header, payloads, this.#mostOctets);
+      : protection!.seal(header, payloads, mostOctets);
     if (exchangeType === EXCHANGE.IKE_INTERMEDIATE) {
       const { firstType, bytes } = encodePayloads(payloads);
       this.#cover(role, unencryptedMessage(header, firstType, bytes), messageId);
@@ -135,6 +136,25 @@ export class Channel {
   get #overheadBytes(): number {
     const marked = this.#sa.local.port === this.#core.options.natPort;
     return this.#family.headerBytes + (marked ? MARKER_BYTES : 0);
+  }
+
+  /** Of the IP datagram that carries an IKE message. */
+  ipBytes(message: Uint8Array): number {
+    return message.length + this.#overheadBytes;
+  }
+
+  /** Of the IP datagram that an INFORMATIONAL request with these payloads goes in, whole. */
+  datagramBytes(payloads: readonly Payload[]): number {
+    const { role, spis, protection } = this.#sa;
+    const exchangeType = EXCHANGE.INFORMATIONAL;
+    const initiator = role === 'initiator';
+    const header = { ...spis, exchangeType, response: false, initiator, messageId: 0 };
+    return this.ipBytes(protection!.seal(header, payloads, Number.POSITIVE_INFINITY)[0]!);
+  }
+
+  /** Whether it went whole, and would go in fragments. */
+  mustSplit(datagrams: readonly Uint8Array[]): boolean {
+    return datagrams.length === 1 && datagrams[0]!.length > this.#mostOctets;
   }
 
   #mayShrink(datagrams: readonly Uint8Array[]): boolean {

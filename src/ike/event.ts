@@ -7,6 +7,7 @@ import type { CryptoJob, CryptoJobResult } from '../crypto/job.js';
 import type { RecheckJob, VerifyJob, VerifyResult } from '../policy/peer-proof.js';
 import type { ChildSa, Endpoint, EspSpi } from '../sad/sad.js';
 import type { IkeSpi } from '../wire/ike-spi.js';
+import type { ProbeAnswer } from './tasks/probe.js';
 
 export type { IkeSpi } from '../wire/ike-spi.js';
 
@@ -103,6 +104,17 @@ export type Event =
     }
   /** Other trust anchors, CRLs or policies of revocation: do the connection's peers still prove themselves? */
   | { readonly type: 'recheck'; readonly at: Milliseconds; readonly connection: string }
+  /**
+   * See how the peer's end of an IKE SA answers; `probed` tells. `bytes` is the length of the IP
+   * datagram that is to get there, 0: no matter which.
+   */
+  | {
+      readonly type: 'probe';
+      readonly at: Milliseconds;
+      readonly ikeSpi: IkeSpi;
+      readonly probe: number;
+      readonly bytes: number;
+    }
   /** Another worker has a newer IKE SA with the same peer: drop this one without a Delete. */
   | {
       readonly type: 'superseded';
@@ -150,6 +162,8 @@ export type Effect =
   | { readonly type: 'remove-child'; readonly inboundSpi: EspSpi; readonly reason: string }
   /** A Child SA has taken the place of another, which is on its way out: for those who count. */
   | { readonly type: 'child-rekeyed'; readonly connection: string; readonly child: string }
+  /** The end of a `probe`; without an answer where there is none, or it cannot be done. */
+  | { readonly type: 'probed'; readonly probe: number; readonly answer?: ProbeAnswer }
   /** An IKE SA has authenticated its peer; the index across workers looks for older ones. */
   | {
       readonly type: 'ike-established';

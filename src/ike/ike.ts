@@ -53,6 +53,7 @@ import { SLICE_TIMER, Slices } from './slices.js';
 import { isUnderWay } from './state.js';
 import { Strangers } from './strangers.js';
 import { InitiateIkeInit } from './tasks/ike-init.js';
+import { Probe } from './tasks/probe.js';
 import { viewIkeSa } from './view.js';
 
 export class Ike {
@@ -158,6 +159,9 @@ export class Ike {
         break;
       case 'recheck':
         for (const sa of this.#of(event.connection)) recheckPeer(sa, this.#core);
+        break;
+      case 'probe':
+        this.#probe(event.ikeSpi, event.probe, event.bytes);
         break;
       case 'superseded':
         this.#sas.get(event.ikeSpi)?.close('the peer has a newer IKE SA with us');
@@ -297,6 +301,16 @@ export class Ike {
   }
 
   // --- lifetimes ---------------------------------------------------------------------------
+
+  /** A long one may only be lost where it can be said again in fragments. */
+  #probe(ikeSpi: IkeSpi, probe: number, bytes: number): void {
+    const sa = this.#sas.get(ikeSpi);
+    if (sa?.state.name === 'established' && (bytes === 0 || sa.supportsFragments)) {
+      sa.request(new Probe(sa, this.#core, probe, bytes));
+    } else {
+      this.#core.emit({ type: 'probed', probe });
+    }
+  }
 
   #rekey(name: string, what: RekeyWhat): void {
     const all = this.#of(name).filter(({ state }) => state.name === 'established');

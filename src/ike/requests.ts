@@ -65,7 +65,7 @@ export class Requests {
     const { window } = this.#sa;
     const { task, messageId } = window.outstanding!;
     const payloads = task.build()!;
-    window.replace(payloads, this.#encode(task, messageId, payloads));
+    window.replace(payloads, this.#encode(task, messageId, payloads, 0));
     this.#transmit();
   }
 
@@ -115,12 +115,14 @@ export class Requests {
       this.proceed();
       return;
     }
-    this.#sa.window.open(task, payloads, (messageId) => this.#encode(task, messageId, payloads));
+    this.#sa.window.open(task, payloads, (messageId) => this.#encode(task, messageId, payloads, 0));
     this.#transmit();
   }
 
-  #encode(task: Task, messageId: number, payloads: readonly Payload[]): Uint8Array[] {
-    return this.#sa.channel.encode(task.exchange, false, messageId, payloads);
+  #encode(task: Task, messageId: number, payloads: readonly Payload[], sent: number): Uint8Array[] {
+    const { channel, protection } = this.#sa;
+    const most = sent < (task.wholeTries ?? 0) ? Number.POSITIVE_INFINITY : undefined;
+    return channel.encode(task.exchange, false, messageId, payloads, protection, most);
   }
 
   /** Sends the outstanding request, for the first time or again. */
@@ -153,8 +155,10 @@ export class Requests {
     const message = describeMessage(task.exchange, false, messageId);
     const to = formatEndpoint(this.#sa.remote);
     this.#sa.channel.logAgain(`${message} -> ${to}, sent again (${sent})`);
-    if (this.#sa.channel.shrink(request.datagrams, sent)) {
-      request.datagrams = this.#encode(task, messageId, payloads);
+    const { channel } = this.#sa;
+    const wasWhole = sent === task.wholeTries && channel.mustSplit(request.datagrams);
+    if (wasWhole || channel.shrink(request.datagrams, sent)) {
+      request.datagrams = this.#encode(task, messageId, payloads, sent);
     }
     this.#transmit();
   }

@@ -5,7 +5,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { assertNever } from '../crypto/assert-never.js';
-import type { IkeSaView, LogLevel, Milliseconds, RekeyWhat } from '../ike/event.js';
+import type { IkeSaView, IkeSpi, LogLevel, Milliseconds, RekeyWhat } from '../ike/event.js';
+import type { ProbeAnswer } from '../ike/tasks/probe.js';
 import { type Log, ofSubsystem } from '../log.js';
 import type { Datagram, Transport } from '../net/transport.js';
 import { type Connection, identitiesKey } from '../policy/connection.js';
@@ -19,7 +20,7 @@ import type { FromWorker, ToWorker } from './messages.js';
 import type { JobRunner } from './pool.js';
 import { keysOf, packConnection, transferOf } from './portable.js';
 import { SaIndex } from './sa-index.js';
-import { ShardMap } from './shard-map.js';
+import { ShardMap, shardOfSpi } from './shard-map.js';
 
 export interface IkeWorkersOptions {
   readonly shards: number;
@@ -59,6 +60,8 @@ const MAX_INIT_OCTETS = 10_000;
 
 const RESTART_MS = 1_000;
 const VIEW_MS = 2_000;
+/** Long enough for a few retransmissions. */
+const PROBE_MS = 6_000;
 
 interface Slot {
   link: WorkerLink;
@@ -92,6 +95,8 @@ export class IkeWorkers {
   #nextView = 0;
   /** While a COOKIE is demanded of everybody. */
   #siege: NodeJS.Timeout | undefined;
+  readonly #probes = new Map<number, (answer?: ProbeAnswer) => void>();
+  #nextProbe = 0;
   #stopping = false;
   #allStopped: () => void = () => {};
 
@@ -171,6 +176,24 @@ export class IkeWorkers {
   /** Rekeys the SAs of a connection, or sets it up anew, in whichever workers they are. */
   rekey(connection: string, what: RekeyWhat): void {
     this.#postAll({ type: 'rekey', connection, what });
+  }
+
+  /**
+   * Has the peer answer on an IKE SA, in a datagram of so many bytes (0: no matter which).
+   * Undefined: it does not, within some seconds.
+   */
+  probe(ikeSpi: IkeSpi, bytes: number): Promise<ProbeAnswer | undefined> {
+    const probe = this.#nextProbe++;
+    return new Promise((resolve) => {
+      const answer = (got?: ProbeAnswer) => {
+        clearTimeout(timer);
+        this.#probes.delete(probe);
+        resolve(got);
+      };
+      const timer = setTimeout(answer, PROBE_MS);
+      this.#probes.set(probe, answer);
+      this.#post(shardOfSpi(ikeSpi, this.#options.shards), { type: 'probe', ikeSpi, probe, bytes });
+    });
   }
 
   /** What a Child SA may be used for is used up in part (soft), or altogether (hard). */
@@ -403,6 +426,9 @@ export class IkeWorkers {
           connection: message.connection,
           what: 'child',
         });
+        break;
+      case 'probed':
+        this.#probes.get(message.probe)?.(message.answer);
         break;
       case 'failed':
         this.#failed(message);

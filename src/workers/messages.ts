@@ -33,6 +33,13 @@ export type ToWorker =
     }
   | { readonly type: 'recheck'; readonly connection: string }
   | { readonly type: 'addresses'; readonly present: readonly string[] }
+  /** Answered with `probed`. */
+  | {
+      readonly type: 'probe';
+      readonly ikeSpi: IkeSpi;
+      readonly probe: number;
+      readonly bytes: number;
+    }
   | { readonly type: 'superseded'; readonly ikeSpi: IkeSpi }
   | { readonly type: 'computed'; readonly job: string; readonly result: PortableJobResult }
   /** Lines of the log below this level are of use to nobody. */
@@ -46,7 +53,9 @@ export type ToWorker =
 
 type Told = Extract<
   Effect,
-  { type: 'send' | 'ike-established' | 'ike-closed' | 'failed' | 'log' | 'child-rekeyed' }
+  {
+    type: 'send' | 'ike-established' | 'ike-closed' | 'failed' | 'log' | 'child-rekeyed' | 'probed';
+  }
 >;
 
 export type FromWorker =

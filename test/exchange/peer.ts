@@ -50,6 +50,7 @@ export class Peer {
   readonly jobs: Of<'compute'>[] = [];
   readonly outbox: Datagram[] = [];
   readonly failures: Of<'failed'>[] = [];
+  readonly probed: Of<'probed'>[] = [];
   readonly established: Of<'ike-established'>[] = [];
   readonly closed: Of<'ike-closed'>[] = [];
   readonly log: string[] = [];
@@ -150,6 +151,9 @@ export class Peer {
         break;
       case 'failed':
         this.failures.push(effect);
+        break;
+      case 'probed':
+        this.probed.push(effect);
         break;
       case 'log':
         this.log.push(`${effect.level} ${effect.message}`);

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ApiClient, RefusedError } from '../../src/api/client.js';
 import { ipBatch, whyNoNamespaces } from '../../src/lab/namespaces.js';
-import { Program, waitFor } from '../../src/lab/program.js';
+import { Program, sleep, waitFor } from '../../src/lab/program.js';
 import { makeTopology, type Site, type Topology } from '../../src/lab/topology.js';
 import { ping } from '../../src/lab/traffic.js';
+import { BlockCounter } from '../../src/watch/pcapng.js';
 import { compileIfStale, program } from '../compiled.js';
 
 const reason = whyNoNamespaces();
@@ -188,6 +189,44 @@ describe.skipIf(reason !== undefined)('a changed configuration', () => {
     const isTold = () => /nothing has changed: .*strat/.test(here.daemon.log()) || undefined;
     await waitFor('a word of it', 5, isTold);
     expect(await childSas(here.api)).toEqual(before);
+  });
+
+  it('leaves its packets to be looked at: traced, captured, and their path probed', async () => {
+    const connection = 't5';
+    const pinging = () =>
+      ping(lab.a.hostNamespace, '10.2.105.2', {
+        count: 5,
+        intervalSeconds: 0.05,
+        source: '10.1.105.2',
+      });
+    const stop = new AbortController();
+    const counter = new BlockCounter();
+    const capturing = here.api.capture(
+      { connection, filter: 'icmp or esp' },
+      (chunk) => counter.take(chunk),
+      stop.signal,
+    );
+    const tracing = here.api.trace({ connection, filter: 'src host 10.1.105.2', seconds: 5 });
+    await sleep(200);
+    expect(await pinging()).toMatchObject({ received: 5 });
+    const { report, ...names } = await tracing;
+    expect(names).toEqual({ receivedOn: 'lan', sentOn: 'wan', connection, child: 'net' });
+    expect(report).toMatchObject({ outbound: true, verdict: 'sent', sent: { protocol: 50 } });
+    await sleep(100);
+    stop.abort();
+    await capturing;
+    // Each echo request and reply, before the transform and behind it. (Tunnels share addresses.)
+    expect(counter.packets).toBeGreaterThanOrEqual(4 * 5);
+    expect(counter.lost).toBe(0);
+
+    // A bridge drops what does not fit, and tells nobody.
+    const setMtu = (mtu: number) =>
+      ipBatch(lab.wireNamespace, [`link set ${lab.wirePorts[1]} mtu ${mtu}`]);
+    setMtu(1400);
+    const probed = await here.api.probe(connection);
+    setMtu(1500);
+    expect(probed).toMatchObject({ nat: 'none', pathMtu: 1400, liveness: { requests: 5 } });
+    expect((await childSas(here.api)).size).toBe(20);
   });
 
   it('without a tunnel ends that one only', async () => {

@@ -31,7 +31,7 @@ const below = [
   'version',
   'log',
 ];
-const outside = [...below, 'config', 'api', 'metrics'];
+const outside = [...below, 'config', 'watch', 'api', 'metrics'];
 
 // The folders (and the files directly) below src/. Only main, cli and lab start things.
 const typescript: Record<string, Layer> = {
@@ -48,7 +48,8 @@ const typescript: Record<string, Layer> = {
   version: { uses: [] },
   log: { uses: ['ike'] },
   config: { uses: below },
-  api: { uses: [...below, 'config'] },
+  watch: { uses: ['wire', 'policy', 'ike', 'dataplane', 'version'] },
+  api: { uses: [...below, 'config', 'watch'] },
   metrics: { uses: outside },
   doctor: { uses: ['dataplane'] },
   gateway: { uses: [...outside, 'doctor'] },
@@ -56,7 +57,7 @@ const typescript: Record<string, Layer> = {
   report: { uses: [], never: impure },
   bench: { uses: ['report', 'dataplane'] },
   index: { uses: ['wire', 'crypto', 'sad', 'dataplane'] },
-  lab: { uses: [...outside, 'gateway', 'main', 'cli'] },
+  lab: { uses: [...outside, 'bench', 'gateway', 'main', 'cli'] },
   cli: { uses: [...outside, 'doctor', 'report', 'bench', 'gateway', 'main', 'lab'] },
 };
 

@@ -1,7 +1,12 @@
 /** Documents that several tests of the control plane use. */
 import type { Explanation } from '../../src/api/explain.js';
+import type { Control } from '../../src/api/routes.js';
 import type { Status } from '../../src/api/status.js';
 import type { Plan } from '../../src/config/plan.js';
+import { parseFilter } from '../../src/watch/filter.js';
+import type { TraceAnswer } from '../../src/watch/packet-watcher.js';
+import { fileHead, lossBlock } from '../../src/watch/pcapng.js';
+import type { ProbeResult } from '../../src/watch/probe.js';
 
 export const emptyStatus: Status = {
   version: '0.1.0',
@@ -105,4 +110,62 @@ export const someExplanation: Explanation = {
     unproved: false,
   },
   advice: ['does the peer run?', 'is UDP 500 let through?'],
+};
+
+export const someTrace: TraceAnswer = {
+  report: {
+    ...{ lane: 1, port: 0, outbound: true, receivedBytes: 78 },
+    received: {
+      ...{ source: '10.1.0.5', destination: '10.2.0.9', protocol: 17, bytes: 64 },
+      ...{ sourcePort: 4000, destinationPort: 53 },
+    },
+    ...{ beginTicks: 1400, workTicks: 300, finishTicks: 200, sendTicks: 100 },
+    spi: 0xc0000001,
+    sent: { source: '192.0.2.1', destination: '192.0.2.2', protocol: 50, bytes: 120 },
+    ...{ sentBytes: 134, sentPort: 1, sentFrames: 1, turned: false },
+    ...{ verdict: 'sent', meaning: 'left through a port', dropped: false },
+  },
+  ...{ receivedOn: 'lan0', sentOn: 'wan0', connection: 'office', child: 'net' },
+};
+
+/** An Enhanced Packet Block of four bytes (draft-ietf-opsawg-pcapng §4.3). */
+export const somePacketBlock = Buffer.from(
+  '06000000240000000000000000000000000000000400000004000000deadbeef24000000',
+  'hex',
+);
+
+/** A file with one packet, and seven lost. */
+export const someCapture: readonly Buffer[] = [
+  fileHead('esplane', [{ name: 'lan0', description: 'inside' }]),
+  lossBlock(7, 1_000),
+  somePacketBlock,
+];
+
+export const someProbe: ProbeResult = {
+  ...{ connection: 'office', local: '192.0.2.1:500', remote: '192.0.2.9:500', nat: 'none' },
+  liveness: {
+    ...{ requests: 5, lost: 1 },
+    roundTripMilliseconds: { least: 1, median: 1.25, most: 3 },
+  },
+  pathMtu: 1420,
+  tried: [
+    { bytes: 1500, arrived: false },
+    { bytes: 1420, arrived: true },
+    { bytes: 1430, arrived: false },
+  ],
+  children: [{ name: 'net', pathMtu: 1500, innerMtu: 1438, lost: 2, received: 1000 }],
+};
+
+/** What a gateway answers that has one packet to show. */
+export const someWatching: Pick<Control, 'capture' | 'trace' | 'probe'> = {
+  probe: async (connection) => ({ ...someProbe, connection }),
+  async capture({ filter }) {
+    parseFilter(filter);
+    const waiting = [...someCapture];
+    return { read: () => waiting.shift() ?? new Uint8Array(), stop: () => {} };
+  },
+  async trace({ filter }) {
+    parseFilter(filter);
+    return someTrace;
+  },
 };

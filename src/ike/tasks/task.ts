@@ -28,6 +28,8 @@ export interface Task {
   readonly tries: number;
   /** What has to be computed before the request can be made; `ready` is called when that is done. */
   prepare?(ready: () => void): void;
+  /** How many times it is sent whole, however long it is, before it goes in fragments. */
+  readonly wholeTries?: number;
   /** The payloads of the request; undefined: it has become pointless while it waited. */
   build(): readonly Payload[] | undefined;
   /** Handles a response; what it is and that it is complete was found by `validate`. */

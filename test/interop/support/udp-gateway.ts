@@ -169,6 +169,7 @@ function apply(effect: Effect): void {
     case 'prefer-child':
     case 'retire-child':
     case 'child-rekeyed':
+    case 'probed':
       break;
     case 'move-child':
       report({ type: 'moved', local: effect.local.address, remote: effect.remote.address });

@@ -12,7 +12,7 @@ import { ConfigError } from '../../../src/config/problem.js';
 import { peerCredentials } from '../../../src/dataplane/process.js';
 import { createLog, ofSubsystem } from '../../../src/log.js';
 import { GatewayEvents } from '../../../src/workers/gateway-event.js';
-import { emptyStatus, someExplanation, somePlan } from '../fixtures.js';
+import { emptyStatus, someExplanation, somePlan, someWatching } from '../fixtures.js';
 
 let directory: string;
 let socketPath: string;
@@ -51,6 +51,7 @@ const control: Control = {
     return { connection, deletedIkeSas: 2 };
   },
   plan: async () => somePlan,
+  ...someWatching,
   apply: async () => {
     throw new ConfigError([problem]);
   },

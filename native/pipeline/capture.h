@@ -1,0 +1,72 @@
+// A capture: copies of packets as ports have received and are about to send them, from the lanes
+// to one reader. A lane never waits: what finds its ring full is counted and left out.
+//
+// Outside are the WAN ports, behind the transform or before it; inside are the LAN ports.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "pipeline/counters.h"
+#include "pipeline/packet_filter.h"
+#include "port/port.h"
+
+namespace esplane::pipeline {
+
+struct CaptureOptions {
+  PacketFilter filter{{}};
+  bool outside = true, inside = true;
+  uint32_t snap_bytes = 65535;   ///< of each packet, at most
+  uint32_t ring_bytes = 1 << 20; ///< of each lane, a power of two
+};
+
+class Capture {
+ public:
+  enum class Direction : uint8_t { kReceived = 1, kSent = 2 };  ///< as epb_flags has them
+
+  struct Record {
+    uint32_t port;            ///< number of the dataplane's port
+    Direction direction;
+    uint32_t captured_bytes;  ///< behind this header
+    uint32_t bytes;           ///< of the frame
+    uint64_t ns;              ///< since 1970
+  };
+
+  Capture(CaptureOptions options, std::vector<port::Role> roles, uint32_t lanes);
+
+  /// By the owner of `lane` only. Frames begin with their Ethernet headers.
+  void take(uint32_t lane, uint16_t port, Direction direction, uint8_t* const* data,
+            const uint32_t* length, uint32_t count);
+
+  /// By one reader: appends what waits, as Enhanced Packet Blocks of pcapng
+  /// (draft-ietf-opsawg-pcapng §4.3) whose interfaces are the ports' numbers, times in nanoseconds.
+  /// @param most_bytes  about how many
+  void read(std::vector<uint8_t>& into, size_t most_bytes);
+
+  /// Packets that passed the filter, and those of them that found the ring full.
+  uint64_t passed() const;
+  uint64_t dropped() const;
+
+ private:
+  /// Records one behind the other, from one producer to one consumer.
+  struct Ring {
+    std::unique_ptr<uint8_t[]> bytes;
+    alignas(64) std::atomic<uint64_t> head{0};  ///< the reader's
+    alignas(64) std::atomic<uint64_t> tail{0};  ///< the lane's
+    Counter passed, dropped;
+  };
+
+  bool put(Ring& ring, const Record& record, const uint8_t* data);
+  bool next(Ring& ring, Record& record, std::vector<uint8_t>& data);
+  void copy_in(Ring& ring, uint64_t at, const void* from, size_t bytes);
+  void copy_out(const Ring& ring, uint64_t at, void* to, size_t bytes) const;
+
+  const CaptureOptions options_;
+  const std::vector<port::Role> roles_;
+  std::vector<Ring> rings_;  ///< by lane
+  std::vector<uint8_t> packet_;
+};
+
+}  // namespace esplane::pipeline

@@ -1,0 +1,46 @@
+// Which packets a capture or a trace is about: conditions on the headers of an Ethernet frame, as
+// any of several lists that hold as a whole. The language that people write, src/watch/filter.ts
+// brings into this form.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "packet/address.h"
+
+namespace esplane::pipeline {
+
+struct FilterCondition {
+  enum class Field : uint8_t {
+    kAddress,          ///< either address lies from `first` to `last`
+    kSource,
+    kDestination,
+    kPort,             ///< either port is `value`
+    kSourcePort,
+    kDestinationPort,
+    kProtocol,         ///< of the upper layer, behind IPv6 extension headers
+    kFamily,           ///< 4 or 6
+    kSpi,              ///< of ESP, ESP in UDP, and AH
+  };
+  Field field;
+  bool negated = false;
+  packet::IpAddress first, last;
+  uint32_t value = 0;
+};
+
+class PacketFilter {
+ public:
+  using All = std::vector<FilterCondition>;
+
+  /// @param any  a packet passes where every condition of one of them holds; none: every packet
+  explicit PacketFilter(std::vector<All> any) : any_(std::move(any)) {}
+
+  /// @param frame  from its Ethernet header on
+  /// What is no IP packet, or a malformed one, passes an empty filter only.
+  bool passes(const uint8_t* frame, uint32_t length) const;
+
+ private:
+  std::vector<All> any_;
+};
+
+}  // namespace esplane::pipeline

@@ -1,0 +1,132 @@
+/** What `capture` and `trace` ask of a running gateway. */
+import type { PortStatus } from '../dataplane/dataplane.js';
+import {
+  type PacketFilter,
+  startCapture,
+  startTrace,
+  type TraceReport,
+} from '../dataplane/watch.js';
+import type { IkeSaView } from '../ike/event.js';
+import type { Connection } from '../policy/connection.js';
+import { version } from '../version.js';
+import { connectionFilter } from './connection-filter.js';
+import { bothFilters, parseFilter } from './filter.js';
+import { fileHead, lossBlock } from './pcapng.js';
+
+/** Which packets: those that pass the filter and, where one is named, are of the connection. */
+export interface WatchedPackets {
+  /** Text, as `filter.ts` has it. */
+  readonly filter: string;
+  readonly connection?: string;
+}
+
+export interface CaptureQuery extends WatchedPackets {
+  /** As they are on WAN ports, on LAN ports, or on both. */
+  readonly where: 'outside' | 'inside' | 'both';
+  /** Of each packet at most. */
+  readonly snapBytes: number;
+}
+
+export interface TraceAnswer {
+  /** Undefined: no packet came in time. */
+  readonly report?: TraceReport;
+  /** Names of the ports, and connection and Child SA of the SA, where it still exists. */
+  readonly receivedOn?: string;
+  readonly sentOn?: string;
+  readonly connection?: string;
+  readonly child?: string;
+}
+
+export interface WatchedGateway {
+  readonly dataplane: { readonly id: number; ports(): readonly PortStatus[] };
+  /** Of the configuration that runs. */
+  readonly connections: () => readonly Connection[];
+  readonly ikeSas: () => Promise<readonly IkeSaView[]>;
+}
+
+/** Bytes that go into a pcapng file, one after the other. */
+export interface CaptureStream {
+  /** What has come since; empty where nothing has. */
+  read(): Uint8Array;
+  stop(): void;
+}
+
+const RING_BYTES = 1 << 21;
+const POLL_MS = 5;
+
+export class PacketWatcher {
+  readonly #gateway: WatchedGateway;
+
+  constructor(gateway: WatchedGateway) {
+    this.#gateway = gateway;
+  }
+
+  /** Begins at once. Throws `FilterError`, and where another capture runs. */
+  async capture(query: CaptureQuery): Promise<CaptureStream> {
+    const { dataplane } = this.#gateway;
+    const capture = startCapture(dataplane.id, {
+      filter: await this.#filterOf(query),
+      outside: query.where !== 'inside',
+      inside: query.where !== 'outside',
+      snapBytes: query.snapBytes,
+      ringBytes: RING_BYTES,
+    });
+    let waiting: Uint8Array = fileHead(`esplane ${version}`, dataplane.ports().map(describePort));
+    let toldLost = 0;
+    return {
+      read() {
+        const { dropped } = capture.counts();
+        const loss = dropped > toldLost ? lossBlock(dropped, Date.now()) : new Uint8Array();
+        toldLost = dropped;
+        const bytes = Buffer.concat([waiting, capture.read(), loss]);
+        waiting = new Uint8Array();
+        return bytes;
+      },
+      stop: () => capture.stop(),
+    };
+  }
+
+  /** Waits for the next packet. Throws `FilterError`, and where another trace waits. */
+  async trace(packets: WatchedPackets, seconds: number): Promise<TraceAnswer> {
+    const { dataplane } = this.#gateway;
+    const trace = startTrace(dataplane.id, await this.#filterOf(packets));
+    try {
+      const end = performance.now() + seconds * 1000;
+      while (performance.now() < end) {
+        const report = trace.report();
+        if (report !== null) return { report, ...(await this.#names(report)) };
+        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      }
+      return {};
+    } finally {
+      trace.stop();
+    }
+  }
+
+  async #filterOf({ filter, connection: name }: WatchedPackets): Promise<PacketFilter> {
+    const wanted = parseFilter(filter);
+    const connection = this.#gateway.connections().find((one) => one.name === name);
+    if (connection === undefined) return wanted;
+    const sas = (await this.#gateway.ikeSas()).filter((sa) => sa.connection === name);
+    return bothFilters(connectionFilter(connection, sas), wanted);
+  }
+
+  async #names({ port, sentPort, sentFrames, spi, outbound }: TraceReport): Promise<TraceAnswer> {
+    const ports = this.#gateway.dataplane.ports();
+    const sas = await this.#gateway.ikeSas();
+    const [owner] = sas.flatMap(({ connection, children }) =>
+      children
+        .filter((child) => spi === (outbound ? child.outboundSpi : child.inboundSpi))
+        .map((child) => ({ connection, child: child.name })),
+    );
+    return {
+      receivedOn: ports[port]!.name,
+      ...(sentFrames > 0 ? { sentOn: ports[sentPort]!.name } : {}),
+      ...owner,
+    };
+  }
+}
+
+function describePort({ name, role, mode }: PortStatus) {
+  return { name, description: `${role === 'wan' ? 'outside' : 'inside'}, ${mode}` };
+}

@@ -1,0 +1,160 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type PacketFilter, startCapture, startTrace } from '../../../src/dataplane/watch.js';
+import { parseFilter } from '../../../src/watch/filter.js';
+import { BlockCounter, fileHead } from '../../../src/watch/pcapng.js';
+import { collect, Pair, until } from './gateways.js';
+import { frame, ipPacket, pattern, udp } from './packets.js';
+
+let pair: Pair;
+beforeEach(() => {
+  pair = new Pair();
+});
+afterEach(() => pair.stop());
+
+const addresses = { source: '10.1.0.5', destination: '10.2.0.7' };
+const datagram = (port: number, source = addresses.source) => {
+  const ends = { ...addresses, source };
+  const payload = udp(ends, [4000, port], pattern(30));
+  return frame(ipPacket({ ...ends, protocol: 17, payload }));
+};
+const everything: PacketFilter = [];
+/** native/pipeline/capture.h, Record. */
+const RECORD_BYTES = 24;
+const options = { outside: true, inside: true, snapBytes: 65_535, ringBytes: 1 << 20 };
+
+/** What tshark reads in the blocks. */
+function read(blocks: Uint8Array, ...fields: string[]): string[] {
+  const file = Buffer.concat([
+    fileHead(
+      'test',
+      ['lan', 'wan'].map((name) => ({ name, description: '' })),
+    ),
+    blocks,
+  ]);
+  const folder = mkdtempSync(join(tmpdir(), 'esplane-watch-'));
+  try {
+    const path = join(folder, 'a.pcapng');
+    writeFileSync(path, file);
+    const args = ['-r', path, '-T', 'fields', ...fields.flatMap((field) => ['-e', field])];
+    return execFileSync('tshark', args, { encoding: 'utf8', stdio: 'pipe' })
+      .replace(/\n$/, '')
+      .split('\n');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+describe('a capture', () => {
+  it('has packets before and behind the transform, as tshark reads them', async () => {
+    pair.connect();
+    const capture = startCapture(pair.a.dataplane.id, { ...options, filter: everything });
+    pair.a.host.send([datagram(53)]);
+    await collect(pair.b.host, 1);
+    const lines = read(
+      capture.read(),
+      'frame.interface_name',
+      'frame.packet_flags_direction',
+      'ip.src',
+      'ip.proto',
+      'udp.dstport',
+    );
+    expect(lines).toEqual([
+      'lan\t0x00000001\t10.1.0.5\t17\t53',
+      'wan\t0x00000002\t192.0.2.1\t50\t',
+    ]);
+    expect(capture.counts()).toEqual({ passed: 2, dropped: 0 });
+    capture.stop();
+    pair.a.host.send([datagram(53)]);
+    await collect(pair.b.host, 1);
+    expect(capture.read()).toHaveLength(0);
+  });
+
+  it('takes what passes its filter, on the sides that are asked for', async () => {
+    const spis = pair.connect();
+    const packets = [datagram(53), datagram(54), datagram(53, '10.1.0.6')];
+    const passed = async (text: string, sides = {}) => {
+      const filter = parseFilter(text);
+      const capture = startCapture(pair.a.dataplane.id, { ...options, ...sides, filter });
+      pair.a.host.send(packets);
+      await collect(pair.b.host, packets.length);
+      const { passed } = capture.counts();
+      capture.stop();
+      return passed;
+    };
+    expect(await passed('')).toBe(6);
+    expect(await passed('', { outside: false })).toBe(3);
+    expect(await passed('udp port 53')).toBe(2);
+    expect(await passed('src host 10.1.0.5 and not dst port 54')).toBe(1);
+    expect(await passed('net 10.1.0.0/30 or esp')).toBe(3);
+    expect(await passed(`spi ${spis.b}`)).toBe(3);
+    expect(await passed('ip6')).toBe(0);
+  });
+
+  it('cuts packets, and counts those that find its ring full', async () => {
+    pair.connect();
+    const small = { filter: everything, snapBytes: 64, ringBytes: 1 << 16 };
+    const capture = startCapture(pair.a.dataplane.id, { ...options, ...small });
+    const sent = 1200;
+    for (let n = 0; n < sent; n += 40) {
+      pair.a.host.send(Array.from({ length: 40 }, () => datagram(53)));
+      await collect(pair.b.host, 40);
+    }
+    const { passed, dropped } = capture.counts();
+    const counter = new BlockCounter();
+    counter.take(Buffer.from(capture.read()));
+    expect(passed).toBe(2 * sent);
+    expect(counter.packets).toBe(passed - dropped);
+    expect(counter.packets).toBe(Math.floor((1 << 16) / (RECORD_BYTES + 64)));
+    expect(() => startCapture(pair.a.dataplane.id, { ...options, ...small })).toThrow(
+      'another capture runs',
+    );
+    capture.stop();
+  });
+});
+
+describe('a trace', () => {
+  it('tells SA, verdict and cycles of the one packet, and no other is out of its place', async () => {
+    const spis = pair.connect();
+    const trace = startTrace(pair.a.dataplane.id, parseFilter('port 7'));
+    expect(trace.report()).toBeNull();
+    const ports = [1, 2, 7, 7, 5];
+    pair.a.host.send(ports.map((port) => datagram(port)));
+    const received = await collect(pair.b.host, ports.length);
+    expect(received.map((bytes) => Buffer.from(bytes).readUInt16BE(14 + 22))).toEqual(ports);
+    const report = trace.report()!;
+    expect(report).toMatchObject({
+      ...{ outbound: true, port: 0, sentPort: 1, sentFrames: 1, spi: spis.b, verdict: 'sent' },
+      received: { source: '10.1.0.5', destination: '10.2.0.7', protocol: 17, destinationPort: 7 },
+      sent: { source: '192.0.2.1', destination: '192.0.2.2', protocol: 50 },
+    });
+    expect(report.beginTicks + report.workTicks + report.finishTicks).toBeGreaterThan(0);
+    trace.stop();
+  });
+
+  it('follows a packet inwards, and names what drops one', async () => {
+    const spis = pair.connect();
+    const inwards = startTrace(pair.b.dataplane.id, parseFilter('esp'));
+    pair.a.host.send([datagram(9)]);
+    await collect(pair.b.host, 1);
+    expect(inwards.report()).toMatchObject({
+      ...{ outbound: false, spi: spis.b, verdict: 'sent', sentPort: 0 },
+      sent: { source: '10.1.0.5', destinationPort: 9 },
+    });
+    inwards.stop();
+    const refused = startTrace(pair.a.dataplane.id, everything);
+    pair.a.host.send([
+      frame(ipPacket({ ...addresses, destination: '127.0.0.1', payload: pattern(8) })),
+    ]);
+    await until(() => refused.report() !== null, 'a packet is traced');
+    expect(refused.report()).toMatchObject({
+      verdict: 'not_forwardable',
+      dropped: true,
+      sent: null,
+    });
+    refused.stop();
+  });
+});
