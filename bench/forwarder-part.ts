@@ -6,6 +6,7 @@
  */
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { makeFrames } from '../src/bench/frames.js';
 import { Secret } from '../src/crypto/secret.js';
 import { addon } from '../src/dataplane/addon.js';
 import { NativeDataplane } from '../src/dataplane/native.js';
@@ -97,30 +98,10 @@ async function runGateway(options: GatewayOptions): Promise<void> {
   );
 }
 
-/** UDP in IPv4 in Ethernet; the last byte of the source address tells flows apart. */
-function makeFrame(bytes: number, flow: number): Uint8Array {
-  const frame = new Uint8Array(14 + bytes);
-  frame.set(LAN_MAC, 0);
-  frame.set(GENERATOR_MAC, 6);
-  const view = new DataView(frame.buffer);
-  view.setUint16(12, 0x0800);
-  frame.set([0x45, 0], 14);
-  view.setUint16(16, bytes);
-  frame.set([64, 17], 22);
-  frame.set([10, 1, 0, 10 + flow], 26);
-  frame.set([10, 2, 0, 7], 30);
-  let sum = 0;
-  for (let i = 14; i < 34; i += 2) sum += view.getUint16(i);
-  sum = (sum & 0xffff) + (sum >>> 16);
-  view.setUint16(24, ~((sum & 0xffff) + (sum >>> 16)) & 0xffff);
-  view.setUint16(34, 1000 + flow);
-  view.setUint16(36, 9);
-  view.setUint16(38, bytes - 20);
-  return frame;
-}
-
 async function runSource({ bytes, cpu }: { bytes: number; cpu: number }): Promise<void> {
-  const frames = Array.from({ length: 16 }, (_, flow) => makeFrame(bytes, flow));
+  const ends = { source: '10.1.0.10', destination: '10.2.0.7' };
+  const macs = { sourceMac: GENERATOR_MAC, destinationMac: LAN_MAC };
+  const frames = makeFrames({ ...ends, ...macs }, bytes, 16);
   const source = new addon.TrafficSource({ device: 'gen', frames, cpu });
   process.stdout.write('ready\n');
   process.stdin.resume();

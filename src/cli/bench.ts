@@ -3,7 +3,10 @@ import { cpus } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
 import { type BenchFigure, type CryptoBenchOptions, measureSuite } from '../bench/crypto.js';
 import { addon, type CryptoSuite } from '../dataplane/addon.js';
+import { addCompareBench } from './bench-compare.js';
+import { addEspBench } from './bench-esp.js';
 import { addPipelineBench } from './bench-pipeline.js';
+import { addTrafficBenches } from './bench-traffic.js';
 import { EXIT_CODES, ExitError } from './exit.js';
 
 interface BenchOptions extends CryptoBenchOptions {
@@ -26,7 +29,10 @@ const DEFAULT_SUITES = [
 
 export function addBench(program: Command): void {
   const bench = program.command('bench').description('measure this machine');
+  addEspBench(bench);
   addPipelineBench(bench);
+  addTrafficBenches(bench);
+  addCompareBench(bench);
   bench
     .command('crypto [suites...]')
     .description(

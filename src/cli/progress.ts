@@ -37,10 +37,13 @@ export class StepProgress {
     this.#terminal = terminal;
   }
 
-  show(doing: string, step: number, total: number): void {
+  /** @param total  of steps, where it is known */
+  show(doing: string, step: number, total?: number): void {
     if (!this.#terminal.isTTY || performance.now() - this.#began < PATIENCE_MS) return;
     this.#shown = true;
-    this.#terminal.write(`${CLEAR_LINE}${step}/${total}  ${doing} …`);
+    this.#terminal.write(
+      `${CLEAR_LINE}${step}${total === undefined ? '' : `/${total}`}  ${doing} …`,
+    );
   }
 
   clear(): void {
