@@ -16,6 +16,10 @@ export function addCompletion(program: Command): void {
     .action((shell: Shell) => {
       process.stdout.write(completion(program, shell));
     });
+}
+
+/** What completions ask for the names of connections. */
+export function addConnectionNames(program: Command): void {
   asksDaemon(program.command('connection-names', { hidden: true })).action(printNames);
 }
 

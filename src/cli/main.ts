@@ -10,7 +10,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 try {
-  await makeProgram().parseAsync();
+  const program = await makeProgram(process.argv.slice(2));
+  await program.parseAsync();
 } catch (error) {
   process.stderr.write(`esplane: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = error instanceof ExitError ? error.exitCode : EXIT_CODES.failed;

@@ -1,23 +1,117 @@
-/** All commands of `esplane`: what each does stands in a file of its own. */
+/**
+ * All commands of `esplane`: what each does stands in a file of its own, which is loaded when it
+ * is called for, as most of the time that a short command takes is that of loading.
+ */
 import { Command } from 'commander';
 import { version } from '../version.js';
-import { addBench } from './bench.js';
-import { addChange } from './change.js';
-import { addCheck } from './check.js';
-import { addCompletion } from './completion.js';
-import { addControl } from './control.js';
-import { addDoctor } from './doctor.js';
 import { EXIT_CODES, exitCodeHelp } from './exit.js';
-import { addExplain } from './explain.js';
-import { addLab } from './lab.js';
-import { addLogs } from './logs.js';
-import { addMan } from './man.js';
-import { addPki } from './pki.js';
-import { addRun } from './run.js';
-import { addTop } from './top.js';
-import { addTune } from './tune.js';
 
-export function makeProgram(): Command {
+type Add = (program: Command) => void;
+
+/** Files and the commands that they add, by heading, in the order of the help. */
+const COMMANDS: readonly {
+  readonly heading: string;
+  readonly names: readonly string[];
+  readonly load: () => Promise<Add>;
+}[] = [
+  {
+    heading: 'Tunnels:',
+    names: ['status', 'up', 'down', 'rekey'],
+    load: async () => (await import('./control.js')).addControl,
+  },
+  {
+    heading: 'Tunnels:',
+    names: ['explain'],
+    load: async () => (await import('./explain.js')).addExplain,
+  },
+  {
+    heading: 'Tunnels:',
+    names: ['top'],
+    load: async () => (await import('./top.js')).addTop,
+  },
+  {
+    heading: 'Tunnels:',
+    names: ['logs', 'events'],
+    load: async () => (await import('./logs.js')).addLogs,
+  },
+  {
+    heading: 'Tunnels:',
+    names: ['probe'],
+    load: async () => (await import('./probe.js')).addProbe,
+  },
+  {
+    heading: 'Tunnels:',
+    names: ['trace'],
+    load: async () => (await import('./trace.js')).addTrace,
+  },
+  {
+    heading: 'Tunnels:',
+    names: ['capture'],
+    load: async () => (await import('./capture.js')).addCapture,
+  },
+  {
+    heading: 'Configuration:',
+    names: ['check'],
+    load: async () => (await import('./check.js')).addCheck,
+  },
+  {
+    heading: 'Configuration:',
+    names: ['plan', 'apply'],
+    load: async () => (await import('./change.js')).addChange,
+  },
+  {
+    heading: 'Configuration:',
+    names: ['pki'],
+    load: async () => (await import('./pki.js')).addPki,
+  },
+  {
+    heading: 'This machine:',
+    names: ['run'],
+    load: async () => (await import('./run.js')).addRun,
+  },
+  {
+    heading: 'This machine:',
+    names: ['doctor'],
+    load: async () => (await import('./doctor.js')).addDoctor,
+  },
+  {
+    heading: 'This machine:',
+    names: ['tune'],
+    load: async () => (await import('./tune.js')).addTune,
+  },
+  {
+    heading: 'This machine:',
+    names: ['lab'],
+    load: async () => (await import('./lab.js')).addLab,
+  },
+  {
+    heading: 'This machine:',
+    names: ['bench'],
+    load: async () => (await import('./bench.js')).addBench,
+  },
+  {
+    heading: 'Shell and manual:',
+    names: ['connection-names'],
+    load: async () => (await import('./completion.js')).addConnectionNames,
+  },
+  {
+    heading: 'Shell and manual:',
+    names: ['completion'],
+    load: async () => (await import('./completion.js')).addCompletion,
+  },
+  {
+    heading: 'Shell and manual:',
+    names: ['man'],
+    load: async () => (await import('./man.js')).addMan,
+  },
+];
+
+/** Those that read the others. */
+const READERS = ['completion', 'man', 'help'];
+const DEFAULT_COMMAND = 'status';
+
+/** @param words  of the command line: only the commands that they call for; default: all */
+export async function makeProgram(words?: readonly string[]): Promise<Command> {
   const program = new Command('esplane')
     .description('An IPsec gateway: IKEv2 and an AF_XDP dataplane')
     .version(version)
@@ -27,24 +121,22 @@ export function makeProgram(): Command {
     .exitOverride((error) => {
       process.exit(error.exitCode === 0 ? EXIT_CODES.ok : EXIT_CODES.usage);
     });
-  program.commandsGroup('Tunnels:');
-  addControl(program);
-  addExplain(program);
-  addTop(program);
-  addLogs(program);
-  program.commandsGroup('Configuration:');
-  addCheck(program);
-  addChange(program);
-  addPki(program);
-  program.commandsGroup('This machine:');
-  addRun(program);
-  addDoctor(program);
-  addTune(program);
-  addLab(program);
-  addBench(program);
-  program.commandsGroup('Shell and manual:');
-  addCompletion(program);
-  addMan(program);
+  const wanted = words === undefined ? COMMANDS : commandsFor(words);
+  const adding = await Promise.all(wanted.map(({ load }) => load()));
+  for (const [i, add] of adding.entries()) {
+    program.commandsGroup(wanted[i]!.heading);
+    add(program);
+  }
   program.helpCommand('help [command]', 'show the help of a command');
   return program;
+}
+
+function commandsFor(words: readonly string[]) {
+  const [first = ''] = words;
+  const isOption = first === '' || first.startsWith('-');
+  const asksForAll = isOption && words.some((word) => /^(-h|--help|-V|--version)$/.test(word));
+  const name = isOption ? DEFAULT_COMMAND : first;
+  const known = COMMANDS.filter(({ names }) => names.includes(name));
+  // All of them, where the name is unknown, so that the right one can be suggested.
+  return asksForAll || READERS.includes(name) || known.length === 0 ? COMMANDS : known;
 }

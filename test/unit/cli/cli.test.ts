@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -12,7 +12,7 @@ import { peerCredentials } from '../../../src/dataplane/process.js';
 import { createLog } from '../../../src/log.js';
 import { GatewayEvents } from '../../../src/workers/gateway-event.js';
 import { compileIfStale, program } from '../../compiled.js';
-import { busyStatus, someExplanation, somePlan } from '../fixtures.js';
+import { busyStatus, someCapture, someExplanation, somePlan, someWatching } from '../fixtures.js';
 
 let directory: string;
 let socketPath: string;
@@ -35,6 +35,7 @@ const control: Control = {
   rekey: async (connection, what) => ({ connection, what, begun: what === 'ike' ? 1 : 2 }),
   down: async (connection) => ({ connection, deletedIkeSas: 1 }),
   plan: async () => somePlan,
+  ...someWatching,
   apply: async () => {
     throw new ConfigError([
       { file: 'a.toml', line: 2, column: 1, key: 'gateway', found: 'missing', allowed: 'a table' },
@@ -175,6 +176,46 @@ what to do:
     ]);
     expect(await complete('esplane', 'up', 'home')).toEqual(['home']);
     expect(await complete('esplane', 'completion', 'z')).toEqual(['zsh']);
+  });
+
+  it('trace shows the way of a packet, and says what is wrong with a filter', async () => {
+    const trace = (...args: string[]) => esplane('trace', ...args, '--socket', socketPath);
+    expect((await trace('host', '10.1.0.5')).out).toBe(
+      `received on lan0 in lane 1: 10.1.0.5 port 4000 -> 10.2.0.9 port 53, UDP, 64 bytes
+  headers, policy, path, number      1,400 cycles
+  encryption                           300 cycles
+  next hop                             200 cycles
+  transmit ring                        100 cycles
+  together                           2,000 cycles
+SA: office/net, SPI c0000001
+sent: 192.0.2.1 -> 192.0.2.2, ESP, 120 bytes on wan0
+verdict: sent (left through a port)
+`,
+    );
+    expect((await trace('10.1.0.5')).err).toBe('esplane: found "10.1.0.5", say "host 10.1.0.5"\n');
+  });
+
+  it('probe tells of the path', async () => {
+    expect((await esplane('probe', 'office', '--socket', socketPath)).out).toBe(
+      `office: 192.0.2.1:500 <-> 192.0.2.9:500
+  NAT: none on the way
+  liveness: 5 requests, 1 lost, round trip 1.0 / 1.3 / 3.0 ms (least / median / most)
+  path MTU: 1420 bytes, 1430 bytes do not arrive
+  Child SA net: packets up to 1438 bytes inside, 1500 outside; 2 lost on the way to us, 1000 received
+`,
+    );
+  });
+
+  it('capture writes a file for its owner alone, and ends after so many packets', async () => {
+    const file = join(directory, 'a.pcapng');
+    const options = ['--count', '1', '-w', file, '--socket', socketPath];
+    const { code, err } = await esplane('capture', ...options);
+    expect([code, err]).toEqual([0, '1 packets, 7 lost because they were too fast for us\n']);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(readFileSync(file)).toEqual(Buffer.concat(someCapture));
+    expect((await esplane('capture', 'tcp', 'port', '--socket', socketPath)).err).toBe(
+      'esplane: the filter ends where a port is to come\n',
+    );
   });
 
   it('plan shows what apply would do', async () => {

@@ -3,7 +3,7 @@ import { completion } from '../../../src/cli/completion.js';
 import { manPages } from '../../../src/cli/man.js';
 import { makeProgram } from '../../../src/cli/program.js';
 
-const program = makeProgram();
+const program = await makeProgram();
 const commands = program.commands.filter((command) => command.name() !== 'connection-names');
 
 describe('what is made from the commands', () => {

@@ -25,7 +25,8 @@ afterEach(() => {
 
 const file = (name: string) => join(folder, name);
 const pki = async (...words: string[]): Promise<void> => {
-  await makeProgram().parseAsync(['pki', ...words, '--dir', folder], { from: 'user' });
+  const program = await makeProgram(['pki']);
+  await program.parseAsync(['pki', ...words, '--dir', folder], { from: 'user' });
 };
 const openssl = (...words: string[]) =>
   execFileSync('openssl', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
