@@ -88,6 +88,13 @@ export class Dialogue {
     throw new Error('they do not come to an end');
   }
 
+  /** Lets time go by until this one sends, or as long as is said. Returns whether it did. */
+  waitToSend(from: Peer, milliseconds: number): boolean {
+    const end = this.now + milliseconds;
+    while (from.outbox.length === 0 && this.now < end) this.wait(Math.min(100, end - this.now));
+    return from.outbox.length > 0;
+  }
+
   /** Lets time go by; timers run out in their order. What is sent stays in the outboxes. */
   wait(milliseconds: number): void {
     const end = this.now + milliseconds;
