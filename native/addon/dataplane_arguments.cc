@@ -292,6 +292,13 @@ sad::SaParameters to_sa_parameters(const Napi::Value& v) {
   return p;
 }
 
+static void set_packets(Napi::Object o, const port::QueueStats& stats) {
+  const Napi::Env env = o.Env();
+  o.Set("rxPackets", Napi::BigInt::New(env, stats.rx));
+  o.Set("txPackets", Napi::BigInt::New(env, stats.tx));
+  o.Set("rxDropped", Napi::BigInt::New(env, stats.rx_dropped + stats.rx_no_frame));
+}
+
 Napi::Object from_port_status(Napi::Env env, const pipeline::PortStatus& status) {
   auto o = Napi::Object::New(env);
   o.Set("name", status.name);
@@ -300,10 +307,7 @@ Napi::Object from_port_status(Napi::Env env, const pipeline::PortStatus& status)
   o.Set("mode", status.mode);
   o.Set("note", status.note);
   o.Set("queues", status.queues);
-  o.Set("rxPackets", Napi::BigInt::New(env, status.stats.rx));
-  o.Set("txPackets", Napi::BigInt::New(env, status.stats.tx));
-  o.Set("rxDropped",
-        Napi::BigInt::New(env, status.stats.rx_dropped + status.stats.rx_no_frame));
+  set_packets(o, status.stats);
   o.Set("txFull", Napi::BigInt::New(env, status.stats.tx_full));
   return o;
 }
@@ -318,10 +322,7 @@ Napi::Object from_interface_status(Napi::Env env, const pipeline::InterfaceStatu
   o.Set("name", status.name);
   o.Set("scope", status.scope);
   o.Set("mtu", status.mtu_bytes);
-  o.Set("rxPackets", Napi::BigInt::New(env, status.stats.rx));
-  o.Set("txPackets", Napi::BigInt::New(env, status.stats.tx));
-  o.Set("rxDropped",
-        Napi::BigInt::New(env, status.stats.rx_dropped + status.stats.rx_no_frame));
+  set_packets(o, status.stats);
   o.Set("txRefused", Napi::BigInt::New(env, status.stats.tx_full));
   return o;
 }

@@ -11,17 +11,12 @@
 #include <stdexcept>
 
 #include "base/bytes.h"
+#include "base/freer.h"
 
 namespace esplane::ike {
 namespace {
 
-template <auto Free>
-struct Freer {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
+using base::Freer;
 
 using KeyPtr = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
 using DeriveContextPtr = std::unique_ptr<EVP_PKEY_CTX, Freer<EVP_PKEY_CTX_free>>;

@@ -10,18 +10,14 @@
 #include <span>
 #include <vector>
 
+#include "base/freer.h"
+
 namespace esplane::pki {
 
 using Der = std::span<const uint8_t>;
 using Bytes = std::vector<uint8_t>;
 
-template <auto Free>
-struct Freer {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
+using base::Freer;
 
 using X509Ptr = std::unique_ptr<X509, Freer<X509_free>>;
 using CrlPtr = std::unique_ptr<X509_CRL, Freer<X509_CRL_free>>;
