@@ -32,7 +32,12 @@ export async function fuzz(targets, seconds) {
     }
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
-  return { passed: targets.length - failed.length, failed: failed.length, skipped: 0 };
+  return {
+    passed: targets.length - failed.length,
+    failed: failed.length,
+    skipped: 0,
+    failures: failed,
+  };
 }
 
 async function fuzzOne(target, seconds) {

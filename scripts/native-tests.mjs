@@ -18,7 +18,24 @@ export async function nativeTests(kind = 'asan', args = []) {
   const count = (what) => Number(new RegExp(`(\\d+) ${what}`).exec(cases)?.[1] ?? 0);
   const failed = count('failed');
   // A crash, a leak or undefined behaviour leaves no count.
-  return { passed: count('passed'), failed: code !== 0 ? Math.max(1, failed) : failed, skipped: 0 };
+  return {
+    passed: count('passed'),
+    failed: code !== 0 ? Math.max(1, failed) : failed,
+    skipped: 0,
+    failures: failedCases(lines),
+  };
+}
+
+/** doctest's test cases with an error, and the reports of sanitizers, which end a run. */
+function failedCases(lines) {
+  const failures = new Set();
+  let testCase = '';
+  for (const line of lines) {
+    if (line.includes('TEST CASE:')) testCase = line.slice(line.indexOf(':') + 1).trim();
+    if (/ (FATAL )?ERROR: /.test(line) && testCase !== '') failures.add(testCase);
+    if (/^SUMMARY: .*Sanitizer/.test(line)) failures.add(line);
+  }
+  return [...failures];
 }
 
 if (isMain(import.meta.url)) {

@@ -1,7 +1,7 @@
 // npm test: the set-up, then lint, types and all tests; sections can be named as arguments.
 // The last line is `N passed, N failed, N skipped`.
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fuzz, fuzzTargets } from './fuzz.mjs';
 import { nativeTests } from './native-tests.mjs';
 import { missingPackages, unpackLibreswan } from './packages.mjs';
@@ -10,10 +10,11 @@ import { debianPackages, setUp } from './setup.mjs';
 
 const bin = (name) => join(root, 'node_modules/.bin', name);
 const one = (code) => (code === 0 ? tally(1, 0, 0) : tally(0, 1, 0));
-const tally = (passed, failed, skipped) => ({ passed, failed, skipped });
+/** What a section counted; `failures` names what failed, as far as it is known. */
+const tally = (passed, failed, skipped, failures = []) => ({ passed, failed, skipped, failures });
 const isCi = Boolean(process.env.CI) && process.env.CI !== 'false';
 
-// In order: the quick ones first. Each resolves to { passed, failed, skipped }.
+// In order: the quick ones first. Each resolves to a tally.
 const sections = {
   lint: () => check([bin('biome'), 'ci', '.']),
   types: () => check([bin('tsc'), '-p', 'test/tsconfig.json']),
@@ -45,7 +46,12 @@ async function native() {
   if (lab) runs.push(await nativeTests('asan', ['--lab']));
   else console.log('skipped: the suite "lab" of the native tests needs root');
   const sum = (key) => runs.reduce((total, counts) => total + counts[key], 0);
-  return tally(sum('passed'), sum('failed'), lab ? 0 : 1);
+  return tally(
+    sum('passed'),
+    sum('failed'),
+    lab ? 0 : 1,
+    runs.flatMap(({ failures }) => failures),
+  );
 }
 
 /** Every fuzz target from its corpus: a minute each in CI, else as long as one waits for. */
@@ -72,7 +78,18 @@ async function vitest(project, timeoutSeconds) {
   const found = JSON.parse(readFileSync(report, 'utf8'));
   // A file that does not load, or a hook that throws, fails without a failed test.
   const failed = code === 0 ? 0 : Math.max(1, found.numFailedTests);
-  return tally(found.numPassedTests, failed, found.numPendingTests + found.numTodoTests);
+  const skipped = found.numPendingTests + found.numTodoTests;
+  return tally(found.numPassedTests, failed, skipped, vitestFailures(found));
+}
+
+/** What failed in vitest's JSON report, each as `file: test`, or the message of a whole file. */
+function vitestFailures({ testResults }) {
+  return testResults.flatMap(({ name, status, message, assertionResults }) => {
+    const file = relative(root, name);
+    const failed = assertionResults.filter((test) => test.status === 'failed');
+    if (failed.length > 0) return failed.map((test) => `${file}: ${test.fullName}`);
+    return status === 'failed' ? [`${file}: ${message.split('\n')[0]}`] : [];
+  });
 }
 
 function chosenSections(args) {
@@ -92,7 +109,7 @@ async function testAll(names) {
     const started = performance.now();
     const result = await sections[name]().catch((error) => {
       console.error(error.message);
-      return tally(0, 1, 0);
+      return tally(0, 1, 0, [error.message.split('\n')[0]]);
     });
     rows.push({ name, ...result, time: secondsSince(started) });
   }
@@ -101,6 +118,9 @@ async function testAll(names) {
   for (const { name, passed, failed, skipped, time } of rows) {
     const counts = `${passed} passed, ${failed} failed, ${skipped} skipped`;
     console.log(`${name.padEnd(10)}${counts.padEnd(40)}${time.padStart(8)}`);
+  }
+  for (const { name, failures } of rows) {
+    for (const failure of failures) console.log(`failed in ${name}: ${failure}`);
   }
   // The tests skip for want of a privilege or a package only; in CI that hides what was not run.
   const skipsFail = sum('skipped') > 0 && isCi;

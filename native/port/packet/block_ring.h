@@ -25,8 +25,8 @@ struct RingPacket {
 class BlockRing {
  public:
   struct Options {
-    uint32_t block_bytes = 256 << 10;  ///< a power of two; a packet must fit in one
-    uint32_t blocks = 16;
+    uint32_t block_bytes = 128 << 10;  ///< a power of two; a packet must fit in one
+    uint32_t blocks = 32;              ///< milliseconds that a reader may pause: time closes blocks
     bool offload_headers = false;      ///< tell partial checksums and merged packets
     bool outgoing = false;             ///< see what this host sends as well
   };

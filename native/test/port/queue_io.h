@@ -3,6 +3,7 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 
@@ -11,13 +12,14 @@
 
 namespace esplane::test {
 
-/// Receives until `count` packets have come or half a second has passed without one, sleeping in
+/// Receives until `count` packets have come or none came for as long as `quiet`, sleeping in
 /// poll(2) as a worker does. Copies the packets and gives their frames back.
-inline std::vector<Bytes> receive(port::Queue& queue, port::FramePool& pool, size_t count) {
+inline std::vector<Bytes> receive(
+    port::Queue& queue, port::FramePool& pool, size_t count,
+    std::chrono::milliseconds quiet = std::chrono::milliseconds(500)) {
   std::vector<Bytes> packets;
   auto last = std::chrono::steady_clock::now();
-  while (packets.size() < count &&
-         std::chrono::steady_clock::now() - last < std::chrono::milliseconds(500)) {
+  while (packets.size() < count && std::chrono::steady_clock::now() - last < quiet) {
     packet::Batch batch;
     const uint32_t n = queue.rx(batch, packet::Batch::kCapacity);
     for (uint32_t i = 0; i < n; i++) {
@@ -29,7 +31,7 @@ inline std::vector<Bytes> receive(port::Queue& queue, port::FramePool& pool, siz
       last = std::chrono::steady_clock::now();
     } else if (queue.poll_fd() >= 0) {
       pollfd p{queue.poll_fd(), POLLIN, 0};
-      poll(&p, 1, 20);
+      poll(&p, 1, static_cast<int>(std::min<int64_t>(quiet.count(), 20)));
     }
   }
   return packets;
