@@ -183,6 +183,30 @@ export class Children implements Iterable<InstalledChild> {
   }
 
   /**
+   * Nothing is sent on them any more. Where others serve, as after a reauthentication (§2.8.3), the
+   * peer may send until it gets our Delete.
+   */
+  retireAll(reason: string): void {
+    for (const child of this) {
+      if (this.#isServedElsewhere(child)) this.retire(child);
+      else this.remove(child, reason);
+    }
+  }
+
+  /** @param inOrder  both sides know: where others serve, what is on its way is still received */
+  removeAll(reason: string, inOrder: boolean): void {
+    for (const child of this) {
+      if (inOrder && this.#isServedElsewhere(child)) this.drain(child, reason);
+      else this.remove(child, reason);
+    }
+  }
+
+  #isServedElsewhere({ policy }: InstalledChild): boolean {
+    const connection = this.#owner.connection?.name ?? '';
+    return this.#core.hasChild(connection, policy.name, this.#owner);
+  }
+
+  /**
    * The ends of the path are others now (§2.23, RFC 4555 §3.5), or there is a NAT on it that was not
    * there before, or none any more; `owner.nat` says so already. Packets go the new way at once.
    * Where that cannot be, which is in transport mode and where the form of the packets changes, the

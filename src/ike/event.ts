@@ -124,6 +124,9 @@ export type Event =
   /** Delete everything; afterwards the core only answers retransmissions. */
   | { readonly type: 'stop'; readonly at: Milliseconds };
 
+/** An event before its time is set. */
+export type Untimed<E extends Event = Event> = E extends Event ? Omit<E, 'at'> : never;
+
 /** child: each Child SA; ike: the IKE SA; reauth: a new IKE SA with all its Child SAs (§2.8.3). */
 export type RekeyWhat = 'child' | 'ike' | 'reauth';
 

@@ -21,17 +21,16 @@ import type { Core, Line } from './core.js';
 import type { Event, IkeSpi, Job, JobResult, LogLevel, Milliseconds } from './event.js';
 import { explainSilence, type Failure, formatEndpoint, NO_ANSWER } from './explain.js';
 import type { Intermediate } from './intermediate.js';
-import { postponedDelay, shortened } from './lifetime.js';
+import { Lifespan } from './lifespan.js';
 import type { NatSituation, SpiPair } from './nat.js';
 import { describeMessage } from './payloads.js';
-import { recheckPeer } from './peer-certificate.js';
 import { PeerLife } from './peer-life.js';
 import { Place } from './place.js';
+import { Postponed } from './postponed.js';
 import type { Protection } from './protection.js';
 import { Requests } from './requests.js';
 import { type IkeSaState, type Role, transition } from './state.js';
 import { Succession } from './succession.js';
-import { type ChildPlan, CreateChild } from './tasks/create-child.js';
 import { DeleteIke } from './tasks/delete.js';
 import { RekeyIke } from './tasks/rekey-ike.js';
 import type { Task } from './tasks/task.js';
@@ -121,19 +120,15 @@ export class IkeSa {
   childlessSupported = false;
   /** The IKE SAs that go when this one has taken their place with new authentication (§2.8.3). */
   reauthenticates: readonly IkeSa[] = [];
-  /** When the peers have proved themselves; rekeying does not change it. */
-  authenticatedAt: Milliseconds | undefined;
-  /** Seconds after which the peer wants to be shown anew who we are (RFC 4478); 0: never. */
-  announcedLifetime = 0;
-  /** How often in a row the peer has put off what we ask for. */
-  postponed = 0;
+  readonly lifespan: Lifespan;
+  /** What the peer has put off. */
+  readonly postponed: Postponed;
 
   readonly #core: Core;
   readonly #requests: Requests;
   readonly #timers = new Set<TimerKind>();
   #state: IkeSaState;
-  /** Child SAs that the peer has put off, and what was asked for once. */
-  #postponedPlans: ChildPlan[] = [];
+  /** What was asked for once. */
   readonly #tried = new Set<string>();
 
   constructor(core: Core, role: Role, local: Endpoint, remote: Endpoint, from?: Origin) {
@@ -141,6 +136,8 @@ export class IkeSa {
     this.#requests = new Requests(this, core);
     this.channel = new Channel(this, core);
     this.succession = new Succession(this, core, from?.predecessor);
+    this.lifespan = new Lifespan(this, core);
+    this.postponed = new Postponed(this, core);
     this.role = role;
     this.children = new Children(core, this);
     this.localSpi = from?.localSpi ?? core.environment.allocateIkeSpi();
@@ -164,8 +161,7 @@ export class IkeSa {
     made.peerCertificates = old.peerCertificates;
     made.place.inherit(old.place);
     made.supportsFragments = old.supportsFragments;
-    made.authenticatedAt = old.authenticatedAt;
-    made.announcedLifetime = old.announcedLifetime;
+    made.lifespan.inherit(old.lifespan);
     // The peer may use at once what it has made.
     if (role === 'responder') made.children = old.children;
     return made;
@@ -221,7 +217,7 @@ export class IkeSa {
       peerIdentity: peer,
       initialContact,
     });
-    this.authenticatedAt = this.#core.now;
+    this.lifespan.authenticated();
     this.#startTimers();
   }
 
@@ -234,8 +230,7 @@ export class IkeSa {
     old.reauthenticates = [];
     this.#core.replaced(old, this);
     this.#startTimers();
-    this.#postponedPlans = old.#postponedPlans.splice(0);
-    if (this.#postponedPlans.length > 0) this.startTimer('postponed', 0);
+    this.postponed.inherit(old.postponed);
     for (const task of old.#requests.takeUnsent()) {
       const again = task.onSuccessor?.(this);
       if (again === undefined) task.abandon();
@@ -245,36 +240,9 @@ export class IkeSa {
   }
 
   #startTimers(): void {
-    const { lifetime } = this.connection!;
     this.peerLife.watch();
     if (this.nat.local) this.startTimer('keepalive', this.#core.options.keepaliveInterval);
-    const { rekeySeconds, endSeconds } = lifetime;
-    if (rekeySeconds > 0) this.startTimer('ike-rekey', shortened(this.#core, rekeySeconds));
-    if (endSeconds > 0) this.startTimer('ike-end', endSeconds * 1000);
-    this.#reauthenticateInTime();
-    this.#recheckLater();
-  }
-
-  /** By our own configuration, or because the peer wants it (RFC 4478). */
-  #reauthenticateInTime(): void {
-    const wanted = [this.connection!.reauthSeconds, this.announcedLifetime].filter((s) => s > 0);
-    if (wanted.length === 0) return;
-    const age = this.#core.now - this.authenticatedAt!;
-    const delay = shortened(this.#core, Math.min(...wanted));
-    this.startTimer('reauth', Math.max(0, delay - age));
-  }
-
-  /** The peer takes our authentication for so many seconds more. */
-  limitAuthentication(seconds: number): void {
-    if (this.#state.name !== 'established') return;
-    const age = (this.#core.now - this.authenticatedAt!) / 1000;
-    this.announcedLifetime = age + seconds;
-    this.#reauthenticateInTime();
-  }
-
-  #recheckLater(): void {
-    if (this.peerCertificates === undefined) return;
-    this.startTimer('recheck', shortened(this.#core, this.#core.options.recheckSeconds));
+    this.lifespan.begin();
   }
 
   // --- the end -----------------------------------------------------------------------------
@@ -287,7 +255,7 @@ export class IkeSa {
       case 'rival':
         this.log('info', `taken down: ${reason}`);
         this.move({ name: 'deleting' });
-        this.#retireChildren(reason);
+        if (this.children.owner === this) this.children.retireAll(reason);
         this.succession.terminate(reason);
         // With a window of 1 (§2.3) a request that is outstanding has to be answered first.
         this.#requests.dropQueued();
@@ -315,7 +283,9 @@ export class IkeSa {
     if (this.#state.name === 'closed') return;
     this.move({ name: 'closed' });
     this.log(this.connection === undefined ? 'debug' : 'info', `IKE SA closed: ${reason}`);
-    this.#removeChildren(reason, inOrder);
+    // A rival's are those of the IKE SA that it does not replace.
+    if (this.children.owner === this) this.children.removeAll(reason, inOrder);
+    else this.children = new Children(this.#core, this);
     this.succession.close(reason);
     this.#requests.dropAll();
     for (const kind of [...this.#timers]) this.stopTimer(kind);
@@ -380,32 +350,6 @@ export class IkeSa {
     this.fail({ notify: NO_ANSWER, explanation: explainSilence(this.remote, message, sent) });
   }
 
-  /**
-   * Nothing is sent on them any more. Where others serve, as after a reauthentication (§2.8.3), the
-   * peer may send until it gets our Delete.
-   */
-  #retireChildren(reason: string): void {
-    if (this.children.owner !== this) return;
-    const connection = this.connection?.name ?? '';
-    for (const child of this.children) {
-      if (this.#core.hasChild(connection, child.policy.name, this)) this.children.retire(child);
-      else this.children.remove(child, reason);
-    }
-  }
-
-  #removeChildren(reason: string, inOrder: boolean): void {
-    if (this.children.owner !== this) {
-      this.children = new Children(this.#core, this);
-      return;
-    }
-    const connection = this.connection?.name ?? '';
-    for (const child of this.children) {
-      const served = inOrder && this.#core.hasChild(connection, child.policy.name, this);
-      if (served) this.children.drain(child, reason);
-      else this.children.remove(child, reason);
-    }
-  }
-
   // --- our requests ------------------------------------------------------------------------
 
   /** Sends the task's request, after those that are before it. */
@@ -435,19 +379,9 @@ export class IkeSa {
     this.#requests.proceed();
   }
 
-  /** Asks for the Child SA again when some time has gone by (§2.25). */
-  retryLater(plan: ChildPlan): void {
-    if (++this.postponed > this.#core.options.maxPostponed) {
-      this.terminate('the peer has answered TEMPORARY_FAILURE for minutes');
-      return;
-    }
-    this.#postponedPlans.push(plan);
-    this.startTimer('postponed', postponedDelay(this.#core, this.postponed));
-  }
-
   /** Whether a Child SA is yet to be asked for, or answered, on this IKE SA. */
   get isMakingChildren(): boolean {
-    return this.#postponedPlans.length > 0 || this.isAbout(({ kind }) => kind === 'create-child');
+    return this.postponed.hasPlans || this.isAbout(({ kind }) => kind === 'create-child');
   }
 
   /** Whether this was not tried before on this IKE SA; from now on it was. */
@@ -535,16 +469,13 @@ export class IkeSa {
         this.#core.reauthenticate(this, 'it is time for that');
         break;
       case 'recheck':
-        recheckPeer(this, this.#core);
-        this.#recheckLater();
+        this.lifespan.recheck();
         break;
       case 'replaced':
         this.terminate('the peer has not deleted what it has replaced');
         break;
       case 'postponed':
-        for (const plan of this.#postponedPlans.splice(0)) {
-          this.request(new CreateChild(this, this.#core, plan));
-        }
+        this.postponed.askAgain();
         break;
       case 'follow-up':
         forgetFollowUp(this);

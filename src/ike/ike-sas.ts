@@ -46,6 +46,23 @@ export class IkeSas {
     return [...(this.#byConnection.get(connection) ?? [])];
   }
 
+  /** Those of them that are established. */
+  established(connection: string): IkeSa[] {
+    return this.of(connection).filter(({ state }) => state.name === 'established');
+  }
+
+  /** Whether one of them, other than `except`, has a Child SA of the policy that stays. */
+  hasChild(connection: string, policy: string, except?: IkeSa): boolean {
+    return this.of(connection).some(
+      (sa) =>
+        sa !== except &&
+        sa.state.name === 'established' &&
+        [...sa.children].some(
+          (child) => child.policy.name === policy && child.state !== 'deleting',
+        ),
+    );
+  }
+
   /** Those between the identities of a connection, of whichever connection they are. */
   between(connection: Connection): IkeSa[] {
     const near = [...(this.#byIdentities.get(identitiesKey(connection)) ?? [])];

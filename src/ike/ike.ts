@@ -2,12 +2,12 @@
  * The IKEv2 core of one worker: all its IKE SAs, as a pure machine. Events go in, effects come
  * out; there is no clock, no randomness and no socket here (`Environment`).
  *
- * This file decides which IKE SA an event belongs to, what happens to messages that belong to
- * none (RFC 7296 §2.6, §2.21), and which connections are tried again.
+ * This file decides which IKE SA an event belongs to, and what IKE SAs tell leads to. Messages that
+ * belong to none are in `strangers.ts`, the connections that are wanted in `attempts.ts`.
  */
 
 import { assertNever } from '../crypto/assert-never.js';
-import type { ChildPolicy, Connection } from '../policy/connection.js';
+import type { Connection } from '../policy/connection.js';
 import { formatIdentity } from '../policy/identity.js';
 import type { Endpoint, EspSpi } from '../sad/sad.js';
 import {
@@ -22,12 +22,14 @@ import {
   ZERO_IKE_SPI,
 } from '../wire/index.js';
 import { answerIkeInit, type Gate } from './answers/ike-init.js';
+import { Attempts } from './attempts.js';
 import { childTimer, endChild, rekeyChild, requestChild } from './child-procedures.js';
 import type { Children, ChildTimerKind } from './children.js';
 import { Connections } from './connections.js';
 import { Contest } from './contest.js';
 import { CookieJar } from './cookie.js';
 import type { About, Core, Line } from './core.js';
+import { Draining } from './draining.js';
 import { Drops } from './drops.js';
 import type {
   Effect,
@@ -35,25 +37,21 @@ import type {
   Event,
   IkeSaView,
   IkeSpi,
-  Job,
-  JobResult,
   LogLevel,
   Milliseconds,
   RekeyWhat,
 } from './event.js';
 import { FragmentStore } from './fragments.js';
 import { HalfOpen } from './half-open.js';
-import { type Datagram, IkeSa, type TimerKind } from './ike-sa.js';
+import type { Datagram, IkeSa, TimerKind } from './ike-sa.js';
 import { IkeSas } from './ike-sas.js';
-import { Keeper } from './keeper.js';
-import { presentAddresses } from './mobility.js';
+import { Jobs } from './jobs.js';
 import { DEFAULT_OPTIONS, type IkeOptions } from './options.js';
 import { recheckPeer } from './peer-certificate.js';
+import { Relocation } from './relocation.js';
 import { SLICE_TIMER, Slices } from './slices.js';
-import { isUnderWay } from './state.js';
 import { Strangers } from './strangers.js';
-import { InitiateIkeInit } from './tasks/ike-init.js';
-import { Probe } from './tasks/probe.js';
+import { probePeer } from './tasks/probe.js';
 import { viewIkeSa } from './view.js';
 
 export class Ike {
@@ -62,31 +60,29 @@ export class Ike {
   readonly #core: Core;
   readonly #gate: Gate;
   readonly #halfOpen: HalfOpen;
-  readonly #keeper: Keeper;
   readonly #sas = new IkeSas();
+  readonly #attempts: Attempts;
+  readonly #relocation = new Relocation();
   readonly #strangers: Strangers;
   readonly #contest = new Contest();
   readonly #drops = new Drops();
   /** Which IKE SA each Child SA belongs to, by inbound SPI. */
   readonly #childIndex = new Map<EspSpi, Children>();
-  /** ESP SAs that are gone for the peer and receive what was on its way. */
-  readonly #draining = new Map<EspSpi, string>();
-  readonly #jobs = new Map<string, { sa: IkeSa; resume: (result: JobResult) => void }>();
+  readonly #draining: Draining;
+  readonly #jobs = new Jobs((effect) => this.#emit(effect));
   readonly #slices = new Slices((effect) => this.#emit(effect));
   #connections = new Connections([]);
   #effects: Effect[] = [];
   #now: Milliseconds = 0;
-  /** Addresses of this host, as far as it was told. */
-  #present: ReadonlySet<string> = new Set();
-  #jobCount = 0;
   #stopping = false;
 
   constructor(environment: Environment, options: Partial<IkeOptions> = {}) {
     this.#environment = environment;
     this.#options = { ...DEFAULT_OPTIONS, ...options };
     this.#halfOpen = new HalfOpen(this.#options);
-    this.#keeper = new Keeper(this.#options, environment);
+    this.#draining = new Draining((effect) => this.#emit(effect), this.#options.drainTime);
     this.#core = this.#makeCore();
+    this.#attempts = new Attempts(this.#core, this.#sas);
     this.#strangers = new Strangers(this.#core);
     this.#gate = {
       halfOpen: this.#halfOpen,
@@ -137,10 +133,10 @@ export class Ike {
         this.#timer(event.timer);
         break;
       case 'computed':
-        this.#computed(event.job, event.result);
+        this.#jobs.done(event.job, event.result);
         break;
       case 'initiate':
-        this.#initiate(event.connection, event.child);
+        this.#attempts.initiate(event.connection, event.child);
         break;
       case 'terminate':
         this.#terminate(event.connection, event.ikeSpi);
@@ -155,13 +151,13 @@ export class Ike {
         this.#heardEsp(event.inboundSpi, event.remote);
         break;
       case 'addresses':
-        this.#relocate(new Set(event.present));
+        this.#relocate(event.present);
         break;
       case 'recheck':
-        for (const sa of this.#of(event.connection)) recheckPeer(sa, this.#core);
+        for (const sa of this.#sas.of(event.connection)) recheckPeer(sa, this.#core);
         break;
       case 'probe':
-        this.#probe(event.ikeSpi, event.probe, event.bytes);
+        probePeer(this.#sas.get(event.ikeSpi), this.#core, event.probe, event.bytes);
         break;
       case 'superseded':
         this.#sas.get(event.ikeSpi)?.close('the peer has a newer IKE SA with us');
@@ -234,86 +230,15 @@ export class Ike {
     return data[16] !== PAYLOAD.SK && data[16] !== PAYLOAD.SKF;
   }
 
-  // --- what is wanted ----------------------------------------------------------------------
+  // --- what is to be done to IKE SAs that are there -----------------------------------------
 
-  #initiate(name: string, childName: string | undefined): void {
-    if (this.#stopping) return;
-    const connection = this.#connections.named(name);
-    const children =
-      connection?.children.filter((child) => childName === undefined || child.name === childName) ??
-      [];
-    if (connection === undefined || children.length === 0) {
-      const missing = childName === undefined ? name : `${name}/${childName}`;
-      this.#failed(name, 'no connection', `no connection of that name is configured: ${missing}`);
-      return;
-    }
-    if (connection.remote.address === '%any' && !this.#isThere(name)) {
-      this.#failed(name, 'no address', 'the peer may have any address, so it has to initiate');
-      return;
-    }
-    this.#keeper.want(name, children);
-    const missing = children.filter((child) => !this.#hasChild(name, child.name));
-    if (missing.length > 0) this.#bringUp(connection, missing);
-  }
-
-  /** On the connection's IKE SA, or with a new one. */
-  #bringUp(connection: Connection, children: readonly ChildPolicy[]): void {
-    const all = this.#of(connection.name);
-    const established = all.findLast(({ state }) => state.name === 'established');
-    const underWay = all.find(({ state }) => isUnderWay(state));
-    if (established !== undefined) {
-      for (const child of children) requestChild(established, this.#core, child);
-    } else if (underWay !== undefined) {
-      underWay.wanted = [...new Set([...underWay.wanted, ...children])];
-    } else {
-      this.#start(connection, children);
-    }
-  }
-
-  /** @param replaces  IKE SAs that go when the new one has all their Child SAs (§2.8.3) */
-  #start(
-    connection: Connection,
-    children: readonly ChildPolicy[],
-    replaces: readonly IkeSa[] = [],
-  ): void {
-    const { ikePort: port } = this.#options;
-    const [address = connection.local.address] = presentAddresses(connection, this.#present);
-    const local = { address, port };
-    // A peer that may be anywhere is where it was seen last.
-    const remote = { address: replaces[0]?.remote.address ?? connection.remote.address, port };
-    const sa = new IkeSa(this.#core, 'initiator', local, remote);
-    sa.connection = connection;
-    sa.wanted = children;
-    sa.reauthenticates = replaces;
-    this.#sas.add(sa);
-    new InitiateIkeInit(sa, this.#core, connection, children[0]!).start();
-  }
-
-  /** Where an IKE SA of ours is not at the first of its addresses that is there, it goes there. */
-  #relocate(present: ReadonlySet<string>): void {
-    this.#present = present;
-    const movers = this.#sas.all().filter(({ place }) => place.mobility === 'mover');
-    this.#slices.add(movers, (sa) => {
-      if (sa.state.name !== 'established') return;
-      const [address] = presentAddresses(sa.connection!, this.#present);
-      if (address !== undefined && address !== sa.local.address) sa.place.relocate(address);
-    });
-  }
-
-  // --- lifetimes ---------------------------------------------------------------------------
-
-  /** A long one may only be lost where it can be said again in fragments. */
-  #probe(ikeSpi: IkeSpi, probe: number, bytes: number): void {
-    const sa = this.#sas.get(ikeSpi);
-    if (sa?.state.name === 'established' && (bytes === 0 || sa.supportsFragments)) {
-      sa.request(new Probe(sa, this.#core, probe, bytes));
-    } else {
-      this.#core.emit({ type: 'probed', probe });
-    }
+  #relocate(present: readonly string[]): void {
+    this.#relocation.know(present);
+    this.#slices.add(this.#sas.all(), (sa) => this.#relocation.relocate(sa));
   }
 
   #rekey(name: string, what: RekeyWhat): void {
-    const all = this.#of(name).filter(({ state }) => state.name === 'established');
+    const all = this.#sas.established(name);
     switch (what) {
       case 'child':
         for (const sa of all) for (const child of sa.children) rekeyChild(sa, this.#core, child);
@@ -322,7 +247,7 @@ export class Ike {
         for (const sa of all) sa.rekey();
         break;
       case 'reauth':
-        this.#reauthenticate(all, 'asked for');
+        this.#attempts.reauthenticate(all, 'asked for');
         break;
       default:
         assertNever(what);
@@ -349,71 +274,18 @@ export class Ike {
     if (child !== undefined && child.sa.replayWindow > 0) children?.owner.place.heardEsp(remote);
   }
 
-  /** §2.8.3: a new IKE SA with the same Child SAs; the old ones go when all are there. */
-  #reauthenticate(established: readonly IkeSa[], reason: string): void {
-    const all = established.filter(
-      (old) =>
-        old.state.name === 'established' &&
-        !this.#of(old.connection!.name).some((sa) => sa.reauthenticates.includes(old)),
-    );
-    const [first] = all;
-    const name = first?.connection?.name;
-    const connection = this.#connections.named(name);
-    if (first === undefined || connection === undefined || this.#stopping) return;
-    first.log('info', `the connection is set up anew: ${reason}`);
-    const names = new Set(
-      all.flatMap(({ children }) => [...children].map(({ policy }) => policy.name)),
-    );
-    const children = connection.children.filter(({ name }) => names.has(name));
-    this.#start(connection, children.length > 0 ? children : connection.children, all);
-  }
-
-  #of(connection: string): IkeSa[] {
-    return this.#sas.of(connection);
-  }
-
-  #isUnderWay(connection: string): boolean {
-    return this.#of(connection).some(({ state }) => isUnderWay(state));
-  }
-
-  #isThere(connection: string): boolean {
-    return this.#of(connection).some(({ state }) => state.name === 'established');
-  }
-
-  #hasChild(connection: string, child: string, except?: IkeSa): boolean {
-    return this.#of(connection).some(
-      (sa) =>
-        sa !== except &&
-        sa.state.name === 'established' &&
-        [...sa.children].some(({ policy, state }) => policy.name === child && state !== 'deleting'),
-    );
-  }
-
-  /** Whether the connection has all Child SAs that it is to be kept up with. */
-  #isComplete(connection: string): boolean {
-    return [...this.#keeper.wants(connection)].every((child) => this.#hasChild(connection, child));
-  }
-
   #terminate(connection: string, ikeSpi: IkeSpi | undefined): void {
-    if (ikeSpi === undefined) {
-      this.#keeper.release(connection);
-      this.#emit({ type: 'cancel-timer', timer: `reconnect/${connection}` });
-    }
-    for (const sa of this.#of(connection)) {
+    if (ikeSpi === undefined) this.#attempts.release(connection);
+    for (const sa of this.#sas.of(connection)) {
       if (ikeSpi === undefined || sa.localSpi === ikeSpi) sa.terminate('asked for');
     }
   }
 
   #stop(): void {
     this.#stopping = true;
-    for (const name of this.#keeper.releaseAll()) {
-      this.#emit({ type: 'cancel-timer', timer: `reconnect/${name}` });
-    }
+    this.#attempts.stop();
     this.#slices.add(this.#sas.all(), (sa) => sa.terminate('shutting down'));
-    this.#slices.add([...this.#draining.keys()], (spi) => {
-      this.#emit({ type: 'cancel-timer', timer: `drain/${spi}` });
-      this.#drained(spi);
-    });
+    this.#slices.add(this.#draining.stop(), (spi) => this.#draining.cut(spi));
   }
 
   // --- timers and jobs ---------------------------------------------------------------------
@@ -421,10 +293,10 @@ export class Ike {
   #timer(name: string): void {
     const slash = name.indexOf('/');
     const [kind, subject] = [name.slice(0, slash), name.slice(slash + 1)];
-    if (kind === 'reconnect') this.#reconnect(subject);
+    if (kind === 'reconnect') this.#attempts.retry(subject);
     else if (name === SLICE_TIMER) this.#slices.proceed();
     else if (kind === 'linger') this.#strangers.forget(subject as IkeSpi);
-    else if (kind === 'drain') this.#drained(Number(subject) as EspSpi);
+    else if (kind === 'drain') this.#draining.end(Number(subject) as EspSpi);
     else if (kind.startsWith('child-')) {
       this.#childTimer(kind as ChildTimerKind, Number(subject) as EspSpi);
     } else this.#sas.get(subject as IkeSpi)?.timer(kind as TimerKind);
@@ -436,37 +308,6 @@ export class Ike {
     if (children !== undefined && child !== undefined) {
       childTimer(children.owner, this.#core, child, kind);
     }
-  }
-
-  #drain(inboundSpi: EspSpi, reason: string): void {
-    this.#draining.set(inboundSpi, reason);
-    const { drainTime: delay } = this.#options;
-    if (this.#stopping) this.#drained(inboundSpi);
-    else this.#emit({ type: 'start-timer', timer: `drain/${inboundSpi}`, delay });
-  }
-
-  #drained(inboundSpi: EspSpi): void {
-    const reason = this.#draining.get(inboundSpi);
-    if (!this.#draining.delete(inboundSpi)) return;
-    this.#emit({ type: 'remove-child', inboundSpi, reason: reason! });
-  }
-
-  #reconnect(name: string): void {
-    for (const child of this.#keeper.wants(name)) this.#initiate(name, child);
-  }
-
-  #compute(sa: IkeSa, job: Job, resume: (result: JobResult) => void): void {
-    const id = `${sa.localSpi}/${this.#jobCount++}`;
-    this.#jobs.set(id, { sa, resume });
-    this.#emit({ type: 'compute', id, job });
-  }
-
-  #computed(id: string, result: JobResult): void {
-    const waiting = this.#jobs.get(id);
-    this.#jobs.delete(id);
-    if (waiting !== undefined && waiting.sa.state.name !== 'closed') waiting.resume(result);
-    else if (result.type === 'generated') result.privateKey.wipe();
-    else if ('sharedSecret' in result) result.sharedSecret.wipe();
   }
 
   // --- what IKE SAs tell -------------------------------------------------------------------
@@ -485,9 +326,9 @@ export class Ike {
       emit: (effect) => this.#emit(effect),
       count: (reason) => this.#drops.count(reason),
       log: (level, message, about) => this.#log(level, message, about),
-      compute: (sa, job, resume) => this.#compute(sa, job, resume),
+      compute: (sa, job, resume) => this.#jobs.ask(sa, job, resume),
       connection: (name) => this.#connections.named(name),
-      ourAddresses: (connection) => presentAddresses(connection, this.#present),
+      ourAddresses: (connection) => this.#relocation.addressesOf(connection),
       candidates: (local, remote) => this.#connections.candidates(local, remote),
       isEstablished: (connection, except) =>
         this.#sas
@@ -498,17 +339,17 @@ export class Ike {
         this.#sas.index(sa, connection);
       },
       settled: (sa) => this.#settled(sa),
-      childGone: (sa) => this.#scheduleReconnect(sa.connection!.name),
-      childSettled: (sa) => this.#childSettled(sa),
-      hasChild: (connection, policy, except) => this.#hasChild(connection, policy, except),
+      childGone: (sa) => this.#attempts.retryLater(sa.connection!.name),
+      childSettled: (sa) => this.#attempts.settled(sa),
+      hasChild: (connection, policy, except) => this.#sas.hasChild(connection, policy, except),
       childIsOf: (inboundSpi, children) => {
         if (children === undefined) this.#childIndex.delete(inboundSpi);
         else this.#childIndex.set(inboundSpi, children);
       },
-      drain: (inboundSpi, reason) => this.#drain(inboundSpi, reason),
+      drain: (inboundSpi, reason) => this.#draining.add(inboundSpi, reason),
       added: (sa) => this.#sas.add(sa),
       replaced: (sa, by) => this.#replaced(sa, by),
-      reauthenticate: (sa, reason) => this.#reauthenticate([sa], reason),
+      reauthenticate: (sa, reason) => this.#attempts.reauthenticate([sa], reason),
       closed: (sa) => this.#closed(sa),
     };
   }
@@ -522,34 +363,19 @@ export class Ike {
       sa.terminate('asked for');
       return;
     }
-    this.#contest.decide(sa, this.#of(name));
+    this.#contest.decide(sa, this.#sas.of(name));
     this.#bound(name);
     const asked = sa.connection!.childless && sa.childlessSupported ? 0 : 1;
     for (const child of sa.wanted.slice(asked)) {
       if (sa.state.name === 'established') requestChild(sa, this.#core, child);
     }
-    this.#childSettled(sa);
-  }
-
-  /** What was asked for on this IKE SA is there, or refused, but for what is still under way. */
-  #childSettled(sa: IkeSa): void {
-    if (sa.state.name !== 'established' || sa.isMakingChildren) return;
-    const { name } = sa.connection!;
-    const replaced = sa.children.size > 0 ? sa.reauthenticates : [];
-    sa.reauthenticates = [];
-    for (const old of replaced) old.terminate('set up anew');
-    if (this.#isComplete(name)) {
-      this.#keeper.succeeded(name);
-      this.#emit({ type: 'cancel-timer', timer: `reconnect/${name}` });
-    } else {
-      this.#scheduleReconnect(name);
-    }
+    this.#attempts.settled(sa);
   }
 
   /** The same IKE SA under new keys: nobody but the index has to know. */
   #replaced(sa: IkeSa, by: IkeSa): void {
     this.#contest.inherit(sa, by);
-    for (const other of this.#of(by.connection!.name)) {
+    for (const other of this.#sas.of(by.connection!.name)) {
       other.reauthenticates = other.reauthenticates.map((old) => (old === sa ? by : old));
     }
     this.#emit({
@@ -563,7 +389,7 @@ export class Ike {
   }
 
   #bound(connection: string): void {
-    const established = this.#of(connection).filter(({ state }) => state.name === 'established');
+    const established = this.#sas.established(connection);
     const surplus = established.length - this.#options.maxIkeSasPerConnection;
     for (const sa of established.slice(0, Math.max(0, surplus))) {
       sa.terminate('the connection has too many IKE SAs');
@@ -577,35 +403,11 @@ export class Ike {
     const { last } = sa.window;
     if (last !== undefined && sa.protection !== undefined)
       this.#strangers.linger(sa.localSpi, last);
-    if (sa.connection === undefined) return;
-    const { name } = sa.connection;
-    // The peer has ended what we were about to set up anew; nobody else wants that.
-    if (this.#keeper.wants(name).size === 0 && !this.#isThere(name)) {
-      for (const other of this.#of(name)) {
-        if (!other.reauthenticates.includes(sa)) continue;
-        other.reauthenticates = other.reauthenticates.filter((old) => old !== sa);
-        if (other.reauthenticates.length > 0) continue;
-        other.terminate('the peer has taken the connection down');
-      }
-    }
-    this.#scheduleReconnect(name);
-  }
-
-  #scheduleReconnect(connection: string): void {
-    if (this.#stopping || this.#isUnderWay(connection)) return;
-    if (this.#isComplete(connection)) return;
-    const delay = this.#keeper.nextDelay(connection);
-    if (delay === undefined) return;
-    this.#emit({ type: 'start-timer', timer: `reconnect/${connection}`, delay });
+    if (sa.connection !== undefined) this.#attempts.closed(sa, sa.connection.name);
   }
 
   #emit(effect: Effect): void {
     this.#effects.push(effect);
-  }
-
-  #failed(connection: string, notifyName: string, explanation: string): void {
-    this.#log('warn', `${connection}: ${explanation}`);
-    this.#emit({ type: 'failed', connection, notify: notifyName, explanation });
   }
 
   #log(level: LogLevel, message: Line, about: About = {}): void {

@@ -27,11 +27,3 @@ function additionalAddress(address: string): Payload {
 export function isMobile({ mobike }: Connection, payloads: readonly Payload[]): boolean {
   return mobike && notifiesOf(payloads, NOTIFY.MOBIKE_SUPPORTED).length > 0;
 }
-
-/** Our addresses that are there, in their order; none may be. */
-export function presentAddresses(
-  { local }: Connection,
-  present: ReadonlySet<string>,
-): readonly string[] {
-  return [local.address, ...local.alternatives].filter((address) => present.has(address));
-}

@@ -1,19 +1,11 @@
 /** What happens to connections, for whoever watches a gateway: `esplane events`, and metrics. */
-import type { RekeyWhat } from '../ike/event.js';
+import type { Effect, RekeyWhat } from '../ike/event.js';
+
+type Told<Type extends Effect['type']> = Extract<Effect, { type: Type }>;
 
 export type GatewayEvent =
-  | {
-      readonly type: 'ike-established';
-      readonly connection: string;
-      readonly ikeSpi: string;
-      readonly peerIdentity: string;
-    }
-  | {
-      readonly type: 'ike-closed';
-      readonly connection: string | undefined;
-      readonly ikeSpi: string;
-      readonly reason: string;
-    }
+  | Omit<Told<'ike-established'>, 'initialContact' | 'replaces'>
+  | Told<'ike-closed'>
   /** A Child SA of a connection that had none of that name: traffic flows. */
   | { readonly type: 'child-up'; readonly connection: string; readonly child: string }
   /** The last Child SA of that name is gone: its traffic is dropped. */
@@ -23,16 +15,10 @@ export type GatewayEvent =
       readonly connection: string;
       readonly what: Exclude<RekeyWhat, 'reauth'>;
     }
-  | {
-      readonly type: 'failed';
-      readonly connection: string | undefined;
-      readonly child?: string;
-      /** A notify type's name, or `no answer`. */
-      readonly notify: string;
-      readonly explanation: string;
+  | (Omit<Told<'failed'>, 'unproved'> & {
       /** Somebody who may be anybody has brought it about. */
       readonly unproved: boolean;
-    }
+    })
   | { readonly type: 'config-applied'; readonly summary: string };
 
 /** An event, and when it happened: milliseconds since 1970. */

@@ -13,6 +13,7 @@ import type {
   Job,
   JobResult,
   Milliseconds,
+  Untimed,
 } from '../ike/event.js';
 import { Timers } from '../net/timers.js';
 import type { Ask } from '../pki/answers.js';
@@ -46,9 +47,6 @@ export interface ShardOptions {
   /** Of the mark in our SPIs (`makeIkeSpi`). */
   readonly spiKey?: Uint8Array;
 }
-
-/** An event before its time is set. */
-type Untimed = Event extends infer E ? (E extends Event ? Omit<E, 'at'> : never) : never;
 
 export class IkeShard {
   readonly #core: ProtocolCore;

@@ -32,8 +32,7 @@ export function answerInformational(
     const reason = `the peer has sent ${notifyName(error.notifyType)}`;
     return { payloads: [], afterwards: () => sa.close(reason) };
   }
-  const lifetime = announcedLifetime(payloads);
-  if (lifetime > 0) sa.limitAuthentication(lifetime);
+  sa.lifespan.limit(announcedLifetime(payloads));
   const redirect = explainRedirect(payloads);
   if (redirect !== undefined) {
     core.count('ike-redirect');

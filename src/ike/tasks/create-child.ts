@@ -333,7 +333,7 @@ export class CreateChild implements Begun {
     const sa = this.#sa;
     this.#release('installed');
     if (rekeys === undefined) {
-      sa.retryLater(this.plan);
+      sa.postponed.add(this.plan);
       return;
     }
     if (!sa.children.has(rekeys) || rekeys.state !== 'installed') return;

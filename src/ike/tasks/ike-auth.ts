@@ -231,8 +231,8 @@ export class InitiateIkeAuth implements Task {
       sa.place.mobility = 'mover';
       sa.place.paths = new Paths(sa.remote.address, payloads);
     }
-    sa.announcedLifetime = announcedLifetime(payloads);
     sa.establish(!this.#core.isEstablished(this.#connection, sa));
+    sa.lifespan.limit(announcedLifetime(payloads));
     const failure = this.#isChildless ? undefined : this.#makeChild(payloads);
     this.#releaseSpi();
     if (!this.#askForPairs(payloads) && failure !== undefined)

@@ -15,7 +15,7 @@ const FILLING = 40_960;
 /** Octets of a cipher's block, at most. */
 const MOST_BLOCK = 16;
 
-export class Probe implements Task {
+class Probe implements Task {
   readonly kind = 'liveness';
   readonly exchange = EXCHANGE.INFORMATIONAL;
   readonly tries: number;
@@ -80,6 +80,13 @@ export class Probe implements Task {
       ...(answer === undefined ? {} : { answer }),
     });
   }
+}
+
+/** Sees how the peer answers; a long probe may only be lost where it can be said again in fragments. */
+export function probePeer(sa: IkeSa | undefined, core: Core, probe: number, bytes: number): void {
+  if (sa?.state.name === 'established' && (bytes === 0 || sa.supportsFragments)) {
+    sa.request(new Probe(sa, core, probe, bytes));
+  } else core.emit({ type: 'probed', probe });
 }
 
 export interface ProbeAnswer {

@@ -30,7 +30,6 @@ import {
 import type { Core } from '../core.js';
 import { explainRefusal, type Failure } from '../explain.js';
 import { IkeSa } from '../ike-sa.js';
-import { postponedDelay } from '../lifetime.js';
 import { errorOf, need, notifyName } from '../payloads.js';
 import { Protection, protectionOf } from '../protection.js';
 import type { Role } from '../state.js';
@@ -175,7 +174,7 @@ export class RekeyIke implements Begun {
       case NOTIFY.TEMPORARY_FAILURE:
         sa.finishRequest();
         this.abandon();
-        this.#postpone();
+        sa.postponed.addRekeying();
         return;
       case NOTIFY.NO_ADDITIONAL_SAS:
         sa.finishRequest();
@@ -198,17 +197,7 @@ export class RekeyIke implements Begun {
       return;
     }
     sa.report(failure);
-    this.#postpone();
-  }
-
-  /** §2.25: not now. After several minutes of that the two are out of step. */
-  #postpone(): void {
-    const times = ++this.#sa.postponed;
-    if (times > this.#core.options.maxPostponed) {
-      this.#sa.terminate('the peer has refused to rekey the IKE SA for minutes');
-      return;
-    }
-    this.#sa.startTimer('ike-rekey', postponedDelay(this.#core, times));
+    sa.postponed.addRekeying();
   }
 
   // --- the ends ----------------------------------------------------------------------------

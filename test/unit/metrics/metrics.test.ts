@@ -6,6 +6,7 @@ import { ConnectionCounters } from '../../../src/metrics/connection-counters.js'
 import { renderFamilies } from '../../../src/metrics/exposition.js';
 import { gatewayMetrics } from '../../../src/metrics/gateway-metrics.js';
 import { type MetricsServer, serveMetrics } from '../../../src/metrics/server.js';
+import { ZERO_IKE_SPI } from '../../../src/wire/index.js';
 import { GatewayEvents } from '../../../src/workers/gateway-event.js';
 import { busyStatus } from '../fixtures.js';
 
@@ -73,7 +74,7 @@ describe('the metrics', () => {
     const office = { connection: 'office' } as const;
     const failed = { type: 'failed', ...office, explanation: '', unproved: false } as const;
     events.emit({ ...failed, notify: 'AUTHENTICATION_FAILED' });
-    events.emit({ type: 'ike-established', ...office, ikeSpi: '1', peerIdentity: 'b' });
+    events.emit({ type: 'ike-established', ...office, ikeSpi: ZERO_IKE_SPI, peerIdentity: 'b' });
     events.emit({ type: 'child-up', ...office, child: 'net' });
     events.emit({ type: 'rekeyed', ...office, what: 'child' });
     events.emit({ ...failed, notify: 'TEMPORARY_FAILURE', child: 'net' });

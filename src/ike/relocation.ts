@@ -1,0 +1,27 @@
+/**
+ * This host's addresses, which come and go: who is not at the first of its connection's addresses
+ * that is there goes there (RFC 4555 §3.5).
+ */
+import type { Connection } from '../policy/connection.js';
+import type { IkeSa } from './ike-sa.js';
+
+export class Relocation {
+  #present: ReadonlySet<string> = new Set();
+
+  /** These are there from now on. */
+  know(present: readonly string[]): void {
+    this.#present = new Set(present);
+  }
+
+  /** Our addresses of a connection that are there, in their order; none may be. */
+  addressesOf({ local }: Connection): readonly string[] {
+    return [local.address, ...local.alternatives].filter((address) => this.#present.has(address));
+  }
+
+  /** Goes to where it ought to be. */
+  relocate(sa: IkeSa): void {
+    if (sa.state.name !== 'established' || sa.place.mobility !== 'mover') return;
+    const [address] = this.addressesOf(sa.connection!);
+    if (address !== undefined && address !== sa.local.address) sa.place.relocate(address);
+  }
+}
