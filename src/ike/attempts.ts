@@ -77,6 +77,15 @@ export class Attempts {
     new InitiateIkeInit(sa, this.#core, connection, children[0]!).start();
   }
 
+  /** Our end is elsewhere before the peer has answered: another attempt takes its place. */
+  beginAnew(sa: IkeSa): void {
+    const connection = this.#core.connection(sa.connection!.name);
+    const { reauthenticates } = sa;
+    sa.reauthenticates = [];
+    if (connection !== undefined) this.#start(connection, sa.wanted, reauthenticates);
+    sa.close('our end is elsewhere');
+  }
+
   /** §2.8.3: a new IKE SA with the same Child SAs; the old ones go when all are there. */
   reauthenticate(established: readonly IkeSa[], reason: string): void {
     const all = established.filter(

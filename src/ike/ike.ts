@@ -234,7 +234,14 @@ export class Ike {
 
   #relocate(present: readonly string[]): void {
     this.#relocation.know(present);
-    this.#slices.add(this.#sas.all(), (sa) => this.#relocation.relocate(sa));
+    const movers = this.#sas.all().filter((sa) => this.#relocation.destinationOf(sa) !== undefined);
+    this.#slices.add(movers, (sa) => {
+      const address = this.#relocation.destinationOf(sa);
+      if (address === undefined || sa.state.name === 'closed') return;
+      // IKE_SA_INIT says where we are, and AUTH covers it: it cannot be said again from elsewhere.
+      if (sa.state.name === 'initiating') this.#attempts.beginAnew(sa);
+      else sa.place.relocate(address);
+    });
   }
 
   #rekey(name: string, what: RekeyWhat): void {

@@ -24,6 +24,8 @@ export class Place implements Path {
   paths: Paths | undefined;
   /** The peer has told of its move while this IKE SA was a rival. */
   isUnproved = false;
+  /** Our own end has moved while there was no telling the peer: it was being set up, or a rival. */
+  #isUntold = false;
 
   constructor(sa: IkeSa, core: Core, { local, remote }: Path) {
     this.#sa = sa;
@@ -73,7 +75,19 @@ export class Place implements Path {
     this.local = { ...this.local, address };
     // What is under way may have left from where we are no more.
     this.#sa.sendAgain();
-    this.#tellPeer();
+    if (this.#sa.state.name === 'established') this.#tellPeer();
+    else this.#isUntold = true;
+  }
+
+  /**
+   * Both have proved themselves. The responder has our end where the first IKE_AUTH request has come
+   * from (RFC 4555 §3.4), which may be another than the one that was answered.
+   */
+  settle(): void {
+    if (!this.#isUntold) return;
+    this.#isUntold = false;
+    if (this.mobility === 'mover') this.#tellPeer();
+    else this.#core.reauthenticate(this.#sa, 'our end has moved, and the peer knows no MOBIKE');
   }
 
   /** The peer does not answer: the next try goes another way, where there is one (RFC 4555 §3.5). */
@@ -105,8 +119,10 @@ export class Place implements Path {
    * move on this one, before we knew that it takes the place.
    */
   resume(old: IkeSa): void {
-    if (this.#sa.isAbout(isMove) || !(this.isUnproved || old.isAbout(isMove))) return;
+    const isOpen = this.isUnproved || this.#isUntold || old.isAbout(isMove);
+    if (!isOpen || this.#sa.isAbout(isMove)) return;
     this.isUnproved = false;
+    this.#isUntold = false;
     const Move = this.mobility === 'mover' ? UpdateAddresses : ReturnRoutability;
     this.#sa.requestFirst(new Move(this.#sa, this.#core));
   }

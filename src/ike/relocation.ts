@@ -4,6 +4,7 @@
  */
 import type { Connection } from '../policy/connection.js';
 import type { IkeSa } from './ike-sa.js';
+import { isUnderWay } from './state.js';
 
 export class Relocation {
   #present: ReadonlySet<string> = new Set();
@@ -18,10 +19,10 @@ export class Relocation {
     return [local.address, ...local.alternatives].filter((address) => this.#present.has(address));
   }
 
-  /** Goes to where it ought to be. */
-  relocate(sa: IkeSa): void {
-    if (sa.state.name !== 'established' || sa.place.mobility !== 'mover') return;
+  /** The address that an IKE SA of ours has to go to; undefined where it may, or must, stay. */
+  destinationOf(sa: IkeSa): string | undefined {
+    if (sa.place.mobility !== 'mover' && !isUnderWay(sa.state)) return undefined;
     const [address] = this.addressesOf(sa.connection!);
-    if (address !== undefined && address !== sa.local.address) sa.place.relocate(address);
+    return address === sa.local.address ? undefined : address;
   }
 }

@@ -29,6 +29,22 @@ function expectPath(both: Dialogue, a: string, b: string): void {
   }
 }
 
+/** Delivers what goes between addresses that live; what goes by way of others is lost. */
+function flow(both: Dialogue, seconds: number, alive: (local: string, remote: string) => boolean) {
+  for (let step = 0; step < seconds * 10; step++) {
+    for (const peer of [both.a, both.b]) {
+      for (const { local, remote, data } of peer.outbox.splice(0)) {
+        if (!alive(local.address, remote.address)) continue;
+        const to = peer === both.a ? both.b : both.a;
+        to.handle({ type: 'datagram', local: remote, remote: local, data });
+      }
+    }
+    both.wait(100);
+  }
+}
+
+const around = (dead: string) => (local: string, remote: string) => ![local, remote].includes(dead);
+
 describe('an initiator that is elsewhere', () => {
   it('tells the peer, which makes sure, and ESP goes there', () => {
     const both = established();
@@ -152,6 +168,59 @@ describe('an initiator that is elsewhere', () => {
   });
 });
 
+describe('an initiator that goes elsewhere while it sets an IKE SA up', () => {
+  /** With so many messages of it delivered; what goes to or from the old address is lost. */
+  function moveDuring(both: Dialogue, messages: number): void {
+    for (let n = 0; n < messages; n++) both.deliver(n % 2 === 0 ? both.a : both.b);
+    move(both.a, ELSEWHERE);
+    flow(both, 30, around(ADDRESS_A));
+  }
+
+  const unknown = { remoteAddress: '%any' };
+
+  it.each([0, 1, 2, 3])('goes on from there, or begins anew, after %i messages', (messages) => {
+    const both = new Dialogue({
+      a: { ...MOBILE, alternatives: [ELSEWHERE] },
+      b: { ...MOBILE, ...unknown },
+      fast: true,
+    });
+    both.initiate();
+    moveDuring(both, messages);
+    expectPath(both, ELSEWHERE, ADDRESS_B);
+    both.expectTunnel();
+    expect(both.a.failures).toEqual([]);
+  });
+
+  it.each([0, 1, 2, 3])('does so in a reauthentication, after %i messages', (messages) => {
+    const both = established();
+    both.rekey(both.a, 'reauth');
+    moveDuring(both, messages);
+    expectPath(both, ELSEWHERE, ADDRESS_B);
+    both.expectTunnel();
+    both.expectFlow();
+  });
+
+  it.each([2, 3])('sets it up anew with a peer that cannot move, after %i messages', (messages) => {
+    const both = new Dialogue({
+      a: { ...MOBILE, alternatives: [ELSEWHERE] },
+      b: unknown,
+      fast: true,
+    });
+    both.initiate();
+    moveDuring(both, messages);
+    expectPath(both, ELSEWHERE, ADDRESS_B);
+    both.expectTunnel();
+  });
+
+  it('takes an IKE SA down from there', () => {
+    const both = established();
+    both.a.handle({ type: 'terminate', connection: 'site' });
+    both.take(both.a);
+    moveDuring(both, 0);
+    expect([both.a.states, both.b.states]).toEqual([[], []]);
+  });
+});
+
 describe('nobody moves', () => {
   it.each([
     ['a', { mobike: false, alternatives: [ELSEWHERE] }, MOBILE],
@@ -222,27 +291,6 @@ describe('a follower', () => {
 
 describe('a mover whose peer does not answer', () => {
   const B2 = '192.0.2.22';
-
-  /** Delivers what goes between addresses that live; what goes by way of others is lost. */
-  function flow(
-    both: Dialogue,
-    seconds: number,
-    alive: (local: string, remote: string) => boolean,
-  ) {
-    for (let step = 0; step < seconds * 10; step++) {
-      for (const peer of [both.a, both.b]) {
-        for (const { local, remote, data } of peer.outbox.splice(0)) {
-          if (!alive(local.address, remote.address)) continue;
-          const to = peer === both.a ? both.b : both.a;
-          to.handle({ type: 'datagram', local: remote, remote: local, data });
-        }
-      }
-      both.wait(100);
-    }
-  }
-
-  const around = (dead: string) => (local: string, remote: string) =>
-    ![local, remote].includes(dead);
 
   function twoWays(options: ConnectionOptions = {}): Dialogue {
     return established(

@@ -237,6 +237,7 @@ export class InitiateIkeAuth implements Task {
     this.#releaseSpi();
     if (!this.#askForPairs(payloads) && failure !== undefined)
       sa.report(failure, this.#offer.policy.name);
+    sa.place.settle();
     this.#core.settled(sa);
     sa.proceed();
   }
