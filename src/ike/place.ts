@@ -75,7 +75,9 @@ export class Place implements Path {
     this.local = { ...this.local, address };
     // What is under way may have left from where we are no more.
     this.#sa.sendAgain();
-    if (this.#sa.state.name === 'established') this.#tellPeer();
+    const { name } = this.#sa.state;
+    // On what the peer has replaced as well: it may wait for our answer to that, where we are no more.
+    if (name === 'established' || name === 'replaced') this.#tellPeer();
     else this.#isUntold = true;
   }
 
@@ -131,6 +133,7 @@ export class Place implements Path {
   arrive(nat: NatSituation): void {
     const sa = this.#sa;
     this.nat = nat;
+    if (sa.state.name !== 'established') return;
     if (nat.local) sa.startTimer('keepalive', this.#core.options.keepaliveInterval);
     else sa.stopTimer('keepalive');
     this.#moveChildren();

@@ -114,13 +114,11 @@ class Player {
   #pickFaults(): Fault[] {
     const first = this.#dice.pick(FAULTS);
     const more = this.#rich ? 0.25 : 0;
-    return FAULTS.filter((fault) => {
-      // A gateway behind a NAT does not move here: its NAT would have to. And who moves has trouble
-      // enough: with other faults as well, one life in some thousand still loses packets.
-      const alone = (one: Fault) => one === 'move' || one === 'rebinding';
-      if (fault !== first && (first === 'move' || alone(fault))) return false;
-      return fault === first || this.#dice.chance(more);
-    });
+    const picked = FAULTS.filter((fault) => fault === first || this.#dice.chance(more));
+    // A gateway behind a NAT does not move here: its NAT would have to.
+    const excluded = first === 'rebinding' ? 'move' : 'rebinding';
+    const both = picked.includes('move') && picked.includes('rebinding');
+    return both ? picked.filter((fault) => fault !== excluded) : picked;
   }
 
   #pickWeather(): Weather {

@@ -383,6 +383,19 @@ describe('a move that crosses a rekeying of the IKE SA', () => {
     both.expectFlow();
   });
 
+  it('is followed by who has not heard that its rekeying is answered', () => {
+    const both = established();
+    both.rekey(both.b, 'ike');
+    both.deliver(both.b);
+    // a has moved before its answer gets there, and b goes on asking where a is no more.
+    both.take(both.a);
+    move(both.a, ELSEWHERE);
+    flow(both, 60, around(ADDRESS_A));
+    expectPath(both, ELSEWHERE, ADDRESS_B);
+    both.expectTunnel();
+    both.expectFlow();
+  });
+
   it('is followed by who does not know yet which of two rekeyings stays', () => {
     const both = established();
     both.rekey(both.a, 'ike');

@@ -44,7 +44,7 @@ export class UpdateAddresses extends Move {
 
   build(): readonly Payload[] | undefined {
     const { sa } = this;
-    if (sa.state.name !== 'established') return undefined;
+    if (sa.state.name !== 'established' && sa.state.name !== 'replaced') return undefined;
     this.#from = { local: sa.local, remote: sa.remote };
     const fake = sa.connection!.forceUdpEncapsulation
       ? this.core.environment.random(20)
