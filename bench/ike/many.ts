@@ -18,7 +18,7 @@ import { FakeSad } from '../../src/sad/fake-sad.js';
 import { connectionOf } from '../../test/exchange/peer.js';
 import { type BenchTable, describeMachine, printIfMain } from '../table.js';
 
-const PAIRS = Number(process.env['ESPLANE_PAIRS'] ?? 10_000);
+const PAIRS = Number(process.env.ESPLANE_PAIRS ?? 10_000);
 const LIVENESS_SECONDS = 30;
 
 type Untimed = Event extends infer E ? (E extends Event ? Omit<E, 'at'> : never) : never;

@@ -20,7 +20,7 @@ import { compileIfStale } from '../compiled.js';
 const reason = whyNoNamespaces();
 if (reason !== undefined) console.warn(`skipped: ${reason}`);
 
-const COUNT = Number(process.env.ESPLANE_GARBAGE ?? 100_000);
+const COUNT = Number(process.env.ESPLANE_GARBAGE ?? 50_000);
 /** Of all kinds to both gateways; what two cores carry beside two daemons and the attacker. */
 const PACKETS_A_SECOND = 12_000;
 /** A daemon's heap breathes; a leak of a few octets a packet shows in a million. */

@@ -8,7 +8,7 @@ const PYTHON = '/usr/bin/python3';
 const scapy = spawnSync(PYTHON, ['-c', 'import scapy.layers.ipsec, cryptography']);
 const isThere = scapy.status === 0;
 if (!isThere) {
-  if (process.env['CI']) throw new Error('python3-scapy and python3-cryptography are missing');
+  if (process.env.CI) throw new Error('python3-scapy and python3-cryptography are missing');
   console.warn('SKIPPED: ESP against scapy (install python3-scapy and python3-cryptography)');
 }
 
