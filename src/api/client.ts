@@ -226,7 +226,9 @@ function explain(error: NodeJS.ErrnoException, socketPath: string): UnreachableE
   switch (error.code) {
     case 'ENOENT':
     case 'ECONNREFUSED':
-      return new UnreachableError(`no esplane daemon runs at ${socketPath}`);
+      return new UnreachableError(
+        `no esplane daemon runs at ${socketPath}; to start it: esplane run, or systemctl start esplane`,
+      );
     case 'EACCES':
     case 'EPERM':
       return new UnreachableError(`not allowed to use ${socketPath}: be root or in its group`);

@@ -99,7 +99,6 @@ function interfaceStatus({ name, mtu, rxPackets, txPackets }: InterfaceStatus) {
 
 function ikeSaStatus(sa: IkeSaView, sources: StatusSources): IkeSaStatus {
   const { initiatorSpi, responderSpi, role, state, localId, remoteId, proposal } = sa;
-  const since = sa.establishedAt;
   return {
     initiatorSpi,
     responderSpi,
@@ -111,7 +110,7 @@ function ikeSaStatus(sa: IkeSaView, sources: StatusSources): IkeSaStatus {
     remoteId,
     proposal,
     nat: natOf(sa),
-    ageSeconds: since === undefined ? 0 : seconds(sources.now - since),
+    ageSeconds: seconds(sources.now - (sa.establishedAt ?? sa.startedAt)),
     childSas: sa.children.map((child) => childSaStatus(child, sources)),
   };
 }

@@ -77,6 +77,8 @@ export function adviseOnAuthentication(connection: Connection, explanation: stri
   const [, advise] = CERTIFICATES.find(([words]) => words.test(explanation)) ?? [];
   if (advise !== undefined) return [advise(connection), identities];
   const key = `psk_file of [connection.${connection.name}] has to hold the same key on both gateways; compare: sha256sum < FILE`;
+  // What was known as the peer's identity is what the keys were compared for.
+  if (/^AUTH of .* does not verify: the pre-shared keys differ$/.test(explanation)) return [key];
   const ppk = `ppk of [connection.${connection.name}] has to have the same id and secret on both gateways`;
   return /PPK/.test(explanation) ? [key, identities, ppk] : [key, identities];
 }

@@ -57,8 +57,15 @@ export function explainConnection(sources: ExplainSources): Explanation {
     state,
     summary: SUMMARIES[state](sources),
     ...(failure === undefined ? {} : { failure: explained(failure, now) }),
-    advice: state === 'up' ? adviseOnRoutes(status) : advise(sources),
+    advice: state === 'up' && !failedSince(sources) ? adviseOnRoutes(status) : advise(sources),
   };
+}
+
+/** Whether what failed came after the SAs that are there, as when `apply` has brought a mistake. */
+function failedSince({ status, failure, now }: ExplainSources): boolean {
+  if (failure === undefined) return false;
+  const ages = status.ikeSas.flatMap(({ childSas }) => childSas.map((sa) => sa.ageSeconds));
+  return failure.at > now - Math.min(...ages) * 1000;
 }
 
 /** Up as soon as one Child SA is there. */
@@ -69,9 +76,18 @@ export function connectionState({ ikeSas, wanted }: ConnectionStatus): Connectio
 }
 
 const SUMMARIES: Readonly<Record<ConnectionState, (sources: ExplainSources) => string>> = {
-  up: ({ failure }) =>
-    failure === undefined ? 'it is up' : 'it is up; what failed before is over',
-  connecting: ({ connection }) => `it is being set up with ${connection.remote.address}`,
+  up: (sources) => {
+    if (sources.failure === undefined) return 'it is up';
+    return failedSince(sources)
+      ? 'it is up, as agreed before; what was tried since has failed'
+      : 'it is up; what failed before is over';
+  },
+  connecting: ({ connection, status }) => {
+    const setUp = `it is being set up with ${connection.remote.address}`;
+    const silent = silentAttempt(status);
+    if (silent === undefined) return setUp;
+    return `${setUp}, which has not answered for ${Math.round(silent.ageSeconds)} seconds`;
+  },
   waiting: ({ connection }) =>
     connection.children.some(({ start }) => start === 'trap')
       ? 'it waits for a packet that it protects, or for the peer'
@@ -79,6 +95,21 @@ const SUMMARIES: Readonly<Record<ConnectionState, (sources: ExplainSources) => s
   down: ({ status: { wanted } }) =>
     wanted === 'down' ? 'it was taken down by hand' : 'it is down, and is tried again',
 };
+
+/** A request is sent again after 1 and 2 seconds (`retransmit`): by then an answer is late. */
+const LATE_SECONDS = 4;
+const NO_SPI = '0'.repeat(16);
+
+/** An IKE_SA_INIT exchange of ours that the peer leaves without an answer. */
+function silentAttempt({ ikeSas }: ConnectionStatus) {
+  return ikeSas.find(
+    ({ state, role, responderSpi, ageSeconds }) =>
+      state === 'connecting' &&
+      role === 'initiator' &&
+      responderSpi === NO_SPI &&
+      ageSeconds >= LATE_SECONDS,
+  );
+}
 
 /** A tunnel that is up carries nothing as long as nothing is routed into it. */
 function adviseOnRoutes({ interface: door }: ConnectionStatus): string[] {
@@ -94,14 +125,23 @@ function explained({ notify, explanation, child, at, unproved }: LastFailure, no
 
 function advise({ connection, status, failure }: ExplainSources): string[] {
   const { name } = connection;
-  if (status.wanted === 'down') return [`esplane up ${name}`];
+  const byHand = status.wanted === 'down' ? [`to bring it up: esplane up ${name}`] : [];
+  if (silentAttempt(status) !== undefined) return adviseOnSilence(connection);
   if (failure === undefined) {
-    return status.wanted === 'on-demand' ? [`to begin now: esplane up ${name}`] : [];
+    return status.wanted === 'on-demand' ? [`to begin now: esplane up ${name}`] : byHand;
   }
   const advice = ADVICE[failure.notify]?.(connection, failure) ?? [
     `the same on the other gateway may tell more: its log, or esplane explain ${name}`,
   ];
-  return [...advice, 'then, on the gateway that was changed: esplane apply'];
+  return [...advice, 'then, on the gateway that was changed: esplane apply', ...byHand];
+}
+
+function adviseOnSilence({ local, remote }: Connection): string[] {
+  return [
+    `does the peer run and listen? on it: ss -lun 'sport = :500'`,
+    `does anything come back? here: tcpdump -ni any 'host ${remote.address} and udp port 500 or 4500'`,
+    `is UDP 500 and 4500 let through between ${local.address} and ${remote.address}, both ways? firewalls and NAT on the way drop it silently`,
+  ];
 }
 
 type Advise = (connection: Connection, failure: LastFailure) => string[];
@@ -172,11 +212,7 @@ const ADVICE: Readonly<Record<string, Advise>> = {
   TS_UNACCEPTABLE: ({ name }) => [
     `the networks have to mirror each other: local.networks of [connection.${name}] are the peer's remote networks, and the other way round`,
   ],
-  'no answer': ({ local, remote }) => [
-    `does the peer run and listen? on it: ss -lun 'sport = :500'`,
-    `does anything come back? here: tcpdump -ni any 'host ${remote.address} and udp port 500 or 4500'`,
-    `is UDP 500 and 4500 let through between ${local.address} and ${remote.address}, both ways? firewalls and NAT on the way drop it silently`,
-  ],
+  'no answer': adviseOnSilence,
   NO_ADDITIONAL_SAS: () => [
     'one of the gateways has no room for more SAs: max_child_sas of [gateway] (it counts from the next start)',
   ],

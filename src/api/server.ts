@@ -80,7 +80,7 @@ export async function refuseSecond(socketPath: string): Promise<void> {
   if (stat === undefined) return;
   if (!stat.isSocket()) throw new Error(`${socketPath} exists and is not a socket`);
   if (await answers(socketPath)) {
-    const advice = 'stop it, or give this one another name';
+    const advice = 'stop it, or give this one another name, such as name = "b" in [gateway]';
     throw new Error(`another esplane answers on ${socketPath}: ${advice}`);
   }
 }

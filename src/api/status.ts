@@ -66,6 +66,7 @@ export interface IkeSaStatus {
   readonly remoteId: string;
   readonly proposal: string;
   readonly nat: 'none' | 'local' | 'remote' | 'both';
+  /** Since it was established; while it is connecting: since it was begun. */
   readonly ageSeconds: number;
   readonly childSas: readonly ChildSaStatus[];
 }

@@ -64,7 +64,7 @@ async function plan(from: string | undefined, to: string | undefined, options: P
 function compare(from: string, to: string): Plan {
   const configs = [from, to].map((path) => {
     try {
-      return loadConfig(path);
+      return loadConfig(path, () => {});
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       throw new ExitError(EXIT_CODES.config, `\n${error.message}`);

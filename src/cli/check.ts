@@ -35,9 +35,12 @@ export function addCheck(program: Command): void {
 
 function check({ config: path, json, guard }: CheckOptions): void {
   try {
-    const config = loadConfig(path);
+    const unread: string[] = [];
+    const config = loadConfig(path, (connection, credential) => {
+      unread.push(`the key of connection "${connection}", ${credential}, only the unit can read`);
+    });
     wipeKeys(config.connections);
-    const hints = hintsForHost(config);
+    const hints = [...unread, ...hintsForHost(config)];
     if (guard === true) print(guardOf(config).trimEnd());
     else if (json === true) print(JSON.stringify({ ok: true, problems: [], hints }));
     else print([`${path}: ok`, ...summarize(config), ...hints.map((h) => `hint: ${h}`)].join('\n'));

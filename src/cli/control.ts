@@ -38,13 +38,17 @@ function up(name: string, options: DaemonOptions): Promise<void> {
     if (answer.result !== 'established') process.exitCode = EXIT_CODES.failed;
     return answer;
   };
-  return ask(options, `bringing ${name} up`, question, renderUp);
+  return ask(options, `bringing ${name} up`, question, (answer) => renderUp(answer, options));
 }
 
-function renderUp({ connection, result, explanation }: UpResult): string {
+function renderUp(
+  { connection, result, explanation }: UpResult,
+  { name, socket }: DaemonOptions,
+): string {
   if (result === 'established') return `${connection}: established\n`;
   const reason = (explanation ?? 'no answer yet; it is tried on').split('\n');
-  const hint = `what to do: esplane explain ${connection}`;
+  const daemon = `${name === undefined ? '' : ` -n ${name}`}${socket === undefined ? '' : ` --socket ${socket}`}`;
+  const hint = `what to do: esplane explain ${connection}${daemon}`;
   return `${[`${connection}: ${result}`, ...reason.map((line) => `  ${line}`), hint].join('\n')}\n`;
 }
 

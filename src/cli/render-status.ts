@@ -54,7 +54,9 @@ function renderIkeSa(sa: IkeSaStatus, rates: Rates | undefined): string[] {
   return [
     `  IKE SA: ${sa.initiatorSpi} ${sa.responderSpi}, ${sa.state}, ${sa.role}`,
     `    ${sa.local} [${sa.localId}] <-> ${sa.remote} [${sa.remoteId}], ${nat}`,
-    `    ${sa.proposal}, ${duration(sa.ageSeconds)} old`,
+    sa.state === 'connecting'
+      ? `    begun ${duration(sa.ageSeconds)} ago`
+      : `    ${sa.proposal}, ${duration(sa.ageSeconds)} old`,
     ...sa.childSas.flatMap((child) => renderChildSa(child, rates)),
   ];
 }

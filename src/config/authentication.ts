@@ -20,7 +20,7 @@ import { readCertificateFile, readCrlFile, readPrivateKey } from './certificate-
 import type { FolderOf } from './config-file.js';
 import type { KeyPath } from './key-locator.js';
 import type { ConnectionFile } from './schema.js';
-import { readSecretFile, secretReader } from './secret-file.js';
+import { type AssumeCredential, readSecretFile, secretReader } from './secret-file.js';
 import type { Complain } from './semantics.js';
 
 /** One side's proof, and what its certificate says whose it is; nothing where there is none. */
@@ -43,9 +43,15 @@ export type ReadAuthentication = (
   complain: Complain,
 ) => SidesOfFile | undefined;
 
-/** @param folderOf  what the paths of a connection's files are relative to */
-export function authenticationReader(folderOf: FolderOf): ReadAuthentication {
-  const readSecret = secretReader(folderOf);
+/**
+ * @param folderOf  what the paths of a connection's files are relative to
+ * @param assume    as `secretReader` has it
+ */
+export function authenticationReader(
+  folderOf: FolderOf,
+  assume?: AssumeCredential,
+): ReadAuthentication {
+  const readSecret = secretReader(folderOf, assume);
   return (name, entry, complain) => {
     const at: Complain = (path, ...rest) => complain(['connection', name, ...path], ...rest);
     const { local, remote } = readCertificates(folderOf(name), entry, at);

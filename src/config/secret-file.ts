@@ -4,6 +4,7 @@
  * the end, or after `0x` the octets of hexadecimal digits (RFC 7296 §2.15 wants both forms). It
  * never appears in a message.
  */
+import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { Secret } from '../crypto/secret.js';
 import { type FolderOf, readConfigFile } from './config-file.js';
@@ -23,8 +24,14 @@ export type ReadSecret = (
   complain: Complain,
 ) => Secret | undefined;
 
-/** @param folderOf  what the paths of a connection's keys are relative to */
-export function secretReader(folderOf: FolderOf): ReadSecret {
+/** Hears of a connection whose credential only the daemon's unit has. */
+export type AssumeCredential = (connection: string, credential: string) => void;
+
+/**
+ * @param folderOf  what the paths of a connection's keys are relative to
+ * @param assume    who does not need the keys: outside of the unit any may stand for a credential
+ */
+export function secretReader(folderOf: FolderOf, assume?: AssumeCredential): ReadSecret {
   return (name, entry, complain) => {
     const at = (key: string) => ['connection', name, key];
     const { psk_file: file, psk_credential: credential } = entry;
@@ -42,6 +49,10 @@ export function secretReader(folderOf: FolderOf): ReadSecret {
     }
     // biome-ignore lint/complexity/useLiteralKeys: an index signature
     const directory = process.env['CREDENTIALS_DIRECTORY'];
+    if (directory === undefined && assume !== undefined) {
+      assume(name, credential);
+      return new Secret(randomBytes(MIN_SECRET_BYTES));
+    }
     if (directory === undefined) {
       const allowed = 'a credential only under systemd (LoadCredential=, $CREDENTIALS_DIRECTORY)';
       complain(at('psk_credential'), `found "${credential}"`, allowed);

@@ -219,6 +219,7 @@ export interface IkeSaView {
   readonly proposal: string;
   readonly natLocal: boolean;
   readonly natRemote: boolean;
+  readonly startedAt: Milliseconds;
   readonly establishedAt: Milliseconds | undefined;
   readonly children: readonly ChildSaView[];
 }

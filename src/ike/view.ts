@@ -23,6 +23,7 @@ export function viewIkeSa(sa: IkeSa): IkeSaView | undefined {
     proposal: sa.negotiated === undefined ? '' : formatSuite(sa.negotiated.suite),
     natLocal: nat.local,
     natRemote: nat.remote,
+    startedAt: sa.startedAt,
     establishedAt: sa.establishedAt,
     // A rival's are still those of the IKE SA that it may replace.
     children: sa.children.owner === sa ? [...sa.children].map(viewChild) : [],

@@ -39,6 +39,7 @@ describe('two gateways', () => {
       proposal: 'AES_GCM_16_128/PRF_HMAC_SHA2_256/ECP_256',
       natLocal: false,
       natRemote: false,
+      startedAt: 0,
       establishedAt: 0,
     });
     expect(view!.children).toMatchObject([

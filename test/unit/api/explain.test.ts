@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { explainConnection } from '../../../src/api/explain.js';
+import type { ConnectionStatus } from '../../../src/api/status.js';
 import type { Connection } from '../../../src/policy/connection.js';
 import { formatProposal, parseProposal } from '../../../src/policy/proposal.js';
 
 function explain(
   protocol: 'esp' | 'ah',
-  { notify, explanation }: { notify: string; explanation: string },
+  what: { notify: string; explanation: string } | undefined,
+  more: { readonly wanted?: string; readonly ikeSas?: readonly unknown[] } = {},
 ) {
   const child = (name: string) => ({ name, start: 'trap', proposals: [{ protocol }] });
   const connection = {
@@ -14,10 +16,16 @@ function explain(
     remote: { address: '192.0.2.2' },
     children: [child('data'), child('voice')],
   } as unknown as Connection;
-  const status = { name: 'office', wanted: 'up', ikeSas: [] } as const;
-  const failure = { notify, explanation, child: 'voice', unproved: false, at: 1_000 };
+  const status = {
+    ...{ name: 'office', wanted: 'up', ikeSas: [] },
+    ...more,
+  } as unknown as ConnectionStatus;
+  const failure =
+    what === undefined ? undefined : { ...what, child: 'voice', unproved: false, at: 1_000 };
   return explainConnection({ connection, status, failure, now: 4_000 });
 }
+
+const established = (ageSeconds: number) => ({ state: 'established', childSas: [{ ageSeconds }] });
 
 const compared = (protocol: 'esp' | 'ah', peer: string) => ({
   notify: 'NO_PROPOSAL_CHOSEN',
@@ -43,6 +51,40 @@ describe('the explanation of a failure', () => {
     const explanation = "ours:   AES_GCM_16_128\npeer's: ENCR_61000 / ESN";
     const { advice } = explain('esp', { notify: 'NO_PROPOSAL_CHOSEN', explanation });
     expect(advice[0]).toMatch(/^both gateways need one algorithm of each kind in common/);
+  });
+
+  it('is not over where it came after the SAs that are there', () => {
+    const stands = (ageSeconds: number) =>
+      explain('esp', compared('esp', 'aes256gcm16'), { ikeSas: [established(ageSeconds)] });
+    expect(stands(10)).toMatchObject({
+      state: 'up',
+      summary: 'it is up, as agreed before; what was tried since has failed',
+      advice: [expect.stringContaining('esp = ["aes256gcm16"]'), expect.any(String)],
+    });
+    expect(stands(2)).toMatchObject({
+      summary: 'it is up; what failed before is over',
+      advice: [],
+    });
+  });
+
+  it('is told before it is one, where the peer leaves IKE_SA_INIT without an answer', () => {
+    const attempt = (ageSeconds: number, responderSpi = '0'.repeat(16)) =>
+      explain('esp', undefined, {
+        ikeSas: [
+          { state: 'connecting', role: 'initiator', responderSpi, ageSeconds, childSas: [] },
+        ],
+      });
+    expect(attempt(1)).toMatchObject({ advice: [] });
+    expect(attempt(7, '1'.padStart(16, '0'))).toMatchObject({ advice: [] });
+    const { summary, advice } = attempt(7);
+    expect(summary).toBe('it is being set up with 192.0.2.2, which has not answered for 7 seconds');
+    expect(advice[0]).toMatch(/does the peer run/);
+  });
+
+  it('is told with what to change, and with what brings it up, where it was taken down', () => {
+    const { advice } = explain('esp', compared('esp', 'aes256gcm16'), { wanted: 'down' });
+    expect(advice[0]).toContain('esp = ["aes256gcm16"]');
+    expect(advice.at(-1)).toBe('to bring it up: esplane up office');
   });
 
   it('says where to look when nobody answers', () => {

@@ -95,7 +95,7 @@ describe('esplane', () => {
     });
     expect(await esplane('up', 'home', '--socket', socketPath)).toEqual({
       code: 1,
-      out: 'home: failed\n  NO_PROPOSAL_CHOSEN\nwhat to do: esplane explain home\n',
+      out: `home: failed\n  NO_PROPOSAL_CHOSEN\nwhat to do: esplane explain home --socket ${socketPath}\n`,
       err: '',
     });
     expect(await esplane('up', 'moon', '--json', '--socket', socketPath)).toEqual({
@@ -260,7 +260,7 @@ verdict: sent (left through a port)
     expect(await esplane('status', '--socket', gone)).toEqual({
       code: 4,
       out: '',
-      err: `esplane: no esplane daemon runs at ${gone}\n`,
+      err: `esplane: no esplane daemon runs at ${gone}; to start it: esplane run, or systemctl start esplane\n`,
     });
     expect((await esplane('status', '--colour')).code).toBe(2);
     expect((await esplane('fly')).code).toBe(2);

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { hintsForHost } from '../../../src/config/host-hints.js';
 import { loadConfig } from '../../../src/config/load.js';
 import { ConfigError } from '../../../src/config/problem.js';
+import { wipeKeys } from '../../../src/policy/authentication.js';
 import { formatSelector } from '../../../src/wire/index.js';
 import { keyOf } from '../../shared-key.js';
 
@@ -317,6 +318,19 @@ describe('a mistake is told with file, line, key, what was found and what is all
       'gateway.toml:9:1: connection.office.psk: unknown key, allowed: "psk_file" or "psk_credential" (secrets never stand in this file)',
     ]);
     expect(found.join()).not.toContain(PSK);
+  });
+
+  it('a credential outside of its unit, unless only a look is taken', () => {
+    const text = TEN_LINES.replace('psk_file = "office.psk"', 'psk_credential = "psk_office"');
+    expect(problems(text)).toEqual([
+      'gateway.toml:8:1: connection.office.psk_credential: found "psk_office", allowed: a credential only under systemd (LoadCredential=, $CREDENTIALS_DIRECTORY)',
+    ]);
+    const assumed: string[][] = [];
+    const { connections } = loadConfig(join(directory, 'gateway.toml'), (...names) => {
+      assumed.push(names);
+    });
+    wipeKeys(connections);
+    expect(assumed).toEqual([['office', 'psk_office']]);
   });
 
   it('a key file that others may read, with the command that mends it', () => {
