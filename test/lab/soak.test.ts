@@ -65,6 +65,19 @@ interface Window {
   to: number;
 }
 
+/** The counters at a time. */
+interface Reading {
+  readonly at: number;
+  readonly drops: Drops;
+}
+
+/** Between two events: what was counted there. */
+interface Quiet {
+  readonly from: number;
+  readonly to: number;
+  readonly counted: Drops;
+}
+
 const now = () => Number(process.hrtime.bigint()) / 1e9;
 
 describe.skipIf(reason !== undefined)('a soak', () => {
@@ -72,9 +85,9 @@ describe.skipIf(reason !== undefined)('a soak', () => {
   let folder: string;
   let lab: NamespaceLab;
   const windows: Window[] = [];
-  /** Between the events, and outside of them. */
-  let quietSince: Drops = {};
-  const quiet: Drops[] = [];
+  /** What was there as the last event was over. */
+  let quietSince: Reading;
+  const quiet: Quiet[] = [];
   /** Inbound SPIs that gateway a has had. */
   const spis = new Set<string>();
 
@@ -113,7 +126,7 @@ describe.skipIf(reason !== undefined)('a soak', () => {
 
   /** Does it, and waits until packets pass again: what was sent meanwhile may be lost by it. */
   async function event(name: string, happen: () => Promise<void>): Promise<void> {
-    quiet.push(difference(await drops(), quietSince));
+    await endQuiet();
     // What waits for a neighbour as it begins is counted in its time.
     const window: Window = { event: name, from: now() - 1.2, to: Number.POSITIVE_INFINITY };
     windows.push(window);
@@ -126,17 +139,29 @@ describe.skipIf(reason !== undefined)('a soak', () => {
     });
     // The way back may take a moment longer.
     await sleep(500);
-    window.to = now();
-    quietSince = await drops();
+    quietSince = await reading();
+    window.to = quietSince.at;
   }
 
-  /** Of the gateways, and of every link between hosts and gateways. */
+  async function endQuiet(): Promise<void> {
+    const { at: to, drops } = await reading();
+    const { at: from } = quietSince;
+    quiet.push({ from, to, counted: difference(drops, quietSince.drops) });
+  }
+
+  /** Whatever is dropped after its time is not in it. */
+  async function reading(): Promise<Reading> {
+    return { drops: await drops(), at: now() };
+  }
+
+  /** Of the gateways, of every link between hosts and gateways, and of the hosts themselves. */
   async function drops(): Promise<Drops> {
     const { a, b, wireNamespace } = topology;
     return {
       ...dropsOf(await Promise.all([lab.a.status(), lab.b.status()])),
       'links to hosts': linkDrops(a.hostNamespace) + linkDrops(b.hostNamespace),
       'links to gateways': linkDrops(wireNamespace),
+      hosts: hostDrops(a.hostNamespace) + hostDrops(b.hostNamespace),
       'links from gateways': [a, b].reduce(
         (sum, { gatewayNamespace }) => sum + linkDrops(gatewayNamespace, ['tx']),
         0,
@@ -217,7 +242,7 @@ describe.skipIf(reason !== undefined)('a soak', () => {
   }, async () => {
     const { a, b } = topology;
     const server = await serveTcp(b.hostNamespace, join(folder, 'tcp.log'));
-    quietSince = await drops();
+    quietSince = await reading();
     const samples: Holdings[] = [];
     const rates: number[] = [];
     const flows = [
@@ -240,17 +265,17 @@ describe.skipIf(reason !== undefined)('a soak', () => {
     clearInterval(watching);
     await server.stop(1);
     const seconds = now() - began;
-    quiet.push(difference(await drops(), quietSince));
-    const counted = sumOf(quiet);
-    const causes = causesOf(outcomes, windows);
-    const report = { seconds, events: windows.length, spis: spis.size, causes, counted };
+    await endQuiet();
+    const losses = lossesIn(quiet, outcomes.flatMap(sendTimes), windows);
+    const report = { seconds, events: windows.length, spis: spis.size, ...losses };
     console.log(JSON.stringify({ ...report, tcpMbits: rates, samples: some(samples) }, null, 1));
 
     for (const { duplicates } of outcomes) expect(duplicates).toBe(0);
-    // Outside of all events there is always an SA, and a counter has what is lost for other reasons.
-    const { none = 0, ...named } = causes;
-    expect(Object.keys(named).length).toBeGreaterThan(0);
-    expect(none).toBeLessThanOrEqual(total(counted));
+    const { causes, unnamed } = losses;
+    expect(Object.keys(causes).length).toBeGreaterThan(0);
+    // Outside of all events there is always an SA, and counters have what is lost for other reasons.
+    for (const { lost, counted } of unnamed) expect(lost).toBeLessThanOrEqual(total(counted));
+    const counted = sumOf(quiet.map((one) => one.counted));
     for (const name of OF_SAS) expect(counted[name] ?? 0, name).toBe(0);
     for (const sample of samples) {
       expect(sample).toMatchObject({ ikeSas: 1, childSas: 1 });
@@ -290,19 +315,49 @@ function linkDrops(namespace: string, directions: readonly ('rx' | 'tx')[] = ['r
     .reduce((sum, side) => sum + (side?.dropped ?? 0) + (side?.errors ?? 0), 0);
 }
 
-/** Lost packets by the event in whose time they were sent; `none`: outside of all. */
-function causesOf(outcomes: readonly FlowOutcome[], windows: readonly Window[]) {
+/** What the stack of a namespace has dropped: at the socket, or before it was sent. */
+function hostDrops(namespace: string): number {
+  const snmp = execute(inNamespace(namespace, ['cat', '/proc/net/snmp']));
+  return (
+    snmpCounter(snmp, 'Udp', 'RcvbufErrors') +
+    snmpCounter(snmp, 'Ip', 'InDiscards') +
+    snmpCounter(snmp, 'Ip', 'OutDiscards')
+  );
+}
+
+function snmpCounter(snmp: string, layer: string, name: string): number {
+  const [names, values] = snmp
+    .split('\n')
+    .filter((line) => line.startsWith(`${layer}:`))
+    .map((line) => line.split(' '));
+  return Number(values![names!.indexOf(name)]);
+}
+
+/** When each lost packet of a flow was sent. */
+function sendTimes({ lostRuns, sentAt }: FlowOutcome): number[] {
+  return lostRuns.flatMap(([first, last]) =>
+    Array.from({ length: last - first + 1 }, (_, i) => sentAt(first + i)),
+  );
+}
+
+const OUTSIDE = 'outside of events';
+
+/**
+ * Lost packets by the event in whose time they were sent; and those outside of all events by the
+ * quiet time, with what was counted in it.
+ */
+function lossesIn(quiet: readonly Quiet[], lost: readonly number[], windows: readonly Window[]) {
   const causes: Record<string, number> = {};
-  for (const { lostRuns, sentAt } of outcomes) {
-    for (const [first, last] of lostRuns) {
-      for (let number = first; number <= last; number++) {
-        const at = sentAt(number);
-        const cause = windows.find(({ from, to }) => at >= from - 0.1 && at <= to)?.event ?? 'none';
-        causes[cause] = (causes[cause] ?? 0) + 1;
-      }
-    }
+  const unnamed = quiet.map(({ from, to, counted }) => ({ from, to, counted, lost: 0 }));
+  for (const at of lost) {
+    const event = windows.find(({ from, to }) => at >= from - 0.1 && at <= to)?.event ?? OUTSIDE;
+    causes[event] = (causes[event] ?? 0) + 1;
+    if (event !== OUTSIDE) continue;
+    const time = unnamed.find(({ from, to }) => at >= from && at <= to);
+    if (time === undefined) unnamed.push({ from: at, to: at, counted: {}, lost: 1 });
+    else time.lost++;
   }
-  return causes;
+  return { causes, unnamed: unnamed.filter((time) => time.lost > 0) };
 }
 
 function sumOf(all: readonly Drops[]): Drops {
