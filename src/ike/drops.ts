@@ -17,6 +17,8 @@ export type DropReason =
   | 'ike-invalid-syntax'
   /** Answered UNSUPPORTED_CRITICAL_PAYLOAD (§2.5). */
   | 'ike-critical-payload'
+  /** Of an exchange type that we do not know; answered NO_PROPOSAL_CHOSEN (§2.21.3). */
+  | 'ike-unknown-exchange'
   /** Of a version above 2 (§2.5). */
   | 'ike-major-version'
   /** It sends us elsewhere (RFC 5685), which is refused. */

@@ -45,6 +45,8 @@ export interface IkeOptions {
   readonly followUpTimeout: Milliseconds;
   /** Until we delete ourselves what the peer has replaced and has to delete. */
   readonly replacedTimeout: Milliseconds;
+  /** The same of what it has probably forgotten: a few retransmissions of its Delete. */
+  readonly redundantTimeout: Milliseconds;
   /** Between attempts of a connection that is kept up; doubles up to the maximum. */
   readonly reconnectFirst: Milliseconds;
   readonly reconnectMaximum: Milliseconds;
@@ -80,6 +82,7 @@ export const DEFAULT_OPTIONS: IkeOptions = {
   drainTime: 3_000,
   followUpTimeout: 240_000,
   replacedTimeout: 240_000,
+  redundantTimeout: 10_000,
   reconnectFirst: 1_000,
   reconnectMaximum: 60_000,
   keepaliveInterval: 20_000,

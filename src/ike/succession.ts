@@ -23,6 +23,8 @@ export class Succession {
   /** The IKE SA that it was made to replace, and the one that has replaced it. */
   #predecessor: IkeSa | undefined;
   #successor: IkeSa | undefined;
+  /** Of two rekeyings of it the peer's, which has lost against ours. */
+  #redundant: IkeSa | undefined;
 
   constructor(sa: IkeSa, core: Core, predecessor?: IkeSa) {
     this.#sa = sa;
@@ -57,8 +59,15 @@ export class Succession {
     this.#awaitDelete();
   }
 
-  /** Of two rekeyings at once this one goes, and the peer deletes it (§2.8.2). */
-  lose(): void {
+  /** Ours has made `made`, which stays; what the peer's has made, if anything, goes (§2.8.2). */
+  win(made: IkeSa): void {
+    this.#redundant = this.rival;
+    if (this.rival !== undefined) this.rival.succession.#lose();
+    this.handOver(made);
+  }
+
+  /** The peer deletes it. */
+  #lose(): void {
     this.#sa.children = new Children(this.#core, this.#sa);
     this.#awaitDelete();
   }
@@ -83,8 +92,16 @@ export class Succession {
     this.rival = undefined;
   }
 
-  /** It is closed: what was to take its place goes too, what has taken it stays. */
+  /**
+   * It is closed: what was to take its place goes too, what has taken it stays. The peer deletes what
+   * has lost once it has our answer to its rekeying; if that is not done by now it has forgotten its
+   * rekeying over our Delete of this one (§2.25.2), and there is nothing that it might delete.
+   */
   close(reason: string): void {
+    if (this.#redundant?.state.name === 'replaced') {
+      this.#redundant.startTimer('replaced', this.#core.options.redundantTimeout);
+    }
+    this.#redundant = undefined;
     this.rival?.close(reason);
     const before = this.#predecessor?.succession;
     if (before?.rival === this.#sa) before.rival = undefined;

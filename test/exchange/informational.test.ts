@@ -177,6 +177,19 @@ describe('an established IKE SA', () => {
     expect(b.states).toEqual(['established']);
   });
 
+  it.each([
+    ['nothing', []],
+    ['payloads of others', [notify(NOTIFY.INITIAL_CONTACT)]],
+  ])('refuses an exchange that it does not know, with %s in it, and stays', (_, payloads) => {
+    const { b, peer } = established();
+    for (const [n, type] of [99, EXCHANGE.GSA_AUTH].entries()) {
+      expect(peer.request(type, 2 + n, payloads).map(kinds)).toEqual([[NOTIFY.NO_PROPOSAL_CHOSEN]]);
+    }
+    expect(b.ike.drops()).toEqual({ 'ike-unknown-exchange': 2 });
+    expect(peer.request(INFORMATIONAL, 4, [])).toEqual([[]]);
+    expect(b.states).toEqual(['established']);
+  });
+
   it('ends at an authentic request that does not decode, on both sides (§2.21.3)', () => {
     const { b, peer } = established();
     const ke: Payload = { kind: 'KE', method: 31, data: new Uint8Array(32) };

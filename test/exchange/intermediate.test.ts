@@ -195,9 +195,31 @@ describe('the rekeying of an IKE SA', () => {
       dialogue.cross(Math.floor(rounds / 2));
       dialogue.rekey(dialogue.b, 'ike');
       dialogue.cross(rounds);
-      dialogue.settle();
-      dialogue.wait(300_000);
-      dialogue.settle();
+      for (let second = 0; second < 30; second++) {
+        dialogue.settle();
+        dialogue.wait(1_000);
+      }
+      dialogue.expectTunnel();
+      expect([dialogue.a.states, dialogue.b.states]).toEqual([['established'], ['established']]);
+      expectSameKeys(dialogue);
+    }
+  });
+
+  it('from both sides at once leaves no other, whichever message comes late', () => {
+    for (let late = 0; late < 10; late++) {
+      const dialogue = established();
+      let number = 0;
+      dialogue.rekey(dialogue.a, 'ike');
+      dialogue.rekey(dialogue.b, 'ike');
+      for (let second = 0; second < 40; second++) {
+        for (;;) {
+          const from = [dialogue.a, dialogue.b].find(({ outbox }) => outbox.length > 0);
+          if (from === undefined) break;
+          if (number++ === late) dialogue.take(from);
+          else dialogue.deliver(from);
+        }
+        dialogue.wait(1_000);
+      }
       dialogue.expectTunnel();
       expectSameKeys(dialogue);
     }

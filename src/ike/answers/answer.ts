@@ -60,6 +60,10 @@ function answerPayloads(
   payloads: readonly Payload[],
   reply: Reply,
 ): void {
+  if (!SEALED_EXCHANGES.has(exchangeType)) {
+    reply(answerUnknown(sa, core, exchangeType));
+    return;
+  }
   const refuse = (error: WireError) => reply(answerMalformed(sa, core, error));
   let story: Story;
   try {
@@ -90,10 +94,24 @@ function answerPayloads(
       forgetFollowUp(sa);
       answerCreateChild(sa, core, story, payloads, reply);
       break;
-    default:
-      // The exchanges of RFC 9242 and RFC 9370 have their place before this, or were not negotiated.
-      refuse(invalidSyntax('not expected', `exchange ${exchangeType}`));
   }
+}
+
+/** Those that may come under the keys of an IKE SA. */
+const SEALED_EXCHANGES: ReadonlySet<number> = new Set([
+  ...[EXCHANGE.IKE_INTERMEDIATE, EXCHANGE.IKE_AUTH, EXCHANGE.CREATE_CHILD_SA],
+  ...[EXCHANGE.INFORMATIONAL, EXCHANGE.IKE_FOLLOWUP_KE],
+]);
+
+/**
+ * An exchange of which we know nothing is no malformed message, so it must not end the IKE SA as
+ * INVALID_SYNTAX would (§2.21.3). All requests are answered, those with errors by a notification;
+ * the generic one of what is not acceptable is NO_PROPOSAL_CHOSEN (§3.10.1).
+ */
+function answerUnknown(sa: IkeSa, core: Core, exchangeType: number): Answer {
+  core.count('ike-unknown-exchange');
+  sa.log('warn', `the peer's exchange ${exchangeType} is refused: no such exchange is known`);
+  return { payloads: [notify(NOTIFY.NO_PROPOSAL_CHOSEN)] };
 }
 
 /**

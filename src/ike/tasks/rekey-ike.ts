@@ -146,8 +146,7 @@ export class RekeyIke implements Begun {
       made.terminate('both sides have rekeyed at once');
       succession.replaceBy(rival);
     } else {
-      rival?.succession.lose();
-      succession.handOver(made);
+      succession.win(made);
       sa.terminate('rekeyed by us');
     }
   }
