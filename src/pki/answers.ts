@@ -57,6 +57,12 @@ export class Answers {
     return asking;
   }
 
+  /** The answer is of no use: it counts as none, and is asked for again in a minute. */
+  refuse(question: Question, why: string): void {
+    const reason = `${question.url}: ${why}`;
+    this.#keep(keyOf(question), { type: 'failure', reason }, KEEP_FAILURE_MS);
+  }
+
   #keep(key: string, answer: Answer, forMs: number): void {
     this.#drop(key);
     this.#kept.set(key, { answer, until: this.#now() + forMs });

@@ -5,7 +5,12 @@
  * Every refusal says which certificate it is about, why, and what to change.
  */
 import { refuseAuth, weaknessOf } from '../crypto/signature.js';
-import { addon, type NativeTrustStore, type PathResult } from '../dataplane/addon.js';
+import {
+  addon,
+  type NativeTrustStore,
+  type PathResult,
+  type RevocationStatus,
+} from '../dataplane/addon.js';
 import type { Trust } from '../policy/authentication.js';
 import { formatIdentity, nameIdentity } from '../policy/identity.js';
 import type { RecheckJob, VerifyJob, VerifyResult } from '../policy/peer-proof.js';
@@ -18,7 +23,8 @@ import {
   refuseUsage,
 } from './certificate.js';
 import { CertificateCache } from './certificate-cache.js';
-import { crlQuestions, type Judgement, judgeRevocation } from './revocation.js';
+import { thisUpdateOf } from './crl.js';
+import { crlQuestions, isDecided, type Judgement, judgeRevocation } from './revocation.js';
 
 /** X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, _LOCALLY, and the self-signed ones: no anchor was reached. */
 const NO_ANCHOR: readonly number[] = [2, 18, 19, 20, 21];
@@ -39,6 +45,12 @@ interface Store {
   readonly native: NativeTrustStore;
   /** CRLs besides those of the configuration, by where they come from. */
   readonly fetched: ReadonlyMap<string, Uint8Array>;
+}
+
+/** A CRL, and what it answers. */
+interface Fetched {
+  readonly question: Question;
+  readonly crl: Uint8Array;
 }
 
 export class PeerVerifier {
@@ -100,17 +112,50 @@ export class PeerVerifier {
     return { result, questions: [...questions, ...this.#renewals(trust, path)] };
   }
 
-  /** With what CRLs say, those included that were fetched for certificates of this path. */
+  /**
+   * With what CRLs say, those included that were fetched for certificates of this path. One that is
+   * fetched counts, and takes the place of an older one, where by it OpenSSL knows whether the
+   * certificate is revoked: http proves nothing, and a web server may answer with anything.
+   */
   #findPath(trust: Trust, certificates: readonly Uint8Array[], time: number): PathResult {
-    const { native, fetched } = this.#stores.get(trust) ?? this.#makeStore(trust, []);
-    const found = native.verify(certificates, time);
-    const fresh = found.revocation.flatMap(({ code }, depth) =>
-      this.#fetchedFor(found.path[depth]!).filter(([url, crl]) => {
-        return fetched.get(url) !== crl && (code !== 0 || fetched.has(url));
-      }),
+    const store = this.#stores.get(trust) ?? this.#makeStore(trust, []);
+    this.#stores.set(trust, store);
+    const found = store.native.verify(certificates, time);
+    const fresh = found.revocation.flatMap((status, depth) =>
+      this.#freshCrls(store, found.path[depth]!, status).map((one) => ({ ...one, depth })),
     );
     if (fresh.length === 0) return found;
-    return this.#makeStore(trust, [...fetched, ...fresh]).native.verify(certificates, time);
+    const crls = fresh.map(({ question, crl }) => [question.url, crl] as const);
+    const renewed = this.#makeStore(trust, [...store.fetched, ...crls]);
+    const again = renewed.native.verify(certificates, time);
+    const useless = fresh.filter(({ depth }) => !isDecided(again.revocation[depth]!));
+    if (useless.length > 0) {
+      for (const { question, depth } of useless) {
+        this.#answers.refuse(question, again.revocation[depth]!.reason);
+      }
+      return this.#findPath(trust, certificates, time);
+    }
+    this.#stores.set(trust, renewed);
+    return again;
+  }
+
+  /** What its authority has answered with that is not in the store, and is not older than that. */
+  #freshCrls({ fetched }: Store, der: Uint8Array, { code }: RevocationStatus): Fetched[] {
+    const certificate = this.#certificates.read(der);
+    if (certificate === undefined) return [];
+    return crlQuestions(certificate).flatMap((question): Fetched[] => {
+      const answer = this.#answers.find(question);
+      if (answer?.type !== 'octets') return [];
+      const { octets: crl } = answer;
+      const kept = fetched.get(question.url);
+      if (kept === crl || (code === 0 && kept === undefined)) return [];
+      const madeAt = thisUpdateOf(crl);
+      if (madeAt === undefined || !isCrl(crl)) this.#answers.refuse(question, 'it is no CRL');
+      else if (kept !== undefined && madeAt < thisUpdateOf(kept)!) {
+        this.#answers.refuse(question, 'it is older than the CRL that was had before');
+      } else return [{ question, crl }];
+      return [];
+    });
   }
 
   /** CRLs that were fetched, and are to be asked for again: there may be newer ones. */
@@ -121,24 +166,11 @@ export class PeerVerifier {
       .filter((one) => fetched?.has(one.url) && this.#answers.find(one) === undefined);
   }
 
-  /** The CRLs that its authority has answered with, and from where. */
-  #fetchedFor(der: Uint8Array): [string, Uint8Array][] {
-    const certificate = this.#certificates.read(der);
-    if (certificate === undefined) return [];
-    return crlQuestions(certificate).flatMap((question): [string, Uint8Array][] => {
-      const answer = this.#answers.find(question);
-      return answer?.type === 'octets' ? [[question.url, answer.octets]] : [];
-    });
-  }
-
   #makeStore(trust: Trust, crls: readonly (readonly [string, Uint8Array])[]): Store {
     const fetched = new Map([...new Map(crls)].slice(-MAX_CRLS));
     const anchors = trust.anchors.map(({ certificate }) => certificate);
     const ends = anchors.length === 0 && trust.pinned !== undefined ? [trust.pinned] : anchors;
-    const all = [...trust.crls, ...[...fetched.values()].filter(isCrl)];
-    const store = { native: new addon.TrustStore(ends, all), fetched };
-    this.#stores.set(trust, store);
-    return store;
+    return { native: new addon.TrustStore(ends, [...trust.crls, ...fetched.values()]), fetched };
   }
 
   #explainPath(
@@ -168,7 +200,7 @@ export class PeerVerifier {
   }
 }
 
-/** A web server may answer with anything. */
+/** Whether OpenSSL reads it. */
 function isCrl(octets: Uint8Array): boolean {
   try {
     new addon.TrustStore([], [octets]);

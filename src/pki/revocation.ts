@@ -14,6 +14,11 @@ const REVOKED = 23;
 /** Places of each kind that one certificate may have us ask. */
 const MAX_PLACES = 2;
 
+/** Whether it says that a certificate is revoked, or that it is not. */
+export function isDecided({ code }: RevocationStatus): boolean {
+  return code === 0 || code === REVOKED;
+}
+
 /** A result that holds as long as nothing more is known. */
 export interface Judgement {
   readonly result: VerifyResult;

@@ -229,6 +229,50 @@ describe('authorities', () => {
     expect(await verify(verifier, job)).toEqual(revoked('by-crl'));
   });
 
+  describe('that answer with a CRL of no use do not take a good one away', () => {
+    const older = () => pki.crl('root', []);
+    it.each([
+      ['no CRL', () => new TextEncoder().encode('<html>')],
+      ['one of another authority', () => pki.crl('other', [])],
+      ['one that is changed', () => changed(pki.crl('root', []))],
+      ['an older one', older],
+    ])('%s', async (what, make) => {
+      const bad = make();
+      // thisUpdate has seconds.
+      if (what === 'an older one') await new Promise((resolve) => setTimeout(resolve, 1_100));
+      let now = Date.now();
+      let list: Uint8Array = pki.crl('root', ['by-crl']);
+      let asked = 0;
+      const ask = async () => {
+        asked++;
+        return list;
+      };
+      const verifier = new PeerVerifier({ ask, now: () => now });
+      const job = jobOf('by-crl', trust());
+      const silent = jobOf('silent', job.trust);
+      expect(await verify(verifier, job)).toEqual(revoked('by-crl'));
+      list = bad;
+      for (const later of [601_000, 61_000]) {
+        now += later;
+        expect(await verify(verifier, job)).toEqual(revoked('by-crl'));
+        expect(await verify(verifier, silent)).toEqual(good);
+      }
+      // It is asked for again in a minute, not in ten.
+      expect(asked).toBe(3);
+      await new Promise((resolve) => setTimeout(resolve, 1_100));
+      list = pki.crl('root', []);
+      now += 61_000;
+      expect(await verify(verifier, job)).toEqual(good);
+    });
+
+    /** A bit of its signature is another. */
+    function changed(crl: Uint8Array): Uint8Array {
+      const bad = crl.slice();
+      bad[bad.length - 1]! ^= 1;
+      return bad;
+    }
+  });
+
   it('are not asked on behalf of a peer that has not proved itself', async () => {
     const { asked, ask } = silence();
     const verifier = new PeerVerifier({ ask });
