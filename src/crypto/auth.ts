@@ -4,6 +4,7 @@
  */
 import { hash, timingSafeEqual } from 'node:crypto';
 import { type IkeSpi, ikeSpiBytes } from '../wire/index.js';
+import { concat } from './concat.js';
 import { type Prf, prf } from './prf.js';
 import type { Secret } from './secret.js';
 
@@ -27,7 +28,7 @@ export interface SignedOctets {
 export function signedOctets(algorithm: Prf, signed: SignedOctets): Uint8Array<ArrayBuffer> {
   const macedId = prf(algorithm, signed.skP.bytes, signed.idBody);
   const { message, peerNonce, intAuth = new Uint8Array(0) } = signed;
-  return Uint8Array.from(Buffer.concat([message, peerNonce, macedId, intAuth]));
+  return concat(message, peerNonce, macedId, intAuth);
 }
 
 /** AUTH = prf(prf(PSK, "Key Pad for IKEv2"), message | nonce | prf(SK_p, ID')). */
@@ -55,6 +56,6 @@ export function natDetectionHash(
   port: number,
 ): Uint8Array<ArrayBuffer> {
   const end = Uint8Array.of(port >> 8, port & 0xff);
-  const spis = [ikeSpiBytes(initiatorSpi), ikeSpiBytes(responderSpi)];
-  return new Uint8Array(hash('sha1', Buffer.concat([...spis, address, end]), 'buffer'));
+  const covered = concat(ikeSpiBytes(initiatorSpi), ikeSpiBytes(responderSpi), address, end);
+  return new Uint8Array(hash('sha1', covered, 'buffer'));
 }

@@ -4,6 +4,7 @@
  * Left out: additional key exchanges of a Child SA (RFC 9370 §2.2.4).
  */
 import { type IkeSpi, ikeSpiBytes } from '../wire/index.js';
+import { concat } from './concat.js';
 import type { SkKeys, SkSuite } from './encrypt.js';
 import { isKeyedByAes, type Prf, prf, prfPlus } from './prf.js';
 import { Secret } from './secret.js';
@@ -158,8 +159,4 @@ function toSecret(bytes: Uint8Array): Secret {
   const secret = new Secret(bytes);
   bytes.fill(0);
   return secret;
-}
-
-function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(Buffer.concat(parts));
 }

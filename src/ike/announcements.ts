@@ -44,16 +44,19 @@ const OLDER_METHODS: readonly number[] = [
   AUTH_METHOD.RSA_DIGITAL_SIGNATURE,
 ];
 
+/** RFC 9593 §3.2.3: Digital Signature, each with an algorithm's identifier. */
+const DIGITAL_SIGNATURES: readonly (readonly number[])[] = ANNOUNCED_ALGORITHMS.map((algorithm) => {
+  const identifier = writeIdentifier(algorithm);
+  const head = [3 + identifier.length, AUTH_METHOD.DIGITAL_SIGNATURE, ANY_AUTHORITY];
+  return [...head, ...identifier];
+});
+
 /** By which methods the peers of these connections may prove themselves, where one has a choice. */
 export function announceMethods(connections: readonly Connection[]): PayloadOf<'N'>[] {
   const types = new Set(connections.map(({ remote }) => remote.authentication.type));
   if (!types.has('certificate')) return [];
   const announcements = [
-    ...ANNOUNCED_ALGORITHMS.map((algorithm) => {
-      const identifier = writeIdentifier(algorithm);
-      const head = [3 + identifier.length, AUTH_METHOD.DIGITAL_SIGNATURE, ANY_AUTHORITY];
-      return [...head, ...identifier];
-    }),
+    ...DIGITAL_SIGNATURES,
     ...OLDER_METHODS.map((method) => [3, method, ANY_AUTHORITY]),
     ...(types.has('psk') ? [[2, AUTH_METHOD.SHARED_KEY_MIC]] : []),
   ];

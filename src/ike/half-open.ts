@@ -94,6 +94,6 @@ export class HalfOpen {
 }
 
 function networkOf(address: string): string {
-  const octets = parseAddress(address);
-  return octets?.length === 16 ? octets.subarray(0, 8).join('.') : address;
+  const octets = address.includes(':') ? parseAddress(address) : undefined;
+  return octets === undefined ? address : octets.subarray(0, 8).join('.');
 }

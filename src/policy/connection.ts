@@ -86,9 +86,16 @@ export function hasSameIdentities(a: Connection, b: Connection): boolean {
   );
 }
 
+const identitiesKeys = new WeakMap<Connection, string>();
+
 /** The same for connections between the same identities, and hardly ever for others. */
-export function identitiesKey({ local, remote }: Connection): string {
-  return JSON.stringify([identityKey(local.identity), identityKey(remote.identity)]);
+export function identitiesKey(connection: Connection): string {
+  const known = identitiesKeys.get(connection);
+  if (known !== undefined) return known;
+  const { local, remote } = connection;
+  const key = JSON.stringify([identityKey(local.identity), identityKey(remote.identity)]);
+  identitiesKeys.set(connection, key);
+  return key;
 }
 
 export interface ChildPolicy {

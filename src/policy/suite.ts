@@ -10,7 +10,6 @@
  * that does not know these passes such a proposal over (§3.3.6).
  */
 import {
-  INTEG,
   KEY_EXCHANGE,
   SEQUENCE_NUMBERS,
   TRANSFORM,
@@ -63,8 +62,24 @@ const TYPES = [
 type TransformType = (typeof TYPES)[number];
 type AdditionalType = (typeof ADDKE)[number];
 
+const KNOWN_TYPES: ReadonlySet<number> = new Set(TYPES);
+const ADDITIONAL_TYPES: ReadonlySet<number> = new Set(ADDKE);
+
 function isAdditional(type: number): type is AdditionalType {
-  return (ADDKE as readonly number[]).includes(type);
+  return ADDITIONAL_TYPES.has(type);
+}
+
+const NO_TRANSFORMS: readonly WireTransform[] = [];
+
+/** A proposal's transforms by their type. */
+function byType({ transforms }: WireProposal): ReadonlyMap<number, readonly WireTransform[]> {
+  const lists = new Map<number, WireTransform[]>();
+  for (const transform of transforms) {
+    const list = lists.get(transform.type);
+    if (list === undefined) lists.set(transform.type, [transform]);
+    else list.push(transform);
+  }
+  return lists;
 }
 
 /** The key exchange methods that follow the first one, in their order (RFC 9370 §2.2.2). */
@@ -85,6 +100,9 @@ function isNone({ id }: Algorithm): boolean {
   return id === 0;
 }
 
+const EXTENDED: Algorithm = { id: SEQUENCE_NUMBERS.ESN };
+const NOT_EXTENDED: Algorithm = { id: SEQUENCE_NUMBERS.NO_ESN };
+
 /** The acceptable algorithms of one type, in order of preference. */
 export function algorithmsOf(
   proposal: Proposal,
@@ -101,9 +119,7 @@ export function algorithmsOf(
     case TRANSFORM.KE:
       return purpose.keyExchange ? proposal.keyExchange : [];
     case TRANSFORM.SN:
-      return proposal.esn.map((esn) => ({
-        id: esn ? SEQUENCE_NUMBERS.ESN : SEQUENCE_NUMBERS.NO_ESN,
-      }));
+      return proposal.esn.map((esn) => (esn ? EXTENDED : NOT_EXTENDED));
     default: {
       const list = proposal.additional[type - TRANSFORM.ADDKE1] ?? [];
       if (!purpose.keyExchange) return [];
@@ -207,14 +223,14 @@ function match(own: Proposal, other: WireProposal, purpose: Purpose): Suite | un
   if (other.protocolId !== PROTOCOL_ID[purpose.protocol]) return undefined;
   if (other.spi.length !== spiLength(purpose)) return undefined;
   // §3.3.6: a proposal with a transform type that we do not know is no choice.
-  if (other.transforms.some(({ type }) => !(TYPES as readonly number[]).includes(type))) {
-    return undefined;
-  }
+  if (other.transforms.some(({ type }) => !KNOWN_TYPES.has(type))) return undefined;
   if (!isPossible(own, purpose)) return undefined;
+  const transforms = byType(other);
   const chosen = new Map<number, Algorithm>();
   for (const type of TYPES) {
     if ((type === TRANSFORM.KE || isAdditional(type)) && !purpose.keyExchange) continue;
-    const common = inCommon(own, other, type, purpose, chosen);
+    const offered = transforms.get(type) ?? NO_TRANSFORMS;
+    const common = inCommon(algorithmsOf(own, type, purpose), offered, type, purpose, chosen);
     if (common === 'none') return undefined;
     if (common !== undefined) chosen.set(type, common);
   }
@@ -232,14 +248,12 @@ function match(own: Proposal, other: WireProposal, purpose: Purpose): Suite | un
 
 /** The algorithm of one type; undefined where neither side wants one, `none` without agreement. */
 function inCommon(
-  own: Proposal,
-  other: WireProposal,
+  wanted: readonly Algorithm[],
+  offered: readonly WireTransform[],
   type: TransformType,
   purpose: Purpose,
   chosen: ReadonlyMap<number, Algorithm>,
 ): Algorithm | 'none' | undefined {
-  const wanted = algorithmsOf(own, type, purpose);
-  const offered = other.transforms.filter((transform) => transform.type === type);
   if (wanted.length === 0) {
     // §3.3.2: NONE says the same as leaving the type out; an AEAD may come with either.
     const mayBeNone = type === TRANSFORM.INTEG || type === TRANSFORM.KE || isAdditional(type);
@@ -270,21 +284,35 @@ function answerTo(
   spi: Uint8Array,
   purpose: Purpose,
 ): WireProposal {
-  const chosen: Readonly<Record<number, Algorithm | undefined>> = {
-    [TRANSFORM.ENCR]: suite.encryption,
-    [TRANSFORM.PRF]: suite.prf,
-    [TRANSFORM.INTEG]: suite.integrity ?? { id: INTEG.NONE },
-    [TRANSFORM.KE]: purpose.keyExchange ? (suite.keyExchange ?? { id: 0 }) : undefined,
-    [TRANSFORM.SN]: suite.esn === undefined ? undefined : { id: suite.esn ? 1 : 0 },
-    ...(purpose.keyExchange &&
-      Object.fromEntries(ADDKE.map((type, i) => [type, { id: suite.additional[i] ?? 0 }]))),
-  };
-  const transforms = TYPES.flatMap((type) => {
-    const algorithm = chosen[type];
-    const has = offered.transforms.some((transform) => transform.type === type);
-    return has && algorithm !== undefined ? [toTransform(type, algorithm)] : [];
-  });
+  const types = new Set(offered.transforms.map(({ type }) => type));
+  const transforms: WireTransform[] = [];
+  for (const type of TYPES) {
+    const algorithm = types.has(type) ? chosenOf(suite, type, purpose) : undefined;
+    if (algorithm !== undefined) transforms.push(toTransform(type, algorithm));
+  }
   return { number: offered.number, protocolId: offered.protocolId, spi, transforms };
+}
+
+const NONE: Algorithm = { id: 0 };
+
+/** What a suite has of one type, NONE included; undefined where the purpose has no such type. */
+function chosenOf(suite: Suite, type: TransformType, purpose: Purpose): Algorithm | undefined {
+  switch (type) {
+    case TRANSFORM.ENCR:
+      return suite.encryption;
+    case TRANSFORM.PRF:
+      return suite.prf;
+    case TRANSFORM.INTEG:
+      return suite.integrity ?? NONE;
+    case TRANSFORM.KE:
+      return purpose.keyExchange ? (suite.keyExchange ?? NONE) : undefined;
+    case TRANSFORM.SN:
+      if (suite.esn === undefined) return undefined;
+      return suite.esn ? EXTENDED : NOT_EXTENDED;
+    default:
+      if (!purpose.keyExchange) return undefined;
+      return { id: suite.additional[type - TRANSFORM.ADDKE1] ?? KEY_EXCHANGE.NONE };
+  }
 }
 
 /** Such as `AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE25519`. */

@@ -26,12 +26,17 @@ export function compareAddresses(a: Uint8Array, b: Uint8Array): number {
 }
 
 function parseIpv4(text: string): Uint8Array<ArrayBuffer> | undefined {
-  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);
-  if (match === null) return undefined;
-  const octets = match.slice(1);
-  // A leading zero has been read as octal by some, so nobody can mean it.
-  if (octets.some((octet) => Number(octet) > 255 || /^0\d/.test(octet))) return undefined;
-  return Uint8Array.from(octets, Number);
+  const parts = text.split('.');
+  if (parts.length !== 4) return undefined;
+  const octets = new Uint8Array(4);
+  for (let i = 0; i < 4; i++) {
+    // A leading zero has been read as octal by some, so nobody can mean it.
+    if (!/^(0|[1-9]\d{0,2})$/.test(parts[i]!)) return undefined;
+    const value = Number(parts[i]);
+    if (value > 255) return undefined;
+    octets[i] = value;
+  }
+  return octets;
 }
 
 function parseIpv6(text: string): Uint8Array<ArrayBuffer> | undefined {

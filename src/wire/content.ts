@@ -266,6 +266,34 @@ export const CONTENTS = [
 export type Story = (typeof CONTENTS)[number]['story'];
 type Row = Content & { readonly story: Story };
 
+/** A row with what `validate` asks of it. */
+interface Pattern {
+  readonly row: Row;
+  /** Kinds that may be there once, and those that may be there more often. */
+  readonly single: ReadonlySet<PayloadKind>;
+  readonly many: ReadonlySet<PayloadKind>;
+}
+
+/** The rows of each kind of message, in their order. */
+const PATTERNS: ReadonlyMap<string, readonly Pattern[]> = patternsByFrame(CONTENTS);
+
+function patternsByFrame(rows: readonly Row[]): Map<string, Pattern[]> {
+  const patterns = new Map<string, Pattern[]>();
+  for (const row of rows) {
+    const single = new Set([...row.required, ...row.optional]);
+    const many = new Set<PayloadKind>([...row.repeatable, 'N', 'V']);
+    for (const exchangeType of row.exchanges) {
+      const key = frameKey({ ...row, exchangeType });
+      patterns.set(key, [...(patterns.get(key) ?? []), { row, single, many }]);
+    }
+  }
+  return patterns;
+}
+
+function frameKey({ exchangeType, response, encrypted }: MessageFrame): string {
+  return `${exchangeType} ${response} ${encrypted}`;
+}
+
 /** What `validate` has to know of the message around the payloads. */
 export interface MessageFrame {
   readonly exchangeType: number;
@@ -282,20 +310,15 @@ export interface MessageFrame {
  */
 export function validate(frame: MessageFrame, payloads: readonly Payload[]): Row {
   rejectCritical(payloads);
-  const rows: readonly Row[] = CONTENTS.filter(
-    (row: Row) =>
-      row.response === frame.response &&
-      row.encrypted === frame.encrypted &&
-      row.exchanges.includes(frame.exchangeType),
-  );
-  const name = nameOf(EXCHANGE, frame.exchangeType);
-  const where = `${name} ${frame.response ? 'response' : 'request'}`;
+  const counts = countKinds(payloads);
   let nearest: readonly string[] | undefined;
-  for (const row of rows) {
-    const problems = differences(row, payloads);
-    if (problems.length === 0) return row;
+  for (const pattern of PATTERNS.get(frameKey(frame)) ?? []) {
+    const problems = differences(pattern, counts, payloads);
+    if (problems.length === 0) return pattern.row;
     if (nearest === undefined || problems.length < nearest.length) nearest = problems;
   }
+  const name = nameOf(EXCHANGE, frame.exchangeType);
+  const where = `${name} ${frame.response ? 'response' : 'request'}`;
   const secured = frame.encrypted ? 'encrypted' : 'in clear';
   throw invalidSyntax(nearest?.join(', ') ?? `none is defined that is ${secured}`, where);
 }
@@ -312,19 +335,25 @@ export function rejectCritical(payloads: readonly Payload[]): void {
   }
 }
 
-/** What keeps payloads from fitting a row, in words. */
-function differences(row: Row, payloads: readonly Payload[]): string[] {
+function countKinds(payloads: readonly Payload[]): ReadonlyMap<PayloadKind, number> {
   const counts = new Map<PayloadKind, number>();
   for (const { kind } of payloads) {
     if (kind !== 'unknown') counts.set(kind, (counts.get(kind) ?? 0) + 1);
   }
+  return counts;
+}
+
+/** What keeps payloads from fitting a row, in words. */
+function differences(
+  { row, single, many }: Pattern,
+  counts: ReadonlyMap<PayloadKind, number>,
+  payloads: readonly Payload[],
+): string[] {
   const problems: string[] = [];
   for (const kind of row.required) if (!counts.has(kind)) problems.push(`${kind} is missing`);
-  const single: readonly PayloadKind[] = [...row.required, ...row.optional];
-  const many: readonly PayloadKind[] = [...row.repeatable, 'N', 'V'];
   for (const [kind, count] of counts) {
-    if (single.includes(kind) && count > 1) problems.push(`${count} of ${kind}`);
-    else if (!single.includes(kind) && !many.includes(kind)) problems.push(`${kind} is too much`);
+    if (single.has(kind) && count > 1) problems.push(`${count} of ${kind}`);
+    else if (!single.has(kind) && !many.has(kind)) problems.push(`${kind} is too much`);
   }
   if (row.notify !== undefined && !hasNotify(payloads, row.notify)) {
     const wanted = row.notify === 'error' ? 'error' : nameOf(NOTIFY, row.notify);

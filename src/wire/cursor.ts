@@ -4,16 +4,20 @@
  */
 import { invalidSyntax } from './error.js';
 
+const NOTHING = new Uint8Array(0);
+
 export class Cursor {
-  readonly data: Uint8Array;
+  readonly data: Uint8Array<ArrayBuffer>;
   /** Octet at which the innermost structure ends. */
   end: number;
-  /** Names of the structures and fields around, for errors. */
+  /** Names of the structures around, and of the field that is read, for errors. */
   readonly path: string[] = [];
+  field: string | undefined;
   #bit: number;
 
   constructor(data: Uint8Array, offset = 0, end = data.length) {
-    this.data = data;
+    // Without the subclass: a Buffer's `slice` is no copy.
+    this.data = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
     this.end = end;
     this.#bit = offset * 8;
   }
@@ -29,7 +33,8 @@ export class Cursor {
   }
 
   fail(problem: string, offset = this.offset): never {
-    throw invalidSyntax(problem, this.path.join('.'), offset);
+    const names = this.field === undefined ? this.path : [...this.path, this.field];
+    throw invalidSyntax(problem, names.join('.'), offset);
   }
 
   /** The next `bits` bits, most significant first, up to 32 of them. */
@@ -57,11 +62,17 @@ export class Cursor {
     return value;
   }
 
-  /** A copy of the next `size` octets: what is decoded shares no memory with the datagram. */
-  octets(size: number): Uint8Array<ArrayBuffer> {
+  /** Passes over the next `size` octets, which are there: the place of the first one. */
+  skip(size: number): number {
     if (size > this.left) this.fail(`${this.left} octets are left, ${size} are needed`);
     const from = this.offset;
     this.#bit += size * 8;
-    return new Uint8Array(this.data.subarray(from, from + size));
+    return from;
+  }
+
+  /** A copy of the next `size` octets: what is decoded shares no memory with the datagram. */
+  octets(size: number): Uint8Array<ArrayBuffer> {
+    const from = this.skip(size);
+    return size === 0 ? NOTHING : this.data.slice(from, from + size);
   }
 }

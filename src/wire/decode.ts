@@ -35,10 +35,17 @@ export interface DecodedStruct {
 }
 
 /**
- * Reads one structure at the cursor, up to its own length or its last field. `goesOn`: its length
- * covers more than its table, as that of the IKE header does; the cursor then ends there.
+ * Reads one structure at the cursor, up to its own length or its last field.
+ * @param record  what its fields are added to
+ * @param goesOn  its length covers more than its table, as that of the IKE header does; the cursor
+ *                then ends there
  */
-export function decodeStruct(cursor: Cursor, struct: Struct, goesOn = false): DecodedStruct {
+export function decodeStruct(
+  cursor: Cursor,
+  struct: Struct,
+  record: Decoded = {},
+  goesOn = false,
+): DecodedStruct {
   const outerEnd = cursor.end;
   const scope: Scope = {
     start: cursor.offset,
@@ -48,17 +55,16 @@ export function decodeStruct(cursor: Cursor, struct: Struct, goesOn = false): De
     more: undefined,
     bounded: false,
   };
-  const record: Decoded = {};
   let next = 0;
   for (const { name, field } of struct.steps) {
-    cursor.path.push(name);
+    cursor.field = name;
     if (field.kind === 'next') next = cursor.uint(8);
     else {
       const value = decodeField(cursor, name, field, scope);
       if (value !== undefined) record[name] = value;
     }
-    cursor.path.pop();
   }
+  cursor.field = undefined;
   if (scope.bounded && !goesOn) {
     if (cursor.left > 0) cursor.fail(`${cursor.left} octets too many in ${struct.name}`);
     cursor.end = outerEnd;
@@ -74,7 +80,7 @@ function decodeField(cursor: Cursor, name: string, field: Field, scope: Scope): 
     case 'flag':
       return cursor.uint(1) === 1;
     case 'ike-spi':
-      return ikeSpiAt(cursor.octets(8));
+      return ikeSpiAt(cursor.data, cursor.skip(8));
     case 'octets':
       return decodeOctets(cursor, field, field.size ?? scope.sizes?.get(name) ?? cursor.left);
     case 'optional-uint':
@@ -86,7 +92,7 @@ function decodeField(cursor: Cursor, name: string, field: Field, scope: Scope): 
     case 'items':
       return decodeItems(cursor, scope.sizes?.get(name) ?? 0, scope.counts?.get(name) ?? 0);
     case 'list':
-      return decodeList(cursor, field, scope.counts?.get(name));
+      return decodeList(cursor, name, field, scope.counts?.get(name));
     case 'attribute-value':
       return scope.short ? cursor.uint(16) : cursor.octets(cursor.uint(16));
     case 'reserved':
@@ -149,8 +155,15 @@ function decodeItems(cursor: Cursor, size: number, count: number): Uint8Array[] 
   return Array.from({ length: count }, () => cursor.octets(size));
 }
 
-function decodeList(cursor: Cursor, field: ListField, count: number | undefined): Decoded[] {
+function decodeList(
+  cursor: Cursor,
+  name: string,
+  field: ListField,
+  count: number | undefined,
+): Decoded[] {
   const elements: Decoded[] = [];
+  cursor.path.push(name);
+  cursor.field = undefined;
   while (count === undefined ? cursor.left > 0 : elements.length < count) {
     if (elements.length === MAX_LIST) cursor.fail(`more than ${MAX_LIST} of them`);
     const from = cursor.offset;
@@ -161,6 +174,7 @@ function decodeList(cursor: Cursor, field: ListField, count: number | undefined)
     if (more === last) cursor.fail(`Last Substruc says ${last ? 'more' : 'last'}`, from);
   }
   if (elements.length < field.min) cursor.fail(`${elements.length} of at least ${field.min}`);
+  cursor.path.pop();
   return elements;
 }
 

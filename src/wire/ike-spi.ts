@@ -8,10 +8,9 @@ export const ZERO_IKE_SPI = '0000000000000000' as IkeSpi;
 
 const DIGITS = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, '0'));
 
-/** The value of each digit, by its character code. */
-const VALUES: ReadonlyMap<number, number> = new Map(
-  Array.from('0123456789abcdef', (digit, value) => [digit.charCodeAt(0), value]),
-);
+/** The value of each digit, by its character code; 255 of what is none. */
+const VALUES = new Uint8Array(128).fill(255);
+for (const [value, digit] of [...'0123456789abcdef'].entries()) VALUES[digit.charCodeAt(0)] = value;
 
 /** The eight octets at `offset` as an SPI; the caller has checked that they are there. */
 export function ikeSpiAt(data: Uint8Array, offset = 0): IkeSpi {
@@ -24,8 +23,8 @@ export function ikeSpiAt(data: Uint8Array, offset = 0): IkeSpi {
 export function ikeSpiBytes(spi: IkeSpi): Uint8Array<ArrayBuffer> {
   const octets = new Uint8Array(8);
   for (let i = 0; i < 16; i++) {
-    const value = VALUES.get(spi.charCodeAt(i));
-    if (value === undefined || spi.length !== 16) throw new RangeError(`not an IKE SPI: ${spi}`);
+    const value = VALUES[spi.charCodeAt(i)] ?? 255;
+    if (value > 15 || spi.length !== 16) throw new RangeError(`not an IKE SPI: ${spi}`);
     octets[i >>> 1] = octets[i >>> 1]! * 16 + value;
   }
   return octets;

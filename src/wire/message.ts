@@ -66,18 +66,21 @@ export interface PeekedHeader {
 /** Reads the fixed places of the header without checks; undefined if 28 octets are not there. */
 export function peekHeader(data: Uint8Array): PeekedHeader | undefined {
   if (data.length < HEADER_OCTETS) return undefined;
-  const view = new DataView(data.buffer, data.byteOffset, HEADER_OCTETS);
-  const flags = view.getUint8(19);
+  const flags = data[19]!;
   return {
     initiatorSpi: ikeSpiAt(data, 0),
     responderSpi: ikeSpiAt(data, 8),
-    majorVersion: view.getUint8(17) >>> 4,
-    exchangeType: view.getUint8(18),
+    majorVersion: data[17]! >>> 4,
+    exchangeType: data[18]!,
     initiator: (flags & 0x08) !== 0,
     response: (flags & 0x20) !== 0,
-    messageId: view.getUint32(20),
-    length: view.getUint32(24),
+    messageId: uint32At(data, 20),
+    length: uint32At(data, 24),
   };
+}
+
+function uint32At(data: Uint8Array, at: number): number {
+  return data[at]! * 2 ** 24 + ((data[at + 1]! << 16) | (data[at + 2]! << 8) | data[at + 3]!);
 }
 
 /**
@@ -87,10 +90,10 @@ export function peekHeader(data: Uint8Array): PeekedHeader | undefined {
  *                    without a notify type for one below
  */
 export function decodeMessage(data: Uint8Array): Message {
-  const cursor = new Cursor(plainView(data));
+  const cursor = new Cursor(data);
   cursor.path.push('header');
   checkVersion(data);
-  const { record, next } = decodeStruct(cursor, headerTable, true);
+  const { record, next } = decodeStruct(cursor, headerTable, {}, true);
   if (cursor.end < data.length) {
     cursor.fail(`${data.length - cursor.end} octets after the message`, cursor.end);
   }
@@ -105,7 +108,7 @@ export function decodeMessage(data: Uint8Array): Message {
  * @throws WireError  INVALID_SYNTAX, also for an encrypted payload inside an encrypted one
  */
 export function decodePayloads(firstType: number, data: Uint8Array): Payload[] {
-  const payloads = decodeChain(new Cursor(plainView(data)), firstType);
+  const payloads = decodeChain(new Cursor(data), firstType);
   if (payloads.some(({ kind }) => kind === 'SK' || kind === 'SKF')) {
     throw invalidSyntax('an encrypted payload inside an encrypted one', 'SK', 0);
   }
@@ -176,10 +179,9 @@ function decodeChain(cursor: Cursor, firstType: number): Payload[] {
     const kind = KIND_BY_TYPE.get(type) ?? 'unknown';
     cursor.path.push(kind === 'unknown' ? `payload ${nameOf(PAYLOAD, type)}` : kind);
     if (payloads.length === MAX_PAYLOADS) cursor.fail(`more than ${MAX_PAYLOADS} payloads`);
-    const { record, next } = decodeStruct(cursor, tableOf(kind));
-    const payload = (
-      kind === 'unknown' ? { kind, type, ...record } : { kind, ...record }
-    ) as Payload;
+    const head = kind === 'unknown' ? { kind, type } : { kind };
+    const { record, next } = decodeStruct(cursor, tableOf(kind), head);
+    const payload = record as unknown as Payload;
     payloads.push(payload);
     cursor.path.pop();
     type = endsChain(payload) ? 0 : next;
@@ -198,11 +200,10 @@ function endsChain(payload: Payload): boolean {
 
 /** RFC 7296 §2.5: a higher major version is answered, the minor version is ignored. */
 function checkVersion(data: Uint8Array): void {
-  const peeked = peekHeader(data);
-  if (peeked === undefined) {
+  if (data.length < HEADER_OCTETS) {
     throw invalidSyntax(`${data.length} octets, the header alone has 28`, 'header', 0);
   }
-  const { majorVersion } = peeked;
+  const majorVersion = data[17]! >>> 4;
   if (majorVersion === 2) return;
   throw new WireError(`major version ${majorVersion}`, {
     where: 'header.majorVersion',
@@ -210,9 +211,4 @@ function checkVersion(data: Uint8Array): void {
     notifyType: majorVersion > 2 ? NOTIFY.INVALID_MAJOR_VERSION : undefined,
     notifyData: new Uint8Array(0),
   });
-}
-
-/** Without the subclass: a Buffer's `slice` and `subarray` are its own. */
-function plainView(data: Uint8Array): Uint8Array {
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }

@@ -4,19 +4,30 @@
  */
 const LIMITS = Array.from({ length: 33 }, (_, bits) => 2 ** bits);
 
+/** The buffer of the last writer that has finished: hardly ever are there two at work. */
+let spare: Uint8Array<ArrayBuffer> | undefined;
+const SPARE_OCTETS = 2_048;
+
 export class Writer {
   /** Every octet is written before it is read. */
-  #data: Uint8Array = Buffer.allocUnsafe(512);
+  #data: Uint8Array<ArrayBuffer>;
   #bit = 0;
+
+  constructor() {
+    this.#data = spare ?? new Uint8Array(SPARE_OCTETS);
+    spare = undefined;
+  }
 
   /** Octets written so far. */
   get offset(): number {
     return this.#bit >>> 3;
   }
 
-  /** What was written, in memory of its own. */
+  /** What was written, in memory of its own; nothing is written afterwards. */
   finish(): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(this.#data.subarray(0, this.offset));
+    const written = this.#data.slice(0, this.offset);
+    if (this.#data.length === SPARE_OCTETS) spare = this.#data;
+    return written;
   }
 
   uint(bits: number, value: number, name: string): void {
@@ -65,7 +76,7 @@ export class Writer {
   #reserve(octets: number): void {
     const needed = this.offset + octets + 1;
     if (needed <= this.#data.length) return;
-    const grown = Buffer.allocUnsafe(Math.max(needed, 2 * this.#data.length));
+    const grown = new Uint8Array(Math.max(needed, 2 * this.#data.length));
     grown.set(this.#data);
     this.#data = grown;
   }
