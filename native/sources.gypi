@@ -196,6 +196,7 @@
       "native/test/sad/sad_test.cc",
       "native/test/spd/classifier_test.cc",
       "native/test/spd/policy_test.cc",
+      "native/test/spd/resources_test.cc",
       "native/test/spd/spd_test.cc"
     ],
     "esplane_warnings": ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wno-sign-conversion", "-Wno-missing-field-initializers"],

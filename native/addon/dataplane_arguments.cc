@@ -252,6 +252,15 @@ sad::Endpoint to_endpoint(const Napi::Value& v, const std::string& field) {
   return {to_address(f, "address"), static_cast<uint16_t>(f.integer("port", 0, 65535))};
 }
 
+spd::Part to_part(const Napi::Value& v, bool standby) {
+  const Fields f(v, "sa");
+  spd::Part part{.standby = standby};
+  if (f.has("resource"))
+    part.resource = static_cast<spd::Resource>(f.integer("resource", 0, spd::kAnyResource - 1));
+  part.asks = f.flag_or("asks", false);
+  return part;
+}
+
 sad::SaParameters to_sa_parameters(const Napi::Value& v) {
   const Fields f(v, "sa");
   const Fields local = f.object("local"), remote = f.object("remote");
@@ -354,6 +363,7 @@ Napi::Object from_event(Napi::Env env, const pipeline::Event& event) {
     case Kind::kAcquire:
       o.Set("type", "acquire");
       o.Set("policy", static_cast<const char*>(event.policy));
+      if (event.resource != spd::kAnyResource) o.Set("resource", event.resource);
       break;
     case Kind::kUnknownSpi:
       o.Set("type", "unknown-spi");

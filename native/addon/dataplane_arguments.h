@@ -19,6 +19,8 @@ std::vector<port::Prefix> to_prefixes(const Fields& fields, const char* name);
 std::vector<spd::Entry> to_spd_entries(const Napi::Value& v);
 /// A ChildSa whose keys are Uint8Arrays: read during the call that follows, never kept.
 sad::SaParameters to_sa_parameters(const Napi::Value& v);
+/// Of a ChildSa: whose it is (RFC 9611).
+spd::Part to_part(const Napi::Value& v, bool standby);
 /// An Endpoint of src/sad/sad.ts.
 sad::Endpoint to_endpoint(const Napi::Value& v, const std::string& field);
 uint32_t to_spi(const Napi::Value& v, const std::string& field);

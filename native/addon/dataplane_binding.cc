@@ -43,6 +43,7 @@ class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
          InstanceMethod<&DataplaneObject::allocate_spi>("allocateSpi"),
          InstanceMethod<&DataplaneObject::release_spi>("releaseSpi"),
          InstanceMethod<&DataplaneObject::install>("install"),
+         InstanceMethod<&DataplaneObject::resources>("resources"),
          InstanceMethod<&DataplaneObject::prefer>("prefer"),
          InstanceMethod<&DataplaneObject::retire>("retire"),
          InstanceMethod<&DataplaneObject::remove>("remove"),
@@ -172,8 +173,11 @@ class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
   void install(const Napi::CallbackInfo& info) {
     const auto parameters = to_sa_parameters(info[0]);
     const auto policy = Fields(info[0], "sa").text("policy");
-    const bool standby = info[1].ToBoolean();
-    guarded(info.Env(), [&] { dataplane_->install(parameters, policy, standby); });
+    const auto part = to_part(info[0], info[1].ToBoolean());
+    guarded(info.Env(), [&] { dataplane_->install(parameters, policy, part); });
+  }
+  Napi::Value resources(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), dataplane_->resources());
   }
   void prefer(const Napi::CallbackInfo& info) {
     dataplane_->prefer(to_spi(info[0], "inboundSpi"));

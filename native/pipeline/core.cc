@@ -25,12 +25,13 @@ constexpr uint32_t kMostQuoted = 1280;  ///< more than any ICMP error holds
 }  // namespace
 
 Core::Core(const Shared& shared_with, Counters& counted_in, port::FramePool& pool,
-           std::unique_ptr<net::NextHopClient> next_hop_client)
+           std::unique_ptr<net::NextHopClient> next_hop_client, spd::Resource lane_number)
     : shared(shared_with),
+      lane(lane_number),
       counters(&counted_in),
       client(std::move(next_hop_client)),
       hops(*client, random_seed()),
-      flows(random_seed()),
+      flows(random_seed(), FlowCache::kSets, lane_number),
       outer_fragments(random_seed(), shared.chunk_bytes),
       inner_fragments(random_seed(), shared.chunk_bytes),
       fragment_id(static_cast<uint32_t>(random_seed())),

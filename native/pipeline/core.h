@@ -132,7 +132,9 @@ struct alignas(64) Burst {
 /// Of one lane.
 class Core {
  public:
-  Core(const Shared& shared, Counters& counters, port::FramePool& pool, std::unique_ptr<net::NextHopClient> client);
+  /// @param lane  its number, as which it asks the SPD
+  Core(const Shared& shared, Counters& counters, port::FramePool& pool,
+       std::unique_ptr<net::NextHopClient> client, spd::Resource lane = spd::kAnyResource);
 
   /// Takes the Ethernet header off every packet and reads its IP headers; what is malformed is
   /// refused by name, link padding is cut off.
@@ -177,6 +179,7 @@ class Core {
   }
 
   const Shared& shared;
+  const spd::Resource lane;
   Counters* counters;
   const std::unique_ptr<net::NextHopClient> client;
   net::NextHopCache hops;
@@ -206,6 +209,7 @@ class Core {
   TokenBucket unknown_spi_limit{10, 10};
   TokenBucket path_mtu_limit{1000, 100};  ///< each takes the SAD's lock
   KeyedLimit acquire_limit{1000};
+  KeyedLimit own_sa_limit{10'000};  ///< the SA for all serves meanwhile, and a peer may refuse
   KeyedLimit nat_limit{1000};
   KeyedLimit near_end_limit{10'000};
 

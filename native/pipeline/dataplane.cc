@@ -451,17 +451,22 @@ uint32_t Dataplane::allocate_spi() {
 void Dataplane::release_spi(uint32_t spi) { sad_.release_spi(spi); }
 
 void Dataplane::install(const sad::SaParameters& parameters, const std::string& policy,
-                        bool standby) {
+                        const spd::Part& part) {
   const std::lock_guard lock(sa_mutex_);
   require_running();  // under the lock: what comes later than forget_sas() would stay, keys and all
   auto scoped = parameters;
   scoped.scope = spd_.scope_of(policy);
   spd_.attach(policy, sad_.install(scoped), parameters.local_selectors,
-              parameters.remote_selectors, standby);
+              parameters.remote_selectors, part);
   installed_.insert(parameters.inbound_spi);
   if (scoped.scope == spd::kHostScope) return;
   of_interface_[scoped.scope].insert(parameters.inbound_spi);
   events_.push({.kind = Event::Kind::kPathMtu, .spi = parameters.inbound_spi});
+}
+
+uint32_t Dataplane::resources() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<uint32_t>(lanes_.size());
 }
 
 void Dataplane::prefer(uint32_t inbound_spi) {

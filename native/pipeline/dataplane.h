@@ -125,9 +125,11 @@ class Dataplane {
 
   uint32_t allocate_spi();
   void release_spi(uint32_t spi);
-  /// Installs a pair and sends on it before all others of its policy; on standby behind them.
+  /// Installs a pair and sends on it before all others of its policy, or as its part says.
   void install(const sad::SaParameters& parameters, const std::string& policy,
-               bool standby = false);
+               const spd::Part& part = {});
+  /// How many senders there are that may have SAs of their own: the lanes, numbered from 0.
+  uint32_t resources() const;
   /// Sends on this pair before all others of its policy.
   void prefer(uint32_t inbound_spi);
   /// Sends on this pair no more; it still receives.

@@ -16,7 +16,7 @@ namespace esplane::pipeline {
 
 struct Event {
   enum class Kind : uint8_t {
-    kAcquire,             ///< `policy`: PROTECT and no outbound SA
+    kAcquire,             ///< `policy`: PROTECT and no outbound SA, or none of `resource`
     kUnknownSpi,          ///< `spi` from `address`
     kSequenceNearEnd,     ///< outbound SA of the pair with inbound `spi`
     kExpire,              ///< `inbound` or outbound SA of that pair, by `cause`: `hard`, or soon
@@ -28,6 +28,7 @@ struct Event {
 
   Kind kind = Kind::kAcquire;
   uint16_t port = 0;
+  uint16_t resource = 0xffff;  ///< spd::Resource; spd::kAnyResource: there is no SA at all
   uint32_t spi = 0;
   int ifindex = 0;
   bool inbound = false;

@@ -18,10 +18,14 @@ namespace esplane::pipeline {
 
 class FlowCache {
  public:
+  static constexpr uint32_t kSets = 1024;
+
   /// @param seed     of this process, so that nobody can aim flows at one slot
   /// @param sets  a power of two
-  explicit FlowCache(uint64_t seed, uint32_t sets = 1024)
-      : seed_(seed | 1), mask_(sets - 1), slots_(std::make_unique<Slot[]>(size_t{sets} * 2)) {}
+  /// @param sender  whose it is: what it asks the SPD as
+  explicit FlowCache(uint64_t seed, uint32_t sets = kSets,
+                     spd::Resource sender = spd::kAnyResource)
+      : seed_(seed | 1), mask_(sets - 1), sender_(sender), slots_(std::make_unique<Slot[]>(size_t{sets} * 2)) {}
 
   /// The SPD's answer, from here or from there.
   /// @param generation  of `spd`, read by this worker since it was last quiescent
@@ -35,7 +39,7 @@ class FlowCache {
       if (slot->key == key && slot->holds(generation)) return (last_ = slot)->answer();
     }
     misses_++;
-    const auto found = spd.lookup_outbound(header, scope);
+    const auto found = spd.lookup_outbound(header, scope, sender_);
     if (!(set[0].key == key)) set[1] = set[0];  // the newer of the two stays
     set[0].record(key, generation, found);
     last_ = set;
@@ -90,7 +94,8 @@ class FlowCache {
     uint64_t policy_generation_low : kLowBits = 0;
     uint64_t policy : 48 = 0;
     uint64_t verdict : 8 = 0;
-    uint64_t action : 8 = 0;
+    uint64_t action : 7 = 0;
+    uint64_t wants_own : 1 = 0;
     uint64_t sa : 48 = 0;
     uint64_t policy_generation_high : 16 = 0;
 
@@ -112,7 +117,8 @@ class FlowCache {
               .action = static_cast<spd::Action>(action),
               .policy = policy_pointer(),
               .sa = reinterpret_cast<sad::OutboundSa*>(uintptr_t{sa}),
-              .policy_generation = policy_generation()};
+              .policy_generation = policy_generation(),
+              .wants_own = wants_own != 0};
     }
     void record(const Key& k, uint64_t spd_generation, const spd::OutboundLookup& found) {
       key = k;
@@ -121,7 +127,8 @@ class FlowCache {
       policy_generation_high = found.policy_generation >> kLowBits & 0xffff;
       policy = reinterpret_cast<uintptr_t>(found.policy) & ((uint64_t{1} << 48) - 1);
       verdict = static_cast<uint8_t>(found.verdict);
-      action = static_cast<uint8_t>(found.action);
+      action = static_cast<uint8_t>(found.action) & 0x7f;
+      wants_own = found.wants_own ? 1 : 0;
       sa = reinterpret_cast<uintptr_t>(found.sa) & ((uint64_t{1} << 48) - 1);
     }
   };
@@ -129,6 +136,7 @@ class FlowCache {
 
   const uint64_t seed_;
   const uint32_t mask_;
+  const spd::Resource sender_;
   std::unique_ptr<Slot[]> slots_;
   Slot* last_ = slots_.get();  ///< of the packet before
   uint64_t misses_ = 0;

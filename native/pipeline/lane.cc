@@ -36,7 +36,8 @@ Lane::Lane(uint32_t index, uint32_t slots, const Shared& shared,
            std::unique_ptr<port::FramePool> pool, net::NextHopSource& hops)
     : index_(index),
       pool_(std::move(pool)),
-      core_(shared, own_, *pool_, hops.connect(bell_.fd())),
+      core_(shared, own_, *pool_, hops.connect(bell_.fd()),
+            static_cast<spd::Resource>(index)),
       stages_(core_),
       handover_(slots) {
   descriptors_.push_back(host_.fd());

@@ -104,15 +104,19 @@ void Stages::finish_outbound(Burst& burst) {
 
 void Stages::apply_policy(Burst& burst) {
   const uint64_t generation = core_.shared.spd.generation();
+  const spd::Policy* wanting = nullptr;
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     burst.batch.outbound[i] = nullptr;
     if (!burst.pending(i)) continue;
     const auto found = core_.flows.lookup(core_.shared.spd, generation, burst.headers[i], burst.from.scope);
     if (found.verdict != Verdict::kPending) {
-      if (found.verdict == Verdict::kNoSa) raise_acquire(*found.policy);
+      if (found.verdict == Verdict::kNoSa) raise_acquire(*found.policy, spd::kAnyResource);
       burst.refuse(i, found.verdict);
     } else if (found.action == spd::Action::kProtect) {
       burst.batch.outbound[i] = found.sa;
+      if (!found.wants_own || found.policy == wanting) continue;
+      wanting = found.policy;
+      raise_acquire(*wanting, core_.lane);
     } else if (burst.from.from_host) {
       burst.refuse(i, Verdict::kHostBypass);
     } else {
@@ -257,9 +261,11 @@ void Stages::raise_expiries() {
   });
 }
 
-void Stages::raise_acquire(const spd::Policy& policy) {
-  if (!core_.acquire_limit.pass(reinterpret_cast<uintptr_t>(&policy), core_.now_ms)) return;
-  Event event{.kind = Event::Kind::kAcquire};
+/// @param resource  who wants an SA of its own (RFC 9611 §5); kAnyResource: there is none at all
+void Stages::raise_acquire(const spd::Policy& policy, spd::Resource resource) {
+  auto& limit = resource == spd::kAnyResource ? core_.acquire_limit : core_.own_sa_limit;
+  if (!limit.pass(reinterpret_cast<uintptr_t>(&policy), core_.now_ms)) return;
+  Event event{.kind = Event::Kind::kAcquire, .resource = resource};
   std::strncpy(event.policy, policy.name().c_str(), sizeof event.policy - 1);
   core_.shared.events.push(event);
 }

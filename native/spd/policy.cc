@@ -64,24 +64,52 @@ uint64_t mix(uint64_t h, uint64_t word) {
   return h ^ (h >> 32);
 }
 
+/// Of the SAs that are offered the one that serves a sender best; of equals the highest rank, be
+/// they offered by falling rank.
+class Choice {
+ public:
+  Choice(Resource sender, uint32_t best_fitness) : sender_(sender), best_fitness_(best_fitness) {}
+
+  /// @return whether nothing better can come
+  bool offer(const Attachment& attachment) {
+    const uint32_t fitness = attachment.fitness(sender_);
+    if (chosen_ == nullptr || fitness > fitness_) {
+      chosen_ = &attachment;
+      fitness_ = fitness;
+    }
+    return fitness_ >= best_fitness_;
+  }
+  const Attachment* chosen() const { return chosen_; }
+
+ private:
+  const Resource sender_;
+  const uint32_t best_fitness_;
+  uint32_t fitness_ = 0;
+  const Attachment* chosen_ = nullptr;
+};
+
 }  // namespace
 
 static_assert(std::is_trivially_destructible_v<Selector>);
 
 std::unique_ptr<Attachment> Attachment::make(sad::OutboundSa* sa, Policy& policy, int64_t rank,
+                                             const Part& part,
                                              std::span<const Selector> local,
                                              std::span<const Selector> remote) {
   void* memory = base::Pool::instance().allocate(block_bytes(local.size(), remote.size()));
-  return std::unique_ptr<Attachment>(new (memory) Attachment(sa, policy, rank, local, remote));
+  return std::unique_ptr<Attachment>(new (memory)
+                                         Attachment(sa, policy, rank, part, local, remote));
 }
 
-Attachment::Attachment(sad::OutboundSa* sa, Policy& policy, int64_t rank,
+Attachment::Attachment(sad::OutboundSa* sa, Policy& policy, int64_t rank, const Part& part,
                        std::span<const Selector> local, std::span<const Selector> remote)
     : sa_(sa),
       policy_(policy),
       rank_(rank),
       local_count_(static_cast<uint16_t>(local.size())),
-      remote_count_(static_cast<uint16_t>(remote.size())) {
+      remote_count_(static_cast<uint16_t>(remote.size())),
+      resource_(part.resource),
+      asks_(part.asks) {
   std::uninitialized_default_construct_n(links(), link_count());
   std::uninitialized_copy(local.begin(), local.end(), selectors());
   std::uninitialized_copy(remote.begin(), remote.end(), selectors() + local.size());
@@ -102,19 +130,27 @@ size_t Attachment::block_bytes(size_t local_count, size_t remote_count) {
 
 Policy::~Policy() { delete shapes_.load(std::memory_order_relaxed); }
 
-sad::OutboundSa* Policy::find(const IpHeader& packet, const AttachmentTable& table) const {
+const Attachment* Policy::find(const IpHeader& packet, Resource sender,
+                               const AttachmentTable& table) const {
   if (count_.load(std::memory_order_acquire) <= kFew) {
+    Choice choice(sender, best_fitness(sender));
     const Attachment* a = first_.load(std::memory_order_acquire);
-    while (a && !a->fits(packet)) a = a->next_.load(std::memory_order_acquire);
-    return a ? a->sa() : nullptr;
+    while (a && !(a->fits(packet) && choice.offer(*a)))
+      a = a->next_.load(std::memory_order_acquire);
+    return choice.chosen();
   }
   const Shapes* shapes = shapes_.load(std::memory_order_acquire);
-  const Attachment* first = nullptr;
+  if (shapes == nullptr) return nullptr;  // no packet matches any of them
+  const Attachment* best = nullptr;
+  const auto better = [sender](const Attachment& a, const Attachment& b) {
+    const uint32_t fitness = a.fitness(sender), other = b.fitness(sender);
+    return fitness != other ? fitness > other : a.rank_ > b.rank_;
+  };
   for (const SelectorShape& shape : *shapes) {
-    const Attachment* a = table.find(*this, shape, packet);
-    if (a && (!first || a->rank_ > first->rank_)) first = a;
+    const Attachment* a = table.find(*this, shape, packet, sender);
+    if (a && (!best || better(*a, *best))) best = a;
   }
-  return first ? first->sa() : nullptr;
+  return best;
 }
 
 void Policy::add(Attachment& attachment) {
@@ -129,6 +165,7 @@ void Policy::add(Attachment& attachment) {
     if (head) head->before_ = &attachment;
     first_.store(&attachment, std::memory_order_release);
   }
+  if (attachment.resource_ != kAnyResource) bound_.fetch_add(1, std::memory_order_relaxed);
   count_.fetch_add(1, std::memory_order_release);
 }
 
@@ -138,6 +175,7 @@ void Policy::remove(Attachment& attachment) {
   (before ? before->next_ : first_).store(next, std::memory_order_release);
   (next ? next->before_ : last_) = before;
   count_.fetch_sub(1, std::memory_order_release);
+  if (attachment.resource_ != kAnyResource) bound_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void Policy::use_shape(const SelectorShape& shape, int32_t change, base::Epoch& epoch) {
@@ -181,19 +219,21 @@ uint64_t AttachmentTable::hash(const Policy& policy, const SelectorShape& shape,
 }
 
 const Attachment* AttachmentTable::find(const Policy& policy, const SelectorShape& shape,
-                                        const IpHeader& packet) const {
+                                        const IpHeader& packet, Resource sender) const {
   if (packet.family != shape.family) return nullptr;
   // One port is neither ANY nor OPAQUE: without ports there is no kYes.
   if (!packet.has_ports && (shape.local_port || shape.remote_port)) return nullptr;
   const uint64_t h = hash(policy, shape, packet.source, packet.destination, packet.protocol,
                           packet.source_port, packet.destination_port);
   // Of a policy, what has the highest rank stands in front.
+  Choice choice(sender, policy.best_fitness(sender));
   const Link* link = chain(h).load(std::memory_order_acquire);
   for (; link != nullptr; link = link->next.load(std::memory_order_acquire)) {
-    if (link->hash == h && &link->owner->policy() == &policy && link->owner->fits(packet))
-      return link->owner;
+    if (link->hash == h && &link->owner->policy() == &policy && link->owner->fits(packet) &&
+        choice.offer(*link->owner))
+      break;
   }
-  return nullptr;
+  return choice.chosen();
 }
 
 /// Calls `each(link, shape, hash)` for each pair of selectors that some packet can match.

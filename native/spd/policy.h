@@ -29,6 +29,19 @@ namespace esplane::spd {
 class AttachmentTable;
 class Policy;
 
+/// Who sends: a lane (pipeline/lane.h), the resource of RFC 9611.
+using Resource = uint16_t;
+/// All who have no SA of their own, or it is not asked who.
+inline constexpr Resource kAnyResource = 0xffff;
+
+/// Which part an SA has among those of its policy with the same selectors.
+struct Part {
+  bool standby = false;               ///< behind all others: its peer cannot receive on it yet
+  Resource resource = kAnyResource;   ///< which sends on it before all others
+  /// Who sends on it for want of an SA of its own is to ask for one (RFC 9611 §5).
+  bool asks = false;
+};
+
 /// How far a pair of selectors is hashed.
 struct SelectorShape {
   packet::Family family;
@@ -44,9 +57,10 @@ struct SelectorShape {
 /// An SA and its selectors in a policy. Immutable for readers but for the links.
 class Attachment {
  public:
-  /// @param rank  of the SAs that fit a packet the one of the highest rank is used: above all there
-  ///              are, or on standby below them
+  /// @param rank  of the SAs that fit a packet equally well (fitness()) the one of the highest rank
+  ///              is used: above all there are, or on standby, below zero and below them
   static std::unique_ptr<Attachment> make(sad::OutboundSa* sa, Policy& policy, int64_t rank,
+                                          const Part& part,
                                           std::span<const packet::Selector> local,
                                           std::span<const packet::Selector> remote);
   /// Made by make() only, in a block of its own; `delete` gives that back.
@@ -55,6 +69,14 @@ class Attachment {
 
   sad::OutboundSa* sa() const { return sa_; }
   Policy& policy() const { return policy_; }
+  Resource resource() const { return resource_; }
+  bool asks() const { return asks_; }
+  /// How well it serves a sender: its own SA before the one for all, that before another's, and each
+  /// of these before any on standby.
+  uint32_t fitness(Resource sender) const {
+    const uint32_t bound = resource_ == sender ? 2 : resource_ == kAnyResource ? 1 : 0;
+    return rank_ > 0 ? bound + 3 : bound;
+  }
   std::span<const packet::Selector> local() const { return {selectors(), local_count_}; }
   std::span<const packet::Selector> remote() const {
     return {selectors() + local_count_, remote_count_};
@@ -77,7 +99,7 @@ class Attachment {
 
   // One block of memory: this, the links, the selectors, local ones first. A look-up among very
   // many reads it from one end to the other.
-  Attachment(sad::OutboundSa* sa, Policy& policy, int64_t rank,
+  Attachment(sad::OutboundSa* sa, Policy& policy, int64_t rank, const Part& part,
              std::span<const packet::Selector> local, std::span<const packet::Selector> remote);
   static size_t block_bytes(size_t local_count, size_t remote_count);
   size_t link_count() const { return size_t{local_count_} * remote_count_; }
@@ -91,6 +113,8 @@ class Attachment {
   std::atomic<Attachment*> next_{nullptr};  ///< in its policy, by falling rank
   Attachment* before_ = nullptr;
   const uint16_t local_count_, remote_count_;
+  const Resource resource_;
+  const bool asks_;
 };
 
 /// Stable by name while any snapshot of the SPD or SA needs it. Changed under the SPD's mutex;
@@ -103,9 +127,10 @@ class Policy {
   Policy& operator=(const Policy&) = delete;
 
   const std::string& name() const { return name_; }
-  /// The first SA whose selectors this packet fits, or null. Workers only, between two
-  /// Epoch::Reader::quiescent().
-  sad::OutboundSa* find(const packet::IpHeader& packet, const AttachmentTable& table) const;
+  /// Of the SAs whose selectors this packet fits the one that serves its sender best, or null.
+  /// Workers only, between two Epoch::Reader::quiescent().
+  const Attachment* find(const packet::IpHeader& packet, Resource sender,
+                         const AttachmentTable& table) const;
   /// Grows with every SA that comes, and when one goes before it is retired.
   uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
 
@@ -125,6 +150,10 @@ class Policy {
   void add(Attachment& attachment);
   void remove(Attachment& attachment);
   void use_shape(const SelectorShape& shape, int32_t change, base::Epoch& epoch);
+  /// What no other SA outdoes in fitness to this sender, and of a lower rank.
+  uint32_t best_fitness(Resource sender) const {
+    return sender == kAnyResource || bound_.load(std::memory_order_relaxed) != 0 ? 5 : 4;
+  }
   void changed() { generation_.fetch_add(1, std::memory_order_release); }
   bool has_sas() const { return first_.load(std::memory_order_relaxed) != nullptr; }
 
@@ -133,6 +162,7 @@ class Policy {
   std::atomic<Attachment*> first_{nullptr};
   Attachment* last_ = nullptr;
   std::atomic<uint32_t> count_{0};
+  std::atomic<uint32_t> bound_{0};  ///< of them, to a resource
   std::atomic<const Shapes*> shapes_{nullptr};
   std::vector<ShapeUse> shape_uses_;
   uint64_t named_by_ = 0;  ///< the last Spd::set that named it
@@ -149,9 +179,9 @@ class AttachmentTable {
   void add(Attachment& attachment, base::Epoch& epoch);
   void remove(Attachment& attachment, base::Epoch& epoch);
 
-  /// The first SA of `policy` that fits the packet among those of one shape, or null.
+  /// Likewise, of the SAs of `policy` among those of one shape.
   const Attachment* find(const Policy& policy, const SelectorShape& shape,
-                         const packet::IpHeader& packet) const;
+                         const packet::IpHeader& packet, Resource sender) const;
 
  private:
   using Link = Attachment::Link;

@@ -120,10 +120,10 @@ Scope Spd::scope_of(std::string_view policy) const {
 
 void Spd::attach(std::string_view policy, sad::OutboundSa* sa,
                  const std::vector<packet::Selector>& local,
-                 const std::vector<packet::Selector>& remote, bool standby) {
+                 const std::vector<packet::Selector>& remote, const Part& part) {
   const std::lock_guard lock(mutex_);
-  add(Attachment::make(sa, *policy_named(policy), standby ? --last_rank_ : ++first_rank_, local,
-                       remote));
+  const int64_t rank = part.standby ? --last_rank_ : ++first_rank_;
+  add(Attachment::make(sa, *policy_named(policy), rank, part, local, remote));
 }
 
 void Spd::prefer(sad::OutboundSa* sa) {
@@ -131,7 +131,9 @@ void Spd::prefer(sad::OutboundSa* sa) {
   const auto found = attachments_.find(sa);
   if (found == attachments_.end()) return;
   std::unique_ptr<Attachment> before = std::move(found->second);
-  add(Attachment::make(sa, before->policy(), ++first_rank_, before->local(), before->remote()));
+  const Part part{.resource = before->resource(), .asks = before->asks()};
+  add(Attachment::make(sa, before->policy(), ++first_rank_, part, before->local(),
+                       before->remote()));
   take_out(std::move(before));
 }
 
@@ -162,7 +164,7 @@ void Spd::take_out(std::unique_ptr<Attachment> attachment) {
 
 // --- packets -------------------------------------------------------------------------------
 
-OutboundLookup Spd::lookup_outbound(const IpHeader& packet, Scope scope) const {
+OutboundLookup Spd::lookup_outbound(const IpHeader& packet, Scope scope, Resource sender) const {
   const Rules* rules = snapshot_.load(std::memory_order_acquire)->outbound_of(scope);
   if (rules == nullptr) return {Verdict::kPolicyNoMatch, Action::kDiscard};
   // A later fragment shows no ports. Should one come here where ports decide, it never leaves in
@@ -188,8 +190,15 @@ OutboundLookup Spd::lookup_outbound(const IpHeader& packet, Scope scope) const {
       break;
   }
   const uint64_t generation = first->policy->generation();  // before its SAs are asked
-  sad::OutboundSa* sa = first->policy->find(packet, table_);
-  return {sa ? Verdict::kPending : Verdict::kNoSa, first->action, first->policy, sa, generation};
+  const Attachment* found = first->policy->find(packet, sender, table_);
+  return {.verdict = found ? Verdict::kPending : Verdict::kNoSa,
+          .action = first->action,
+          .policy = first->policy,
+          .sa = found ? found->sa() : nullptr,
+          .policy_generation = generation,
+          // That of another is used only where there is none for all: somebody has to know.
+          .wants_own = found && found->resource() != sender &&
+                       (found->asks() || found->resource() != kAnyResource)};
 }
 
 bool Spd::ports_decide(const IpHeader& fragment, Scope scope) const {
@@ -211,7 +220,7 @@ bool Spd::ports_decide(const IpHeader& fragment, Scope scope) const {
   });
   if (unseen != nullptr && (differ || surely == nullptr)) return true;
   return surely != nullptr && surely->action == Action::kProtect &&
-         surely->policy->find(later, table_) == nullptr;
+         surely->policy->find(later, kAnyResource, table_) == nullptr;
 }
 
 ClearLookup Spd::lookup_inbound_clear(const IpHeader& packet) const {

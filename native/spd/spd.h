@@ -58,6 +58,7 @@ struct OutboundLookup {
   const Policy* policy = nullptr;      ///< with kProtect
   sad::OutboundSa* sa = nullptr;       ///< with kProtect, unless the verdict is kNoSa
   uint64_t policy_generation = 0;      ///< with kProtect: as it was before its SAs were asked
+  bool wants_own = false;              ///< the sender is to ask for an SA of its own (Part::asks), or for all
 };
 
 /// What the inbound SPD says about a packet that arrived in clear (RFC 4301 §5.2).
@@ -86,18 +87,18 @@ class Spd {
 
   /// Adds an SA to a policy, which need not be in an entry yet.
   /// @param local, remote  the SA's own selectors, which may be narrower than the policy's
-  /// @param standby        behind all others of the policy, not before them: a rekeyed SA that its
-  ///                       peer cannot receive on yet (RFC 7296 §2.8)
+  /// @param part           whose it is, and whether it goes before all others or behind them
   void attach(std::string_view policy, sad::OutboundSa* sa,
               const std::vector<packet::Selector>& local,
-              const std::vector<packet::Selector>& remote, bool standby = false);
+              const std::vector<packet::Selector>& remote, const Part& part = {});
   /// Puts an SA before all others of its policy; unknown SAs are ignored.
   void prefer(sad::OutboundSa* sa);
   /// Takes an SA away from its policy; unknown SAs are ignored. Before Sad::remove.
   void detach(sad::OutboundSa* sa);
 
   /// Workers only, between two Epoch::Reader::quiescent().
-  OutboundLookup lookup_outbound(const packet::IpHeader& packet, Scope scope = kHostScope) const;
+  OutboundLookup lookup_outbound(const packet::IpHeader& packet, Scope scope = kHostScope,
+                                 Resource sender = kAnyResource) const;
   /// Likewise. Whether the fragments of this one's datagram may meet different entries, or SAs,
   /// since only the first shows ports (RFC 4301 §7.3): the datagram has to be judged whole.
   /// @param fragment  any of them

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "test/pipeline/gateways.h"
@@ -90,12 +91,12 @@ struct Scene {
   }
 
   /// A new pair of SAs at both gateways. @return inbound SPIs at a and b
-  std::pair<uint32_t, uint32_t> install(uint32_t window) {
+  std::pair<uint32_t, uint32_t> install(uint32_t window, const spd::Part& part = {}) {
     const uint32_t at_a = a->allocate_spi(), at_b = b->allocate_spi();
     auto mine = parameters(1, at_a, at_b), theirs = parameters(2, at_b, at_a);
     mine.replay_window = theirs.replay_window = window;
-    b->install(theirs, "tunnel");
-    a->install(mine, "tunnel");
+    b->install(theirs, "tunnel", part);
+    a->install(mine, "tunnel", part);
     return {at_a, at_b};
   }
 
@@ -235,6 +236,58 @@ TEST_CASE("three workers, two of them with queues, send and receive on one SA") 
   CHECK(soon([&] { return ended(*scene.b) == scene.sent; }));
   CHECK(scene.a->counters(at_a)->out_sequence == scene.sent + 1);
   CHECK(scene.b->counters(at_b)->in_packets == scene.sent);
+  CHECK(count(*scene.b, Verdict::kSent) == scene.sent);
+}
+
+TEST_CASE("each lane sends on its own SA, asks for one while it has none, and loses nothing") {
+  Scene scene("own", 2, 2);
+  const auto sent_on = [&](uint32_t spi) { return scene.a->counters(spi)->out_packets; };
+  const auto traffic = [&](uint32_t packets) {
+    const uint64_t until = scene.sent + packets;
+    while (scene.sent < until) scene.turn(1024);
+    REQUIRE(scene.settle());
+  };
+  REQUIRE(scene.a->resources() == 2);
+  const auto [for_all, for_all_b] = scene.install(4096, {.asks = true});
+  traffic(4000);
+  CHECK(sent_on(for_all) == scene.sent);
+  std::set<uint16_t> asked;
+  pipeline::Event event;
+  while (scene.a->events().pop(event)) {
+    CHECK(event.kind == pipeline::Event::Kind::kAcquire);
+    CHECK(std::string(event.policy) == "tunnel");
+    CHECK(asked.insert(event.resource).second);  // once in a while, not for each packet
+  }
+  CHECK(asked == std::set<uint16_t>{0, 1});
+
+  const uint32_t lane0 = scene.install(4096, {.resource = 0}).first;
+  const uint32_t lane1 = scene.install(4096, {.resource = 1}).first;
+  const uint64_t before = scene.sent;
+  traffic(4000);
+  // Threads come and go, the lanes with their SAs stay.
+  for (const auto& plan : {pipeline::WorkerPlan{.workers = 1}, {.workers = 3},
+                           {.workers = 2, .owners = {1, 0}}}) {
+    for (uint32_t n = 0; n < 10; n++) scene.turn(1024);
+    scene.a->set_workers(plan);
+    traffic(4000);
+  }
+  CHECK(sent_on(for_all) == before);
+  CHECK(sent_on(lane0) + sent_on(lane1) == scene.sent - before);
+  // Odd flows are on queue 1.
+  uint64_t odd = 0;
+  for (uint32_t flow = 1; flow < kFlows; flow += 2) odd += scene.next_of[flow];
+  CHECK(sent_on(lane1) <= odd);
+  CHECK(sent_on(lane1) > 4000);
+  CHECK(sent_on(lane0) > 4000);
+
+  const uint64_t until_then = sent_on(lane0);
+  CHECK(scene.a->remove(lane1));
+  traffic(4000);
+  CHECK(sent_on(for_all) > before);
+  CHECK(sent_on(for_all) - before + sent_on(lane0) - until_then >= 4000);
+  CHECK(scene.lost == 0);
+  CHECK(scene.out_of_order == 0);
+  CHECK(soon([&] { return ended(*scene.b) == scene.sent; }));
   CHECK(count(*scene.b, Verdict::kSent) == scene.sent);
 }
 

@@ -17,6 +17,7 @@ struct NaiveSpd {
     std::string policy;
     sad::OutboundSa* sa;
     std::vector<packet::Selector> local, remote;
+    spd::Part part{};  // of standby, what it is now
   };
   std::vector<spd::Entry> entries;
   std::vector<Attached> attached;  // what is preferred comes last
@@ -29,15 +30,29 @@ struct NaiveSpd {
     bool operator==(const Answer&) const = default;
   };
 
-  sad::OutboundSa* first(const std::string& policy, const packet::IpHeader& p) const {
-    for (auto a = attached.rbegin(); a != attached.rend(); ++a) {
-      if (a->policy == policy && match_pair(p, a->local, a->remote) == packet::Match::kYes)
-        return a->sa;
+  /// Of those that fit, by standby, then by whose they are, then the last.
+  sad::OutboundSa* first(const std::string& policy, const packet::IpHeader& p,
+                         spd::Resource sender) const {
+    using Whose = bool (*)(spd::Resource of, spd::Resource sender);
+    static constexpr Whose kOrder[] = {
+        [](auto of, auto sender) { return of == sender; },
+        [](auto of, auto) { return of == spd::kAnyResource; },
+        [](auto, auto) { return true; },
+    };
+    for (const bool standby : {false, true}) {
+      for (const Whose whose : kOrder) {
+        for (auto a = attached.rbegin(); a != attached.rend(); ++a) {
+          if (a->policy == policy && a->part.standby == standby &&
+              whose(a->part.resource, sender) &&
+              match_pair(p, a->local, a->remote) == packet::Match::kYes)
+            return a->sa;
+        }
+      }
     }
     return nullptr;
   }
 
-  Answer outbound(const packet::IpHeader& p) const {
+  Answer outbound(const packet::IpHeader& p, spd::Resource sender = spd::kAnyResource) const {
     using packet::Verdict;
     bool may_not_bypass = false;
     for (const auto& e : entries) {
@@ -51,7 +66,7 @@ struct NaiveSpd {
         case spd::Action::kDiscard:
           return {Verdict::kPolicyDiscard, e.action};
         case spd::Action::kProtect: {
-          auto* sa = first(e.policy, p);
+          auto* sa = first(e.policy, p, sender);
           return {sa ? Verdict::kPending : Verdict::kNoSa, e.action, e.policy, sa};
         }
       }

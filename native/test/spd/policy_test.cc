@@ -48,7 +48,14 @@ Entry protect(const char* policy) {
   return {Action::kProtect, Direction::kOutbound, policy, {kAll}, {kAll}};
 }
 
-TEST_CASE("the first SA that fits is found while random ones come, are preferred and go") {
+/// On standby, or of one of three senders, one time in a few.
+Part random_part(RandomTraffic& random) {
+  Part part{.standby = random.one_in(4)};
+  if (random.one_in(2)) part.resource = static_cast<Resource>(random.below(3));
+  return part;
+}
+
+TEST_CASE("the SA that serves its sender best is found while random ones come, are preferred and go") {
   for (uint32_t seed = 1; seed <= 30; seed++) {
     CAPTURE(seed);
     RandomTraffic random(seed);
@@ -64,14 +71,19 @@ TEST_CASE("the first SA that fits is found while random ones come, are preferred
         NaiveSpd::Attached a{random.one_in(4) ? "a" : "b", token(step), random.side(true),
                              random.side(true)};
         if (random.one_in(10)) a.local.push_back(kAll);
-        const bool standby = random.one_in(4);
-        spd.attach(a.policy, a.sa, a.local, a.remote, standby);
-        naive.attached.insert(standby ? naive.attached.begin() : naive.attached.end(),
+        if (!naive.attached.empty() && random.one_in(2)) {  // one more of the same selectors
+          const auto& like = naive.attached.back();
+          a = {like.policy, a.sa, like.local, like.remote};
+        }
+        a.part = random_part(random);
+        spd.attach(a.policy, a.sa, a.local, a.remote, a.part);
+        naive.attached.insert(a.part.standby ? naive.attached.begin() : naive.attached.end(),
                               std::move(a));
       } else if (!naive.attached.empty() && random.one_in(3)) {
         const auto chosen =
             naive.attached.begin() + random.below(static_cast<uint32_t>(naive.attached.size()));
         spd.prefer(chosen->sa);
+        chosen->part.standby = false;
         std::rotate(chosen, chosen + 1, naive.attached.end());
       } else if (!naive.attached.empty()) {
         const auto gone =
@@ -81,7 +93,10 @@ TEST_CASE("the first SA that fits is found while random ones come, are preferred
       }
       for (int i = 0; i < 5; i++) {
         const IpHeader p = random.packet();
-        REQUIRE((test::answer_of(spd.lookup_outbound(p)) == naive.outbound(p)));
+        for (const Resource sender : {Resource{0}, Resource{1}, Resource{7}, kAnyResource}) {
+          REQUIRE((test::answer_of(spd.lookup_outbound(p, kHostScope, sender)) ==
+                   naive.outbound(p, sender)));
+        }
       }
     }
     while (!naive.attached.empty()) {
@@ -111,6 +126,15 @@ TEST_CASE("each of ten thousand road warriors of one policy is found, rekeyed an
   spd.detach(token(20000));
   CHECK(spd.lookup_outbound(to(host(77))).verdict == Verdict::kNoSa);
   CHECK(spd.lookup_outbound(to(host(78))).sa == token(78));
+}
+
+TEST_CASE("SAs that no packet matches, however many, are found for none") {
+  base::Epoch epoch;
+  Spd spd(epoch);
+  spd.set({protect("p")});
+  const Selector v6 = range(ip("fd00::"), ip("fd00::ffff"));
+  for (uint32_t n = 0; n < 10; n++) spd.attach("p", token(n), {kAll}, {v6});
+  CHECK(spd.lookup_outbound(to(host(1))).verdict == Verdict::kNoSa);
 }
 
 TEST_CASE("SAs for single ports are found among thousands with the same addresses") {

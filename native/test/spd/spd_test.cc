@@ -111,7 +111,7 @@ TEST_CASE_FIXTURE(Fixture, "an SA on standby is used when it is preferred, or le
   const IpHeader p = packet("10.1.0.1", "10.2.0.1");
   spd.set({outbound(Action::kProtect, {kLocal}, {kRemote}, "a/net")});
   attach("a/net", old_sa);
-  spd.attach("a/net", &new_sa, {kLocal}, {kRemote}, true);
+  spd.attach("a/net", &new_sa, {kLocal}, {kRemote}, {.standby = true});
   CHECK(spd.lookup_outbound(p).sa == &old_sa);
   const auto generation = spd.lookup_outbound(p).policy->generation();
   spd.prefer(&new_sa);
