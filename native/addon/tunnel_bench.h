@@ -34,6 +34,7 @@ TunnelBenchResult bench_pipeline(const TunnelBenchOptions& options);
 struct Arrangement {
   uint32_t workers;
   uint32_t queues;  ///< 1 to `workers`
+  bool own_sas = false;  ///< each queue has an SA of its own (RFC 9611)
 };
 
 /// The same with the pipeline's workers, the arrangements turn by turn in one run: the cost is the

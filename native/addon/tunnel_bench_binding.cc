@@ -36,7 +36,8 @@ std::vector<Arrangement> to_arrangements(const Napi::Value& v) {
     const Fields a(element, path);
     const int64_t workers = a.integer("workers", 1, 64);
     all.push_back({static_cast<uint32_t>(workers),
-                   static_cast<uint32_t>(a.integer("queues", 1, workers))});
+                   static_cast<uint32_t>(a.integer("queues", 1, workers)),
+                   a.flag_or("ownSas", false)});
   });
   if (all.empty()) f.refuse("arrangements", "at least one");
   return all;

@@ -44,38 +44,50 @@ struct Gateway {
   sad::Sad sad;
   spd::Spd spd{epoch};
   std::vector<uint32_t> spis;
+  const uint32_t tunnels, senders;
 
-  explicit Gateway(uint32_t tunnels) : sad(tunnels, epoch) {
-    for (uint32_t t = 0; t < tunnels; t++) spis.push_back(sad.allocate_spi());
+  /// @param senders  lanes that have an SA of their own beside the one for all, in each tunnel
+  explicit Gateway(uint32_t tunnel_count, uint32_t sender_count = 0)
+      : sad(tunnel_count * (1 + sender_count), epoch), tunnels(tunnel_count), senders(sender_count) {
+    for (uint32_t n = 0; n < tunnels * (1 + senders); n++) spis.push_back(sad.allocate_spi());
   }
 
   void install(uint8_t side, const Gateway& peer, uint32_t key_bits) {
     const auto other = static_cast<uint8_t>(3 - side);
     std::vector<spd::Entry> entries;
-    for (uint32_t t = 0; t < spis.size(); t++) {
-      std::vector<uint8_t> keys[2];
-      for (uint32_t d = 0; d < 2; d++) {
-        for (uint32_t i = 0; i < key_bits / 8 + 4; i++)
-          keys[d].push_back(static_cast<uint8_t>(i * 7 + t * 3 + d));
-      }
-      sad::SaParameters p;
-      p.inbound_spi = spis[t];
-      p.outbound_spi = peer.spis[t];
-      p.local = v4(192, 0, 2, side);
-      p.remote = v4(192, 0, 2, other);
-      p.key_bits = static_cast<uint16_t>(key_bits);
-      p.inbound_key = keys[side - 1];
-      p.outbound_key = keys[other - 1];
-      p.local_selectors = {network(side, t)};
-      p.remote_selectors = {network(other, t)};
-      const std::string policy = std::to_string(t);
-      spd.attach(policy, sad.install(p), p.local_selectors, p.remote_selectors);
+    for (uint32_t t = 0; t < tunnels; t++) {
+      for (uint32_t n = 0; n <= senders; n++) install_pair(side, peer, key_bits, t, n);
       for (const auto direction : {spd::Direction::kOutbound, spd::Direction::kInbound}) {
-        entries.push_back({spd::Action::kProtect, direction, policy, p.local_selectors,
-                           p.remote_selectors});
+        entries.push_back({spd::Action::kProtect, direction, std::to_string(t),
+                           {network(side, t)}, {network(other, t)}});
       }
     }
     spd.set(entries);
+  }
+
+ private:
+  /// @param n  0: the one for all; else that of lane n - 1
+  void install_pair(uint8_t side, const Gateway& peer, uint32_t key_bits, uint32_t t, uint32_t n) {
+    const auto other = static_cast<uint8_t>(3 - side);
+    const uint32_t index = t * (1 + senders) + n;
+    std::vector<uint8_t> keys[2];
+    for (uint32_t d = 0; d < 2; d++) {
+      for (uint32_t i = 0; i < key_bits / 8 + 4; i++)
+        keys[d].push_back(static_cast<uint8_t>(i * 7 + index * 3 + d));
+    }
+    sad::SaParameters p;
+    p.inbound_spi = spis[index];
+    p.outbound_spi = peer.spis[index];
+    p.local = v4(192, 0, 2, side);
+    p.remote = v4(192, 0, 2, other);
+    p.key_bits = static_cast<uint16_t>(key_bits);
+    p.inbound_key = keys[side - 1];
+    p.outbound_key = keys[other - 1];
+    p.local_selectors = {network(side, t)};
+    p.remote_selectors = {network(other, t)};
+    spd::Part part;
+    if (n > 0) part.resource = static_cast<spd::Resource>(n - 1);
+    spd.attach(std::to_string(t), sad.install(p), p.local_selectors, p.remote_selectors, part);
   }
 };
 

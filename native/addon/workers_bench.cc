@@ -37,8 +37,8 @@ struct SharedGateway {
   std::vector<std::unique_ptr<pipeline::Worker>> workers;
 
   SharedGateway(uint8_t side, uint32_t tunnels, uint32_t worker_count, uint32_t packets,
-                std::unique_ptr<port::Port> lan, std::unique_ptr<port::Port> wan)
-      : databases(tunnels),
+                uint32_t own_sas, std::unique_ptr<port::Port> lan, std::unique_ptr<port::Port> wan)
+      : databases(tunnels, own_sas),
         umem(2 * packets, kChunkBytes),
         shared{.epoch = databases.epoch,
                .sad = databases.sad,
@@ -142,10 +142,11 @@ struct Scene {
     auto [a_lan, host_a] = wire(port::Role::kLan, queues, packets);
     auto [a_wan, b_wan] = wire(port::Role::kWan, queues, packets);
     auto [b_lan, host_b] = wire(port::Role::kLan, queues, packets);
-    a = std::make_unique<SharedGateway>(1, o.tunnels, workers, packets, std::move(a_lan),
-                                        std::move(a_wan));
-    b = std::make_unique<SharedGateway>(2, o.tunnels, workers, packets, std::move(b_lan),
-                                        std::move(b_wan));
+    const uint32_t own_sas = with.own_sas ? queues : 0;
+    a = std::make_unique<SharedGateway>(1, o.tunnels, workers, packets, own_sas,
+                                        std::move(a_lan), std::move(a_wan));
+    b = std::make_unique<SharedGateway>(2, o.tunnels, workers, packets, own_sas,
+                                        std::move(b_lan), std::move(b_wan));
     a->databases.install(1, b->databases, o.key_bits);
     b->databases.install(2, a->databases, o.key_bits);
     from_port = std::move(host_a);

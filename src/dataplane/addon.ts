@@ -145,6 +145,8 @@ export interface WorkerArrangement {
   readonly workers: number;
   /** 1 to `workers`. */
   readonly queues: number;
+  /** Each queue sends on an SA of its own (RFC 9611). */
+  readonly ownSas?: boolean;
 }
 
 /** native/addon/process_binding.cc; see process.ts. */
@@ -174,6 +176,7 @@ export interface NativeDataplane {
   start(): void;
   setWorkers(plan: WorkerPlan): void;
   stop(): void;
+  resources(): number;
   allocateSpi(): number;
   releaseSpi(spi: number): void;
   install(sa: NativeChildSa, standby: boolean): void;
