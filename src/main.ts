@@ -216,7 +216,8 @@ export function hostParts(
     interfaceHost: aliasHost(name),
     createDataplane: (options) => NativeDataplane.create({ ...options, tunName: tun }),
     transport,
-    openLink: (dataplane) => threadLinks(dataplane.id, ikeOptions(config), transport.spiKey),
+    openLink: (dataplane) =>
+      threadLinks(dataplane.id, ikeOptions(config, dataplane), transport.spiKey),
     jobs: openPool(defaultIkeWorkers()),
     localAddresses: hostAddresses,
     serveApi: (control) =>
@@ -249,7 +250,9 @@ export function memoryParts(surroundings: MemorySurroundings): GatewayParts {
     createDataplane: (options) => NativeDataplane.create({ ...options, reinjectLink }),
     transport,
     openLink:
-      surroundings.openLink ?? ((dataplane) => threadLinks(dataplane.id, {}, transport.spiKey)),
+      surroundings.openLink ??
+      ((dataplane) =>
+        threadLinks(dataplane.id, { resources: dataplane.resources() }, transport.spiKey)),
     jobs: openPool(1),
     localAddresses: () => localAddresses,
     serveApi: async () => undefined,
@@ -305,8 +308,11 @@ function workersHere(config: GatewayConfig): WorkerPlan {
 }
 
 /** The limit holds across workers, so that no single one needs a lower limit of its own. */
-function ikeOptions({ halfOpenPerAddress }: GatewayConfig): Partial<IkeOptions> {
-  return { maxHalfOpenPerAddress: halfOpenPerAddress };
+function ikeOptions(
+  { halfOpenPerAddress }: GatewayConfig,
+  dataplane: Dataplane,
+): Partial<IkeOptions> {
+  return { maxHalfOpenPerAddress: halfOpenPerAddress, resources: dataplane.resources() };
 }
 
 function defaultIkeWorkers(): number {
@@ -325,7 +331,8 @@ function handleEvent(
 ): void {
   switch (event.type) {
     case 'acquire':
-      workers.keeper.acquire(event.policy);
+      if (event.resource === undefined) workers.keeper.acquire(event.policy);
+      else workers.acquire(event.policy, event.resource);
       break;
     case 'address-changed':
       networks.follow();

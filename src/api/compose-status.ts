@@ -124,7 +124,7 @@ function natOf({ natLocal, natRemote }: IkeSaView): IkeSaStatus['nat'] {
 function childSaStatus(child: ChildSaView, { dataplane, now }: StatusSources): ChildSaStatus {
   const counters = dataplane.counters(child.inboundSpi);
   const { name, state, proposal, protocol, mode, udpEncapsulation, esn } = child;
-  const { localSelectors, remoteSelectors } = child;
+  const { localSelectors, remoteSelectors, resource, peerResource } = child;
   return {
     name,
     state,
@@ -137,6 +137,8 @@ function childSaStatus(child: ChildSaView, { dataplane, now }: StatusSources): C
     esn,
     localSelectors,
     remoteSelectors,
+    ...(resource !== undefined && { resource }),
+    ...(peerResource !== undefined && { peerResource }),
     ageSeconds: seconds(now - child.installedAt),
     inPackets: Number(counters?.inPackets ?? 0n),
     inBytes: Number(counters?.inBytes ?? 0n),

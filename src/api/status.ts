@@ -84,6 +84,10 @@ export interface ChildSaStatus {
   readonly esn: boolean;
   readonly localSelectors: readonly string[];
   readonly remoteSelectors: readonly string[];
+  /** Of a group (RFC 9611): the queue that sends on it, or all that have none of their own. */
+  readonly resource?: number | 'all';
+  /** What the peer calls its own resource, in hexadecimal digits. */
+  readonly peerResource?: string;
   readonly ageSeconds: number;
   readonly inPackets: number;
   readonly inBytes: number;

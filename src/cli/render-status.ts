@@ -64,8 +64,9 @@ function renderIkeSa(sa: IkeSaStatus, rates: Rates | undefined): string[] {
 function renderChildSa(sa: ChildSaStatus, rates: Rates | undefined): string[] {
   const udp = sa.udpEncapsulation ? ' in UDP' : '';
   const form = `${sa.protocol.toUpperCase()}${udp} ${sa.mode}`;
+  const whose = sa.resource === undefined ? '' : `, ${queueOf(sa.resource)}`;
   const lines = [
-    `  Child SA: ${sa.name}, ${form}, SPI ${sa.inboundSpi} in, ${sa.outboundSpi} out`,
+    `  Child SA: ${sa.name}, ${form}${whose}, SPI ${sa.inboundSpi} in, ${sa.outboundSpi} out`,
     `    ${sa.localSelectors.join(', ')} <-> ${sa.remoteSelectors.join(', ')}`,
     `    ${sa.proposal}, ${duration(sa.ageSeconds)} old`,
     `    transfer: ${bytes(sa.inBytes)} received (${packets(sa.inPackets)}), ` +
@@ -76,6 +77,10 @@ function renderChildSa(sa: ChildSaStatus, rates: Rates | undefined): string[] {
     lines.push(`    rate: ${bits(rate.inBits)} received, ${bits(rate.outBits)} sent`);
   }
   return lines;
+}
+
+function queueOf(resource: number | 'all'): string {
+  return resource === 'all' ? 'of all queues' : `of queue ${resource}`;
 }
 
 function renderDrops(status: Status, rates: Rates | undefined): string[] {

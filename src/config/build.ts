@@ -197,6 +197,7 @@ function buildConnection(
       proposals: readChildProposals([name, 'child', childName], child, complain) ?? childProposals,
       replayWindow: child.replay_window ?? entry.replay_window,
       fragmentation: child.fragmentation ?? entry.fragmentation,
+      ...perResourceOf(child.per_resource ?? entry.per_resource),
       outer: { df: child.df ?? entry.df, dscp: child.dscp ?? entry.dscp },
       ...tfcOf(child.tfc ?? entry.tfc),
       lifetime: childLifetime(entry, child),
@@ -225,6 +226,11 @@ function selectorsOf(
   }
   const itself = hostSelector(address);
   return selectors?.flatMap((selector) => intersect(selector, itself) ?? []) ?? [itself];
+}
+
+function perResourceOf(setting: boolean | number): Pick<ChildPolicy, 'perResource'> {
+  if (setting === false) return {};
+  return { perResource: setting === true ? 'auto' : setting };
 }
 
 function tfcOf(tfc: ChildFile['tfc']): Pick<ChildPolicy, 'tfc'> {

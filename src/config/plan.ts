@@ -78,6 +78,7 @@ const CHILD_FIELDS: Readonly<Record<string, readonly [key: string, effect: Effec
   mode: ['mode', 'restart'],
   replayWindow: ['replay_window', 'renew'],
   fragmentation: ['fragmentation', 'renew'],
+  perResource: ['per_resource', 'renew'],
   outer: ['df or dscp', 'renew'],
   tfc: ['tfc', 'renew'],
   lifetime: ['rekey_seconds or lifetime_seconds', 'renew'],

@@ -220,6 +220,8 @@ const fragmentation = z.enum(['before', 'after']);
 
 const mode = z.enum(['tunnel', 'transport']);
 
+const perResource = z.union([z.boolean(), integer(1, 128)]);
+
 const df = z.enum(['copy', 'set', 'clear']);
 
 const dscp = z.union([z.literal('copy'), integer(0, 63)]);
@@ -244,6 +246,7 @@ export const childSchema = z.strictObject({
   start: start.optional().describe("When it is set up; default: the connection's"),
   replay_window: integer(0, 131_072).optional().describe("Default: the connection's"),
   fragmentation: fragmentation.optional().describe("Default: the connection's"),
+  per_resource: perResource.optional().describe("Default: the connection's"),
   df: df.optional().describe("Default: the connection's"),
   dscp: dscp.optional().describe("Default: the connection's"),
   tfc: tfc.optional().describe("Default: the connection's"),
@@ -298,6 +301,11 @@ export const connectionSchema = z.strictObject({
   fragmentation: fragmentation
     .default('before')
     .describe('IPv4 packets without DF that do not fit are fragmented before ESP or after it'),
+  per_resource: perResource
+    .default(false)
+    .describe(
+      'Beside the Child SA for all one for each queue that sends, with the same networks, where the peer can (RFC 9611). true: as many as are of use, a number: at most so many',
+    ),
   df: df
     .default('copy')
     .describe("DF of the outer IPv4 header in tunnel mode: the inner packet's, always or never"),

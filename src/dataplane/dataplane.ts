@@ -119,8 +119,11 @@ export interface SpdEntry {
 }
 
 export type DataplaneEvent =
-  /** A packet matched PROTECT and there is no outbound SA. */
-  | { readonly type: 'acquire'; readonly policy: string }
+  /**
+   * A packet matched PROTECT and there is no outbound SA; or, with a resource, that has none of its
+   * own and sends on one that `asks`, or on another's: told once in ten seconds.
+   */
+  | { readonly type: 'acquire'; readonly policy: string; readonly resource?: number }
   | { readonly type: 'unknown-spi'; readonly spi: number; readonly remote: string }
   | { readonly type: 'sequence-near-end'; readonly inboundSpi: EspSpi }
   /**
@@ -219,6 +222,11 @@ export interface Dataplane {
   /** Stops workers, detaches programs, unmaps rings, wipes keys. Idempotent. */
   stop(): void;
 
+  /**
+   * How many senders there are that may have SAs of their own, once it is started: the queues of the
+   * port with the fewest, by number from 0. A change of workers leaves them.
+   */
+  resources(): number;
   allocateSpi(): EspSpi;
   releaseSpi(spi: EspSpi): void;
   install(sa: ChildSa, standby: boolean): void;

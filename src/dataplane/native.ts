@@ -112,6 +112,10 @@ export class NativeDataplane implements Dataplane, Sad {
     this.#native.stop();
   }
 
+  resources(): number {
+    return this.#native.resources();
+  }
+
   allocateSpi(): EspSpi {
     try {
       return this.#native.allocateSpi() as EspSpi;

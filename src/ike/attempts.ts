@@ -9,6 +9,7 @@ import type { Core } from './core.js';
 import { IkeSa } from './ike-sa.js';
 import type { IkeSas } from './ike-sas.js';
 import { Keeper } from './keeper.js';
+import { requestForResource } from './resources.js';
 import { isUnderWay } from './state.js';
 import { InitiateIkeInit } from './tasks/ike-init.js';
 
@@ -43,6 +44,19 @@ export class Attempts {
     this.#keeper.want(name, children);
     const missing = children.filter((child) => !this.#sas.hasChild(name, child.name));
     if (missing.length > 0) this.#bringUp(connection, missing);
+  }
+
+  /**
+   * A sender wants a Child SA of its own (RFC 9611 §5); where there is none for all any more, that
+   * one comes first.
+   */
+  acquire(name: string, child: string, resource: number): void {
+    const policy = this.#core.connection(name)?.children.find((one) => one.name === child);
+    const established = this.#sas.established(name).at(-1);
+    if (policy === undefined || established === undefined || this.#stopping) return;
+    if (this.#sas.hasChild(name, child)) {
+      requestForResource(established, this.#core, policy, resource);
+    } else requestChild(established, this.#core, policy);
   }
 
   /** On the connection's IKE SA, or with a new one. */

@@ -9,6 +9,7 @@ import type { InstalledChild } from './child-sa.js';
 import type { ChildTimerKind } from './children.js';
 import type { Core } from './core.js';
 import type { IkeSa } from './ike-sa.js';
+import { isOfResource } from './resources.js';
 import { policySelectors, rekeyedSelectors } from './tasks/child-offer.js';
 import { CreateChild } from './tasks/create-child.js';
 import { DeleteChild } from './tasks/delete.js';
@@ -18,17 +19,21 @@ export function pairOf({ sa: { localSelectors, remoteSelectors } }: InstalledChi
   return { tsi: localSelectors, tsr: remoteSelectors };
 }
 
-/** Those of all Child SAs of a policy that are there and stay. */
+/** Those of all Child SAs of a policy that are there for all senders, and stay. */
 export function selectorsOf(sa: IkeSa, policy: ChildPolicy): SelectorPair[] {
   return [...sa.children]
     .filter((child) => child.policy.name === policy.name && child.state !== 'deleting')
+    .filter((child) => !isOfResource(child))
     .map(pairOf);
 }
 
 /** Asks for a Child SA of the policy, unless that is under way. */
 export function requestChild(sa: IkeSa, core: Core, policy: ChildPolicy): void {
   const isAsked = sa.isAbout(
-    (task) => task instanceof CreateChild && task.plan.policy.name === policy.name,
+    (task) =>
+      task instanceof CreateChild &&
+      task.plan.policy.name === policy.name &&
+      task.plan.resource === undefined,
   );
   if (!isAsked) sa.request(new CreateChild(sa, core, { policy }));
 }

@@ -12,6 +12,7 @@ import type { Core } from './core.js';
 import type { ChildSaView, Milliseconds } from './event.js';
 import type { IkeSa } from './ike-sa.js';
 import { isTranslated } from './nat.js';
+import type { GroupPart } from './resources.js';
 import type { ChildState, Role } from './state.js';
 
 /** A Child SA that is installed. */
@@ -32,6 +33,8 @@ export interface InstalledChild {
    * the peer has asked for it knows when it has our answer, of which a `confirmed` one is sure.
    */
   readonly known: boolean;
+  /** Its part among those with the same selectors; undefined: it is of no group (RFC 9611). */
+  readonly group: GroupPart | undefined;
   /** The peer has shown that it has it, and is ready to receive. */
   readonly confirmed: boolean;
   /** What the peer has made of it while our rekeying was under way. */
@@ -45,7 +48,7 @@ export interface InstalledChild {
 /** What is known of a Child SA beside its keys and parameters when it is installed. */
 export type ChildOrigin = Pick<
   InstalledChild,
-  'policy' | 'suite' | 'role' | 'lowestNonce' | 'standby' | 'known'
+  'policy' | 'suite' | 'role' | 'lowestNonce' | 'standby' | 'known' | 'group'
 >;
 
 /** What two peers have agreed upon for a Child SA. */
@@ -136,7 +139,8 @@ export function keymatLength({ encryption, integrity }: Suite): number {
   return keyLength + saltLength + ((integrity && integrityKeyLength(integrity.id)) ?? 0);
 }
 
-export function viewChild({ policy, sa, suite, state, installedAt }: InstalledChild): ChildSaView {
+export function viewChild(child: InstalledChild): ChildSaView {
+  const { policy, sa, suite, state, installedAt, group } = child;
   return {
     name: policy.name,
     state,
@@ -149,8 +153,15 @@ export function viewChild({ policy, sa, suite, state, installedAt }: InstalledCh
     esn: sa.esn,
     localSelectors: sa.localSelectors.map(formatSelector),
     remoteSelectors: sa.remoteSelectors.map(formatSelector),
+    ...viewGroup(group),
     installedAt,
   };
+}
+
+function viewGroup(group: GroupPart | undefined): Pick<ChildSaView, 'resource' | 'peerResource'> {
+  if (group === undefined) return {};
+  const peerResource = Buffer.from(group.peer).toString('hex');
+  return { resource: group.resource ?? 'all', ...(peerResource !== '' && { peerResource }) };
 }
 
 export function espSpiBytes(spi: EspSpi): Uint8Array<ArrayBuffer> {

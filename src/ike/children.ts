@@ -14,6 +14,7 @@ import type { Core } from './core.js';
 import type { IkeSa } from './ike-sa.js';
 import { shortened } from './lifetime.js';
 import { isTranslated } from './nat.js';
+import { partInDataplane } from './resources.js';
 import { type ChildState, childTransition } from './state.js';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -28,6 +29,8 @@ export type ChildTimerKind = 'child-rekey' | 'child-end' | 'child-switch' | 'chi
 export class Children implements Iterable<InstalledChild> {
   readonly #core: Core;
   readonly #entries = new Map<EspSpi, Entry>();
+  /** Of groups: for how many single resources the peer makes Child SAs at most (RFC 9611). */
+  readonly #limits = new Map<string, number>();
   #owner: IkeSa;
 
   constructor(core: Core, owner: IkeSa) {
@@ -64,9 +67,10 @@ export class Children implements Iterable<InstalledChild> {
     );
   }
 
-  install(sa: ChildSa, origin: ChildOrigin): InstalledChild {
+  install(made: ChildSa, origin: ChildOrigin): InstalledChild {
+    const { policy, suite, role, lowestNonce, standby, known, group } = origin;
+    const sa = { ...made, ...partInDataplane(this.#core, group) };
     const { inboundKey: _in, outboundKey: _out, ...withoutKeys } = sa;
-    const { policy, suite, role, lowestNonce, standby, known } = origin;
     const entry: Entry = {
       policy,
       suite,
@@ -74,6 +78,7 @@ export class Children implements Iterable<InstalledChild> {
       lowestNonce,
       standby,
       known,
+      group,
       sa: withoutKeys,
       installedAt: this.#core.now,
       state: 'installed',
@@ -86,7 +91,9 @@ export class Children implements Iterable<InstalledChild> {
     this.#entries.set(sa.inboundSpi, entry);
     this.#core.childIsOf(sa.inboundSpi, this);
     const spis = `${espSpiText(sa.inboundSpi)} in, ${espSpiText(sa.outboundSpi)} out`;
-    this.#owner.log('info', `Child SA ${sa.policy} installed: SPI ${spis}, ${formatSuite(suite)}`);
+    const whose = group?.resource === undefined ? '' : ` for resource ${group.resource}`;
+    const what = `SPI ${spis}, ${formatSuite(suite)}`;
+    this.#owner.log('info', `Child SA ${sa.policy}${whose} installed: ${what}`);
     this.#core.emit({ type: 'install-child', sa, standby });
     if (!entry.confirmed) this.startTimer(entry, 'child-switch', this.#core.options.switchDelay);
     const { rekeySeconds, endSeconds } = policy.lifetime;
@@ -107,6 +114,16 @@ export class Children implements Iterable<InstalledChild> {
       this.stopTimer(entry, 'child-rekey');
       this.startTimer(entry, 'child-replaced', this.#core.options.replacedTimeout);
     }
+  }
+
+  /** For how many single resources the peer makes Child SAs of a group, as far as is known. */
+  mostOf(group: string): number {
+    return this.#limits.get(group) ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** The peer makes no more than so many. */
+  limit(group: string, most: number): void {
+    this.#limits.set(group, most);
   }
 
   /** Another takes its place. */

@@ -19,6 +19,8 @@ export type DropReason =
   | 'ike-critical-payload'
   /** Of an exchange type that we do not know; answered NO_PROPOSAL_CHOSEN (§2.21.3). */
   | 'ike-unknown-exchange'
+  /** Answered TS_MAX_QUEUE (RFC 9611): one Child SA too many with the same selectors. */
+  | 'ike-max-queue'
   /** Of a version above 2 (§2.5). */
   | 'ike-major-version'
   /** It sends us elsewhere (RFC 5685), which is refused. */

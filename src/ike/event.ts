@@ -61,6 +61,15 @@ export type Event =
       readonly connection: string;
       readonly child?: string;
     }
+  /** A resource of the dataplane sends on a Child SA that is for all, or another's: it has none. */
+  | {
+      readonly type: 'acquire';
+      readonly at: Milliseconds;
+      readonly connection: string;
+      readonly child: string;
+      /** Below IkeOptions.resources. */
+      readonly resource: number;
+    }
   /** Take a connection, or one of its IKE SAs, down with Deletes. */
   | {
       readonly type: 'terminate';
@@ -237,5 +246,9 @@ export interface ChildSaView {
   readonly esn: boolean;
   readonly localSelectors: readonly string[];
   readonly remoteSelectors: readonly string[];
+  /** Of a group (RFC 9611): the resource that sends on it, or all that have none of their own. */
+  readonly resource?: number | 'all';
+  /** What the peer calls its own, in hexadecimal digits. */
+  readonly peerResource?: string;
   readonly installedAt: Milliseconds;
 }

@@ -5,6 +5,7 @@
 import { type Connection, hasSameIdentities, identitiesKey } from '../policy/connection.js';
 import type { IkeSpi } from '../wire/index.js';
 import type { IkeSa } from './ike-sa.js';
+import { isOfResource } from './resources.js';
 
 export class IkeSas {
   readonly #bySpi = new Map<IkeSpi, IkeSa>();
@@ -51,14 +52,15 @@ export class IkeSas {
     return this.of(connection).filter(({ state }) => state.name === 'established');
   }
 
-  /** Whether one of them, other than `except`, has a Child SA of the policy that stays. */
+  /** Whether one of them, but `except`, has a Child SA of the policy for all senders that stays. */
   hasChild(connection: string, policy: string, except?: IkeSa): boolean {
     return this.of(connection).some(
       (sa) =>
         sa !== except &&
         sa.state.name === 'established' &&
         [...sa.children].some(
-          (child) => child.policy.name === policy && child.state !== 'deleting',
+          (child) =>
+            child.policy.name === policy && child.state !== 'deleting' && !isOfResource(child),
         ),
     );
   }

@@ -138,6 +138,9 @@ export class Ike {
       case 'initiate':
         this.#attempts.initiate(event.connection, event.child);
         break;
+      case 'acquire':
+        this.#attempts.acquire(event.connection, event.child, event.resource);
+        break;
       case 'terminate':
         this.#terminate(event.connection, event.ikeSpi);
         break;

@@ -26,6 +26,8 @@ export interface IkeOptions {
   readonly lingerTime: Milliseconds;
   /** What is kept of all messages that are not complete yet (RFC 7383); the oldest go. */
   readonly maxFragmentOctets: number;
+  /** Senders in the dataplane that may have Child SAs of their own (RFC 9611). */
+  readonly resources: number;
   /** Child SAs that one IKE SA may have. */
   readonly maxChildSasPerIkeSa: number;
   /** Part of the time until a rekeying that chance takes away. */
@@ -72,6 +74,7 @@ export const DEFAULT_OPTIONS: IkeOptions = {
   maxIkeSasPerConnection: 8,
   lingerTime: 30_000,
   maxFragmentOctets: 4 * 1024 * 1024,
+  resources: 1,
   maxChildSasPerIkeSa: 256,
   rekeyJitter: 0.1,
   recheckSeconds: 660, // a little longer than answers of authorities count

@@ -108,6 +108,11 @@ export interface ChildPolicy {
   readonly remoteSelectors: readonly TrafficSelector[];
   /** Of ESP or of AH, in order of preference. */
   readonly proposals: readonly Proposal[];
+  /**
+   * Child SAs for single resources of the dataplane beside the one for all, where the peer can do
+   * that (RFC 9611): as many at most, or as many as may be of use. Undefined: none.
+   */
+  readonly perResource?: 'auto' | number;
   /** Replay window in packets. */
   readonly replayWindow: number;
   /** IPv4 packets without DF that do not fit; see ChildSa. Default: before ESP. */

@@ -88,6 +88,13 @@ export interface ChildSa {
    */
   readonly outboundSequence?: bigint;
   readonly inboundSequence?: bigint;
+  /**
+   * The sender in the dataplane that sends on it before others of its policy: a lane, below
+   * `Dataplane.resources` (RFC 9611). Undefined: all that have none of their own.
+   */
+  readonly resource?: number;
+  /** A sender that sends on it for want of one of its own is to be told of, by `acquire`. */
+  readonly asks?: boolean;
   /** Tunnel mode: where the outer header does not follow from the inner one. */
   readonly outer?: OuterPolicy;
   /** ESP in tunnel mode: nothing if left out. By a dataplane's workers, not by bulk ESP. */

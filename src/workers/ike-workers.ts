@@ -320,6 +320,14 @@ export class IkeWorkers {
     this.#post(shard, { type: 'initiate', connection, child });
   }
 
+  /** A resource of the dataplane wants a Child SA of its own, of a policy that is up (RFC 9611). */
+  acquire(policy: string, resource: number): void {
+    const [connection, child] = policy.split('/') as [string, string];
+    const existing = this.#index.ofConnection(connection).at(-1);
+    if (existing === undefined) return;
+    this.#post(existing.shard, { type: 'acquire', connection, child, resource });
+  }
+
   /** The connections between the same identities, always in the same order. */
   #betweenSameIdentities(name: string): string[] {
     this.#neighbours ??= neighboursOf(this.#connections);

@@ -11,6 +11,7 @@ type Handed = Untimed<
       type:
         | 'datagram'
         | 'initiate'
+        | 'acquire'
         | 'terminate'
         | 'rekey'
         | 'expire'

@@ -5,8 +5,9 @@
  *   for two, unless the message goes in more fragments than before (RFC 7383 §2.5.2);
  * - both ends of a Child SA hold the same keys, algorithms and selectors;
  * - once the tunnels are up, each side always has one outbound SA for each policy that it has Child
- *   SAs for, and what it sends on that SA the other side can read, at once and as long as it may
- *   be on its way (§2.8);
+ *   SAs for, and for each sender that may have its own (RFC 9611), and what it sends on that SA the
+ *   other side can read, at once and as long as it may be on its way (§2.8);
+ * - none of a group of Child SAs has other algorithms than another (RFC 9611 §4);
  * - the selectors of a Child SA are inside the policies of both sides (§2.9);
  * - no protected message is in a datagram that is longer than configured (RFC 7383 §2.5);
  * - a gateway that has restarted and says so is taken to have forgotten all (§2.4);
@@ -33,6 +34,9 @@ import { sideAt } from './places.js';
 import type { End, Tunnel } from './tunnels.js';
 
 const WHOLE = { number: 1, total: 1 };
+
+/** All of a gateway, and each. */
+const SENDERS = [undefined, 0, 1];
 
 /** Longest that a packet is on its way. */
 const FLIGHT_MS = 2_000;
@@ -217,11 +221,28 @@ export class Invariants {
   }
 
   #checkFlow({ connection }: End, from: Peer, to: Peer): void {
-    for (const { name } of connection.children) {
+    for (const { name, perResource } of connection.children) {
       const policy = `${connection.name}/${name}`;
-      const sending = from.sending(policy);
-      if (sending === undefined) this.#fail(`${from.name} has nothing to send on for ${policy}`);
-      else this.#checkArrival(`${from.name} for ${policy}`, sending.outboundSpi, to);
+      for (const sender of perResource === undefined ? [undefined] : SENDERS) {
+        const sending = from.sending(policy, sender);
+        const who = sender === undefined ? from.name : `${from.name}, sender ${sender},`;
+        if (sending === undefined) this.#fail(`${who} has nothing to send on for ${policy}`);
+        else this.#checkArrival(`${who} for ${policy}`, sending.outboundSpi, to);
+      }
+    }
+    this.#checkGroups(from);
+  }
+
+  /** Those for single senders are like one of the same selectors that is for all, or was. */
+  #checkGroups(peer: Peer): void {
+    const kinds = new Map<string, string>();
+    for (const child of peer.installed.values()) {
+      if (child.resource === undefined) continue;
+      const { policy, protocol, mode, encryption, keyBits, integrity, esn } = child;
+      const kind = [protocol, mode, encryption, keyBits, integrity, esn].join();
+      const group = `${policy} ${JSON.stringify(selectorsOf(child))}`;
+      if ((kinds.get(group) ?? kind) !== kind) this.#fail(`${peer.name} has a group of two kinds`);
+      kinds.set(group, kind);
     }
   }
 

@@ -14,7 +14,10 @@ import { ADDRESSES, type Peer, SIDES, type Side } from './peer.js';
 import { ELSEWHERE } from './places.js';
 import { SeededRandom } from './random.js';
 import { standIn } from './stand-in.js';
-import { type End, pickTunnel, type Tunnel } from './tunnels.js';
+import { type End, type Mosts, perResource, pickTunnel, type Tunnel } from './tunnels.js';
+
+/** Senders of each gateway that may have Child SAs of their own (RFC 9611). */
+const RESOURCES = 2;
 
 export const FAULTS = [
   'loss',
@@ -70,17 +73,25 @@ class Player {
   readonly #flaw: 'key' | 'ppk' | undefined;
   readonly #real: boolean;
   readonly #logs: boolean;
+  /** A stream of its own: what else is played stays what it was. */
+  readonly #senders: SeededRandom;
 
   constructor(seed: number, logs: boolean) {
     this.#logs = logs;
     const dice = new SeededRandom(seed);
     this.#dice = dice;
+    this.#senders = new SeededRandom(seed ^ 0x9611);
     this.#rich = dice.chance(0.15);
     this.faults = this.#pickFaults();
     this.#flaw = dice.chance(0.04) ? dice.pick(['key', 'ppk']) : undefined;
     this.#real = seed % 100 === 0;
     const sides = SIDES.slice(0, this.#flaw === undefined && this.#rich ? pickGateways(dice) : 2);
-    this.network = new Network(dice.next(), FAIR, { halfOpenTimeout: 60_000 }, sides);
+    this.network = new Network(
+      dice.next(),
+      FAIR,
+      { halfOpenTimeout: 60_000, resources: RESOURCES },
+      sides,
+    );
     this.network.background = [...BACKGROUND, 'linger'];
     const circumstances = {
       flaw: this.#flaw,
@@ -88,7 +99,10 @@ class Player {
       translated: this.#isTranslated,
       narrow: this.#has('narrow path'),
     };
-    this.#tunnels = sides.slice(1).map((side) => pickTunnel(dice, side, circumstances));
+    const mosts = pickMosts(this.#senders);
+    this.#tunnels = sides
+      .slice(1)
+      .map((side) => perResource(pickTunnel(dice, side, circumstances), mosts));
     if (this.#isTranslated) this.#rebind();
     for (const side of sides) this.#configure(side);
     this.#invariants = new Invariants(this.network, this.#tunnels);
@@ -208,7 +222,9 @@ class Player {
 
   #live(): string | undefined {
     for (const what of this.#pickRekeyings()) {
+      this.#acquire();
       this.#rekey(what);
+      this.#acquire();
       if (this.#has('move') && this.#dice.chance(0.7)) this.#move();
       if (this.#isTranslated && this.#dice.chance(0.7)) this.#rebind();
       if (this.#has('clock jump') && this.#dice.chance(0.5)) this.#jump();
@@ -219,6 +235,29 @@ class Player {
     this.#rest();
     if (!this.#isUp()) return 'the tunnel is not what it was';
     return this.#find();
+  }
+
+  /** Now and then a sender wants a Child SA of its own, or the peer's idle one is deleted. */
+  #acquire(): void {
+    const senders = this.#senders;
+    const { side, connection } = senders.pick(senders.pick(this.#tunnels).ends);
+    const child = senders.pick(connection.children);
+    if (child.perResource === undefined || senders.chance(0.3)) return;
+    const peer = this.#peer(side);
+    const own = [...peer.installed.values()].find(
+      ({ policy, resource }) =>
+        resource !== undefined && policy === `${connection.name}/${child.name}`,
+    );
+    if (own !== undefined && senders.chance(0.2)) {
+      this.#tell(`${side} has an idle Child SA of a sender`);
+      const { inboundSpi } = own;
+      peer.handle({ type: 'expire', inboundSpi, hard: true, cause: 'it is idle' });
+      return;
+    }
+    const resource = senders.below(RESOURCES);
+    this.#tell(`sender ${resource} of ${side} wants its own ${child.name}`);
+    const { name } = connection;
+    peer.handle({ type: 'acquire', connection: name, child: child.name, resource });
   }
 
   /** From home to elsewhere, or back; now and then a is nowhere in between. */
@@ -394,7 +433,7 @@ class Player {
     return this.#tunnels.every(({ ends: [one, other] }) => this.#joins(one, other));
   }
 
-  /** One IKE SA, the same on both sides, with all Child SAs. */
+  /** One IKE SA, the same on both sides, with all Child SAs that are for all senders. */
   #joins(one: End, other: End): boolean {
     const [sas, otherSas] = [this.#sasOf(one), this.#sasOf(other)];
     const [sa, otherSa] = [sas[0], otherSas[0]];
@@ -402,7 +441,8 @@ class Player {
     if (sa.initiatorSpi !== otherSa.initiatorSpi) return false;
     if (sa.responderSpi !== otherSa.responderSpi) return false;
     const complete = [sa, otherSa].every(({ children }) => {
-      return children.length === one.connection.children.length;
+      const forAll = children.filter(({ resource }) => typeof resource !== 'number');
+      return forAll.length === one.connection.children.length;
     });
     const { installed } = this.#peer(other.side);
     return complete && sa.children.every(({ outboundSpi }) => installed.has(outboundSpi));
@@ -429,4 +469,21 @@ function pickGateways(dice: SeededRandom): number {
   const draw = dice.unit();
   if (draw < 0.9) return 2;
   return draw < 0.96 ? 3 : 4;
+}
+
+/** In one life in four; now and then one end has none, or soon has enough. */
+function pickMosts(dice: SeededRandom): Mosts {
+  if (!dice.chance(0.25)) return [undefined, undefined];
+  return dice.pick([
+    ...([
+      ['auto', 'auto'],
+      ['auto', 'auto'],
+      ['auto', 1],
+    ] as const),
+    ...([
+      [1, 'auto'],
+      ['auto', undefined],
+      [undefined, 'auto'],
+    ] as const),
+  ]);
 }

@@ -39,8 +39,14 @@ const MUTANTS: readonly Mutant[] = [
   {
     name: 'a responder sends on a new Child SA at once',
     file: 'answers/child.js',
-    rule: 'const standby = core.hasChild(sa.connection.name, policy.name);',
+    rule: 'const standby = isServed(sa, core, policy);',
     broken: 'const standby = false;',
+  },
+  {
+    name: 'a rekeyed Child SA of one sender is for all',
+    file: 'resources.js',
+    rule: 'return rekeys.group && { ...rekeys.group, ...(peer && { peer }) };',
+    broken: 'return rekeys.group && { ...rekeys.group, resource: undefined };',
   },
   {
     name: 'a replaced Child SA is removed at once',

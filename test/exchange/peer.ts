@@ -44,6 +44,8 @@ export class Peer {
   /** The inbound SPIs of each policy's pairs, in the order in which the dataplane would send. */
   readonly outbound = new Map<string, readonly EspSpi[]>();
   readonly reserved = new Set<EspSpi>();
+  /** Those that others go before. */
+  readonly #standby = new Set<EspSpi>();
   /** When each running timer ends. */
   readonly timers = new Map<string, number>();
   /** Jobs that are under way, if they are not done at once. */
@@ -164,6 +166,7 @@ export class Peer {
 
   #prefer(spi: EspSpi): void {
     this.changes++;
+    this.#standby.delete(spi);
     const { policy } = this.installed.get(spi)!;
     const before = this.outbound.get(policy) ?? [];
     if (!before.includes(spi)) throw new Error('a Child SA that is retired is preferred');
@@ -177,10 +180,17 @@ export class Peer {
     this.outbound.set(policy, left);
   }
 
-  /** The pair that a policy's packets are sent on. */
-  sending(policy: string): Installed | undefined {
-    const [first] = this.outbound.get(policy) ?? [];
-    return first === undefined ? undefined : this.installed.get(first);
+  /**
+   * The pair that a policy's packets are sent on, by this sender (RFC 9611): its own before the one
+   * for all, and that before another's, but none on standby before one that is not.
+   */
+  sending(policy: string, sender?: number): Installed | undefined {
+    const all = (this.outbound.get(policy) ?? []).map((spi) => this.installed.get(spi)!);
+    const fitness = ({ inboundSpi, resource }: Installed) => {
+      const whose = resource === sender ? 2 : resource === undefined ? 1 : 0;
+      return this.#standby.has(inboundSpi) ? whose : whose + 3;
+    };
+    return all.sort((one, other) => fitness(other) - fitness(one))[0];
   }
 
   #install(sa: ChildSa, standby: boolean): void {
@@ -191,6 +201,7 @@ export class Peer {
     this.installed.set(sa.inboundSpi, Object.assign(keys, rest));
     const before = this.outbound.get(sa.policy) ?? [];
     const { inboundSpi: spi } = sa;
+    if (standby) this.#standby.add(spi);
     this.outbound.set(sa.policy, standby ? [...before, spi] : [spi, ...before]);
   }
 
@@ -292,6 +303,7 @@ export interface ConnectionOptions {
   readonly reauthSeconds?: number;
   readonly childless?: boolean;
   readonly replayWindow?: number;
+  readonly perResource?: 'auto' | number;
   readonly childLifetime?: Lifetime;
   /** In place of the one Child SA `net`: name and selectors of each, ours first. */
   readonly children?: Readonly<Record<string, readonly [readonly string[], readonly string[]]>>;
@@ -358,6 +370,7 @@ export function connectionOf(side: Side, options: ConnectionOptions = {}): Conne
       remoteSelectors: remote.map(selectorOf),
       proposals: options.ah?.map(proposalOf.ah) ?? (options.esp ?? DEFAULT_ESP).map(proposalOf.esp),
       replayWindow: options.replayWindow ?? 64,
+      ...(options.perResource !== undefined && { perResource: options.perResource }),
       lifetime: options.childLifetime ?? NO_LIFETIME,
     })),
   };

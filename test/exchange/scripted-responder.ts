@@ -118,15 +118,20 @@ export class ScriptedResponder {
       idBody: payloadBody(idr),
       skP,
     });
-    const esp = [parseProposal('esp', 'aes128gcm16-noesn')];
-    const purpose = { protocol: 'esp', keyExchange: false } as const;
     return [
       idr,
       { kind: 'AUTH', method: 2, data },
-      { kind: 'SA', proposals: toWireProposals(esp, this.outboundSpi, purpose) },
+      this.childProposal(this.outboundSpi),
       need(request.payloads, 'TSi'),
       need(request.payloads, 'TSr'),
     ];
+  }
+
+  /** SA of a Child SA whose inbound SPI at the responder is this. */
+  childProposal(spi: Uint8Array): Payload {
+    const esp = [parseProposal('esp', 'aes128gcm16-noesn')];
+    const purpose = { protocol: 'esp', keyExchange: false } as const;
+    return { kind: 'SA', proposals: toWireProposals(esp, spi, purpose) };
   }
 
   /** Answers a protected request. */

@@ -70,6 +70,19 @@ export function pickTunnel(dice: SeededRandom, other: Side, life: Circumstances)
   };
 }
 
+/** The same where each sender may have Child SAs of its own (RFC 9611), so many at most. */
+export function perResource({ name, ends: [one, other] }: Tunnel, most: Mosts): Tunnel {
+  const of = ({ side, connection }: End, perResource: 'auto' | number | undefined): End => {
+    if (perResource === undefined) return { side, connection };
+    const children = connection.children.map((child) => ({ ...child, perResource }));
+    return { side, connection: { ...connection, children } };
+  };
+  return { name, ends: [of(one, most[0]), of(other, most[1])] };
+}
+
+/** Of both ends; undefined: it has one Child SA for all. */
+export type Mosts = readonly ['auto' | number | undefined, 'auto' | number | undefined];
+
 type Pair = readonly [ConnectionOptions, ConnectionOptions];
 
 interface Groups {

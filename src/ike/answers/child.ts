@@ -31,6 +31,7 @@ import type { Core } from '../core.js';
 import { explainSelectors, SAD_FULL } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
 import { find, need, notify, notifyName } from '../payloads.js';
+import { type GroupPart, partOfRequest, peerIdentifier, resourceInfo } from '../resources.js';
 import { asksForTransport, modeNotifies, obstacle, takesPadding } from '../tasks/child-offer.js';
 import { lowestNonce } from '../uniqueness.js';
 
@@ -42,6 +43,8 @@ export interface ChildChoice {
   readonly suite: Suite;
   readonly outboundSpi: EspSpi;
   readonly takesPadding: boolean;
+  /** Its part among those with the same selectors, if both say so (RFC 9611). */
+  readonly group: GroupPart | undefined;
   /** Another policy would take what this Child SA does not (§2.9). */
   readonly more: boolean;
   /** The proposal that is chosen, with our SPI. */
@@ -84,8 +87,17 @@ export function chooseChild(
     const explanation = explainProposals(policy, proposals, purpose);
     return { refusal: NOTIFY.NO_PROPOSAL_CHOSEN, explanation };
   }
+  const group = partInGroup(
+    sa,
+    core,
+    { policy, selectors, suite: selection.suite },
+    payloads,
+    rekeyed,
+  );
+  if (group !== undefined && 'refusal' in group) return group;
   return {
     policy,
+    group,
     selectors,
     answeredSelectors: answered,
     suite: selection.suite,
@@ -94,6 +106,31 @@ export function chooseChild(
     more: candidates.some((other) => !isCovered(other.answered, answered)),
     answer: (inboundSpi) => select(espSpiBytes(inboundSpi))!.answer,
   };
+}
+
+/** RFC 9611 §4: a rekeyed Child SA has the part of the old one, whether the peer says so or not. */
+function partInGroup(
+  sa: IkeSa,
+  core: Core,
+  { policy, selectors, suite }: Pick<ChildChoice, 'policy' | 'selectors' | 'suite'>,
+  payloads: readonly Payload[],
+  rekeyed: InstalledChild | undefined,
+): GroupPart | ChildRefusal | undefined {
+  if (rekeyed !== undefined) {
+    const peer = peerIdentifier(payloads);
+    return rekeyed.group && { ...rekeyed.group, ...(peer && { peer }) };
+  }
+  const pair = { tsi: selectors.tsr, tsr: selectors.tsi };
+  const part = partOfRequest(sa, core, { policy, pair, suite }, payloads);
+  if (part === 'too many') {
+    const explanation = 'the peer has enough Child SAs with the same selectors';
+    return { refusal: NOTIFY.TS_MAX_QUEUE, explanation };
+  }
+  if (part === 'of another kind') {
+    const explanation = 'a Child SA of a group has the same algorithms as the first';
+    return { refusal: NOTIFY.NO_PROPOSAL_CHOSEN, explanation };
+  }
+  return part;
 }
 
 /** A policy that may be it, with what it has in common with the offer. */
@@ -215,9 +252,14 @@ export interface ChildAnswer {
 }
 
 export function childAnswer(choice: ChildChoice, inboundSpi: EspSpi): ChildAnswer {
-  const { policy, answeredSelectors } = choice;
+  const { policy, answeredSelectors, group } = choice;
+  const info = group === undefined ? [] : [resourceInfo(group.resource)];
   return {
-    granted: [...modeNotifies(policy), { kind: 'SA', proposals: [choice.answer(inboundSpi)] }],
+    granted: [
+      ...modeNotifies(policy),
+      ...info,
+      { kind: 'SA', proposals: [choice.answer(inboundSpi)] },
+    ],
     selectors: [
       { kind: 'TSi', selectors: answeredSelectors.tsi.map(toWireSelector) },
       { kind: 'TSr', selectors: answeredSelectors.tsr.map(toWireSelector) },
@@ -234,11 +276,11 @@ export function installChild(
   inboundSpi: EspSpi,
   exchanged: ChildSeed & { readonly inAuth: boolean },
 ): InstalledChild {
-  const { policy, suite } = choice;
+  const { policy, suite, group } = choice;
   const role = 'responder';
   const childSa = makeChildSa(sa, { ...choice, role, inboundSpi }, exchanged);
   // §2.8: what is there already serves until the peer has shown that it has got our answer.
-  const standby = core.hasChild(sa.connection!.name, policy.name);
+  const standby = isServed(sa, core, policy);
   return sa.children.install(childSa, {
     policy,
     suite,
@@ -246,10 +288,27 @@ export function installChild(
     lowestNonce: lowestNonce(exchanged.ni, exchanged.nr),
     standby,
     known: exchanged.inAuth,
+    group,
   });
 }
 
-export function refuseChild(sa: IkeSa, { refusal, explanation }: ChildRefusal): Payload[] {
-  sa.report({ notify: notifyName(refusal), explanation });
+/** Whether something of the policy is sent on already, be it for single senders alone. */
+function isServed(sa: IkeSa, core: Core, { name }: ChildPolicy): boolean {
+  return (
+    core.hasChild(sa.connection!.name, name) ||
+    [...sa.children].some(({ policy, state }) => policy.name === name && state !== 'deleting')
+  );
+}
+
+export function refuseChild(
+  sa: IkeSa,
+  core: Core,
+  { refusal, explanation }: ChildRefusal,
+): Payload[] {
+  if (refusal === NOTIFY.TS_MAX_QUEUE) {
+    // Nothing has failed: what there is serves all.
+    core.count('ike-max-queue');
+    sa.log('info', `TS_MAX_QUEUE: ${explanation}`);
+  } else sa.report({ notify: notifyName(refusal), explanation });
   return [notify(refusal)];
 }

@@ -15,6 +15,7 @@ import { espSpiOf, type InstalledChild } from '../child-sa.js';
 import type { Core } from '../core.js';
 import type { IkeSa } from '../ike-sa.js';
 import { find, need, notifiesOf, notify } from '../payloads.js';
+import { isOfResource, peerIdentifier } from '../resources.js';
 import { NONCE_OCTETS } from '../tasks/ike-init.js';
 import type { Reply } from './answer.js';
 import {
@@ -48,7 +49,7 @@ export function answerCreateChild(
   const rekeyed = rekeyedChild(sa, payloads);
   const choice = chooseChild(sa, core, payloads, true, rekeyed);
   if ('refusal' in choice) {
-    reply({ payloads: refuseChild(sa, choice) });
+    reply({ payloads: refuseChild(sa, core, choice) });
     return;
   }
   const { keyExchange } = choice.suite;
@@ -69,7 +70,7 @@ export function answerCreateChild(
       return;
     }
     own.sharedSecret.wipe();
-    reply({ payloads: refuseChild(sa, request) });
+    reply({ payloads: refuseChild(sa, core, request) });
   });
 }
 
@@ -91,7 +92,15 @@ function crossing(sa: IkeSa, core: Core, payloads: readonly Payload[]): Payload[
   }
   if (sa.children.size < core.options.maxChildSasPerIkeSa) return undefined;
   const explanation = `the peer has ${sa.children.size} Child SAs on this IKE SA already`;
-  return refuseChild(sa, { refusal: NOTIFY.NO_ADDITIONAL_SAS, explanation });
+  return refuseChild(sa, core, { refusal: fullFor(sa, payloads), explanation });
+}
+
+/** RFC 9611 §6: of a group NO_ADDITIONAL_SAS would say that there are none of other selectors. */
+function fullFor(sa: IkeSa, payloads: readonly Payload[]): number {
+  const ofGroup =
+    peerIdentifier(payloads) !== undefined &&
+    [...sa.children].some(({ group }) => group !== undefined);
+  return ofGroup ? NOTIFY.TS_MAX_QUEUE : NOTIFY.NO_ADDITIONAL_SAS;
 }
 
 function isMakingChild(sa: IkeSa): boolean {
@@ -125,7 +134,10 @@ function beginChild(
   choice: ChildChoice,
 ): ChildRequest | ChildRefusal {
   const inboundSpi = reserveChild(core);
-  if (typeof inboundSpi === 'object') return inboundSpi;
+  if (typeof inboundSpi === 'object') {
+    const isFurther = choice.group?.resource !== undefined;
+    return isFurther ? { ...inboundSpi, refusal: NOTIFY.TS_MAX_QUEUE } : inboundSpi;
+  }
   const ni = need(payloads, 'Nonce').data;
   const nr = core.environment.random(NONCE_OCTETS);
   const { granted, selectors } = childAnswer(choice, inboundSpi);
@@ -158,7 +170,7 @@ function answerChild(
   choice: ChildChoice,
 ): Payload[] {
   const request = beginChild(sa, core, payloads, choice);
-  if ('refusal' in request) return refuseChild(sa, request);
+  if ('refusal' in request) return refuseChild(sa, core, request);
   request.begun.conclude([]);
   return request.around([]);
 }
@@ -175,10 +187,12 @@ function succeed(sa: IkeSa, old: InstalledChild, made: InstalledChild): void {
  * As with rekeying, the one with the lowest nonce goes, deleted by who made it.
  */
 function findTwin(sa: IkeSa, core: Core, made: InstalledChild): void {
+  if (isOfResource(made)) return;
   const twin = [...sa.children].find(
     (other) =>
       other.role === 'initiator' &&
       other.state === 'installed' &&
+      !isOfResource(other) &&
       other.installedAt > core.now - core.options.switchDelay &&
       other.policy.name === made.policy.name &&
       sameSelectors(pairOf(other), pairOf(made)),

@@ -169,9 +169,9 @@ function allowsAdditional(ours: readonly Algorithm[], method: number): boolean {
 /** The payloads that answer SA, TSi and TSr: those of the Child SA, or why there is none. */
 function answerChild(sa: IkeSa, core: Core, payloads: readonly Payload[]): Payload[] {
   const choice = chooseChild(sa, core, payloads, false);
-  if ('refusal' in choice) return refuseChild(sa, choice);
+  if ('refusal' in choice) return refuseChild(sa, core, choice);
   const inboundSpi = reserveChild(core);
-  if (typeof inboundSpi === 'object') return refuseChild(sa, inboundSpi);
+  if (typeof inboundSpi === 'object') return refuseChild(sa, core, inboundSpi);
   const { ni, nr } = sa.negotiated!;
   installChild(sa, core, choice, inboundSpi, { ni, nr, secrets: [], inAuth: true });
   const { granted, selectors } = childAnswer(choice, inboundSpi);

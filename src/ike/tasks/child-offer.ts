@@ -32,6 +32,8 @@ export interface ChildOffer {
   readonly policy: ChildPolicy;
   readonly selectors: SelectorPair;
   readonly purpose: Purpose;
+  /** That it is of a group (RFC 9611). */
+  readonly info?: PayloadOf<'N'> | undefined;
 }
 
 /** What the responder has chosen. */
@@ -43,10 +45,14 @@ export interface AcceptedChild {
 }
 
 /** SA, and before it what is asked for beside algorithms (App. C.2, C.4). */
-export function saPayloads({ policy, purpose }: ChildOffer, inboundSpi: EspSpi): Payload[] {
+export function saPayloads({ policy, purpose, info }: ChildOffer, inboundSpi: EspSpi): Payload[] {
   const ours = proposalsFor(policy.proposals, purpose);
   const proposals = toWireProposals(ours, espSpiBytes(inboundSpi), purpose);
-  return [...modeNotifies(policy), { kind: 'SA', proposals }];
+  return [
+    ...modeNotifies(policy),
+    ...(info === undefined ? [] : [info]),
+    { kind: 'SA', proposals },
+  ];
 }
 
 /**

@@ -30,6 +30,7 @@ import { explainChildError, type Failure, SAD_FULL } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
 import { postponedDelay } from '../lifetime.js';
 import { errorOf, find, need, notifiesOf, notify, notifyName } from '../payloads.js';
+import { haveEnough, isOfResource, isWanted, offeredInfo, partOfAnswer } from '../resources.js';
 import { lowestNonce } from '../uniqueness.js';
 import {
   type AcceptedChild,
@@ -44,6 +45,7 @@ import { DeleteChild } from './delete.js';
 import { NONCE_OCTETS } from './ike-init.js';
 import { type Begun, KeyExchanges } from './key-exchanges.js';
 import { guessedGroup, KeyPair, requestedGroup } from './key-pair.js';
+import { Liveness } from './liveness.js';
 import type { Response, Task, TaskKind } from './task.js';
 
 const MAX_DELETED = 16;
@@ -55,6 +57,8 @@ export interface ChildPlan {
   readonly selectors?: SelectorPair;
   /** The Child SA in whose place it comes. */
   readonly rekeys?: InstalledChild;
+  /** The sender that it is for; all, where none is named (RFC 9611). */
+  readonly resource?: number;
   /** Key exchange methods that were tried, the last of them named by the peer. */
   readonly groups?: readonly number[];
 }
@@ -86,9 +90,10 @@ export class CreateChild implements Begun {
     this.plan = plan;
     this.#sa = sa;
     this.#core = core;
-    const { policy, selectors = policySelectors(sa, policy), groups } = plan;
+    const { policy, selectors = policySelectors(sa, policy), groups, resource, rekeys } = plan;
     const group = groups?.at(-1) ?? guessedGroup(policy.proposals);
-    this.#offer = { policy, selectors, purpose: childPurpose(policy, true) };
+    const info = offeredInfo(policy, resource, rekeys);
+    this.#offer = { policy, selectors, purpose: childPurpose(policy, true), info };
     this.#ni = core.environment.random(NONCE_OCTETS);
     this.#pair = group === undefined ? undefined : new KeyPair(sa, group);
   }
@@ -123,12 +128,16 @@ export class CreateChild implements Begun {
   /** What the task was to change has changed already while it waited. */
   #isPointless(): boolean {
     if (this.#sa.state.name !== 'established') return true;
-    const { rekeys, policy } = this.plan;
+    const { rekeys, policy, resource } = this.plan;
     const { children } = this.#sa;
     if (rekeys !== undefined) {
       return !children.has(rekeys) || rekeys.state !== 'installed';
     }
-    return remainingPairs(this.#offer.selectors, selectorsOf(this.#sa, policy)).length === 0;
+    const { selectors } = this.#offer;
+    if (resource !== undefined) {
+      return !isWanted(this.#sa, this.#core, policy, selectors, resource);
+    }
+    return remainingPairs(selectors, selectorsOf(this.#sa, policy)).length === 0;
   }
 
   #reserveSpi(): boolean {
@@ -211,7 +220,7 @@ export class CreateChild implements Begun {
       return;
     }
     const nr = need(payloads, 'Nonce').data;
-    const { policy, rekeys } = this.plan;
+    const { policy, rekeys, resource } = this.plan;
     const nonce = lowestNonce(this.#ni, nr);
     const rival = this.#rival;
     const loses = rival !== undefined && nonce < rival.lowestNonce;
@@ -225,13 +234,20 @@ export class CreateChild implements Begun {
       lowestNonce: nonce,
       standby: loses,
       known: true,
+      group: partOfAnswer(this.#offer.info, resource, payloads, rekeys),
     });
     this.#inboundSpi = undefined;
+    if (resource !== undefined) this.#showReadiness();
     if (loses) this.#giveWay(made);
     else if (rekeys !== undefined) this.#takeOver(rekeys, rival);
     else this.#resolveTwin(made);
     this.#askForTheRest(payloads);
     this.#core.childSettled(sa);
+  }
+
+  /** §2.8: a responder sends on it when it hears of us again; nothing else may be to say for long. */
+  #showReadiness(): void {
+    if (!this.#sa.isAbout(() => true)) this.#sa.request(new Liveness(this.#sa, this.#core));
   }
 
   /** What the peer has made of the old one while our request was under way, if that is there. */
@@ -256,12 +272,14 @@ export class CreateChild implements Begun {
 
   /** Both sides have asked for the same new Child SA at once: as with rekeying, one is enough. */
   #resolveTwin(made: InstalledChild): void {
+    if (isOfResource(made)) return;
     const pair = pairOf(made);
     for (const other of this.#sa.children) {
       const crossing = other.role === 'responder' && other.installedAt >= this.#sentAt;
       if (
         !crossing ||
         other.policy.name !== made.policy.name ||
+        isOfResource(other) ||
         !sameSelectors(pair, pairOf(other))
       )
         continue;
@@ -302,7 +320,8 @@ export class CreateChild implements Begun {
         return;
       }
       case NOTIFY.TEMPORARY_FAILURE:
-        this.#postpone();
+        // The dataplane asks again for what is wanted of a single resource.
+        if (plan.resource === undefined) this.#postpone();
         return;
       case NOTIFY.CHILD_SA_NOT_FOUND:
         this.#notFound();
@@ -311,6 +330,7 @@ export class CreateChild implements Begun {
         if (requestPairs(sa, this.#core, plan.policy)) return;
         break;
       case NOTIFY.NO_ADDITIONAL_SAS:
+        if (plan.resource !== undefined) break;
         // §4: a peer may know no rekeying; then the whole IKE SA is made anew.
         this.#release('installed');
         this.#core.reauthenticate(sa, 'the peer makes no Child SAs beside the first');
@@ -351,14 +371,22 @@ export class CreateChild implements Begun {
     const { children } = this.#sa;
     if (rekeys === undefined || !children.has(rekeys)) return;
     children.remove(rekeys, 'the peer does not know it');
+    if (isOfResource(rekeys)) return;
     const plan = { policy, selectors: pairOf(rekeys) };
     this.#sa.request(new CreateChild(this.#sa, this.#core, plan));
   }
 
   #failed(failure: Failure): void {
     const sa = this.#sa;
-    const { rekeys } = this.plan;
-    sa.report(failure, this.plan.policy.name);
+    const { rekeys, resource, policy } = this.plan;
+    if (resource !== undefined) {
+      // RFC 9611 §4: the connection is as up as before, on what there is.
+      sa.log('info', `no Child SA of its own for resource ${resource}: ${failure.explanation}`);
+      haveEnough(sa, policy, this.#offer.selectors);
+      this.#core.childSettled(sa);
+      return;
+    }
+    sa.report(failure, policy.name);
     this.#release('installed');
     if (rekeys === undefined) {
       this.#core.childSettled(sa);

@@ -29,6 +29,7 @@ import { Paths } from '../paths.js';
 import { errorOf, find, notifiesOf, notify, notifyName } from '../payloads.js';
 import { keysWithPpk, ppkIdentity } from '../ppk.js';
 import { explainRedirect } from '../redirect.js';
+import { offeredInfo, partOfAnswer } from '../resources.js';
 import { lowestNonce } from '../uniqueness.js';
 import {
   acceptChild,
@@ -68,6 +69,7 @@ export class InitiateIkeAuth implements Task {
       policy: child,
       selectors: policySelectors(sa, child),
       purpose: childPurpose(child, false),
+      info: offeredInfo(child, undefined),
     };
     this.#idi = idPayload('IDi', connection.local.identity);
     this.tries = core.options.requestTries;
@@ -279,6 +281,7 @@ export class InitiateIkeAuth implements Task {
       lowestNonce: lowestNonce(ni, nr),
       standby: false,
       known: true,
+      group: partOfAnswer(this.#offer.info, undefined, payloads),
     });
     return undefined;
   }

@@ -176,6 +176,20 @@ lifetime_seconds = 900
     ]);
   });
 
+  it('have SAs for single queues as the connection or their table says', () => {
+    const { connections } = load(
+      tables
+        .replace('start = "always"', 'start = "always"\nper_resource = true')
+        .replace('start = "trap"', 'start = "trap"\nper_resource = 4'),
+    );
+    expect(connections[0]!.children.map(({ perResource }) => perResource)).toEqual(['auto', 4]);
+    expect(load(tables).connections[0]!.children[0]!.perResource).toBeUndefined();
+    expect(problems(`${TEN_LINES}per_resource = 0\n`).map(withoutPlace)).toEqual([
+      'connection.office.per_resource: found 0, allowed: a whole number from 1 to 128',
+    ]);
+    expect(problems(`${TEN_LINES}per_resource = "all"\n`)).toHaveLength(1);
+  });
+
   it('have TFC padding and dummy packets, with ESP in tunnel mode only', () => {
     const { connections } = load(
       tables.replace('start = "trap"', 'start = "trap"\ntfc = { pad_to = 1400 }'),

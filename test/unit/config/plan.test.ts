@@ -70,6 +70,7 @@ describe('the plan of a change', () => {
     expect(change('replay_window = 64\nreauth_seconds = 900')).toBe(
       'renew office reauth_seconds replay_window',
     );
+    expect(change('per_resource = true')).toBe('renew office per_resource');
     expect(change('start = "always"')).toBe('adjust office start');
   });
 
