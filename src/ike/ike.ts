@@ -121,7 +121,15 @@ export class Ike {
 
   /** The IKE SAs whose connection is known. */
   ikeSas(): IkeSaView[] {
-    return this.#sas.all().flatMap((sa) => viewIkeSa(sa) ?? []);
+    return [...this.eachIkeSa()];
+  }
+
+  /** Those that are there now, each as it is when it is asked for; what is gone by then is left out. */
+  *eachIkeSa(): Generator<IkeSaView> {
+    for (const sa of this.#sas.all()) {
+      const view = sa.state.name === 'closed' ? undefined : viewIkeSa(sa);
+      if (view !== undefined) yield view;
+    }
   }
 
   #dispatch(event: Event): void {

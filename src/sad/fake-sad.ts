@@ -86,12 +86,13 @@ export class FakeSad implements Sad {
   }
 
   retire(inboundSpi: EspSpi): void {
-    for (const [policy, spis] of this.#order) {
-      this.#order.set(
-        policy,
-        spis.filter((spi) => spi !== inboundSpi),
-      );
-    }
+    const policy = this.#installed.get(inboundSpi)?.policy;
+    const before = policy === undefined ? undefined : this.#order.get(policy);
+    if (policy === undefined || before === undefined) return;
+    this.#order.set(
+      policy,
+      before.filter((spi) => spi !== inboundSpi),
+    );
   }
 
   /** The pairs of a policy that may be sent on, the one that goes first at the front. */

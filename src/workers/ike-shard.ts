@@ -30,10 +30,13 @@ import { makeIkeSpi } from './shard-map.js';
 export interface ProtocolCore {
   setConnections(connections: readonly Connection[]): void;
   handle(event: Event): Effect[];
-  ikeSas(): readonly IkeSaView[];
+  eachIkeSa(): Iterator<IkeSaView>;
   drops(): Readonly<Record<string, number>>;
   readonly isEmpty: boolean;
 }
+
+/** IKE SAs that are shown in one event: some milliseconds. */
+const VIEW_PART = 256;
 
 export interface ShardOptions {
   readonly shard: number;
@@ -108,8 +111,16 @@ export class IkeShard {
     }
   }
 
-  #view(id: number): void {
-    this.#post({ type: 'view', id, ikeSas: this.#core.ikeSas(), drops: this.#core.drops() });
+  /** In parts: nobody waits until all of ten thousand have been looked at. */
+  #view(id: number, views = this.#core.eachIkeSa()): void {
+    const ikeSas: IkeSaView[] = [];
+    let next = views.next();
+    for (; next.done !== true; next = views.next()) {
+      if (ikeSas.push(next.value) === VIEW_PART) break;
+    }
+    const isLast = next.done === true;
+    this.#post({ type: 'view', id, ikeSas, isLast, drops: this.#core.drops() });
+    if (!isLast) setImmediate(() => this.#view(id, views));
   }
 
   /** No timer fires afterwards, and the keys are wiped. The core's SAs are dropped as they are. */

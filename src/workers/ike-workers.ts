@@ -60,6 +60,8 @@ const MAX_INIT_OCTETS = 10_000;
 
 const RESTART_MS = 1_000;
 const VIEW_MS = 2_000;
+/** What a stop may take at most, in times of the patience with silence. */
+const MOST_PATIENCE = 5;
 /** Long enough for a few retransmissions. */
 const PROBE_MS = 6_000;
 
@@ -91,13 +93,14 @@ export class IkeWorkers {
   readonly #installed = new Map<string, number>();
   /** Our own, and those of workers that have died. */
   readonly #drops = new Map<string, number>();
-  readonly #views = new Map<number, (ikeSas: readonly IkeSaView[]) => void>();
+  readonly #views = new Map<number, (part: readonly IkeSaView[], isLast: boolean) => void>();
   #nextView = 0;
   /** While a COOKIE is demanded of everybody. */
   #siege: NodeJS.Timeout | undefined;
   readonly #probes = new Map<number, (answer?: ProbeAnswer) => void>();
   #nextProbe = 0;
   #stopping = false;
+  #oneStopped: () => void = () => {};
   #allStopped: () => void = () => {};
 
   constructor(options: IkeWorkersOptions) {
@@ -222,17 +225,24 @@ export class IkeWorkers {
     return this.#slots.find(({ spis }) => spis.has(inboundSpi));
   }
 
-  /** Deletes all SAs and waits for the peers' answers, but not for long. */
+  /**
+   * Deletes all SAs and waits for the peers' answers: as long as some come, but not for long.
+   * @param patienceMs  without an IKE SA that ends, after which those that are left are given up
+   */
   async stop(patienceMs: Milliseconds): Promise<void> {
     this.#stopping = true;
     this.keeper.stop();
     clearTimeout(this.#siege);
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, patienceMs);
-      this.#allStopped = () => {
-        clearTimeout(timer);
+      const end = () => {
+        clearTimeout(silence);
+        clearTimeout(most);
         resolve();
       };
+      const silence = setTimeout(end, patienceMs);
+      const most = setTimeout(end, MOST_PATIENCE * patienceMs);
+      this.#oneStopped = () => silence.refresh();
+      this.#allStopped = end;
       this.#postAll({ type: 'stop' });
     });
     await Promise.all(this.#slots.map(({ link }) => link.close()));
@@ -296,14 +306,20 @@ export class IkeWorkers {
   #ask(slot: Slot): Promise<readonly IkeSaView[] | undefined> {
     if (!slot.alive) return Promise.resolve(undefined);
     const id = this.#nextView++;
+    const all: IkeSaView[] = [];
     return new Promise((resolve) => {
-      const answer = (ikeSas?: readonly IkeSaView[]) => {
+      const end = (ikeSas?: readonly IkeSaView[]) => {
         clearTimeout(timer);
         this.#views.delete(id);
         resolve(ikeSas);
       };
-      const timer = setTimeout(answer, VIEW_MS);
-      this.#views.set(id, answer);
+      // As long as parts come the worker lives.
+      let timer = setTimeout(end, VIEW_MS);
+      this.#views.set(id, (part, isLast) => {
+        for (const ikeSa of part) all.push(ikeSa);
+        if (isLast) end(all);
+        else timer = timer.refresh();
+      });
       slot.link.post({ type: 'view', id });
     });
   }
@@ -446,7 +462,7 @@ export class IkeWorkers {
         break;
       case 'view':
         slot.drops = message.drops;
-        this.#views.get(message.id)?.(message.ikeSas);
+        this.#views.get(message.id)?.(message.ikeSas, message.isLast);
         break;
       case 'stopped':
         this.#settleStopped(slot);
@@ -506,6 +522,7 @@ export class IkeWorkers {
 
   #closed({ ikeSpi, connection, reason }: Extract<FromWorker, { type: 'ike-closed' }>): void {
     this.#options.events.emit({ type: 'ike-closed', connection, ikeSpi, reason });
+    this.#oneStopped();
     this.#halfOpen.settle(ikeSpi);
     this.#index.remove(ikeSpi);
     if (connection !== undefined) this.keeper.closed(connection);

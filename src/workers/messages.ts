@@ -66,7 +66,9 @@ export type FromWorker =
   | {
       readonly type: 'view';
       readonly id: number;
+      /** A part of them; the others follow, unless it is the last. */
       readonly ikeSas: readonly IkeSaView[];
+      readonly isLast: boolean;
       /** Messages that were not served since the worker began, by name. */
       readonly drops: Readonly<Record<string, number>>;
     }

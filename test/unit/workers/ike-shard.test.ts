@@ -43,7 +43,7 @@ describe('a shard whose SAD refuses a Child SA', () => {
       shards: 1,
       makeCore: () => ({
         setConnections: () => {},
-        ikeSas: () => [],
+        eachIkeSa: () => [][Symbol.iterator](),
         drops: () => ({}),
         isEmpty: true,
         handle: (event): Effect[] => {

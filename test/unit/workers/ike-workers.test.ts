@@ -45,8 +45,8 @@ class ScriptedCore implements ProtocolCore {
     return this.answer(event);
   }
 
-  ikeSas(): readonly IkeSaView[] {
-    return this.sas;
+  eachIkeSa(): Iterator<IkeSaView> {
+    return this.sas[Symbol.iterator]();
   }
 
   drops(): Readonly<Record<string, number>> {
@@ -469,6 +469,23 @@ describe('the IKE workers', () => {
     await stuck.workers.stop(30);
     expect(stuck.cores[0]!.types()).toEqual(['stop']);
   });
+
+  it('are stopped with patience as long as IKE SAs end', async () => {
+    const { cores, workers } = await setup(1);
+    const [core] = cores;
+    core!.sas = Array.from({ length: 8 }, () => ({}) as IkeSaView);
+    const tick: Effect = { type: 'start-timer', timer: 'tick', delay: 50 };
+    core!.answer = ({ type }) => {
+      if (type === 'stop') return [tick];
+      core!.sas.pop();
+      const ended = { connection: undefined, ikeSpi: ZERO_IKE_SPI, reason: 'deleted' };
+      return [{ type: 'ike-closed', ...ended }, tick];
+    };
+    const before = performance.now();
+    await workers.stop(250);
+    expect(core!.sas).toEqual([]);
+    expect(performance.now() - before).toBeGreaterThan(350);
+  });
 });
 
 describe('messages to the workers', () => {
@@ -478,5 +495,28 @@ describe('messages to the workers', () => {
     cores[1]!.sas = [{ connection: 'y' } as IkeSaView];
     const views = await workers.ikeSas();
     expect(views.map(({ connection: name }) => name)).toEqual(['x', 'y']);
+  });
+
+  it('carry the view of thousands back in parts, and others in between', async () => {
+    const { cores, workers } = await setup(1);
+    const names = Array.from({ length: 3_000 }, (_, i) => `c${i}`);
+    cores[0]!.sas = names.map((connection) => ({ connection }) as IkeSaView);
+    let seen = 0;
+    cores[0]!.eachIkeSa = function* () {
+      for (const sa of this.sas) {
+        seen++;
+        yield sa;
+      }
+    };
+    const views = workers.ikeSas();
+    let between = 0;
+    const other = setInterval(() => between++, 0);
+    await new Promise((resolve) => setImmediate(resolve));
+    const soon = seen;
+    const all = await views;
+    clearInterval(other);
+    expect(soon).toBeLessThan(1_000);
+    expect(between).toBeGreaterThan(0);
+    expect(all.map(({ connection }) => connection)).toEqual(names);
   });
 });
