@@ -74,6 +74,8 @@ class Window {
   bool infer(uint32_t sequence_low, uint64_t highest, uint64_t& sequence) const;
   Outcome look_up(uint64_t sequence, uint64_t highest) const;
   Outcome advance_one(uint64_t sequence);
+  size_t advance_in_order(std::span<const uint64_t> sequences, Outcome* outcomes);
+  void take(uint64_t first, uint64_t count);
   void skip(uint64_t highest, uint64_t sequence);
   template <typename Each>
   void each_word(uint64_t first, uint64_t count, Each each) const;

@@ -163,6 +163,32 @@ TEST_CASE("a number may be left of the window that an earlier one of its group m
   CHECK(outcome[3] == Outcome::kNew);
 }
 
+TEST_CASE("a group moves the window as its numbers do one by one") {
+  std::mt19937_64 random(1);
+  for (const uint32_t width : {0u, 32u, 64u, 100u, 4096u}) {
+    for (const uint64_t start : {uint64_t{0}, k2to32 - 70, ~uint64_t{0} - 5000}) {
+      CAPTURE(width);
+      CAPTURE(start);
+      Window groups(width, true, start), alone(width, true, start);
+      uint64_t next = start + 1;
+      for (int n = 0; n < 300; n++) {
+        uint64_t group[64];
+        Outcome outcome[64];
+        const size_t size = 1 + random() % 64;
+        for (size_t i = 0; i < size; i++) {  // in order, but for a loss, a straggler or a duplicate
+          const uint64_t kind = random() % 64;
+          if (kind == 0) next += random() % 80;
+          group[i] = kind == 1 ? next - random() % 150 : next++;
+        }
+        groups.advance({group, size}, outcome);
+        for (size_t i = 0; i < size; i++) REQUIRE(advance(alone, group[i]) == outcome[i]);
+        REQUIRE(groups.highest() == alone.highest());
+        REQUIRE(groups.lost() == alone.lost());
+      }
+    }
+  }
+}
+
 TEST_CASE("is exactly as wide as asked for") {
   for (const uint32_t width : {32u, 33u, 63u, 64u, 65u, 127u, 128u, 129u, 1000u, 4096u, 131072u}) {
     CAPTURE(width);
