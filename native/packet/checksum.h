@@ -2,6 +2,7 @@
 // local TCP stack left to a network card.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -11,13 +12,11 @@
 
 namespace esplane::packet {
 
-/// A sum in 16 bits, not complemented.
+/// A sum in 16 bits, not complemented. A number added to itself with its halves exchanged has in its
+/// upper half their sum, the carry included.
 inline uint16_t checksum_fold(uint64_t sum) {
-  sum = (sum >> 32) + (sum & 0xffffffff);
-  sum = (sum >> 16) + (sum & 0xffff);
-  sum = (sum >> 16) + (sum & 0xffff);
-  sum = (sum >> 16) + (sum & 0xffff);
-  return static_cast<uint16_t>(sum);
+  const auto word = static_cast<uint32_t>((sum + std::rotl(sum, 32)) >> 32);
+  return static_cast<uint16_t>((word + std::rotl(word, 16)) >> 16);
 }
 
 /// Ones' complement sum of big-endian 16-bit words, not yet folded. An odd last byte counts as the
@@ -65,8 +64,10 @@ inline bool ipv4_header_holds(const uint8_t* header) {
   std::memcpy(&low, header, 8);
   std::memcpy(&high, header + 8, 8);
   std::memcpy(&last, header + 16, 4);
-  const uint64_t words = low + high;
-  const uint64_t sum = (words >> 32) + (words & 0xffffffff) + (words < low) + last;
+  uint64_t sum = low + high;
+  sum += sum < low;
+  sum += last;
+  sum += sum < last;
   return checksum_fold(sum) == 0xffff;
 }
 
@@ -97,6 +98,38 @@ inline uint64_t pseudo_header_add(const IpAddress& source, const IpAddress& dest
   return sum + protocol + upper_bytes;
 }
 
+/// Where the checksum of a whole TCP segment or UDP datagram stands, from the upper-layer header.
+/// @return 0: there is none
+inline uint32_t checksum_offset(const IpHeader& header) {
+  const uint32_t upper_bytes = header.total_bytes - header.header_bytes;
+  if (header.is_fragment()) return 0;
+  if (header.protocol == kTcp && upper_bytes >= 20) return 16;
+  if (header.protocol == kUdp && upper_bytes >= kUdpHeaderBytes) return kUdpChecksum;
+  return 0;
+}
+
+/// Whether a field holds what a local stack leaves there for the network card: the pseudo-header's
+/// sum. Every packet is held against it, so IPv4 has a short way, in the machine's own order.
+inline bool holds_pseudo_header_sum(const uint8_t* field, const IpHeader& header) {
+  const uint32_t upper_bytes = header.total_bytes - header.header_bytes;
+  if (header.family == Family::kV4) [[likely]] {
+    uint32_t source, destination;
+    uint16_t found;
+    std::memcpy(&source, header.source.bytes, 4);
+    std::memcpy(&destination, header.destination.bytes, 4);
+    std::memcpy(&found, field, 2);
+    const uint64_t addresses = uint64_t{source} + destination;
+    return checksum_fold(addresses + __builtin_bswap32(header.protocol + upper_bytes)) == found;
+  }
+  return checksum_fold(pseudo_header_add(header.source, header.destination, header.protocol,
+                                         upper_bytes)) == base::load_be16(field);
+}
+
+/// Computes the checksum of a TCP segment or UDP datagram.
+/// @param upper  its header
+/// @param at     offset of the field, which holds the pseudo-header's sum
+void write_checksum(uint8_t* upper, uint32_t at, const IpHeader& header);
+
 /// Completes a TCP or UDP checksum that was left to the network card: then the field holds the
 /// sum over the pseudo-header only. Packets between namespaces and from a local stack arrive so.
 ///
@@ -104,7 +137,13 @@ inline uint64_t pseudo_header_add(const IpAddress& source, const IpAddress& dest
 /// the same number.
 /// @param ip  first byte of the packet that `header` was read from
 /// @return true if the checksum was rewritten
-bool complete_checksum(uint8_t* ip, const IpHeader& header);
+inline bool complete_checksum(uint8_t* ip, const IpHeader& header) {
+  const uint32_t at = checksum_offset(header);
+  if (at == 0 || !holds_pseudo_header_sum(ip + header.header_bytes + at, header)) [[likely]]
+    return false;
+  write_checksum(ip + header.header_bytes, at, header);
+  return true;
+}
 
 /// Computes the TCP or UDP checksum anew, where there is one: a NAT has rewritten the addresses
 /// that it covers, and the packet is authentic (RFC 3948 §3.1.2).

@@ -14,20 +14,10 @@ void set_ports(IpHeader& out, uint16_t source, uint16_t destination) {
   out.has_ports = true;
 }
 
-/// Reads what the upper layer shows of itself at `data`, of which `bytes` belong to the packet.
-inline Verdict parse_upper(const uint8_t* data, uint32_t bytes, IpHeader& out) {
-  out.has_ports = false;
-  out.source_port = out.destination_port = 0;
-  if (out.fragment_offset != 0) return Verdict::kPending;
+/// Reads what the upper layer shows of itself at `data`, of which `bytes` belong to the packet, where
+/// that is not two ports.
+Verdict parse_upper_without_ports(const uint8_t* data, uint32_t bytes, IpHeader& out) {
   switch (out.protocol) {
-    case kTcp:
-    case kUdp:
-    case kUdpLite:
-    case kSctp:
-    case kDccp:
-      if (bytes < 4) return Verdict::kTooShort;
-      set_ports(out, load_be16(data), load_be16(data + 2));
-      break;
     case kIcmp:
     case kIcmpV6:
       if (bytes < 2) return Verdict::kTooShort;
@@ -43,6 +33,23 @@ inline Verdict parse_upper(const uint8_t* data, uint32_t bytes, IpHeader& out) {
       break;
   }
   return Verdict::kPending;
+}
+
+inline bool begins_with_ports(uint8_t protocol) {
+  return protocol == kUdp || protocol == kTcp || protocol == kUdpLite || protocol == kSctp ||
+         protocol == kDccp;
+}
+
+inline Verdict parse_upper(const uint8_t* data, uint32_t bytes, IpHeader& out) {
+  if (out.fragment_offset == 0 && begins_with_ports(out.protocol)) {
+    if (bytes < 4) return Verdict::kTooShort;
+    set_ports(out, load_be16(data), load_be16(data + 2));
+    return Verdict::kPending;
+  }
+  set_ports(out, 0, 0);
+  out.has_ports = false;
+  if (out.protocol == kEsp || out.fragment_offset != 0) return Verdict::kPending;
+  return parse_upper_without_ports(data, bytes, out);
 }
 
 Verdict parse_ipv4(const uint8_t* data, uint32_t length, IpHeader& out) {
@@ -66,7 +73,7 @@ Verdict parse_ipv4(const uint8_t* data, uint32_t length, IpHeader& out) {
   const uint16_t fragment = load_be16(data + kIpv4Fragment);
   out.dont_fragment = (fragment & kIpv4DontFragment) != 0;
   out.more_fragments = (fragment & kIpv4MoreFragments) != 0;
-  out.fragment_offset = static_cast<uint16_t>((fragment & kIpv4OffsetMask) * 8);
+  out.fragment_offset = static_cast<uint16_t>(fragment * 8);  // the flags fall off
   return parse_upper(data + header_bytes, total_bytes - header_bytes, out);
 }
 

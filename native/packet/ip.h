@@ -6,7 +6,9 @@
 // destination is not looked up (the address that the packet is now sent to decides).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "packet/address.h"
 #include "packet/verdict.h"
@@ -57,29 +59,52 @@ inline constexpr uint32_t kEspTrailerBytes = 2;  ///< pad length | next header, 
 
 /// What the headers of one IP packet say. Numbers are in host order.
 struct IpHeader {
+  // First what selectors look at, without a gap: flow().
   IpAddress source;
   IpAddress destination;
-  Family family = Family::kNone;
-  uint8_t tos = 0;           ///< IPv4 TOS, IPv6 traffic class: DSCP in the high six bits, ECN in two
-  uint8_t ttl = 0;           ///< TTL, hop limit
   uint8_t protocol = 0;      ///< of the upper layer, behind all IPv6 extension headers
-  uint16_t header_bytes = 0; ///< from the first byte to the upper-layer header
-  uint32_t total_bytes = 0;  ///< of the packet as its header says; at most what was handed in
-
+  /// False where there are none to be seen: another protocol, or a fragment other than the first.
+  /// OPAQUE in the words of RFC 4301 §4.4.1.1.
+  bool has_ports = false;
   /// Ports of TCP, UDP, UDP-Lite, SCTP and DCCP. For ICMP and ICMPv6 both hold type << 8 | code,
   /// for Mobility (RFC 6275) both hold type << 8 (RFC 7296 §3.13.1).
   uint16_t source_port = 0;
   uint16_t destination_port = 0;
-  /// False where there are none to be seen: another protocol, or a fragment other than the first.
-  /// OPAQUE in the words of RFC 4301 §4.4.1.1.
-  bool has_ports = false;
+  static constexpr uint32_t kFlowBytes = 40, kHasPortsAt = 35;
 
-  bool dont_fragment = false;     ///< IPv4 DF
+  uint16_t fragment_offset = 0;  ///< in bytes
+  Family family = Family::kNone;
+  uint8_t tos = 0;           ///< IPv4 TOS, IPv6 traffic class: DSCP in the high six bits, ECN in two
+  uint8_t ttl = 0;           ///< TTL, hop limit
+  uint16_t header_bytes = 0; ///< from the first byte to the upper-layer header
+  uint32_t total_bytes = 0;  ///< of the packet as its header says; at most what was handed in
+  bool dont_fragment = false;  ///< IPv4 DF
   bool more_fragments = false;
-  uint16_t fragment_offset = 0;   ///< in bytes
 
   bool is_fragment() const { return more_fragments || fragment_offset != 0; }
+
+  /// All that selectors look at, as words: addresses, protocol, ports, and whether it is a fragment
+  /// other than the first.
+  struct Flow {
+    uint64_t word[kFlowBytes / 8];
+    /// Of the last word: has_ports has a byte, of which two bits are used.
+    static constexpr uint32_t kLaterFragmentBit = 8 * (kHasPortsAt % 8) + 1;
+    static constexpr uint32_t kFreeBits = kLaterFragmentBit + 1, kFreeBitCount = 6;
+
+    bool operator==(const Flow& o) const {
+      return ((word[0] ^ o.word[0]) | (word[1] ^ o.word[1]) | (word[2] ^ o.word[2]) |
+              (word[3] ^ o.word[3]) | (word[4] ^ o.word[4])) == 0;
+    }
+  };
+  Flow flow() const {
+    Flow f;
+    std::memcpy(f.word, this, sizeof f.word);
+    f.word[4] |= uint64_t{fragment_offset != 0} << Flow::kLaterFragmentBit;
+    return f;
+  }
 };
+static_assert(offsetof(IpHeader, has_ports) == IpHeader::kHasPortsAt);
+static_assert(offsetof(IpHeader, destination_port) + 2 == IpHeader::kFlowBytes);
 
 /// Reads the headers of the packet at `data`. Touches nothing beyond `length` bytes.
 ///
