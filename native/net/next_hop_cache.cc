@@ -7,15 +7,18 @@ NextHopCache::NextHopCache(NextHopClient& client, uint64_t seed, uint32_t sets)
 
 NextHopCache::Entry* NextHopCache::slot(const IpAddress& destination, uint32_t now_ms, bool create) {
   Entry* set = &entries_[(address_hash(destination, seed_) & mask_) * kWays];
-  Entry* victim = nullptr;
   for (Entry* e = set; e != set + kWays; e++) {
     if (e->taken && e->destination == destination) return e;
+  }
+  if (!create) return nullptr;
+  Entry* victim = nullptr;
+  for (Entry* e = set; e != set + kWays; e++) {
     if (e->held != 0) continue;
     const bool better = victim == nullptr || (victim->taken && !e->taken) ||
                         (victim->taken && now_ms - e->used_ms > now_ms - victim->used_ms);
     if (better) victim = e;
   }
-  if (!create || victim == nullptr) return nullptr;
+  if (victim == nullptr) return nullptr;
   *victim = Entry{};
   victim->destination = destination;
   victim->taken = true;

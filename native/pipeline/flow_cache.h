@@ -31,18 +31,15 @@ class FlowCache {
   /// @param generation  of `spd`, read by this worker since it was last quiescent
   spd::OutboundLookup lookup(const spd::Spd& spd, uint64_t generation,
                              const packet::IpHeader& header, spd::Scope scope = spd::kHostScope) {
-    const Key key(header, scope);
-    // Packets of one flow come one behind the other.
-    if (last_->key == key && last_->holds(generation)) return last_->answer();
-    Slot* set = &slots_[(key.hash(seed_) & mask_) * 2];
+    const Key key = key_of(header, scope);
+    Slot* set = &slots_[(hash(key) & mask_) * 2];
     for (Slot* slot = set; slot != set + 2; slot++) {
-      if (slot->key == key && slot->holds(generation)) return (last_ = slot)->answer();
+      if (slot->key == key && slot->holds(generation)) return slot->answer();
     }
     misses_++;
     const auto found = spd.lookup_outbound(header, scope, sender_);
     if (!(set[0].key == key)) set[1] = set[0];  // the newer of the two stays
     set[0].record(key, generation, found);
-    last_ = set;
     return found;
   }
 
@@ -50,38 +47,29 @@ class FlowCache {
   uint64_t misses() const { return misses_; }
 
  private:
+  using Key = packet::IpHeader::Flow;
 
-  /// All that selectors look at, and in which scope.
-  struct Key {
-    uint64_t word[5];
+  /// All that selectors look at, and in which scope: that has the place of the source's family, which
+  /// the destination's says as well, and of bits that are always zero.
+  static Key key_of(const packet::IpHeader& header, spd::Scope scope) {
+    Key key = header.flow();
+    key.word[2] = (key.word[2] & ~uint64_t{0xff}) | (scope & 0xff);
+    key.word[4] |= uint64_t{scope} >> 8 << Key::kFreeBits;
+    return key;
+  }
+  static_assert(spd::kLastScope >> 8 < 1 << Key::kFreeBitCount);
 
-    Key() : word{} {}
-    Key(const packet::IpHeader& h, spd::Scope scope) {
-      std::memcpy(word, h.source.bytes, 16);
-      std::memcpy(word + 2, h.destination.bytes, 16);
-      word[4] = uint64_t{h.source_port} | uint64_t{h.destination_port} << 16 |
-                uint64_t{h.protocol} << 32 | uint64_t{static_cast<uint8_t>(h.family)} << 40 |
-                uint64_t{h.has_ports} << 48 | uint64_t{h.fragment_offset != 0} << 49 |
-                uint64_t{scope} << 50;
-      if (!h.has_ports) word[4] &= ~uint64_t{0xffffffff};
-    }
-    bool operator==(const Key& o) const {
-      return ((word[0] ^ o.word[0]) | (word[1] ^ o.word[1]) | (word[2] ^ o.word[2]) |
-              (word[3] ^ o.word[3]) | (word[4] ^ o.word[4])) == 0;
-    }
-    uint64_t hash(uint64_t seed) const {
-      const uint64_t high = multiply(word[0] ^ seed, word[2] ^ 0x9e3779b97f4a7c15u);
-      const uint64_t low = multiply(word[1] ^ 0xd6e8feb86659fd93u, word[3] ^ seed);
-      return multiply(high ^ word[4], low ^ seed);
-    }
-
-   private:
-    /// The halves of the product of 128 bits, together.
-    static uint64_t multiply(uint64_t a, uint64_t b) {
-      const auto product = static_cast<unsigned __int128>(a) * b;
-      return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
-    }
-  };
+  uint64_t hash(const Key& key) const {
+    const uint64_t* word = key.word;
+    const uint64_t high = multiply(word[0] ^ seed_, word[2] ^ 0x9e3779b97f4a7c15u);
+    const uint64_t low = multiply(word[1] ^ 0xd6e8feb86659fd93u, word[3] ^ seed_);
+    return multiply(high ^ word[4], low ^ seed_);
+  }
+  /// The halves of the product of 128 bits, together.
+  static uint64_t multiply(uint64_t a, uint64_t b) {
+    const auto product = static_cast<unsigned __int128>(a) * b;
+    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+  }
 
   /// A generation has 40 bits: a policy whose SAs change ten thousand times a second comes back to
   /// the same number in three years. A pointer has the 48 bits of a user's address.
@@ -89,7 +77,7 @@ class FlowCache {
     static constexpr uint64_t kGenerationMask = (uint64_t{1} << 40) - 1;
     static constexpr uint32_t kLowBits = 24;
 
-    Key key;
+    Key key{};
     uint64_t generation : 40 = 0;  // the SPD's begins at 1: an empty slot never holds
     uint64_t policy_generation_low : kLowBits = 0;
     uint64_t policy : 48 = 0;
@@ -138,7 +126,6 @@ class FlowCache {
   const uint32_t mask_;
   const spd::Resource sender_;
   std::unique_ptr<Slot[]> slots_;
-  Slot* last_ = slots_.get();  ///< of the packet before
   uint64_t misses_ = 0;
 };
 

@@ -71,7 +71,6 @@ void Stages::begin_outbound(Burst& burst) {
   apply_policy(burst);
   sad::prefetch_outbound(burst.batch);
   find_paths(burst);
-  check_size_and_ttl(burst);
   burst.work = burst.cut == 0 ? Burst::Work::kSeal : Burst::Work::kCut;
   if (burst.cut == 0) prepare_seal(burst);
 }
@@ -105,10 +104,15 @@ void Stages::finish_outbound(Burst& burst) {
 void Stages::apply_policy(Burst& burst) {
   const uint64_t generation = core_.shared.spd.generation();
   const spd::Policy* wanting = nullptr;
+  packet::IpHeader::Flow flow{};  // of the packet before
+  spd::OutboundLookup found;
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     burst.batch.outbound[i] = nullptr;
     if (!burst.pending(i)) continue;
-    const auto found = core_.flows.lookup(core_.shared.spd, generation, burst.headers[i], burst.from.scope);
+    if (const auto own = burst.headers[i].flow(); !(own == flow)) {
+      flow = own;
+      found = core_.flows.lookup(core_.shared.spd, generation, burst.headers[i], burst.from.scope);
+    }
     if (found.verdict != Verdict::kPending) {
       if (found.verdict == Verdict::kNoSa) raise_acquire(*found.policy, spd::kAnyResource);
       burst.refuse(i, found.verdict);
@@ -125,19 +129,25 @@ void Stages::apply_policy(Burst& burst) {
   }
 }
 
+/// Steps 2 and 3. What the SA and its path say is asked once for packets that follow each other.
 void Stages::find_paths(Burst& burst) {
-  const sad::OutboundSa* last = nullptr;
-  net::IpAddress peer;
+  burst.cut = 0;
+  sad::OutboundSa* sa = nullptr;
+  net::NextHopCache::Entry* entry = nullptr;
+  uint32_t mtu_bytes = 0;
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     if (!burst.pending(i)) continue;
-    const auto* sa = burst.batch.outbound[i];
-    if (sa != last) peer = sa->peer();
-    last = sa;
-    auto* entry = core_.next_hop(peer);
+    if (burst.batch.outbound[i] != sa) {
+      sa = burst.batch.outbound[i];
+      entry = core_.next_hop(sa->peer());
+      mtu_bytes = path_mtu_bytes(*sa, entry);
+    }
     if (entry == nullptr || !entry->answered) {
       core_.hold(burst, i, entry, Resume::kOutbound);
     } else if (entry->hop.kind == NextHop::Kind::kForward) {
       burst.path[i] = entry->hop;
+      burst.path[i].mtu_bytes = mtu_bytes;
+      check_size_and_ttl(burst, i);
     } else {
       const bool silent = entry->hop.kind == NextHop::Kind::kUnresolved;
       burst.refuse(i, silent ? Verdict::kNeighbourUnresolved : Verdict::kNoRoute);
@@ -145,25 +155,26 @@ void Stages::find_paths(Burst& burst) {
   }
 }
 
-void Stages::check_size_and_ttl(Burst& burst) {
-  burst.cut = 0;
-  for (uint32_t i = 0; i < burst.batch.size; i++) {
-    if (!burst.pending(i)) continue;
-    auto& sa = *burst.batch.outbound[i];
-    if (burst.headers[i].ttl <= 1 && burst.origin != Origin::kOurs && !burst.from.from_host) {
-      core_.refuse_with_error(burst, i, Verdict::kTtlExceeded,
-                              {.kind = net::IcmpError::Kind::kTimeExceeded}, burst.from.port,
-                              Resume::kDeliver);
-      continue;
-    }
-    auto& path = burst.path[i];
-    path.mtu_bytes = sa.path_mtu.least(path.mtu_bytes, core_.now_ms);
-    if (sa.see_path_mtu(path.mtu_bytes) && sa.scope != spd::kHostScope)
-      core_.shared.events.push({.kind = Event::Kind::kPathMtu, .spi = sa.inbound_spi});
-    const uint32_t bytes = burst.batch.length[i];
-    const uint32_t kept = esp::kept_bytes(sa, burst.batch.data[i], bytes);
-    if (esp::sealed_bytes(sa, bytes, kept) > path.mtu_bytes) too_big(burst, i, sa);
+/// What the path of an SA carries, as far as its next hop is known.
+uint32_t Stages::path_mtu_bytes(sad::OutboundSa& sa, const net::NextHopCache::Entry* entry) const {
+  if (entry == nullptr || !entry->answered || entry->hop.kind != NextHop::Kind::kForward) return 0;
+  const uint32_t bytes = sa.path_mtu.least(entry->hop.mtu_bytes, core_.now_ms);
+  if (sa.see_path_mtu(bytes) && sa.scope != spd::kHostScope)
+    core_.shared.events.push({.kind = Event::Kind::kPathMtu, .spi = sa.inbound_spi});
+  return bytes;
+}
+
+void Stages::check_size_and_ttl(Burst& burst, uint32_t i) {
+  const auto& sa = *burst.batch.outbound[i];
+  if (burst.headers[i].ttl <= 1 && burst.origin != Origin::kOurs && !burst.from.from_host)
+      [[unlikely]] {
+    return core_.refuse_with_error(burst, i, Verdict::kTtlExceeded,
+                                   {.kind = net::IcmpError::Kind::kTimeExceeded}, burst.from.port,
+                                   Resume::kDeliver);
   }
+  const uint32_t bytes = burst.batch.length[i];
+  const uint32_t kept = esp::kept_bytes(sa, burst.batch.data[i], bytes);
+  if (esp::sealed_bytes(sa, bytes, kept) > burst.path[i].mtu_bytes) too_big(burst, i, sa);
 }
 
 /// The longest packet that would fit in the place of packet i.

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <iterator>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -183,6 +184,22 @@ TEST_CASE_FIXTURE(Fixture, "packets that selectors tell apart are different flow
   IpHeader mapped = tcp;  // the same bytes in the other family
   mapped.family = mapped.source.family = mapped.destination.family = packet::Family::kV6;
   CHECK(look(mapped).verdict == Verdict::kPolicyNoMatch);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a packet is of another flow in every scope") {
+  FlowCache wide(7, 1024);
+  spd.set({protect("a", kRemote)});
+  spd.attach("a", token(1), {kLocal}, {kRemote});
+  const spd::Scope scopes[] = {spd::kHostScope, 1, 4, 255, 256, 257, 2048, spd::kLastScope};
+  for (int round = 0; round < 2; round++) {
+    for (const spd::Scope scope : scopes) {
+      CAPTURE(scope);
+      const IpHeader p = udp("10.2.0.1");
+      CHECK(wide.lookup(spd, spd.generation(), p, scope).sa ==
+            spd.lookup_outbound(p, scope).sa);
+    }
+    CHECK(wide.misses() == std::size(scopes));
+  }
 }
 
 TEST_CASE("the cache answers as the SPD does while entries and SAs change at random") {
