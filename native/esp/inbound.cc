@@ -107,6 +107,14 @@ Verdict decapsulate_ecn(uint8_t outer_tos, uint8_t* ip, IpHeader& inner) {
 
 }  // namespace
 
+/// What only open() needs, by job: it stays with the worker that opens, and in its cache.
+struct Inbound::Opening {
+  Jobs jobs;
+  uint8_t* outer[Batch::kCapacity];   ///< the outer IP header
+  uint16_t offset[Batch::kCapacity];  ///< from there to the ESP or AH header
+  uint32_t payload_bytes[Batch::kCapacity];
+};
+
 // The steps follow RFC 4303 §3.4 and RFC 4302 §3.4; reassembly (§3.4.1) and the SA (§3.4.2) come
 // before.
 //  1. Length.
@@ -122,27 +130,35 @@ Verdict decapsulate_ecn(uint8_t outer_tos, uint8_t* ip, IpHeader& inner) {
 //  9. Tunnel mode: ECN (RFC 6040 §4.2). Transport mode through a NAT: checksums (RFC 3948 §3.1.2).
 // 10. Counters, and the SA's lifetime (RFC 4301 §4.4.2.1).
 // 11. What is left is the inner packet.
-void Inbound::prepare(Batch& batch, const uint16_t offset[Batch::kCapacity]) {
-  jobs_.clear();
+void Inbound::open(Batch& batch, const uint16_t offset[Batch::kCapacity]) {
+  Opening opening;
   groups_.clear();
   for (uint32_t i = 0; i < batch.size; i++) {
     InboundSa* sa = batch.inbound[i];
     if (batch.verdict[i] != Verdict::kPending || !sa) continue;
-    const Verdict verdict = prepare_one(batch, i, offset[i], *sa);
+    const Verdict verdict = prepare(opening, batch, i, offset[i], *sa);
     if (verdict == Verdict::kPending) continue;
     batch.verdict[i] = verdict;
     sa->count_refused(verdict);
   }
+  jobs_ = opening.jobs.batch.size;
+  odd_ecn_ = 0;
+  authentic_ = opening.jobs.open();
+  for (uint32_t j = 0; j < jobs_; j++) {
+    if (authentic_ >> j & 1) decapsulated_[j] = decapsulate(opening, j);
+  }
 }
 
 /// Steps 1 to 3 for one packet.
-Verdict Inbound::prepare_one(const Batch& batch, uint32_t i, uint32_t offset, InboundSa& sa) {
+Verdict Inbound::prepare(Opening& opening, const Batch& batch, uint32_t i, uint32_t offset,
+                         InboundSa& sa) {
   if (sa.lifetime.is_over()) [[unlikely]] return Verdict::kLifetimeExpired;
-  return sa.protocol == Protocol::kEsp ? prepare_esp(batch, i, offset, sa)
-                                       : prepare_ah(batch, i, offset, sa);
+  return sa.protocol == Protocol::kEsp ? prepare_esp(opening, batch, i, offset, sa)
+                                       : prepare_ah(opening, batch, i, offset, sa);
 }
 
-Verdict Inbound::prepare_esp(const Batch& batch, uint32_t i, uint32_t offset, InboundSa& sa) {
+Verdict Inbound::prepare_esp(Opening& opening, const Batch& batch, uint32_t i, uint32_t offset,
+                             InboundSa& sa) {
   const Protection& p = sa.protection;
   if (offset > batch.length[i]) return Verdict::kEspTooShort;
   const uint32_t bytes = batch.length[i] - offset;
@@ -153,16 +169,19 @@ Verdict Inbound::prepare_esp(const Batch& batch, uint32_t i, uint32_t offset, In
   const replay::Window::Check check = sa.window.check(load_be32(esp + packet::kEspSequence));
   if (check.outcome != Outcome::kNew) return verdict_of(check.outcome);
 
-  const uint32_t j = join(batch, i, offset, sa, check.sequence);
+  const uint32_t j = join(opening, batch, i, offset, sa, check.sequence);
   payload_[j] = esp + header_bytes(p);
-  payload_bytes_[j] = bytes - header_bytes(p) - p.icv_bytes;
-  jobs_.add(p, check.sequence, esp, payload_bytes_[j], Direction::kOpen);
+  const uint32_t text_bytes = bytes - header_bytes(p) - p.icv_bytes;
+  opening.payload_bytes[j] = text_bytes;
+  opening.jobs.add(p, check.sequence, esp, text_bytes, Direction::kOpen);
   return Verdict::kPending;
 }
 
 /// AH: the headers are masked, the ICV goes aside (RFC 4302 §3.4.4).
 /// Padding behind the ICV is counted in, whoever put it there: over IPv4 Linux fills up to 64 bits.
-Verdict Inbound::prepare_ah(const Batch& batch, uint32_t i, uint32_t offset, InboundSa& sa) {
+Verdict Inbound::prepare_ah(Opening& opening, const Batch& batch, uint32_t i, uint32_t offset,
+                            InboundSa& sa) {
+  Jobs& jobs = opening.jobs;
   const Protection& p = sa.protection;
   if (offset > batch.length[i]) return Verdict::kAhBadHeader;
   const uint32_t bytes = batch.length[i] - offset;
@@ -178,69 +197,65 @@ Verdict Inbound::prepare_ah(const Batch& batch, uint32_t i, uint32_t offset, Inb
   const replay::Window::Check check = sa.window.check(load_be32(header + ah::kSequence));
   if (check.outcome != Outcome::kNew) return verdict_of(check.outcome);
 
-  const uint32_t j = jobs_.batch.size;
-  jobs_.masks.keep(ip, offset + ah_bytes);
+  jobs.masks.keep(ip, offset + ah_bytes);
   if (!ah::mask_mutable_fields(ip, offset)) {
-    jobs_.masks.give_back();
+    jobs.masks.give_back();
     return Verdict::kAhBadHeader;
   }
-  join(batch, i, offset, sa, check.sequence);
+  const uint32_t j = join(opening, batch, i, offset, sa, check.sequence);
   payload_[j] = header + ah_bytes;
-  payload_bytes_[j] = bytes - ah_bytes;
+  opening.payload_bytes[j] = bytes - ah_bytes;
   uint8_t* icv = header + ah::kIcvField + p.iv_bytes;
-  std::memcpy(jobs_.aside[j], icv, p.icv_bytes);
+  std::memcpy(jobs.aside[j], icv, p.icv_bytes);
   std::memset(icv, 0, p.icv_bytes);
-  jobs_.add_ah(p, check.sequence, ip, batch.length[i], icv, Direction::kOpen);
+  jobs.add_ah(p, check.sequence, ip, batch.length[i], icv, Direction::kOpen);
   return Verdict::kPending;
 }
 
 /// The next job is that of packet i. @return its number
-uint32_t Inbound::join(const Batch& batch, uint32_t i, uint32_t offset, InboundSa& sa,
-                       uint64_t sequence) {
-  const uint32_t j = jobs_.batch.size;
+uint32_t Inbound::join(Opening& opening, const Batch& batch, uint32_t i, uint32_t offset,
+                       InboundSa& sa, uint64_t sequence) {
+  const uint32_t j = opening.jobs.batch.size;
   index_[j] = static_cast<uint8_t>(i);
   group_[j] = static_cast<uint8_t>(groups_.join(&sa));
   sequence_[j] = sequence;
-  outer_[j] = batch.data[i];
-  offset_[j] = static_cast<uint16_t>(offset);
+  opening.outer[j] = batch.data[i];
+  opening.offset[j] = static_cast<uint16_t>(offset);
   return j;
 }
 
-void Inbound::open() {
-  odd_ecn_ = 0;
-  authentic_ = jobs_.open();
-  for (uint32_t j = 0; j < jobs_.batch.size; j++) {
-    if (authentic_ >> j & 1) decapsulated_[j] = decapsulate(j);
-  }
-}
-
 /// Steps 6 to 9 for one authentic packet.
-Verdict Inbound::decapsulate(uint32_t j) {
+Verdict Inbound::decapsulate(Opening& opening, uint32_t j) {
   const InboundSa& sa = groups_.sa(group_[j]);
   uint8_t next_header;
   if (sa.protocol == Protocol::kEsp) [[likely]] {
-    if (!strip_trailer(payload_[j], payload_bytes_[j], next_header)) return Verdict::kBadPadding;
+    if (!strip_trailer(payload_[j], opening.payload_bytes[j], next_header))
+      return Verdict::kBadPadding;
     if (next_header == packet::kNoNextHeader) return Verdict::kDummyPacket;
   } else {
-    next_header = outer_[j][offset_[j] + ah::kNextHeader];
+    next_header = opening.outer[j][opening.offset[j] + ah::kNextHeader];
   }
-  return sa.mode == Mode::kTunnel ? decapsulate_tunnel(j, next_header, sa)
-                                  : decapsulate_transport(j, next_header, sa);
+  return sa.mode == Mode::kTunnel ? decapsulate_tunnel(opening, j, next_header, sa)
+                                  : decapsulate_transport(opening, j, next_header, sa);
 }
 
-Verdict Inbound::decapsulate_tunnel(uint32_t j, uint8_t next_header, const InboundSa& sa) {
-  Verdict verdict = check_inner(payload_[j], payload_bytes_[j], next_header, inner_[j]);
+Verdict Inbound::decapsulate_tunnel(const Opening& opening, uint32_t j, uint8_t next_header,
+                                    const InboundSa& sa) {
+  IpHeader& inner = inner_of(j);
+  Verdict verdict = check_inner(payload_[j], opening.payload_bytes[j], next_header, inner);
   if (verdict != Verdict::kPending) return verdict;
-  verdict = check_selectors(inner_[j], sa);
+  verdict = check_selectors(inner, sa);
   if (verdict != Verdict::kPending) return verdict;
-  const uint8_t outer_tos = tos_of(outer_[j]);
-  odd_ecn_ |= uint64_t{is_odd_ecn(outer_tos, inner_[j].tos)} << j;
-  return decapsulate_ecn(outer_tos, payload_[j], inner_[j]);
+  const uint8_t outer_tos = tos_of(opening.outer[j]);
+  if ((outer_tos & 3) == kNotEct) [[likely]] return Verdict::kPending;  // the inner field stays
+  odd_ecn_ |= uint64_t{is_odd_ecn(outer_tos, inner.tos)} << j;
+  return decapsulate_ecn(outer_tos, payload_[j], inner);
 }
 
-Verdict Inbound::decapsulate_transport(uint32_t j, uint8_t next_header, const InboundSa& sa) {
-  uint8_t* from = outer_[j];
-  uint32_t kept_bytes = offset_[j];
+Verdict Inbound::decapsulate_transport(Opening& opening, uint32_t j, uint8_t next_header,
+                                       const InboundSa& sa) {
+  uint8_t* from = opening.outer[j];
+  uint32_t kept_bytes = opening.offset[j];
   uint16_t field = packet::next_field_of(from, kept_bytes);
   const bool in_udp = field == 0;
   if (in_udp) {
@@ -251,28 +266,29 @@ Verdict Inbound::decapsulate_transport(uint32_t j, uint8_t next_header, const In
   std::memmove(ip, from, kept_bytes);
   ip[field] = next_header;
   payload_[j] = ip;
-  payload_bytes_[j] += kept_bytes;
-  packet::write_length(ip, payload_bytes_[j]);
+  const uint32_t bytes = opening.payload_bytes[j] + kept_bytes;
+  packet::write_length(ip, bytes);
 
-  Verdict verdict = packet::parse_ip(ip, payload_bytes_[j], inner_[j]);
+  IpHeader& inner = inner_of(j);
+  Verdict verdict = packet::parse_ip(ip, bytes, inner);
   if (verdict != Verdict::kPending) return verdict;
-  verdict = check_selectors(inner_[j], sa);
-  if (verdict == Verdict::kPending && in_udp) packet::renew_checksum(ip, inner_[j]);
+  verdict = check_selectors(inner, sa);
+  if (verdict == Verdict::kPending && in_udp) packet::renew_checksum(ip, inner);
   return verdict;
 }
 
-void Inbound::finish(Batch& batch, IpHeader inner[Batch::kCapacity], uint32_t now_s) {
+void Inbound::finish(Batch& batch, uint32_t now_s) {
   odd_ecn_count_ = 0;
-  if (jobs_.batch.size == 0) return;
+  if (jobs_ == 0) return;
   advance_windows();
   Verdict verdict[Batch::kCapacity];
-  for (uint32_t j = 0; j < jobs_.batch.size; j++) {
+  for (uint32_t j = 0; j < jobs_; j++) {
     verdict[j] = authentic_ >> j & 1 ? verdict_of(outcome_[j]) : Verdict::kIcvBad;
     if (verdict[j] == Verdict::kPending) verdict[j] = decapsulated_[j];
   }
   hold_against_lifetimes(verdict, now_s);
 
-  for (uint32_t j = 0; j < jobs_.batch.size; j++) {
+  for (uint32_t j = 0; j < jobs_; j++) {
     const uint32_t i = index_[j];
     if (verdict[j] != Verdict::kPending) {
       batch.verdict[i] = verdict[j];
@@ -281,8 +297,7 @@ void Inbound::finish(Batch& batch, IpHeader inner[Batch::kCapacity], uint32_t no
     }
     odd_ecn_count_ += odd_ecn_ >> j & 1;
     batch.data[i] = payload_[j];
-    batch.length[i] = inner_[j].total_bytes;
-    inner[i] = inner_[j];
+    batch.length[i] = inner_[i].total_bytes;
   }
 }
 
@@ -291,10 +306,10 @@ void Inbound::hold_against_lifetimes(Verdict verdict[Batch::kCapacity], uint32_t
   uint32_t accepted[Batch::kCapacity];  // by group
   uint64_t bytes[Batch::kCapacity];
   for (uint32_t g = 0; g < groups_.size(); g++) accepted[g] = 0, bytes[g] = 0;
-  for (uint32_t j = 0; j < jobs_.batch.size; j++) {
+  for (uint32_t j = 0; j < jobs_; j++) {
     if (verdict[j] != Verdict::kPending) continue;
     accepted[group_[j]]++;
-    bytes[group_[j]] += inner_[j].total_bytes;
+    bytes[group_[j]] += inner_of(j).total_bytes;
   }
   for (uint32_t g = 0; g < groups_.size(); g++) {
     if (accepted[g] == 0) continue;
@@ -303,12 +318,12 @@ void Inbound::hold_against_lifetimes(Verdict verdict[Batch::kCapacity], uint32_t
     if (!taken.watched) [[likely]] continue;
     uint32_t refused = 0;
     uint64_t refused_bytes = 0;
-    for (uint32_t j = 0; j < jobs_.batch.size; j++) {
+    for (uint32_t j = 0; j < jobs_; j++) {
       if (group_[j] != g || verdict[j] != Verdict::kPending) continue;
-      if (sa.lifetime.admits(taken, inner_[j].total_bytes)) continue;
+      if (sa.lifetime.admits(taken, inner_of(j).total_bytes)) continue;
       verdict[j] = Verdict::kLifetimeExpired;
       refused++;
-      refused_bytes += inner_[j].total_bytes;
+      refused_bytes += inner_of(j).total_bytes;
     }
     sa.usage().give_back(taken, refused, refused_bytes);
   }
@@ -316,10 +331,9 @@ void Inbound::hold_against_lifetimes(Verdict verdict[Batch::kCapacity], uint32_t
 
 /// Step 5: the window of each SA takes the authentic numbers of its group, in order of arrival.
 void Inbound::advance_windows() {
-  const uint32_t jobs = jobs_.batch.size;
-  const bool all_authentic = authentic_ == ~uint64_t{0} >> (Batch::kCapacity - jobs);
+  const bool all_authentic = authentic_ == ~uint64_t{0} >> (Batch::kCapacity - jobs_);
   if (groups_.size() == 1 && all_authentic) [[likely]] {
-    groups_.sa(0).window.advance({sequence_, jobs}, outcome_);
+    groups_.sa(0).window.advance({sequence_, jobs_}, outcome_);
   } else {
     advance_by_group();
   }
@@ -334,7 +348,7 @@ void Inbound::advance_by_group() {
   }
   uint64_t sequence[Batch::kCapacity];
   uint8_t job[Batch::kCapacity];
-  for (uint32_t j = 0; j < jobs_.batch.size; j++) {
+  for (uint32_t j = 0; j < jobs_; j++) {
     if (!(authentic_ >> j & 1)) continue;
     const uint32_t at = end[group_[j]]++;
     sequence[at] = sequence_[j];
@@ -352,9 +366,12 @@ void Inbound::advance_by_group() {
 void inbound(Batch& batch, const uint16_t offset[Batch::kCapacity],
              IpHeader inner[Batch::kCapacity], uint32_t now_s) {
   Inbound phases;
-  phases.prepare(batch, offset);
-  phases.open();
-  phases.finish(batch, inner, now_s);
+  phases.open(batch, offset);
+  phases.finish(batch, now_s);
+  for (uint32_t i = 0; i < batch.size; i++) {
+    if (batch.verdict[i] == Verdict::kPending && batch.inbound[i] != nullptr)
+      inner[i] = phases.inner(i);
+  }
 }
 
 }  // namespace esplane::esp

@@ -58,8 +58,7 @@ void Stages::open(const Shared& shared, Burst& burst) {
     esp_offset[i] = at[i].offset;
     batch.length[i] = at[i].end;  // what IP carries behind a UDP datagram belongs to nobody
   }
-  burst.opening.prepare(batch, esp_offset);
-  burst.opening.open();
+  burst.opening.open(batch, esp_offset);
 }
 
 void Stages::finish_inbound(Burst& burst) {
@@ -149,20 +148,23 @@ void Stages::finish_esp(Burst& burst) {
     sas[i] = burst.pending(i) ? batch.inbound[i] : nullptr;
     outer_bytes[i] = batch.length[i];
   }
-  burst.opening.finish(batch, inner_, core_.now_s);
+  burst.opening.finish(batch, core_.now_s);
 
   uint64_t packets = 0, bytes = 0;
+  const sad::InboundSa* last = nullptr;
   for (uint32_t i = 0; i < batch.size; i++) {
     if (sas[i] == nullptr) continue;
-    if (sas[i]->lifetime.has_news()) raise_expiry(sas[i]->lifetime, sas[i]->spi, true);
+    if (sas[i] != last && sas[i]->lifetime.has_news())
+      raise_expiry(sas[i]->lifetime, sas[i]->spi, true);
+    last = sas[i];
     if (!burst.pending(i) && batch.verdict[i] != Verdict::kDummyPacket) continue;
     packets++;
     bytes += outer_bytes[i];
     watch_nat_mapping(burst, i, *sas[i]);
     if (!burst.pending(i)) continue;
-    burst.headers[i] = inner_[i];
-    if (packet::is_tcp_syn(batch.data[i], inner_[i])) [[unlikely]]
-      clamp_received_mss(batch.data[i], inner_[i], *sas[i]);
+    burst.headers[i] = burst.opening.inner(i);
+    if (packet::is_tcp_syn(batch.data[i], burst.headers[i])) [[unlikely]]
+      clamp_received_mss(batch.data[i], burst.headers[i], *sas[i]);
     if (sas[i]->scope != spd::kHostScope) [[unlikely]] hand_to_host(burst, i, sas[i]->scope);
   }
   core_.counters->odd_ecn.add(burst.opening.odd_ecn());

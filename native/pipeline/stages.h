@@ -146,7 +146,6 @@ class Stages {
   Burst split_;    ///< pieces of the large packet, in clear
   Burst pieces_;   ///< of packets that are cut before ESP
   uint64_t random_ = base::ticks();  ///< lengths of dummies
-  packet::IpHeader inner_[packet::Batch::kCapacity];  ///< of packets just decapsulated
 };
 
 template <typename Take>
