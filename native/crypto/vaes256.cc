@@ -144,12 +144,16 @@ struct Counters {
 /// but some that fill_tile wrote behind the end, and those are overwritten.
 struct Stream {
   static constexpr uint32_t kMaxVectors = 1 + kTileVectors;  ///< of a packet
+  /// Where the batch mixes keys, this many vectors in a row have the same: a packet's are filled up
+  /// with some that nobody uses.
+  static constexpr uint32_t kKeyVectors = kTileVectors / 2;
   /// Vectors to have ready from a packet's first one on.
   static constexpr uint32_t kLookahead = 3 * kTileVectors;
-  static constexpr uint32_t kCapacity = Batch::kCapacity * kMaxVectors + kTileVectors;
+  static constexpr uint32_t kCapacity =
+      Batch::kCapacity * (kMaxVectors + kKeyVectors - 1) + kTileVectors;
 
   __m256i vector[kCapacity];
-  const Vaes256Key* key[kCapacity];   ///< only where the batch mixes keys
+  const Vaes256Key* key[kCapacity / kKeyVectors];  ///< only where the batch mixes keys
   uint32_t begin[Batch::kCapacity];   ///< of each packet
   uint32_t size = 0;                  ///< vectors
   uint32_t encrypted = 0;
@@ -161,7 +165,7 @@ ESPLANE_INLINE void prepare(Stream& stream, const Batch& batch, uint32_t i) {
   const Vaes256Key& key = layout(batch.key[i]);
   const Counters counters(batch.nonce[i], key);
   const Text text(batch.text[i], batch.text_bytes[i]);
-  const uint32_t vectors = text.stream_vectors();
+  uint32_t vectors = text.stream_vectors();
   __m256i* out = stream.vector + stream.size;
   if (text.tiles != 0) {
     out[0] = counters.first_vector();
@@ -174,7 +178,13 @@ ESPLANE_INLINE void prepare(Stream& stream, const Batch& batch, uint32_t i) {
       for (uint32_t v = 4; v < 9; v++) out[v] = Counters::plus(counters.nonce, 1 + 2 * v);
     }
   }
-  if (!kOneKey) std::fill_n(stream.key + stream.size, vectors, &key);
+  if (!kOneKey) {
+    constexpr uint32_t kEach = Stream::kKeyVectors;
+    static_assert(Stream::kMaxVectors <= 3 * kEach);
+    vectors = (vectors + kEach - 1) / kEach * kEach;
+    const Vaes256Key** of = stream.key + stream.size / kEach;
+    of[0] = of[1] = of[2] = &key;  // what is too much is overwritten
+  }
   stream.size += vectors;
 }
 
@@ -186,7 +196,10 @@ void prepare_all(Stream& stream, const Batch& batch, const Selection& selection)
   }
   // The last tile is filled up with vectors that nobody uses.
   std::fill_n(stream.vector + stream.size, kTileVectors, _mm256_setzero_si256());
-  if (!kOneKey) std::fill_n(stream.key + stream.size, kTileVectors, stream.key[stream.size - 1]);
+  if (!kOneKey) {
+    const Vaes256Key** end = stream.key + stream.size / Stream::kKeyVectors;
+    *end = end[-1];
+  }
   stream.size = (stream.size + kTileVectors - 1) / kTileVectors * kTileVectors;
 }
 
@@ -194,9 +207,11 @@ void prepare_all(Stream& stream, const Batch& batch, const Selection& selection)
 template <int kRounds, bool kOneKey>
 ESPLANE_INLINE void encrypt_tile(Stream& stream, const Vaes256Key& one_key) {
   __m256i* vector = stream.vector + stream.encrypted;
-  const Vaes256Key* const* key = stream.key + stream.encrypted;
+  const Vaes256Key* const* key = stream.key + stream.encrypted / Stream::kKeyVectors;
+  const Vaes256Key& low = kOneKey ? one_key : *key[0];
+  const Vaes256Key& high = kOneKey ? one_key : *key[1];
   const auto round_key = [&](int r, uint32_t v) {
-    return broadcast(kOneKey ? one_key.round[r] : key[v]->round[r]);
+    return broadcast(v < Stream::kKeyVectors ? low.round[r] : high.round[r]);
   };
   __m256i x[kTileVectors];
 #pragma GCC unroll 8
