@@ -18,6 +18,7 @@
 #include "esp/locate.h"
 #include "esp/outbound.h"
 #include "packet/verdict.h"
+#include "sad/prefetch.h"
 #include "sad/sad.h"
 
 namespace esplane::addon {
@@ -241,6 +242,7 @@ class BulkEsp final : public Napi::ObjectWrap<BulkEsp> {
       packet::IpHeader header[Batch::kCapacity];
       read_headers(slice.batch, header);
       find_outbound(s.sad, packets, first, slice.batch);
+      sad::prefetch_outbound(s.sad, slice.batch);
       esp::outbound(slice.batch, base::monotonic_s());
       passed += slice.write_back();
     }

@@ -110,6 +110,7 @@ class ManySas {
         batch_.verdict[i] = packet::parse_ip(batch_.data[i], batch_.length[i], header);
         batch_.outbound[i] = spd_.lookup_outbound(header).sa;
       }
+      sad::prefetch_outbound(sad_, batch_);
       esp::outbound(batch_, now_s_);
       ticks.push_back(static_cast<double>(base::ticks() - from) / kBatch);
       end(first);

@@ -10,7 +10,6 @@
 #include "esp/trailer.h"
 #include "packet/checksum.h"
 #include "packet/ip.h"
-#include "sad/prefetch.h"
 
 namespace esplane::esp {
 namespace {
@@ -350,7 +349,6 @@ void Outbound::finish() {
 }
 
 void outbound(Batch& batch, uint32_t now_s) {
-  sad::prefetch_outbound(batch);
   Outbound phases;
   phases.prepare(batch, now_s);
   phases.seal();

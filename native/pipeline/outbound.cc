@@ -69,7 +69,7 @@ void Stages::outbound_whole(Burst& burst) {
 
 void Stages::begin_outbound(Burst& burst) {
   apply_policy(burst);
-  sad::prefetch_outbound(burst.batch);
+  sad::prefetch_outbound(core_.shared.sad, burst.batch);
   find_paths(burst);
   burst.work = burst.cut == 0 ? Burst::Work::kSeal : Burst::Work::kCut;
   if (burst.cut == 0) prepare_seal(burst);

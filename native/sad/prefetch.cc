@@ -3,6 +3,9 @@
 namespace esplane::sad {
 namespace {
 
+/// So many pairs are as large as a core's second cache: a kilobyte of each direction is in use.
+constexpr uint32_t kFewPairs = 512;
+
 /// More than every other one differs from the one before it.
 template <typename T>
 bool are_many(const T* of, uint32_t count) {
@@ -20,8 +23,8 @@ void prefetch_lines(const Sa* sa) {
 
 }  // namespace
 
-void prefetch_outbound(const packet::Batch& batch) {
-  if (!are_many(batch.outbound, batch.size)) return;
+void prefetch_outbound(const Sad& sad, const packet::Batch& batch) {
+  if (sad.size() <= kFewPairs || !are_many(batch.outbound, batch.size)) return;
   const auto has_sa = [&](uint32_t i) {
     return batch.verdict[i] == packet::Verdict::kPending && batch.outbound[i] != nullptr;
   };
@@ -37,7 +40,7 @@ void prefetch_outbound(const packet::Batch& batch) {
 }
 
 void prefetch_inbound(const Sad& sad, const uint32_t* spi, const uint32_t* bytes, uint32_t count) {
-  if (!are_many(spi, count)) return;
+  if (sad.size() <= kFewPairs || !are_many(spi, count)) return;
   for (uint32_t i = 0; i < count; i++) sad.prefetch(spi[i]);
   InboundSa* sas[packet::Batch::kCapacity];
   for (uint32_t i = 0; i < count; i++) {

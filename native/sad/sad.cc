@@ -142,11 +142,6 @@ OutboundSa* Sad::find_outbound(uint32_t outbound_spi, const packet::IpAddress& p
   return index == OutboundIndex::kNone ? nullptr : slots_[index].outbound.get();
 }
 
-uint32_t Sad::size() const {
-  const std::lock_guard lock(mutex_);
-  return size_;
-}
-
 const Sad::Slot* Sad::installed(uint32_t spi) const {
   const uint32_t index = spi & index_mask_;
   if (index >= capacity_) return nullptr;

@@ -114,8 +114,8 @@ class Sad {
   /// The SAs that send dummy packets; null: none does. Workers only, between two quiescent().
   const Maskings* maskings() const { return maskings_.load(std::memory_order_acquire); }
 
-  /// Pairs installed.
-  uint32_t size() const;
+  /// Pairs installed. Any thread.
+  uint32_t size() const { return size_.load(std::memory_order_relaxed); }
   uint32_t capacity() const { return capacity_; }
 
  private:
@@ -144,7 +144,7 @@ class Sad {
   std::vector<Slot> slots_;
   OutboundIndex by_outbound_spi_;
   std::deque<uint32_t> free_;  ///< oldest first: an index rests as long as possible
-  uint32_t size_ = 0;
+  std::atomic<uint32_t> size_{0};
   Schedule schedule_;
   std::atomic<const Maskings*> maskings_{nullptr};  ///< owned; replaced as a whole
 };
