@@ -19,7 +19,7 @@ namespace {
 using base::Freer;
 
 using KeyPtr = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
-using DeriveContextPtr = std::unique_ptr<EVP_PKEY_CTX, Freer<EVP_PKEY_CTX_free>>;
+using KeyContextPtr = std::unique_ptr<EVP_PKEY_CTX, Freer<EVP_PKEY_CTX_free>>;
 using MacContextPtr = std::unique_ptr<EVP_MAC_CTX, Freer<EVP_MAC_CTX_free>>;
 using CipherContextPtr = std::unique_ptr<EVP_CIPHER_CTX, Freer<EVP_CIPHER_CTX_free>>;
 
@@ -40,6 +40,27 @@ KeyPtr private_key_of(Curve curve, Bytes octets) {
   KeyPtr key(EVP_PKEY_new_raw_private_key(type_of(curve), nullptr, octets.data(), octets.size()));
   require(key != nullptr);
   return key;
+}
+
+/// A private key for a derivation alone. Where it comes without its public value, libcrypto works
+/// that out, at the cost of a derivation, and does not use it then: so it is given one, whichever.
+KeyPtr deriving_key_of(Curve curve, Bytes octets, Bytes any_public) {
+  thread_local KeyContextPtr makers[kCurves];
+  auto& maker = makers[static_cast<size_t>(curve)];
+  if (maker == nullptr) {
+    const char* name = curve == Curve::kX25519 ? "X25519" : "X448";
+    maker.reset(EVP_PKEY_CTX_new_from_name(nullptr, name, nullptr));
+    require(maker != nullptr && EVP_PKEY_fromdata_init(maker.get()) == 1);
+  }
+  const auto parameter = [](const char* name, Bytes value) {
+    return OSSL_PARAM_construct_octet_string(name, const_cast<uint8_t*>(value.data()), value.size());
+  };
+  OSSL_PARAM parameters[] = {parameter(OSSL_PKEY_PARAM_PRIV_KEY, octets),
+                             parameter(OSSL_PKEY_PARAM_PUB_KEY, any_public),
+                             OSSL_PARAM_construct_end()};
+  EVP_PKEY* key = nullptr;
+  require(EVP_PKEY_fromdata(maker.get(), &key, EVP_PKEY_KEYPAIR, parameters) == 1);
+  return KeyPtr(key);
 }
 
 // --- HMAC -------------------------------------------------------------------------------------
@@ -170,10 +191,10 @@ void public_value(Curve curve, Bytes private_key, Room out) {
 }
 
 bool shared_secret(Curve curve, Bytes private_key, Bytes peer_public, Room out) {
-  const KeyPtr own = private_key_of(curve, private_key);
+  const KeyPtr own = deriving_key_of(curve, private_key, peer_public);
   const KeyPtr peer(EVP_PKEY_new_raw_public_key(type_of(curve), nullptr, peer_public.data(),
                                                 peer_public.size()));
-  const DeriveContextPtr context(EVP_PKEY_CTX_new_from_pkey(nullptr, own.get(), nullptr));
+  const KeyContextPtr context(EVP_PKEY_CTX_new_from_pkey(nullptr, own.get(), nullptr));
   require(peer != nullptr && context != nullptr && EVP_PKEY_derive_init(context.get()) == 1);
   require(EVP_PKEY_derive_set_peer(context.get(), peer.get()) == 1);
   uint8_t secret[key_bytes(Curve::kX448)];
