@@ -55,6 +55,7 @@ import { interfaceMtu, knownPathMtu } from './net/path-mtu.js';
 import type { Transport } from './net/transport.js';
 import { UdpTransport } from './net/udp.js';
 import { wipeKeys } from './policy/authentication.js';
+import { logKeys } from './sad/key-log.js';
 import type { EspSpi } from './sad/sad.js';
 import { PacketWatcher } from './watch/packet-watcher.js';
 import { probeConnection } from './watch/probe.js';
@@ -108,6 +109,7 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
       () => transport.close(),
     );
     // First of all: from here on, and whatever happens, nothing protected leaves in clear.
+    if (config.espKeysFile !== undefined) beginKeyLog(config.espKeysFile, log);
     guard.install(config.spd);
     log.info('what is protected is dropped unless a tunnel takes it (the guard is installed)');
 
@@ -217,7 +219,12 @@ export function hostParts(
     createDataplane: (options) => NativeDataplane.create({ ...options, tunName: tun }),
     transport,
     openLink: (dataplane) =>
-      threadLinks(dataplane.id, ikeOptions(config, dataplane), transport.spiKey),
+      threadLinks(
+        dataplane.id,
+        ikeOptions(config, dataplane),
+        transport.spiKey,
+        config.espKeysFile,
+      ),
     jobs: openPool(defaultIkeWorkers()),
     localAddresses: hostAddresses,
     serveApi: (control) =>
@@ -517,6 +524,12 @@ function transportDrops(transport: Transport): Record<string, number> {
     'ike-send-errors': counters['send-errors'],
     'ike-no-socket': counters['no-socket'],
   };
+}
+
+/** Throws where the file is none that only its owner may read. */
+function beginKeyLog(file: string, log: Log): void {
+  logKeys(file);
+  log.warn(`lab_esp_keys: whoever reads ${file} can read what the tunnels protect`);
 }
 
 function openGuard(config: GatewayConfig, guard: Guard, log: Log): void {

@@ -90,6 +90,7 @@ function buildSettings(file: ConfigFile): Omit<GatewayConfig, 'connections' | 's
     logLevel: gateway.log_level,
     routeTable: gateway.route_table,
     guardOnStop: gateway.guard_on_stop,
+    espKeysFile: gateway.lab_esp_keys,
     plainForwarding: gateway.lab_plain_forwarding,
   };
 }

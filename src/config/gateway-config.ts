@@ -30,6 +30,8 @@ export interface GatewayConfig {
   /** Of the routes for what this host itself sends; 0: none. */
   readonly routeTable: number;
   readonly guardOnStop: 'keep' | 'open';
+  /** For Wireshark, in labs; undefined: nowhere. */
+  readonly espKeysFile: string | undefined;
   readonly plainForwarding: boolean;
   readonly connections: readonly Connection[];
   /** Ordered: what `[[policy]]` says, then what the connections protect. */

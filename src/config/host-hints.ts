@@ -25,6 +25,11 @@ export function hintsForHost(config: GatewayConfig): string[] {
       );
     }
   }
+  if (config.espKeysFile !== undefined) {
+    hints.push(
+      `lab_esp_keys: whoever reads ${config.espKeysFile} can read what the tunnels protect`,
+    );
+  }
   const { metricsListen: listen } = config;
   if (listen !== undefined && !/^(127\.|::1$)/.test(listen.address)) {
     hints.push(

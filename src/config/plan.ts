@@ -103,6 +103,7 @@ const SETTINGS = {
   logLevel: ['log_level', 'now'],
   routeTable: ['route_table', 'next start'],
   guardOnStop: ['guard_on_stop', 'now'],
+  espKeysFile: ['lab_esp_keys', 'next start'],
   plainForwarding: ['lab_plain_forwarding', 'next start'],
 } as const satisfies Record<
   Exclude<keyof GatewayConfig, 'connections' | 'spd'>,

@@ -149,6 +149,13 @@ export const gatewaySchema = z.strictObject({
     .enum(['keep', 'open'])
     .default('keep')
     .describe('After an orderly stop, keep on dropping what is protected, or let it pass in clear'),
+  lab_esp_keys: z
+    .string()
+    .regex(/^\//, 'an absolute path')
+    .optional()
+    .describe(
+      'File, mode 0600, into which the keys of every ESP SA are written as Wireshark reads them (its esp_sa): labs only; default: nowhere',
+    ),
   lab_plain_forwarding: z
     .boolean()
     .default(false)

@@ -157,8 +157,9 @@ export class Requests {
     this.#sa.channel.logAgain(`${message} -> ${to}, sent again (${sent})`);
     const { channel } = this.#sa;
     const wasWhole = sent === task.wholeTries && channel.mustSplit(request.datagrams);
-    if (wasWhole || channel.shrink(request.datagrams, sent)) {
-      request.datagrams = this.#encode(task, messageId, payloads, sent);
+    const other = task.again?.(sent);
+    if (other !== undefined || wasWhole || channel.shrink(request.datagrams, sent)) {
+      request.datagrams = this.#encode(task, messageId, other ?? payloads, sent);
     }
     this.#transmit();
   }

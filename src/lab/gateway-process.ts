@@ -127,6 +127,10 @@ export class GatewayProcess {
     return this.#api.down('lab');
   }
 
+  probe(): ReturnType<ApiClient['probe']> {
+    return this.#api.probe('lab');
+  }
+
   rekey(what: RekeyWhat): ReturnType<ApiClient['rekey']> {
     return this.#api.rekey('lab', what);
   }

@@ -47,6 +47,8 @@ export interface ShardOptions {
   readonly post: PostToMain;
   /** Asks authorities about revocation; without it only CRLs of the configuration count. */
   readonly ask?: Ask;
+  /** Hears of the keys of Child SAs before they are wiped, in a lab. */
+  readonly noteKeys?: ((sa: ChildSa) => void) | undefined;
   /** Of the mark in our SPIs (`makeIkeSpi`). */
   readonly spiKey?: Uint8Array;
 }
@@ -59,14 +61,16 @@ export class IkeShard {
   readonly #timers = new Timers((timer) => this.#handle({ type: 'timer', timer }));
   readonly #verifier: PeerVerifier;
   readonly #gate: LogGate;
+  readonly #noteKeys: ShardOptions['noteKeys'];
   #connections: readonly Connection[] = [];
   #stopping = false;
 
-  constructor({ shard, shards, makeCore, sad, now, post, ask, spiKey }: ShardOptions) {
+  constructor({ shard, shards, makeCore, sad, now, post, ask, spiKey, noteKeys }: ShardOptions) {
     this.#verifier = new PeerVerifier(ask === undefined ? {} : { ask });
     this.#sad = sad;
     this.#now = now;
     this.#post = post;
+    this.#noteKeys = noteKeys;
     this.#gate = new LogGate(IKE_LINE_RATE, now);
     const random = pooledRandom();
     this.#core = makeCore({
@@ -223,6 +227,7 @@ export class IkeShard {
 
   #install(sa: ChildSa, standby: boolean): void {
     const { inboundSpi: spi, policy } = sa;
+    this.#noteKeys?.(sa);
     try {
       this.#sad.install(sa, standby);
       this.#post({ type: 'spi', spi, state: 'installed', policy });

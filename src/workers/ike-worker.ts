@@ -4,6 +4,8 @@ import { NativeDataplane } from '../dataplane/native.js';
 import { keepCapabilities } from '../dataplane/process.js';
 import { Ike } from '../ike/ike.js';
 import { monotonicNow } from '../net/clock.js';
+import { logKeys } from '../sad/key-log.js';
+import type { ChildSa } from '../sad/sad.js';
 import { askByHttp } from './ask-by-http.js';
 import { IkeShard } from './ike-shard.js';
 import type { IkeWorkerData } from './link.js';
@@ -14,7 +16,8 @@ import { Packer, type Parcel, unpack } from './parcel.js';
 keepCapabilities([]);
 
 const port = parentPort!;
-const { shard, shards, dataplaneId, ikeOptions, spiKey, handled } = workerData as IkeWorkerData;
+const { shard, shards, dataplaneId, ikeOptions, spiKey, espKeysFile, handled } =
+  workerData as IkeWorkerData;
 
 /** Longest that lines of the log wait for something to go with. */
 const LOG_WAIT_MS = 20;
@@ -45,6 +48,14 @@ function flush(): void {
   port.postMessage(parcel, transfer);
 }
 
+function noteKeys(file: string, sa: ChildSa): void {
+  try {
+    logKeys(file, sa);
+  } catch (error) {
+    post({ type: 'log', level: 'error', message: `lab_esp_keys: ${(error as Error).message}` });
+  }
+}
+
 const ikeShard = new IkeShard({
   shard,
   shards,
@@ -53,6 +64,7 @@ const ikeShard = new IkeShard({
   now: monotonicNow,
   ask: askByHttp,
   spiKey,
+  noteKeys: espKeysFile === undefined ? undefined : (sa) => noteKeys(espKeysFile, sa),
   post,
 });
 

@@ -32,6 +32,8 @@ export interface IkeWorkerData {
   readonly ikeOptions: Partial<IkeOptions>;
   /** Of the mark in our SPIs. */
   readonly spiKey: Uint8Array;
+  /** Of `lab_esp_keys`. */
+  readonly espKeysFile: string | undefined;
   /** One counter of handled messages. */
   readonly handled: Int32Array;
 }
@@ -44,10 +46,13 @@ export function threadLinks(
   dataplaneId: number,
   ikeOptions: Partial<IkeOptions>,
   spiKey: Uint8Array,
+  espKeysFile?: string,
 ): OpenLink {
   return (shard, shards, handlers) => {
     const handled = new Int32Array(new SharedArrayBuffer(4));
-    const workerData: IkeWorkerData = { shard, shards, dataplaneId, ikeOptions, spiKey, handled };
+    const workerData: IkeWorkerData = {
+      ...{ shard, shards, dataplaneId, ikeOptions, spiKey, espKeysFile, handled },
+    };
     const worker = new Worker(threadScript('ike-worker'), { workerData, name: `ike-${shard}` });
     let posted = 0;
     let closing = false;

@@ -155,6 +155,7 @@ function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): G
     logLevel: 'info',
     routeTable: 0,
     guardOnStop: 'keep',
+    espKeysFile: undefined,
     plainForwarding: false,
     connections: [
       {

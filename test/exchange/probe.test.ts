@@ -40,22 +40,38 @@ describe('a probe', () => {
     expect(ipLength(both.a.outbox[0]!)).toBeLessThanOrEqual(1400);
   });
 
-  it('that is too long for the path goes in fragments then, and the IKE SA stays', () => {
+  it('that is too long for the path goes empty then, and the IKE SA stays', () => {
     const both = probing(1500);
     both.a.outbox.splice(0); // lost
     both.wait(600);
     both.a.outbox.splice(0); // lost again
     both.wait(1_100);
+    expect(both.a.outbox.map(({ data }) => data.length < 100)).toEqual([true]);
+    both.settle();
+    expectAnswer(both, 3);
+  });
+
+  it('of which only the answers are lost goes in fragments, which a peer takes for the same', () => {
+    const both = probing(1500);
+    for (const wait of [600, 1_100, 2_200]) {
+      for (const datagram of both.a.outbox.splice(0)) both.give(datagram);
+      both.b.outbox.splice(0); // lost
+      both.wait(wait);
+    }
     expect(both.a.outbox.length).toBeGreaterThan(1);
     expect(both.a.outbox.every(isFragment)).toBe(true);
     both.settle();
+    expectAnswer(both, 4);
+  });
+
+  function expectAnswer(both: Dialogue, sent: number): void {
     const { answer } = both.a.probed[0]!;
-    expect(answer).toMatchObject({ sent: 3 });
+    expect(answer).toMatchObject({ sent });
     expect(answer).not.toHaveProperty('bytes');
     both.a.handle({ type: 'terminate', connection: 'site' });
     both.settle();
     expect([both.a.states, both.b.states]).toEqual([[], []]);
-  });
+  }
 
   it('that might not be said again is not made', () => {
     const both = probing(1500, { a: { fragmentBytes: 0 } });

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { GatewayProcess } from '../../src/lab/gateway-process.js';
+import { ipBatch } from '../../src/lab/namespaces.js';
 import { type Program, waitFor } from '../../src/lab/program.js';
 import { measureTcp, ping, serveTcp } from '../../src/lab/traffic.js';
 import { Capture, CLEAR_TEXT } from './support/capture.js';
@@ -102,6 +103,22 @@ describe.skipIf(why)(`strongSwan${why === undefined ? '' : ` (${why})`}`, () => 
     const { drops } = await gateway.status();
     expect(drops).not.toHaveProperty('icv_bad');
     expect(drops).not.toHaveProperty('replay_duplicate');
+  });
+
+  it('answers our probes of the path, also behind a narrower link', async () => {
+    const { namespace, device } = network.peer;
+    const [gateway] = await startBoth(suiteOf('aes128gcm16', 'x25519'));
+    await gateway.up();
+    const answered = { requests: 5, roundTripMilliseconds: { least: expect.any(Number) } };
+    expect(await gateway.probe()).toMatchObject({ pathMtu: 1500, liveness: answered });
+    // What is too long for it, a veth drops and tells nobody.
+    ipBatch(namespace, [`link set ${device} mtu 1300`]);
+    try {
+      expect(await gateway.probe()).toMatchObject({ pathMtu: 1300, liveness: answered });
+    } finally {
+      ipBatch(namespace, [`link set ${device} mtu 1500`]);
+    }
+    expect(await countIkeSas(gateway)).toBe(1);
   });
 
   it('sees a Delete from strongSwan', async () => {

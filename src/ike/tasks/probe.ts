@@ -1,8 +1,11 @@
 /**
  * A liveness check (RFC 7296 §2.4) that tells how it went, and may be made as long as the path is
  * to carry. What fills it is a notification of a private status type, which every peer ignores
- * (§3.10.1). It goes whole at first; a peer that takes fragments gets it in fragments when that
- * brings no answer (RFC 7383 §2.5.2), so that a probe which is too long does not end the IKE SA.
+ * (§3.10.1). It goes whole at first; when that brings no answer, empty and in fragments by turns,
+ * so that a probe which is too long does not end the IKE SA. Fragments (RFC 7383 §2.5.2) are for a
+ * peer that has seen the long one, and takes nothing else for it; an empty request, which is no
+ * retransmission to the letter (§2.1), for one that has not: strongSwan with mediation, as Debian
+ * has it, ignores an INFORMATIONAL request in fragments.
  */
 import { EXCHANGE, type Payload } from '../../wire/index.js';
 import type { Core } from '../core.js';
@@ -25,6 +28,7 @@ class Probe implements Task {
   readonly #probe: number;
   readonly #bytes: number;
   #startedAt = 0;
+  #filled: readonly Payload[] = [];
 
   /**
    * @param probe  by which the answer is known
@@ -46,15 +50,22 @@ class Probe implements Task {
     const room = this.#bytes - channel.datagramBytes(filled(0));
     // A cipher that pads to whole blocks may have gone beyond.
     const isBeyond = channel.datagramBytes(filled(room)) > this.#bytes;
-    return filled(isBeyond ? room - MOST_BLOCK : room);
+    this.#filled = filled(isBeyond ? room - MOST_BLOCK : room);
+    return this.#filled;
+  }
+
+  again(sent: number): readonly Payload[] | undefined {
+    if (this.#bytes === 0 || sent < this.wholeTries) return undefined;
+    return (sent - this.wholeTries) % 2 === 0 ? [] : this.#filled;
   }
 
   process(): void {
     const { sent, datagrams } = this.#sa.window.outstanding!;
+    const asBuilt = this.#bytes === 0 || (sent <= this.wholeTries && datagrams.length === 1);
     this.#tell({
       sent,
       milliseconds: this.#core.now - this.#startedAt,
-      ...(datagrams.length === 1 ? { bytes: this.#sa.channel.ipBytes(datagrams[0]!) } : {}),
+      ...(asBuilt ? { bytes: this.#sa.channel.ipBytes(datagrams[0]!) } : {}),
     });
     this.#sa.finishRequest();
   }
@@ -82,7 +93,7 @@ class Probe implements Task {
   }
 }
 
-/** Sees how the peer answers; a long probe may only be lost where it can be said again in fragments. */
+/** Sees how the peer answers; a long probe is only made where it can be said again in fragments. */
 export function probePeer(sa: IkeSa | undefined, core: Core, probe: number, bytes: number): void {
   if (sa?.state.name === 'established' && (bytes === 0 || sa.supportsFragments)) {
     sa.request(new Probe(sa, core, probe, bytes));
@@ -94,6 +105,6 @@ export interface ProbeAnswer {
   readonly sent: number;
   /** From the first time to the answer. */
   readonly milliseconds: number;
-  /** Of the IP datagram that was answered; undefined: it went in fragments. */
+  /** Of the IP datagram that was answered; undefined: not as long as asked for, or in fragments. */
   readonly bytes?: number;
 }

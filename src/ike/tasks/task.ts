@@ -30,6 +30,11 @@ export interface Task {
   prepare?(ready: () => void): void;
   /** How many times it is sent whole, however long it is, before it goes in fragments. */
   readonly wholeTries?: number;
+  /**
+   * What is said in place of the first payloads, where the request was sent so often and the peer
+   * has most likely not seen it; undefined: the same as before.
+   */
+  again?(sent: number): readonly Payload[] | undefined;
   /** The payloads of the request; undefined: it has become pointless while it waited. */
   build(): readonly Payload[] | undefined;
   /** Handles a response; what it is and that it is complete was found by `validate`. */
