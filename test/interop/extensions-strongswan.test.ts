@@ -1,7 +1,8 @@
 /**
  * Extensions of IKEv2 against strongSwan over UDP, without a dataplane, in both roles:
  * fragmentation at 576 bytes (RFC 7383), a second key exchange that it does not know (RFC 9370), and
- * moves of either side (RFC 4555), postquantum preshared keys (RFC 8784).
+ * moves of either side (RFC 4555), postquantum preshared keys (RFC 8784), and Child SAs of single
+ * resources, which it does not know either (RFC 9611).
  */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { execute, inNamespace, ipBatch } from '../../src/lab/namespaces.js';
@@ -41,6 +42,23 @@ describe.skipIf(why)(`extensions with strongSwan${why === undefined ? '' : ` (${
       await pair.charon.initiate();
       await pair.gateway.next('installed');
       await expectFirstAlone();
+    });
+  });
+
+  describe('a peer that knows of no Child SAs of single resources', () => {
+    it.each(['initiator', 'responder'] as const)('has one for all, as %s', async (role) => {
+      await pair.configure({ perResource: 'auto' });
+      if (role === 'initiator') await pair.charon.initiate();
+      else pair.gateway.command({ type: 'initiate' });
+      await pair.gateway.next('installed');
+      const [sa] = await pair.charon.sas();
+      expect(sa).toMatchObject({ state: 'ESTABLISHED' });
+      expect(sa!.children).toHaveLength(1);
+      const [view] = await pair.gateway.view();
+      expect(view!.children.map(({ resource }) => resource)).toEqual([undefined]);
+      pair.gateway.command({ type: 'rekey', what: 'child' });
+      await pair.gateway.next('installed');
+      expect((await pair.charon.sas())[0]!.state).toBe('ESTABLISHED');
     });
   });
 

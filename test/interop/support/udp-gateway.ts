@@ -49,6 +49,8 @@ export interface GatewayConfig {
   readonly fragmentBytes?: number;
   readonly forceUdp?: boolean;
   readonly childless?: boolean;
+  /** Of all its Child SAs (RFC 9611). */
+  readonly perResource?: 'auto' | number;
   readonly reauthSeconds?: number;
   /** Paths of files, as the configuration has them, in place of the pre-shared key. */
   readonly certificates?: {
@@ -237,6 +239,7 @@ function connectionOf(config: GatewayConfig): Connection {
           ? [words.esp ?? config.esp].flat().map((text) => parseProposal('esp', text))
           : [parseProposal('ah', words.ah)],
       replayWindow: 64,
+      ...(config.perResource !== undefined && { perResource: config.perResource }),
       lifetime: NO_LIFETIME,
     })),
   };
