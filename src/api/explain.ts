@@ -57,7 +57,7 @@ export function explainConnection(sources: ExplainSources): Explanation {
     state,
     summary: SUMMARIES[state](sources),
     ...(failure === undefined ? {} : { failure: explained(failure, now) }),
-    advice: state === 'up' && !failedSince(sources) ? adviseOnRoutes(status) : advise(sources),
+    advice: state === 'up' && !failedSince(sources) ? adviseWhileUp(sources) : advise(sources),
   };
 }
 
@@ -116,6 +116,23 @@ function adviseOnRoutes({ interface: door }: ConnectionStatus): string[] {
   if (door === undefined || door.outPackets > 0) return [];
   return [
     `nothing was sent into ${door.name} yet; is anything routed there? ip route show dev ${door.name}; ip route add NETWORK dev ${door.name}`,
+  ];
+}
+
+/** What is up, and yet not as it was meant. */
+function adviseWhileUp({ connection, status }: ExplainSources): string[] {
+  const childSas = status.ikeSas.flatMap((sa) => sa.childSas);
+  const alone = connection.children.filter(({ name, perResource }) => {
+    const own = childSas.filter((child) => child.name === name);
+    const isGroup = own.some(({ resource }) => resource !== undefined);
+    return perResource !== undefined && own.length > 0 && !isGroup;
+  });
+  return [
+    ...adviseOnRoutes(status),
+    ...alone.map(
+      ({ name }) =>
+        `${name}: per_resource is set here, but the peer makes one Child SA for all queues; is it set there, and does it know RFC 9611?`,
+    ),
   ];
 }
 

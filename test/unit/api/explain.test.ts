@@ -92,3 +92,27 @@ describe('the explanation of a failure', () => {
     expect(advice.join('\n')).toMatch(/ss -lun.*\n.*tcpdump -ni any 'host 192\.0\.2\.2/);
   });
 });
+
+describe('the explanation of a connection that is up', () => {
+  /** As the peer has it: of a group (RFC 9611), or not. */
+  const up = (perResource: 'auto' | undefined, resources: readonly unknown[]) => {
+    const connection = {
+      name: 'office',
+      remote: { address: '192.0.2.2' },
+      children: [
+        { name: 'data', start: 'trap', proposals: [], ...(perResource && { perResource }) },
+      ],
+    } as unknown as Connection;
+    const childSas = resources.map((resource) => ({ name: 'data', ageSeconds: 1, resource }));
+    const status = {
+      ...{ name: 'office', wanted: 'up', ikeSas: [{ state: 'established', childSas }] },
+    } as unknown as ConnectionStatus;
+    return explainConnection({ connection, status, failure: undefined, now: 4_000 }).advice;
+  };
+
+  it('says where SAs for single queues are wanted here, and the peer makes none', () => {
+    expect(up('auto', [undefined])).toEqual([expect.stringContaining('data: per_resource is set')]);
+    expect(up('auto', ['all', 0, 1])).toEqual([]);
+    expect(up(undefined, [undefined])).toEqual([]);
+  });
+});

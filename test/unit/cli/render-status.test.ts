@@ -55,6 +55,20 @@ drops:
     expect(text).toContain('  replay-duplicate: 3 packets\n');
   });
 
+  it('says which queue a Child SA is for, where it is of one, or of all', () => {
+    const [office] = busyStatus.connections;
+    const [ikeSa] = office!.ikeSas;
+    const [child] = ikeSa!.childSas;
+    const of = (resource: number | 'all') => {
+      const connections = [
+        { ...office!, ikeSas: [{ ...ikeSa!, childSas: [{ ...child!, resource }] }] },
+      ];
+      return renderStatus({ ...busyStatus, connections });
+    };
+    expect(of(1)).toContain('Child SA: net, ESP tunnel, of queue 1, SPI 01000001 in');
+    expect(of('all')).toContain('Child SA: net, ESP tunnel, of all queues, SPI 01000001 in');
+  });
+
   it('scales its units', () => {
     expect([bytes(1023), bytes(1024), bytes(10 * 1024 ** 3)]).toEqual([
       '1023 B',
