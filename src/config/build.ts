@@ -185,6 +185,7 @@ function buildConnection(
     mobike: entry.mobike,
     fragmentBytes: entry.ike_fragment_bytes,
     forceUdpEncapsulation: entry.udp_encapsulation === 'always',
+    natTraversal: entry.nat_traversal,
     lifetime: lifetimeOf(entry.ike_rekey_seconds, entry.ike_lifetime_seconds),
     reauthSeconds: entry.reauth_seconds,
     childless: entry.childless,

@@ -64,6 +64,7 @@ const CONNECTION_FIELDS: Readonly<Record<string, readonly [key: string, effect: 
   livenessSeconds: ['liveness_seconds', 'renew'],
   fragmentBytes: ['ike_fragment_bytes', 'renew'],
   forceUdpEncapsulation: ['udp_encapsulation', 'renew'],
+  natTraversal: ['nat_traversal', 'renew'],
   childless: ['childless', 'renew'],
   interface: ['interface', 'restart'],
   lifetime: ['ike_rekey_seconds or ike_lifetime_seconds', 'renew'],

@@ -326,6 +326,12 @@ export const connectionSchema = z.strictObject({
     .enum(['auto', 'always'])
     .default('auto')
     .describe('ESP in UDP where there is a NAT, or always (RFC 3948)'),
+  nat_traversal: z
+    .boolean()
+    .default(true)
+    .describe(
+      'false: no NAT, nor anything else that changes addresses, may be on the way; a peer with MOBIKE refuses what was changed (NO_NATS_ALLOWED, RFC 4555 §3.9)',
+    ),
   mobike: z
     .boolean()
     .default(true)

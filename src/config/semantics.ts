@@ -84,6 +84,12 @@ export function checkConnection(name: string, entry: ConnectionFile, complain: C
   if (!entry.mobike && local.alternatives.length > 0) {
     complain(at('local', 'alternatives'), 'found addresses to move to', 'mobike = true');
   }
+  if (!entry.nat_traversal && entry.udp_encapsulation === 'always') {
+    complain(at('nat_traversal'), 'found false, and udp_encapsulation = "always"', 'one of them');
+  }
+  if (!entry.nat_traversal && !entry.mobike) {
+    complain(at('nat_traversal'), 'found false, which a peer heeds by MOBIKE', 'mobike = true');
+  }
   for (const what of ['ike', 'child'] as const) {
     const [rekey, end] = [entry[`${what}_rekey_seconds`], entry[`${what}_lifetime_seconds`]];
     checkLifetime(at(`${what}_lifetime_seconds`), rekey, end, complain);

@@ -91,7 +91,7 @@ export class Attempts {
     new InitiateIkeInit(sa, this.#core, connection, children[0]!).start();
   }
 
-  /** Our end is elsewhere before the peer has answered: another attempt takes its place. */
+  /** Our end is elsewhere, which cannot be told in the middle: another attempt takes its place. */
   beginAnew(sa: IkeSa): void {
     const connection = this.#core.connection(sa.connection!.name);
     const { reauthenticates } = sa;

@@ -16,6 +16,7 @@ export class Candidates {
   /** What they accept, each once, in the order of the connections. */
   readonly proposals: readonly (readonly Proposal[])[];
   readonly someForceUdpEncapsulation: boolean;
+  readonly someTraverseNats: boolean;
   readonly allTakeFragments: boolean;
   readonly someHavePpk: boolean;
   /** What a responder says of the proofs that it takes, but for the hashes. */
@@ -30,6 +31,7 @@ export class Candidates {
     );
     this.proposals = [...distinct.values()];
     this.someForceUdpEncapsulation = connections.some((one) => one.forceUdpEncapsulation);
+    this.someTraverseNats = connections.some(({ natTraversal }) => natTraversal);
     this.allTakeFragments = connections.every(({ fragmentBytes }) => fragmentBytes > 0);
     this.someHavePpk = connections.some(({ ppk }) => ppk !== undefined);
     this.requests = [...certificateRequests(connections), ...announceMethods(connections)];

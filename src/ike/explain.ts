@@ -10,6 +10,10 @@ import { formatProposal, type Proposal } from '../policy/proposal.js';
 import type { Endpoint } from '../sad/sad.js';
 import { formatSelector, HASH, nameOf, type TrafficSelector } from '../wire/index.js';
 
+/** UNEXPECTED_NAT_DETECTED (RFC 4555 §3.9). */
+export const NAT_ON_THE_WAY =
+  'addresses are changed on the way to the peer, by a NAT or an attack; what is there to be allowed (nat_traversal = true)';
+
 /** In the place of a notify type where nobody has notified us of anything. */
 export const NO_ANSWER = 'no answer';
 

@@ -249,8 +249,11 @@ export class Ike {
     this.#slices.add(movers, (sa) => {
       const address = this.#relocation.destinationOf(sa);
       if (address === undefined || sa.state.name === 'closed') return;
-      // IKE_SA_INIT says where we are, and AUTH covers it: it cannot be said again from elsewhere.
-      if (sa.state.name === 'initiating') this.#attempts.beginAnew(sa);
+      // IKE_SA_INIT says where we are, and AUTH covers it: it cannot be said again from elsewhere;
+      // nor can NO_NATS_ALLOWED in IKE_AUTH.
+      const { name } = sa.state;
+      const isFixed = name === 'authenticating' && !sa.connection!.natTraversal;
+      if (name === 'initiating' || isFixed) this.#attempts.beginAnew(sa);
       else sa.place.relocate(address);
     });
   }

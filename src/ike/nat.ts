@@ -60,6 +60,27 @@ export function detectNat(
   };
 }
 
+/** NO_NATS_ALLOWED: both ends as we see them (RFC 4555 §3.9, §4.2.5). */
+export function prohibitNats(local: Endpoint, remote: Endpoint): Payload {
+  return notify(NOTIFY.NO_NATS_ALLOWED, endsOf(local, remote));
+}
+
+/** Whether the peer allows no NAT, and what it has sent came otherwise than it was sent (§3.9). */
+export function isProhibited(
+  payloads: readonly Payload[],
+  local: Endpoint,
+  remote: Endpoint,
+): boolean {
+  const seen = endsOf(remote, local);
+  return notifiesOf(payloads, NOTIFY.NO_NATS_ALLOWED).some(({ data }) => !sameOctets(data, seen));
+}
+
+function endsOf(source: Endpoint, destination: Endpoint): Uint8Array {
+  const port = (number: number) => [number >> 8, number & 0xff];
+  const addresses = [source, destination].flatMap(({ address }) => [...parseAddress(address)!]);
+  return Uint8Array.of(...addresses, ...port(source.port), ...port(destination.port));
+}
+
 function hash({ initiatorSpi, responderSpi }: SpiPair, { address, port }: Endpoint): Uint8Array {
   const octets = parseAddress(address);
   if (octets === undefined) throw new Error(`not an IP address: ${address}`);

@@ -39,6 +39,8 @@ export interface Connection {
   readonly fragmentBytes: number;
   /** Pretend a NAT, so that ESP travels in UDP. */
   readonly forceUdpEncapsulation: boolean;
+  /** False: nothing on the way may change addresses (NO_NATS_ALLOWED, RFC 4555 §3.9). */
+  readonly natTraversal: boolean;
   /**
    * As the initiator, first prove identities, then ask for the Child SAs, each with a key exchange
    * of its own (RFC 6023), where the peer can do that.

@@ -168,6 +168,7 @@ function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): G
         mobike: true,
         fragmentBytes: DEFAULT_FRAGMENT_BYTES,
         forceUdpEncapsulation: false,
+        natTraversal: true,
         lifetime: NO_LIFETIME,
         reauthSeconds: 0,
         childless: false,

@@ -238,6 +238,71 @@ describe('nobody moves', () => {
   });
 });
 
+describe('where no NAT is allowed (§3.9)', () => {
+  const STRICT: ConnectionOptions = { ...MOBILE, natTraversal: false };
+  const outside = { address: '203.0.113.5', port: 61_000 };
+
+  /** All that a sends comes through a NAT, and what goes to that gets back to a. */
+  function translate(both: Dialogue, address: string, seconds: number): void {
+    for (let second = 0; second < seconds; second++) {
+      for (const datagram of both.a.outbox.splice(0)) both.give(datagram, outside);
+      for (const { local, remote, data } of both.b.outbox.splice(0)) {
+        const to = remote.address === outside.address ? { address, port: 500 } : remote;
+        both.a.handle({ type: 'datagram', local: to, remote: local, data });
+      }
+      both.wait(1_000);
+    }
+  }
+
+  it('all goes on at port 500 where there is none, and a move is followed', () => {
+    const both = established({ ...STRICT, alternatives: [ELSEWHERE] });
+    expect([...both.b.installed.values()][0]!.remote.port).toBe(500);
+    move(both.a, ELSEWHERE);
+    flow(both, 10, around(ADDRESS_A));
+    expectPath(both, ELSEWHERE, ADDRESS_B);
+    expect(both.a.failures).toEqual([]);
+  });
+
+  it('a responder says nothing of NATs, and all stays at port 500', () => {
+    const both = established(MOBILE, STRICT);
+    expect([...both.a.installed.values()][0]!.remote.port).toBe(500);
+  });
+
+  it('no IKE SA comes through one', () => {
+    const both = new Dialogue({ a: STRICT, b: { ...MOBILE, remoteAddress: '%any' }, fast: true });
+    both.initiate();
+    translate(both, ADDRESS_A, 5);
+    expect([both.a.states, both.b.states]).toEqual([[], []]);
+    for (const { failures } of [both.a, both.b]) {
+      expect(failures.at(-1)!.notify).toBe('UNEXPECTED_NAT_DETECTED');
+    }
+  });
+
+  it('a move to behind one is tried several times, and not followed', () => {
+    const both = established({ ...STRICT, alternatives: [ELSEWHERE] });
+    move(both.a, ELSEWHERE);
+    translate(both, ELSEWHERE, 20);
+    expect(both.a.failures).toMatchObject([{ notify: 'UNEXPECTED_NAT_DETECTED' }]);
+    expect([...both.b.installed.values()][0]!.remote.address).toBe(ADDRESS_A);
+    expect(both.b.ike.ikeSas()).toMatchObject([{ remote: { address: ADDRESS_A } }]);
+  });
+
+  it('an attempt that moves before it has proved itself begins anew', () => {
+    const both = new Dialogue({
+      a: { ...STRICT, alternatives: [ELSEWHERE] },
+      b: { ...MOBILE, remoteAddress: '%any' },
+      fast: true,
+    });
+    both.initiate();
+    both.deliver(both.a);
+    both.deliver(both.b);
+    move(both.a, ELSEWHERE);
+    flow(both, 10, around(ADDRESS_A));
+    expectPath(both, ELSEWHERE, ADDRESS_B);
+    expect(both.a.failures).toEqual([]);
+  });
+});
+
 describe('a follower', () => {
   const { UPDATE_SA_ADDRESSES, COOKIE2, NO_NATS_ALLOWED, UNEXPECTED_NAT_DETECTED } = NOTIFY;
 

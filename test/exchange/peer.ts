@@ -299,6 +299,7 @@ export interface ConnectionOptions {
   readonly alternatives?: readonly string[];
   readonly fragmentBytes?: number;
   readonly forceUdpEncapsulation?: boolean;
+  readonly natTraversal?: boolean;
   readonly lifetime?: Lifetime;
   readonly reauthSeconds?: number;
   readonly childless?: boolean;
@@ -359,6 +360,7 @@ export function connectionOf(side: Side, options: ConnectionOptions = {}): Conne
     mobike: options.mobike ?? false,
     fragmentBytes: options.fragmentBytes ?? DEFAULT_FRAGMENT_BYTES,
     forceUdpEncapsulation: options.forceUdpEncapsulation ?? false,
+    natTraversal: options.natTraversal ?? true,
     lifetime: options.lifetime ?? NO_LIFETIME,
     reauthSeconds: options.reauthSeconds ?? 0,
     childless: options.childless ?? false,

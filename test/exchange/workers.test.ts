@@ -80,6 +80,7 @@ function connection(here: 1 | 2, name: string, start: Start, key = KEY): Connect
     mobike: true,
     fragmentBytes: DEFAULT_FRAGMENT_BYTES,
     forceUdpEncapsulation: false,
+    natTraversal: true,
     lifetime: NO_LIFETIME,
     reauthSeconds: 0,
     childless: false,

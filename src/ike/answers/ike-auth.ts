@@ -28,6 +28,7 @@ import type { Core } from '../core.js';
 import { explainStranger, type Failure } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
 import { announceMobility, isMobile } from '../mobility.js';
+import { isProhibited } from '../nat.js';
 import { find, need, notifiesOf, notify } from '../payloads.js';
 import { decideOnPpk, keysWithPpk } from '../ppk.js';
 import type { Answer, Reply } from './answer.js';
@@ -40,6 +41,15 @@ export function answerIkeAuth(
   payloads: readonly Payload[],
   reply: Reply,
 ): void {
+  if (isProhibited(payloads, sa.local, sa.remote)) {
+    const explanation = 'the peer allows no NAT, and addresses are changed on the way from it';
+    const failure = { notify: 'UNEXPECTED_NAT_DETECTED', explanation };
+    reply({
+      payloads: [notify(NOTIFY.UNEXPECTED_NAT_DETECTED)],
+      afterwards: () => sa.fail(failure),
+    });
+    return;
+  }
   const idi = find(payloads, 'IDi');
   const here = core.candidates(sa.local.address, sa.remote.address);
   const refuse = (failure: Failure, concerned = here.connections) =>

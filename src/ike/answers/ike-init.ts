@@ -26,7 +26,7 @@ import { formatEndpoint } from '../explain.js';
 import type { HalfOpen } from '../half-open.js';
 import { type Datagram, IkeSa } from '../ike-sa.js';
 import { agreeOnKeys } from '../keys.js';
-import { detectNat, natDetection } from '../nat.js';
+import { detectNat, NO_NAT, natDetection } from '../nat.js';
 import { describeMessage, describePayloads, need, notifiesOf, notify } from '../payloads.js';
 import { usesPpk } from '../ppk.js';
 import { NONCE_OCTETS } from '../tasks/ike-init.js';
@@ -247,8 +247,10 @@ function respond(
   const ni = need(payloads, 'Nonce').data;
   const nr = core.environment.random(NONCE_OCTETS);
   const before = { ...sa.spis, responderSpi: message.header.responderSpi };
-  const nat = detectNat(payloads, before, datagram.local, datagram.remote);
   const candidates = core.candidates(datagram.local.address, datagram.remote.address);
+  const nat = candidates.someTraverseNats
+    ? detectNat(payloads, before, datagram.local, datagram.remote)
+    : NO_NAT;
   const forced = candidates.someForceUdpEncapsulation;
   const fake = forced && nat.supported ? core.environment.random(20) : undefined;
   sa.place.nat = fake === undefined ? nat : { ...nat, local: true };

@@ -2,14 +2,13 @@
  * MOBIKE's notifications in an INFORMATIONAL of the peer (RFC 4555 §3.5, §3.7, §3.8, §3.9): a mover
  * that is elsewhere now, the question whether we are here, and what lies between.
  */
-import { NOTIFY, type Payload, parseAddress } from '../../wire/index.js';
+import { NOTIFY, type Payload } from '../../wire/index.js';
 import type { Core } from '../core.js';
 import { formatEndpoint } from '../explain.js';
 import type { Datagram, IkeSa } from '../ike-sa.js';
-import { detectNat, natDetection } from '../nat.js';
+import { detectNat, isProhibited, natDetection } from '../nat.js';
 import { notifiesOf, notify } from '../payloads.js';
 import { ReturnRoutability } from '../tasks/mobility.js';
-import { sameOctets } from '../window.js';
 import type { Answer } from './answer.js';
 
 /** What the response has of MOBIKE, and what follows; nothing where that was not negotiated. */
@@ -25,7 +24,7 @@ export function answerMobility(
   const has = (notifyType: number) => notifiesOf(payloads, notifyType).length > 0;
   const echo = notifiesOf(payloads, NOTIFY.COOKIE2).slice(0, 1);
   const moves = has(NOTIFY.UPDATE_SA_ADDRESSES) && mobility === 'follower';
-  if (!isUnchanged(payloads, datagram)) {
+  if (isProhibited(payloads, datagram.local, datagram.remote)) {
     return { payloads: [notify(NOTIFY.UNEXPECTED_NAT_DETECTED), ...echo] };
   }
   const asks = has(NOTIFY.NAT_DETECTION_SOURCE_IP);
@@ -60,18 +59,4 @@ function follow(
   // A rival on which the peer moves has won for the peer already; for us as soon as we know of it.
   if (name === 'rival') sa.place.isUnproved = true;
   else sa.request(new ReturnRoutability(sa, core));
-}
-
-/** NO_NATS_ALLOWED, where it is there, names both ends as the sender sees them (§4.2.5). */
-function isUnchanged(payloads: readonly Payload[], { local, remote }: Datagram): boolean {
-  const port = (number: number) => [number >> 8, number & 0xff];
-  const expected = Uint8Array.of(
-    ...parseAddress(remote.address)!,
-    ...parseAddress(local.address)!,
-    ...port(remote.port),
-    ...port(local.port),
-  );
-  return notifiesOf(payloads, NOTIFY.NO_NATS_ALLOWED).every(({ data }) =>
-    sameOctets(data, expected),
-  );
 }

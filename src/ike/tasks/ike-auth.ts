@@ -21,10 +21,12 @@ import {
   explainAuthenticationFailed,
   explainChildError,
   type Failure,
+  NAT_ON_THE_WAY,
   SAD_FULL,
 } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
 import { announceMobility, isMobile } from '../mobility.js';
+import { prohibitNats } from '../nat.js';
 import { Paths } from '../paths.js';
 import { errorOf, find, notifiesOf, notify, notifyName } from '../payloads.js';
 import { keysWithPpk, ppkIdentity } from '../ppk.js';
@@ -152,7 +154,7 @@ export class InitiateIkeAuth implements Task {
   }
 
   build(): readonly Payload[] {
-    const { remote } = this.#connection;
+    const { remote, natTraversal } = this.#connection;
     const first = !this.#core.isEstablished(this.#connection, this.#sa);
     return [
       this.#idi,
@@ -165,6 +167,7 @@ export class InitiateIkeAuth implements Task {
       idPayload('IDr', remote.identity),
       this.#auth!,
       ...announceMobility(this.#connection, this.#sa.local.address),
+      ...(natTraversal ? [] : [prohibitNats(this.#sa.local, this.#sa.remote)]),
       ...this.#ppkPayloads(),
       ...(this.#inboundSpi === undefined
         ? []
@@ -304,6 +307,8 @@ export class InitiateIkeAuth implements Task {
     switch (notifyType) {
       case NOTIFY.AUTHENTICATION_FAILED:
         return { notify: name, explanation: this.#explainRefusal() };
+      case NOTIFY.UNEXPECTED_NAT_DETECTED:
+        return { notify: name, explanation: NAT_ON_THE_WAY };
       default:
         return {
           notify: name,

@@ -93,7 +93,8 @@ export class InitiateIkeInit implements Task {
       },
       { kind: 'KE', method: this.#group, data: this.#publicValue },
       { kind: 'Nonce', data: this.#ni },
-      ...natDetection(before, local, remote, this.#fakeNat),
+      // RFC 4555 §3.9: in its place NO_NATS_ALLOWED comes with IKE_AUTH.
+      ...(this.#connection.natTraversal ? natDetection(before, local, remote, this.#fakeNat) : []),
       // RFC 9370 §2.2.1: without it there is no second key exchange.
       ...(this.#connection.ppk === undefined ? [] : [notify(NOTIFY.USE_PPK)]),
       ...(this.#offersMore ? [notify(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED)] : []),

@@ -3,7 +3,7 @@ import { type Endpoint, sameEndpoint } from '../../sad/sad.js';
 import { EXCHANGE, NOTIFY, type Payload } from '../../wire/index.js';
 import type { Core } from '../core.js';
 import type { IkeSa } from '../ike-sa.js';
-import { detectNat, natDetection } from '../nat.js';
+import { detectNat, natDetection, prohibitNats } from '../nat.js';
 import { type Path, samePath } from '../paths.js';
 import { errorOf, notifiesOf, notify, notifyName } from '../payloads.js';
 import { sameOctets } from '../window.js';
@@ -41,24 +41,35 @@ abstract class Move implements Task {
 /** UPDATE_SA_ADDRESSES: from here on we are where this comes from (§3.5). */
 export class UpdateAddresses extends Move {
   #from: Path | undefined;
+  readonly #attempt: number;
+
+  /** @param attempt  of so many that a NAT on the way has brought to nothing, it is the last */
+  constructor(sa: IkeSa, core: Core, attempt = 1) {
+    super(sa, core);
+    this.#attempt = attempt;
+  }
 
   build(): readonly Payload[] | undefined {
     const { sa } = this;
     if (sa.state.name !== 'established' && sa.state.name !== 'replaced') return undefined;
     this.#from = { local: sa.local, remote: sa.remote };
-    const fake = sa.connection!.forceUdpEncapsulation
-      ? this.core.environment.random(20)
-      : undefined;
-    return [
-      notify(NOTIFY.UPDATE_SA_ADDRESSES),
-      ...natDetection(sa.spis, sa.local, sa.remote, fake),
-    ];
+    const update = notify(NOTIFY.UPDATE_SA_ADDRESSES);
+    const { natTraversal, forceUdpEncapsulation } = sa.connection!;
+    if (!natTraversal) return [update, prohibitNats(sa.local, sa.remote)];
+    const fake = forceUdpEncapsulation ? this.core.environment.random(20) : undefined;
+    return [update, ...natDetection(sa.spis, sa.local, sa.remote, fake)];
   }
 
   process({ payloads }: Response): void {
     const { sa } = this;
     sa.finishRequest();
     const error = errorOf(payloads);
+    const isNat = error?.notifyType === NOTIFY.UNEXPECTED_NAT_DETECTED;
+    if (isNat && this.#attempt < this.core.options.initTries) {
+      // §3.9: who can change one message only must not keep us from the path.
+      sa.requestFirst(new UpdateAddresses(sa, this.core, this.#attempt + 1));
+      return;
+    }
     if (error !== undefined) {
       const name = notifyName(error.notifyType);
       sa.report({ notify: name, explanation: `the peer does not follow us: it answers ${name}` });

@@ -225,6 +225,7 @@ function connectionOf(config: GatewayConfig): Connection {
     mobike: config.mobike ?? false,
     fragmentBytes: config.fragmentBytes ?? DEFAULT_FRAGMENT_BYTES,
     forceUdpEncapsulation: config.forceUdp ?? false,
+    natTraversal: true,
     lifetime: NO_LIFETIME,
     reauthSeconds: config.reauthSeconds ?? 0,
     childless: config.childless ?? false,

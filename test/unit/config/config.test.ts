@@ -62,6 +62,7 @@ describe('a configuration', () => {
       remote: { address: '192.0.2.2', identity: { type: 2 } },
       livenessSeconds: 30,
       forceUdpEncapsulation: false,
+      natTraversal: true,
     });
     const [net] = office!.children;
     expect(net).toMatchObject({ name: 'net', start: 'trap', replayWindow: 4096 });
