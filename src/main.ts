@@ -90,7 +90,7 @@ export interface Gateway extends Control {
   abort(): void;
 }
 
-/** Longest that `stop` waits for the peers' answers to our Deletes. */
+/** For how long `stop` waits without an answer of any peer to our Deletes. */
 const FAREWELL_MS = 2_000;
 const ETHERNET_MTU = 1500;
 const ADDRESS_POLL_MS = 2_000;
