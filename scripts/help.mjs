@@ -36,6 +36,8 @@ export const descriptions = {
     'play many lives of the IKE simulation: npm run lives -- [--first 1] [--count 100000] [--processes 2]',
   replay: 'play one session of the IKE simulation again: npm run replay -- <seed> [--full] [--log]',
   deb: 'a Debian package of what is built, in build/',
+  'deb:test':
+    'the Debian package under a real systemd: start, reload, accidents, purge (root, debootstrap)',
   prepack: 'compile src/ before npm pack',
   lint: 'check format and style',
   format: 'format all sources',
