@@ -101,14 +101,16 @@ export function partOfRequest(
   if (peer === undefined) return undefined;
   const others = alike(sa, policy, pair);
   const fallback = others.find((child) => child.group !== undefined && !isOfResource(child));
-  if (fallback === undefined) {
+  const further = others.filter(isOfResource);
+  // Who names a resource while the fallback goes has asked for one beside it.
+  const first = fallback ?? (peer.length > 0 ? further[0] : undefined);
+  if (first === undefined) {
     if (policy.perResource !== undefined) return { resource: undefined, peer };
     return others.length === 0 ? undefined : 'too many';
   }
-  const further = others.filter(isOfResource);
   if (further.length >= mostFurther(policy, core)) return 'too many';
   // §4: all of a group have the same properties.
-  if (!sameProtection(fallback.suite, suite)) return 'of another kind';
+  if (!sameProtection(first.suite, suite)) return 'of another kind';
   return { resource: leastUsed(sa, core, policy, further), peer };
 }
 

@@ -344,6 +344,28 @@ describe('a Delete', () => {
     },
   );
 
+  it('of the one for all that crosses a request for one beside it leaves both with the same parts', () => {
+    const both = established({ a: { start: 'always' } });
+    acquire(both.a, 1);
+    both.settle();
+    acquire(both.b, 2);
+    const late = both.take(both.b);
+    const forAll = [...both.a.installed.values()].find(({ resource }) => resource === undefined)!;
+    const { inboundSpi } = forAll;
+    both.a.handle({ type: 'expire', inboundSpi, hard: true, cause: 'it is used up' });
+    both.settle();
+    both.give(late);
+    both.settle();
+    both.wait(5_000);
+    both.settle();
+    both.wait(drainTime);
+    both.expectChildren(3);
+    for (const peer of [both.a, both.b]) {
+      expect(shown(peer).filter(([resource]) => resource === 'all')).toHaveLength(1);
+    }
+    expectFlows(both);
+  });
+
   it.each([
     ['by who keeps the connection up', 'always'],
     ['by whose sender has to use that of another', 'trap'],
