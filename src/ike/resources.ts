@@ -101,6 +101,12 @@ export function partOfRequest(
   if (peer === undefined) return undefined;
   const others = alike(sa, policy, pair);
   const fallback = others.find((child) => child.group !== undefined && !isOfResource(child));
+  // Who names none may ask for a fallback that we have had made before it knew (`findTwin`).
+  const { now, options } = core;
+  const isRecent = (fallback?.installedAt ?? 0) > now - options.switchDelay;
+  if (peer.length === 0 && fallback?.role === 'initiator' && isRecent) {
+    return { resource: undefined, peer };
+  }
   const further = others.filter(isOfResource);
   // Who names a resource while the fallback goes has asked for one beside it.
   const first = fallback ?? (peer.length > 0 ? further[0] : undefined);

@@ -160,6 +160,30 @@ describe.each([
   });
 });
 
+describe('the Child SA for all, asked for by both sides at once', () => {
+  it('is one in the end, for all on both sides', () => {
+    for (let seed = 1; seed <= 6; seed++) {
+      const childless = { ...PER_RESOURCE, childless: true };
+      const options = { seed, a: childless, b: childless };
+      const both = new Dialogue({ optionsA: FOUR, optionsB: FOUR, ...options });
+      both.initiate(both.a);
+      for (const from of [both.a, both.b, both.a]) both.deliver(from);
+      both.initiate(both.b);
+      const late = both.take(both.b); // IKE_AUTH
+      const request = both.take(both.b); // CREATE_CHILD_SA
+      both.give(late);
+      both.settle(); // a's own request, and its answer
+      both.give(request);
+      both.settle();
+      both.wait(switchDelay); // the one that goes does so when the other is sure to be there
+      both.settle();
+      both.wait(drainTime);
+      both.expectTunnel();
+      expect([shown(both.a), shown(both.b)]).toEqual([[['all', undefined]], [['all', undefined]]]);
+    }
+  });
+});
+
 describe('senders of both sides at once', () => {
   it('each get their own, and the other side gives what is asked for to who has none', () => {
     const both = established();
