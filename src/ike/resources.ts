@@ -164,6 +164,11 @@ export function partOfAnswer(
   return { resource, peer };
 }
 
+/** Whether nothing of a group is there any more: then the next one is for all, as at its beginning. */
+export function isGroupGone(sa: IkeSa, policy: ChildPolicy, pair: SelectorPair): boolean {
+  return alike(sa, policy, pair).every(({ group }) => group === undefined);
+}
+
 /** Asks for a Child SA of its own for a resource that sends on a fallback, where that may be. */
 export function requestForResource(
   sa: IkeSa,

@@ -30,7 +30,14 @@ import { explainChildError, type Failure, SAD_FULL } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
 import { postponedDelay } from '../lifetime.js';
 import { errorOf, find, need, notifiesOf, notify, notifyName } from '../payloads.js';
-import { haveEnough, isOfResource, isWanted, offeredInfo, partOfAnswer } from '../resources.js';
+import {
+  haveEnough,
+  isGroupGone,
+  isOfResource,
+  isWanted,
+  offeredInfo,
+  partOfAnswer,
+} from '../resources.js';
 import { lowestNonce } from '../uniqueness.js';
 import {
   type AcceptedChild,
@@ -220,7 +227,9 @@ export class CreateChild implements Begun {
       return;
     }
     const nr = need(payloads, 'Nonce').data;
-    const { policy, rekeys, resource } = this.plan;
+    const { policy, rekeys } = this.plan;
+    const isGone = rekeys === undefined && isGroupGone(sa, policy, this.#offer.selectors);
+    const resource = isGone ? undefined : this.plan.resource;
     const nonce = lowestNonce(this.#ni, nr);
     const rival = this.#rival;
     const loses = rival !== undefined && nonce < rival.lowestNonce;
