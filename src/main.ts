@@ -34,6 +34,7 @@ import { NativeDataplane } from './dataplane/native.js';
 import { peerCredentials } from './dataplane/process.js';
 import { numaNodesOf, readCpus, receiveQueuesOf } from './doctor/cpus.js';
 import { Networks } from './gateway/networks.js';
+import { Ports } from './gateway/ports.js';
 import { addresses, Reconfigure } from './gateway/reconfigure.js';
 import {
   aliasHost,
@@ -115,7 +116,8 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
 
     const dataplane = parts.createDataplane(dataplaneOptions(config, workersHere(config)));
     undo.push(() => dataplane.stop());
-    for (const port of config.ports) dataplane.addPort(port);
+    const ports = new Ports({ dataplane, log });
+    ports.provide(config.ports);
     const interfaces = new TunnelInterfaces({ dataplane, log, host: parts.interfaceHost });
     interfaces.provide(tunnelInterfaces(config));
     dataplane.setSpd(config.spd);
@@ -158,7 +160,7 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
     await transport.open(addresses(config));
 
     const configuration = new Reconfigure(config, {
-      ...{ log, guard, dataplane, networks, interfaces, transport, workers, events },
+      ...{ log, guard, dataplane, networks, interfaces, ports, transport, workers, events },
       load: parts.loadConfig,
       planWorkers: workersHere,
       farewellMs: FAREWELL_MS,
@@ -267,10 +269,6 @@ export function memoryParts(surroundings: MemorySurroundings): GatewayParts {
 }
 
 function logDataplane({ workers: wanted }: GatewayConfig, dataplane: Dataplane, log: Log): void {
-  for (const { role, device, mode, note, queues } of dataplane.ports()) {
-    const reason = note === '' ? '' : ` (${note})`;
-    log.info(`port ${device} (${role}): ${mode}${reason}, ${queues} queue(s)`);
-  }
   // With "auto" nobody asked for as many queues as CPUs, so fewer are no surprise.
   for (const note of dataplane.notes()) log[wanted === 'auto' ? 'info' : 'warn'](note);
   const workers = dataplane.statistics().workers.length;

@@ -310,6 +310,7 @@ static void set_packets(Napi::Object o, const port::QueueStats& stats) {
 
 Napi::Object from_port_status(Napi::Env env, const pipeline::PortStatus& status) {
   auto o = Napi::Object::New(env);
+  o.Set("number", status.number);
   o.Set("name", status.name);
   o.Set("role", status.role == port::Role::kLan ? "lan" : "wan");
   o.Set("device", status.device);

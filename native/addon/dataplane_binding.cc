@@ -30,6 +30,7 @@ class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
         env, "Dataplane",
         {InstanceAccessor<&DataplaneObject::id>("id"),
          InstanceMethod<&DataplaneObject::add_port>("addPort"),
+         InstanceMethod<&DataplaneObject::remove_port>("removePort"),
          InstanceMethod<&DataplaneObject::set_networks>("setNetworks"),
          InstanceMethod<&DataplaneObject::set_spd>("setSpd"),
          InstanceMethod<&DataplaneObject::add_interface>("addInterface"),
@@ -97,6 +98,12 @@ class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
     const auto status =
         guarded(info.Env(), [&] { return dataplane_->add_port(options, std::move(known)); });
     return from_port_status(info.Env(), status);
+  }
+
+  Napi::Value remove_port(const Napi::CallbackInfo& info) {
+    const auto name = to_text(info[0], "name");
+    return Napi::Boolean::New(info.Env(),
+                              guarded(info.Env(), [&] { return dataplane_->remove_port(name); }));
   }
 
   void set_networks(const Napi::CallbackInfo& info) {
@@ -237,6 +244,33 @@ Napi::Object from_drops(Napi::Env env, Count count) {
   return drops;
 }
 
+Napi::Object from_fill(Napi::Env env, const port::QueueRings::Fill& fill) {
+  auto o = Napi::Object::New(env);
+  o.Set("used", fill.used);
+  o.Set("size", fill.size);
+  return o;
+}
+
+/// Gives each worker the rings of its queues.
+void set_rings(Napi::Array workers, const std::vector<pipeline::RingStatus>& all) {
+  const auto env = workers.Env();
+  for (uint32_t i = 0; i < workers.Length(); i++) {
+    auto own = Napi::Array::New(env);
+    for (const auto& [port, queue, worker, rings] : all) {
+      if (worker != i) continue;
+      auto o = Napi::Object::New(env);
+      o.Set("port", port);
+      o.Set("queue", queue);
+      o.Set("receive", from_fill(env, rings.receive));
+      o.Set("transmit", from_fill(env, rings.transmit));
+      o.Set("fill", from_fill(env, rings.fill));
+      o.Set("completion", from_fill(env, rings.completion));
+      own.Set(own.Length(), o);
+    }
+    workers.Get(i).As<Napi::Object>().Set("rings", own);
+  }
+}
+
 Napi::Value DataplaneObject::statistics(const Napi::CallbackInfo& info) {
   const auto env = info.Env();
   uint64_t verdicts[packet::kVerdictCount] = {};
@@ -267,6 +301,7 @@ Napi::Value DataplaneObject::statistics(const Napi::CallbackInfo& info) {
     workers.Set(n++, worker);
   });
   workers.Set("length", static_cast<double>(now));
+  set_rings(workers, dataplane_->rings());
 
   auto by_name = Napi::Object::New(env);
   for (uint32_t v = 1; v < packet::kVerdictCount; v++)  // all but kPending
@@ -283,6 +318,11 @@ Napi::Value DataplaneObject::statistics(const Napi::CallbackInfo& info) {
   o.Set("dummiesSent", Napi::BigInt::New(env, dummies_sent));
   o.Set("oddEcn", Napi::BigInt::New(env, odd_ecn));
   o.Set("workers", workers);
+  const auto removed = dataplane_->removed_ports();
+  auto gone = Napi::Object::New(env);
+  gone.Set("rxDropped", Napi::BigInt::New(env, removed.rx_dropped + removed.rx_no_frame));
+  gone.Set("txFull", Napi::BigInt::New(env, removed.tx_full));
+  o.Set("removedPorts", gone);
   return o;
 }
 

@@ -63,7 +63,13 @@ class KernelNextHops::Client final : public NextHopClient {
     wake(source_.wake_fd_);
     return Asked::kLater;
   }
-  bool take(Answer& out) override { return line_.answers.pop(out); }
+  bool take(Answer& out) override {
+    while (line_.answers.pop(out)) {
+      if (out.ports == source_.ports_version_.load(std::memory_order_acquire)) return true;
+      if (out.kind == Answer::Kind::kHop) ask(out.address, out.hop);
+    }
+    return false;
+  }
   uint32_t generation() const override {
     return source_.generation_.load(std::memory_order_acquire);
   }
@@ -74,9 +80,9 @@ class KernelNextHops::Client final : public NextHopClient {
 };
 
 KernelNextHops::KernelNextHops(std::vector<PortInterface> ports, AddressChanged address_changed)
-    : ports_(std::move(ports)),
-      address_changed_(std::move(address_changed)),
+    : address_changed_(std::move(address_changed)),
       wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      ports_(std::move(ports)),
       notifications_(kGroups) {
   if (wake_fd_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
 }
@@ -89,6 +95,31 @@ KernelNextHops::~KernelNextHops() {
 std::unique_ptr<NextHopClient> KernelNextHops::connect(int wake_fd) {
   lines_.push_back(std::make_unique<Line>(wake_fd));
   return std::make_unique<Client>(*this, *lines_.back());
+}
+
+void KernelNextHops::set_ports(std::vector<PortInterface> ports) {
+  {
+    const std::lock_guard lock(ports_mutex_);
+    next_ports_ = std::move(ports);
+    ports_version_.fetch_add(1, std::memory_order_release);
+  }
+  wake(wake_fd_);
+}
+
+/// Routes that led elsewhere may lead to a port now, and the other way round.
+void KernelNextHops::adopt_ports() {
+  if (ports_version_.load(std::memory_order_acquire) == adopted_version_) return;
+  const std::lock_guard lock(ports_mutex_);
+  ports_ = std::move(next_ports_);
+  adopted_version_ = ports_version_.load();
+  everything_changed();
+  const uint32_t now_ms = base::monotonic_ms();
+  last_change_ms_ = now_ms - kGenerationMs;  // the workers hear of it at once
+  for (auto& [address, d] : destinations_) {
+    if (d.neighbour.ifindex == 0) continue;
+    const auto* port = port_of(d.neighbour.ifindex);
+    if (port == nullptr || port->port != d.hop.port) resolve(address, d, now_ms);
+  }
 }
 
 void KernelNextHops::start() { thread_ = std::thread(&KernelNextHops::run, this); }
@@ -107,6 +138,7 @@ void KernelNextHops::run() {
     poll(fds, 2, timeout_ms);
     uint64_t count;
     [[maybe_unused]] const ssize_t drained = read(wake_fd_, &count, sizeof count);
+    adopt_ports();
     if (!notifications_.drain([this](const nlmsghdr& m) { on_notification(m); })) everything_changed();
     const uint32_t now_ms = base::monotonic_ms();
     if (addresses_changed_) read_port_addresses();
@@ -262,7 +294,8 @@ void KernelNextHops::settle(const IpAddress& address, Destination& d, uint16_t s
 }
 
 void KernelNextHops::answer(const IpAddress& address, Destination& d) {
-  const Answer a{.kind = Answer::Kind::kHop, .address = address, .hop = d.hop};
+  const Answer a{
+      .kind = Answer::Kind::kHop, .address = address, .hop = d.hop, .ports = adopted_version_};
   for (size_t worker = 0; worker < lines_.size(); worker++) {
     if ((d.workers >> worker & 1) == 0) continue;
     lines_[worker]->answers.push(a);  // a full ring: the worker asks again
@@ -372,7 +405,10 @@ void KernelNextHops::read_port_addresses() {
   });
   for (size_t i = 0; i < ports_.size(); i++) {
     for (const bool is_v4 : {true, false}) {
-      Answer a{.kind = Answer::Kind::kPortAddress, .is_v4 = is_v4, .address = found[i][is_v4 ? 0 : 1]};
+      Answer a{.kind = Answer::Kind::kPortAddress,
+               .is_v4 = is_v4,
+               .address = found[i][is_v4 ? 0 : 1],
+               .ports = adopted_version_};
       a.hop.port = ports_[i].port;
       for (auto& line : lines_) {
         line->answers.push(a);

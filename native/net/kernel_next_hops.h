@@ -13,6 +13,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -38,6 +39,10 @@ class KernelNextHops final : public NextHopSource {
   /// @param address_changed  called from the resolver's thread for every change of an address
   KernelNextHops(std::vector<PortInterface> ports, AddressChanged address_changed);
   ~KernelNextHops() override;
+
+  /// Others from now on; any thread. Answers that speak of those before are taken by nobody any more:
+  /// the client asks again.
+  void set_ports(std::vector<PortInterface> ports);
 
   std::unique_ptr<NextHopClient> connect(int wake_fd) override;
   void start() override;
@@ -94,10 +99,14 @@ class KernelNextHops final : public NextHopSource {
   void everything_changed();
   void publish_generation(uint32_t now_ms);
 
+  void adopt_ports();
   void read_port_addresses();
   const PortInterface* port_of(int ifindex) const;
 
-  std::vector<PortInterface> ports_;
+  std::mutex ports_mutex_;
+  std::vector<PortInterface> next_ports_;     ///< that the thread is to go on with
+  std::atomic<uint32_t> ports_version_{0};    ///< of next_ports_
+
   const AddressChanged address_changed_;
   std::vector<std::unique_ptr<Line>> lines_;
   int wake_fd_;
@@ -106,6 +115,8 @@ class KernelNextHops final : public NextHopSource {
   std::thread thread_;
 
   // The thread's own.
+  std::vector<PortInterface> ports_;
+  uint32_t adopted_version_ = 0;  ///< of ports_
   NetlinkSocket questions_;
   NetlinkSocket notifications_;
   Destinations destinations_;

@@ -43,6 +43,7 @@ struct Answer {
   bool is_v4 = true;  ///< kPortAddress: the family that it speaks of, zero address included
   IpAddress address;
   NextHop hop;
+  uint32_t ports = 0;  ///< the source's own: of which set of ports it speaks
 };
 
 /// One worker's line to a source. Only that worker calls it.

@@ -69,4 +69,11 @@ NextHopCache::Entry* NextHopCache::record(const Answer& answer, uint32_t now_ms)
   return e;
 }
 
+void NextHopCache::forget(uint16_t port) {
+  for (auto& e : entries_) {
+    const bool stays = e.hop.kind == NextHop::Kind::kForward && e.hop.port != port;
+    if (e.answered && !stays) e.answered = e.asked = false;
+  }
+}
+
 }  // namespace esplane::net

@@ -44,6 +44,9 @@ class NextHopCache {
   /// Records an answer. @return its entry, or null if it was evicted meanwhile
   Entry* record(const Answer& answer, uint32_t now_ms);
 
+  /// The port is new or gone: what leads there is asked for anew, and what led to no port.
+  void forget(uint16_t port);
+
   /// True if a kUnresolved answer came and is still believed.
   static bool failed(const Entry& e) {
     return e.answered && e.hop.kind == NextHop::Kind::kUnresolved;

@@ -18,13 +18,19 @@ class StaticNextHops final : public NextHopSource {
   /// @param port_addresses  kPortAddress answers that every worker gets first
   StaticNextHops(std::vector<StaticRoute> routes, std::vector<Answer> port_addresses);
 
+  /// Others from now on. No client asks meanwhile.
+  void replace(std::vector<StaticRoute> routes, std::vector<Answer> port_addresses);
+
   std::unique_ptr<NextHopClient> connect(int wake_fd) override;
   void start() override {}
   void stop() override {}
 
  private:
-  const std::vector<StaticRoute> routes_;
-  const std::vector<Answer> port_addresses_;
+  class Client;
+
+  std::vector<StaticRoute> routes_;
+  std::vector<Answer> port_addresses_;
+  uint32_t generation_ = 0;
 };
 
 }  // namespace esplane::net

@@ -80,6 +80,7 @@
   X(kHostBypass, "host_bypass", true,                                                            \
     "BYPASS, sent by this host into the gateway's TUN: a routing rule of the gateway is missing") \
   X(kReinjectForbidden, "reinject_forbidden", true, "PROTECT: never handed on in clear")         \
+  X(kPortRemoved, "port_removed", true, "waited in a port that was taken away")                  \
   X(kStopping, "stopping", true, "the dataplane was stopped with the packet in it")
 
 namespace esplane::packet {

@@ -47,14 +47,20 @@ void append_block(std::vector<uint8_t>& into, const Capture::Record& record,
 
 }  // namespace
 
-Capture::Capture(CaptureOptions options, std::vector<port::Role> roles, uint32_t lanes)
-    : options_(std::move(options)), roles_(std::move(roles)), rings_(lanes) {
+Capture::Capture(CaptureOptions options, const std::vector<port::Role>& roles, uint32_t lanes)
+    : options_(std::move(options)), rings_(lanes) {
+  for (const auto role : roles)
+    wanted_.push_back(role == port::Role::kWan ? options_.outside : options_.inside);
   for (auto& ring : rings_) ring.bytes = std::make_unique<uint8_t[]>(options_.ring_bytes);
+}
+
+void Capture::forget(uint16_t port) {
+  if (port < wanted_.size()) wanted_[port] = false;
 }
 
 void Capture::take(uint32_t lane, uint16_t port, Direction direction, uint8_t* const* data,
                    const uint32_t* length, uint32_t count) {
-  if (!(roles_[port] == port::Role::kWan ? options_.outside : options_.inside)) return;
+  if (port >= wanted_.size() || !wanted_[port]) return;
   Ring& ring = rings_[lane];
   const uint64_t now = real_ns();
   for (uint32_t i = 0; i < count; i++) {

@@ -34,7 +34,11 @@ class Capture {
     uint64_t ns;              ///< since 1970
   };
 
-  Capture(CaptureOptions options, std::vector<port::Role> roles, uint32_t lanes);
+  /// @param roles  by port
+  Capture(CaptureOptions options, const std::vector<port::Role>& roles, uint32_t lanes);
+
+  /// While no lane has an owner: the port goes. Of those that come later nothing is captured.
+  void forget(uint16_t port);
 
   /// By the owner of `lane` only. Frames begin with their Ethernet headers.
   void take(uint32_t lane, uint16_t port, Direction direction, uint8_t* const* data,
@@ -64,7 +68,7 @@ class Capture {
   void copy_out(const Ring& ring, uint64_t at, void* to, size_t bytes) const;
 
   const CaptureOptions options_;
-  const std::vector<port::Role> roles_;
+  std::vector<bool> wanted_;  ///< by port
   std::vector<Ring> rings_;  ///< by lane
   std::vector<uint8_t> packet_;
 };

@@ -19,6 +19,8 @@ uint64_t random_seed() {
   return seed;
 }
 
+constexpr uint16_t kVlanType = 0x8100;
+constexpr uint32_t kVlanTagBytes = 4;
 constexpr uint32_t kIcmpHeadroom = packet::kIpv6HeaderBytes + 8;
 constexpr uint32_t kMostQuoted = 1280;  ///< more than any ICMP error holds
 
@@ -40,6 +42,15 @@ Core::Core(const Shared& shared_with, Counters& counted_in, port::FramePool& poo
   for (auto& by_family : port_addresses) by_family.resize(shared.roles.size());
 }
 
+void Core::reset_port(uint16_t port) {
+  for (auto& by_family : port_addresses) {
+    if (by_family.size() <= port) by_family.resize(port + 1u);
+    by_family[port] = {};
+  }
+  hops.forget(port);
+  last_hop_ = nullptr;
+}
+
 void Core::read_headers(Burst& burst) {
   auto& batch = burst.batch;
   burst.any_fragment = false;
@@ -48,9 +59,15 @@ void Core::read_headers(Burst& burst) {
       burst.refuse(i, Verdict::kTooShort);
       continue;
     }
-    const uint16_t ethertype = base::load_be16(batch.data[i] + 12);
+    uint16_t ethertype = base::load_be16(batch.data[i] + 12);
     batch.data[i] += Egress::kEthernetBytes;
     batch.length[i] -= Egress::kEthernetBytes;
+    if (ethertype == kVlanType && batch.length[i] >= kVlanTagBytes) [[unlikely]] {
+      // A port gets no tags but those of VLAN 0, which have a priority only (IEEE 802.1Q §6.9.1).
+      ethertype = base::load_be16(batch.data[i] + 2);
+      batch.data[i] += kVlanTagBytes;
+      batch.length[i] -= kVlanTagBytes;
+    }
     Verdict verdict = packet::parse_ip(batch.data[i], batch.length[i], burst.headers[i]);
     const auto family = burst.headers[i].family;
     if (ethertype != Egress::kIpv4Type && ethertype != Egress::kIpv6Type) {

@@ -141,6 +141,8 @@ class Core {
   static void read_headers(Burst& burst);
   /// Likewise of packets without Ethernet header.
   static void read_host_headers(Burst& burst);
+  /// There is a port of this number from now on, or no more: what is known of it is forgotten.
+  void reset_port(uint16_t port);
   /// Counts there from now on.
   void count_in(Counters& into) {
     counters = &into;

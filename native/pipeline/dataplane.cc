@@ -6,16 +6,11 @@
 #include <stdexcept>
 #include <utility>
 
-#include "net/kernel_next_hops.h"
-#include "net/static_next_hops.h"
 #include "pipeline/reinjection.h"
 #include "port/memory/memory_port.h"
 
 namespace esplane::pipeline {
 namespace {
-
-/// Where another port is memory: what it calls the host at the far end of the wire.
-constexpr uint8_t kFarEndMac[6] = {0x02, 0, 0, 0, 0, 0xfe};
 
 struct Registry {
   std::mutex mutex;
@@ -96,25 +91,6 @@ void Dataplane::require_running() const {
   if (stopped_.load()) throw std::runtime_error("the dataplane was stopped");
 }
 
-PortStatus Dataplane::add_port(const port::PortOptions& options, StaticPort known) {
-  const std::lock_guard lock(mutex_);
-  require_running();
-  if (started_) throw std::runtime_error("ports are added before start");
-  for (const auto& other : ports_) {
-    if (other.status.name == options.name)
-      throw std::invalid_argument("there is a port " + options.name + " already");
-  }
-  auto opened = port::open_port(options, resources_);
-  PortStatus status{.name = options.name,
-                    .device = options.device,
-                    .mode = opened.port->mode(),
-                    .note = opened.note,
-                    .role = options.role,
-                    .queues = opened.port->queues()};
-  ports_.push_back({status, std::move(opened.port), std::move(known)});
-  return status;
-}
-
 // --- start and stop ------------------------------------------------------------------------
 
 void Dataplane::start() {
@@ -122,8 +98,7 @@ void Dataplane::start() {
   require_running();
   if (started_) throw std::runtime_error("the dataplane runs already");
   if (ports_.empty()) throw std::runtime_error("a dataplane without ports has nothing to do");
-  shared_.roles.clear();
-  for (const auto& p : ports_) shared_.roles.push_back(p.status.role);
+  if (knows_kernel()) deputy_.emplace("esplane-ports");
   try {
     hops_ = make_next_hops();
     make_lanes();
@@ -147,6 +122,11 @@ void Dataplane::set_workers(WorkerPlan plan) {
   check(plan);
   stop_workers();
   options_.plan = std::move(plan);
+  make_workers_or_stop();
+}
+
+/// Workers that cannot be had leave nobody to serve the queues.
+void Dataplane::make_workers_or_stop() {
   try {
     make_workers();
   } catch (...) {
@@ -166,16 +146,9 @@ void Dataplane::check(const WorkerPlan& plan) {
   }
 }
 
-/// A lane needs a queue of every port, to send on.
-const Dataplane::AttachedPort& Dataplane::narrowest_port() const {
-  return *std::min_element(ports_.begin(), ports_.end(), [](const auto& a, const auto& b) {
-    return a.status.queues < b.status.queues;
-  });
-}
-
 void Dataplane::make_lanes() {
   const uint32_t wanted = options_.queues != 0 ? options_.queues : options_.plan.workers;
-  const uint32_t count = std::min(wanted, narrowest_port().status.queues);
+  const uint32_t count = std::min(wanted, narrowest_port()->status.queues);
   const uint32_t frames = umem_.frames() / count;
   const uint32_t slots = shared_.plain_forwarding ? 1 : slots_for(frames);
   for (uint32_t i = 0; i < count; i++) {
@@ -184,21 +157,10 @@ void Dataplane::make_lanes() {
   }
 }
 
-void Dataplane::open_queues() {
-  for (uint16_t p = 0; p < ports_.size(); p++) {
-    for (uint32_t q = 0; q < ports_[p].status.queues; q++) {
-      auto& lane = *lanes_[q % lanes_.size()];
-      lane.add_queue(p, ports_[p].status.role, ports_[p].port->open_queue(q, lane.pool()));
-    }
-  }
-}
-
 // --- the host ------------------------------------------------------------------------------
 
 void Dataplane::open_own_interface() {
-  const bool with_kernel = std::any_of(ports_.begin(), ports_.end(),
-                                       [](const auto& p) { return p.port->ifindex() != 0; });
-  if (options_.reinject_link.empty() && !with_kernel) return;
+  if (options_.reinject_link.empty() && !knows_kernel()) return;
   Interface own{.options = {.name = options_.tun_name, .link = options_.reinject_link}};
   if (own.options.link.empty()) {
     own.tun = std::make_unique<port::Tun>(
@@ -254,14 +216,7 @@ spd::Scope Dataplane::add_interface(const InterfaceOptions& options) {
         port::TunOptions{.name = options.name, .mtu_bytes = 0, .outlives_process = true});
   }
   if (started_) {
-    stop_workers();
-    try {
-      join(scope, interface);
-    } catch (...) {
-      make_workers();
-      throw;
-    }
-    make_workers();
+    between_owners([&] { join(scope, interface); });
   }
   interfaces_[scope] = std::move(interface);
   return scope;
@@ -275,9 +230,9 @@ bool Dataplane::remove_interface(const std::string& name) {
   if (found == interfaces_.end()) return false;
   if (found->second.tun) found->second.tun->remove();
   if (started_ && !stopped_.load()) {
-    stop_workers();
-    for (auto& lane : lanes_) lane->remove_host_queue(found->first);
-    make_workers();
+    between_owners([&] {
+      for (auto& lane : lanes_) lane->remove_host_queue(found->first);
+    });
   }
   interfaces_.erase(found);
   return true;
@@ -299,7 +254,7 @@ std::vector<InterfaceStatus> Dataplane::interfaces() const {
 uint32_t Dataplane::least_wan_mtu() const {
   uint32_t least = kUsualMtu;
   for (const auto& p : ports_) {
-    if (p.status.role == port::Role::kWan && p.port) least = std::min(least, p.port->mtu_bytes());
+    if (p.port && p.status.role == port::Role::kWan) least = std::min(least, p.port->mtu_bytes());
   }
   return least;
 }
@@ -326,7 +281,8 @@ void Dataplane::settle_mtu(uint32_t inbound_spi) {
 
 /// Makes them as options_.plan says, gives them the lanes, and starts them.
 void Dataplane::make_workers() {
-  const auto& [wanted, cpus, owners] = options_.plan;
+  const auto& cpus = options_.plan.cpus;
+  const uint32_t wanted = options_.plan.workers;
   const auto lanes = static_cast<uint32_t>(lanes_.size());
   const uint32_t count = shared_.plain_forwarding ? std::min(wanted, lanes) : wanted;
   while (counters_.size() < count) counters_.push_back(std::make_unique<Counters>());
@@ -334,8 +290,7 @@ void Dataplane::make_workers() {
     const int cpu = i < cpus.size() ? cpus[i] : -1;
     workers_.push_back(std::make_unique<Worker>(i, cpu, epoch_, *counters_[i]));
   }
-  for (uint32_t i = 0; i < lanes; i++)
-    workers_[(i < owners.size() ? owners[i] : i) % count]->own(*lanes_[i]);
+  for (uint32_t i = 0; i < lanes; i++) workers_[owner_of(i)]->own(*lanes_[i]);
   // Everyone begins to look for work behind himself, so that helpers spread.
   for (uint32_t i = 0; i < count && !shared_.plain_forwarding; i++) {
     std::vector<Worker*> colleagues;
@@ -345,52 +300,16 @@ void Dataplane::make_workers() {
   for (auto& worker : workers_) worker->start();
 }
 
+/// The workers have been made.
+uint32_t Dataplane::owner_of(uint32_t lane) const {
+  const auto& owners = options_.plan.owners;
+  return (lane < owners.size() ? owners[lane] : lane) % static_cast<uint32_t>(workers_.size());
+}
+
 void Dataplane::stop_workers() {
   for (auto& worker : workers_) worker->request_stop();
   for (auto& worker : workers_) worker->join();
   workers_.clear();
-}
-
-std::unique_ptr<net::NextHopSource> Dataplane::make_next_hops() {
-  std::vector<net::PortInterface> interfaces;
-  for (uint16_t i = 0; i < ports_.size(); i++) {
-    const auto& p = *ports_[i].port;
-    if (p.ifindex() == 0) continue;
-    net::PortInterface known{.port = i, .ifindex = p.ifindex(), .mtu_bytes = p.mtu_bytes()};
-    std::copy_n(p.mac(), 6, known.mac);
-    interfaces.push_back(known);
-  }
-  if (interfaces.empty()) return make_static_next_hops();
-  if (interfaces.size() != ports_.size())
-    throw std::invalid_argument("ports that the kernel knows and others (memory, pcap) in one dataplane");
-  return std::make_unique<net::KernelNextHops>(std::move(interfaces), [this](int ifindex) {
-    events_.push({.kind = Event::Kind::kAddressChanged, .ifindex = ifindex});
-  });
-}
-
-std::unique_ptr<net::NextHopSource> Dataplane::make_static_next_hops() const {
-  std::vector<net::StaticRoute> routes;
-  std::vector<net::Answer> addresses;
-  for (uint16_t i = 0; i < ports_.size(); i++) {
-    const auto& p = *ports_[i].port;
-    net::NextHop hop{.kind = net::NextHop::Kind::kForward,
-                     .port = i,
-                     .mtu_bytes = p.mtu_bytes(),
-                     .port_mtu_bytes = p.mtu_bytes()};
-    std::copy_n(kFarEndMac, 6, hop.macs.destination);
-    std::copy_n(p.mac(), 6, hop.macs.source);
-    for (const auto& network : ports_[i].known.networks) routes.push_back({network, hop});
-    for (const auto& address : ports_[i].known.addresses) {
-      const auto bits = static_cast<uint8_t>(address.size() * 8);
-      routes.push_back({{address, bits}, {.kind = net::NextHop::Kind::kLocal}});
-      net::Answer ours{.kind = net::Answer::Kind::kPortAddress,
-                       .is_v4 = address.is_v4(),
-                       .address = address};
-      ours.hop.port = i;
-      addresses.push_back(ours);
-    }
-  }
-  return std::make_unique<net::StaticNextHops>(std::move(routes), std::move(addresses));
 }
 
 void Dataplane::stop() {
@@ -403,8 +322,7 @@ void Dataplane::stop() {
 void Dataplane::tear_down() {
   for (auto& p : ports_) {
     // The queues' last numbers stay readable.
-    const auto index = static_cast<uint16_t>(&p - ports_.data());
-    for (const auto& lane : lanes_) p.status.stats += lane->port_stats(index);
+    for (const auto& lane : lanes_) p.status.stats += lane->port_stats(p.status.number);
   }
   stop_workers();
   if (hops_) hops_->stop();
@@ -412,6 +330,7 @@ void Dataplane::tear_down() {
   hops_.reset();
   interfaces_.clear();
   for (auto& p : ports_) p.port.reset();
+  deputy_.reset();
 }
 
 void Dataplane::forget_sas() {
@@ -552,26 +471,19 @@ void Dataplane::set_watch(Watch watch) {
 
 // --- what people see -----------------------------------------------------------------------
 
-std::vector<PortStatus> Dataplane::ports() const {
-  const std::lock_guard lock(mutex_);
-  std::vector<PortStatus> all;
-  for (uint16_t i = 0; i < ports_.size(); i++) {
-    all.push_back(ports_[i].status);
-    for (const auto& lane : lanes_) all.back().stats += lane->port_stats(i);
-  }
-  return all;
-}
-
 std::vector<std::string> Dataplane::notes() const {
   const std::lock_guard lock(mutex_);
   auto all = notes_;
-  if (lanes_.size() < options_.plan.workers && !ports_.empty() && started_) {
+  if (lanes_.size() < options_.plan.workers && started_ && !stopped_.load()) {
+    const auto* narrow = narrowest_port();
+    const bool by_port = narrow != nullptr && narrow->status.queues <= lanes_.size();
     const std::string others = shared_.plain_forwarding
                                    ? "were started"
                                    : "have queues of their own, the others help them";
     all.push_back("only " + std::to_string(lanes_.size()) + " of " +
-                  std::to_string(options_.plan.workers) + " workers " + others + ": port " +
-                  narrowest_port().status.name + " has no more queues");
+                  std::to_string(options_.plan.workers) + " workers " + others + ": " +
+                  (by_port ? "port " + narrow->status.name + " has no more queues"
+                           : "more queues are served from the next start on"));
   }
   for (const auto& worker : workers_) {
     if (!worker->note().empty()) all.push_back(worker->note());

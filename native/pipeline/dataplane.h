@@ -1,11 +1,12 @@
 // One dataplane: the frames, ports, SAD, SPD, next hops and workers of a gateway.
 //
-// Set-up (add_port, start) is by one thread; set_networks, set_spd, SAs and counters by any, at
-// any time. A registry hands the same dataplane to every thread of the process by its number.
+// Set-up before start is by one thread; all else by any, at any time. A registry hands the same
+// dataplane to every thread of the process by its number.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -14,6 +15,9 @@
 #include <string>
 #include <vector>
 
+#include "base/deputy.h"
+#include "net/kernel_next_hops.h"
+#include "net/static_next_hops.h"
 #include "pipeline/core.h"
 #include "pipeline/worker.h"
 #include "pipeline/reinjection.h"
@@ -45,6 +49,14 @@ struct DataplaneOptions {
   std::string reinject_link;      ///< memory link in place of the TUN; empty: a TUN
 };
 
+/// Rings of one queue of a port.
+struct RingStatus {
+  std::string port;
+  uint32_t queue = 0;
+  uint32_t worker = 0;  ///< that serves it
+  port::QueueRings rings;
+};
+
 /// What the kernel would know of a port, for those that it does not know (memory, pcap).
 struct StaticPort {
   std::vector<net::Prefix> networks;       ///< reached through the port
@@ -52,6 +64,7 @@ struct StaticPort {
 };
 
 struct PortStatus {
+  uint16_t number = 0;  ///< as captures and traces call it
   std::string name, device, mode, note;
   port::Role role = port::Role::kLan;
   uint32_t queues = 0;
@@ -88,8 +101,14 @@ class Dataplane {
   static std::shared_ptr<Dataplane> find(uint32_t id);
   uint32_t id() const { return id_; }
 
-  /// Before start. @throws std::exception with what could not be had
+  /// Adds a port, before start or under traffic, which waits in the rings of the others meanwhile,
+  /// for less than a millisecond as a rule. After start there are as many lanes as before: those that
+  /// the port has no queue for send beside its queues. With the capabilities of who called start().
+  /// @throws std::exception with what could not be had; then nothing has changed
   PortStatus add_port(const port::PortOptions& options, StaticPort known);
+  /// Takes one away, before start or under traffic. What waits in it is counted as kPortRemoved.
+  /// @return false where there is none of this name
+  bool remove_port(const std::string& name);
   /// Opens the queues and starts the workers. The queues make as many lanes (lane.h) as the port
   /// with the fewest has queues. Workers without a lane help (and are not started with
   /// plain_forwarding, where there is nothing to help with).
@@ -147,6 +166,10 @@ class Dataplane {
   void stop_trace(const std::shared_ptr<Trace>& trace);
 
   std::vector<PortStatus> ports() const;
+  /// Of AF_XDP ports, as they are now.
+  std::vector<RingStatus> rings() const;
+  /// What the ports that were taken away have counted.
+  port::QueueStats removed_ports() const;
   /// Calls `each(counters)` for every worker, then for those that there were before set_workers().
   /// @return how many there are now
   template <typename Each>
@@ -160,21 +183,54 @@ class Dataplane {
   EventRing& events() { return events_; }
 
  private:
+  /// What has a port's number. Its port goes before its numbers, at the end of all.
   struct AttachedPort {
     PortStatus status;
     std::unique_ptr<port::Port> port;
     StaticPort known;
+    bool present() const { return !status.name.empty(); }
+  };
+  struct KnownHops {
+    std::vector<net::StaticRoute> routes;
+    std::vector<net::Answer> addresses;
   };
 
   void require_running() const;
   static void check(const WorkerPlan& plan);
-  const AttachedPort& narrowest_port() const;
+  uint32_t owner_of(uint32_t lane) const;
   void make_lanes();
   void make_workers();
+  void make_workers_or_stop();
   void stop_workers();
-  std::unique_ptr<net::NextHopSource> make_next_hops();
-  std::unique_ptr<net::NextHopSource> make_static_next_hops() const;
+  /// Makes a change while no lane has an owner. @throws what it throws, and the workers go on
+  template <typename Change>
+  void between_owners(Change change) {
+    stop_workers();
+    try {
+      change();
+    } catch (...) {
+      make_workers_or_stop();
+      throw;
+    }
+    make_workers_or_stop();
+  }
+
+  // Ports (dataplane_ports.cc).
+  AttachedPort open(const port::PortOptions& options, StaticPort known);
+  void with_capabilities(const std::function<void()>& errand);
+  uint16_t free_number() const;
+  uint32_t ring_entries_left() const;
+  void attach(AttachedPort added);
+  void open_queues(const AttachedPort& p);
   void open_queues();
+  std::vector<std::unique_ptr<port::Queue>> detach(uint16_t number);
+  bool knows_kernel() const;
+  const AttachedPort* narrowest_port() const;
+  std::unique_ptr<net::NextHopSource> make_next_hops();
+  std::vector<net::PortInterface> kernel_interfaces() const;
+  KnownHops static_next_hops() const;
+  void update_next_hops();
+
   struct Interface {
     InterfaceOptions options;
     std::unique_ptr<port::Tun> tun;
@@ -214,9 +270,13 @@ class Dataplane {
   port::xdp::Selection selection_;
   port::Resources resources_;
   Shared shared_;
-  std::vector<AttachedPort> ports_;
+  std::optional<base::Deputy> deputy_;  ///< opens ports once this process may not any more
+  std::vector<AttachedPort> ports_;     ///< by number
+  port::QueueStats removed_;
   std::map<spd::Scope, Interface> interfaces_;  ///< that of the host's scope is the gateway's own
-  std::unique_ptr<net::NextHopSource> hops_;
+  std::unique_ptr<net::NextHopSource> hops_;  ///< one of these two:
+  net::KernelNextHops* kernel_hops_ = nullptr;
+  net::StaticNextHops* static_hops_ = nullptr;
   std::vector<std::unique_ptr<Counters>> counters_;  ///< by worker; they outlive them, and the lanes
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -46,6 +46,8 @@ class Egress {
   void count_in(Counters& counters) { counters_ = &counters; }
   /// The queue that the lane sends on by this port; of several the first.
   void set_queue(uint16_t port, port::Queue* queue);
+  /// Nothing leads to the port any more.
+  void remove_queue(uint16_t port) { ports_[port].queue = nullptr; }
   /// Where packets enter the host that go by the gateway's own TUN, or by the interface of a tunnel;
   /// null: nowhere.
   void set_reinjector(spd::Scope scope, Reinjector* reinjector);

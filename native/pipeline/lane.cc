@@ -40,7 +40,7 @@ Lane::Lane(uint32_t index, uint32_t slots, const Shared& shared,
             static_cast<spd::Resource>(index)),
       stages_(core_),
       handover_(slots) {
-  descriptors_.push_back(host_.fd());
+  find_descriptors();
   core_.egress.set_watch(shared.watch, index);
 }
 
@@ -50,13 +50,50 @@ Lane::~Lane() {
 }
 
 void Lane::add_queue(uint16_t port, port::Role role, std::unique_ptr<port::Queue> queue) {
-  if (const int fd = queue->poll_fd(); fd >= 0) {
-    descriptors_.push_back(fd);
-  } else {
-    must_poll_ = true;
-  }
+  core_.reset_port(port);
   core_.egress.set_queue(port, queue.get());
   queues_.push_back({port, role, std::move(queue)});
+  find_descriptors();
+}
+
+std::vector<std::unique_ptr<port::Queue>> Lane::take_queues(uint16_t port) {
+  std::vector<std::unique_ptr<port::Queue>> taken;
+  for (auto& [of, role, queue] : queues_) {
+    if (of != port) continue;
+    queue->stop_receiving();
+    discard_waiting(*queue);
+    queue->flush();
+    taken.push_back(std::move(queue));
+  }
+  std::erase_if(queues_, [](const Served& served) { return served.queue == nullptr; });
+  if (taken.empty()) return taken;  // a port that could not be opened may have come to some lanes only
+  find_descriptors();
+  core_.egress.remove_queue(port);
+  core_.reset_port(port);
+  return taken;
+}
+
+void Lane::discard_waiting(port::Queue& queue) {
+  constexpr int kMostBursts = 64;  // more than a ring; whoever sends on does not hold us up
+  packet::Batch batch;
+  for (int i = 0; i < kMostBursts && queue.rx(batch, packet::Batch::kCapacity) > 0; i++) {
+    core_.counters->rx_packets.add(batch.size);
+    for (uint32_t n = 0; n < batch.size; n++)
+      core_.egress.finish(batch.data[n], Verdict::kPortRemoved, Origin::kReceived);
+    batch.clear();
+  }
+}
+
+void Lane::find_descriptors() {
+  descriptors_ = {host_.fd()};
+  must_poll_ = false;
+  for (const auto& served : queues_) {
+    if (const int fd = served.queue->poll_fd(); fd >= 0) {
+      descriptors_.push_back(fd);
+    } else {
+      must_poll_ = true;
+    }
+  }
 }
 
 void Lane::add_host_queue(spd::Scope scope, std::unique_ptr<HostQueue> queue) {

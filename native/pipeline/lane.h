@@ -39,7 +39,12 @@ class Lane {
 
   // Set-up, before a worker owns it.
   port::FramePool& pool() { return *pool_; }
+  /// Between two owners too.
   void add_queue(uint16_t port, port::Role role, std::unique_ptr<port::Queue> queue);
+  /// The port goes, between two owners. What waits in it is counted as kPortRemoved.
+  /// @return its queues: the caller closes them, which may take long, and destroys them between two
+  ///         owners, when they give back their frames
+  std::vector<std::unique_ptr<port::Queue>> take_queues(uint16_t port);
   /// Joins it to the host by the gateway's own TUN, or by the interface of a tunnel; between two
   /// owners too.
   void add_host_queue(spd::Scope scope, std::unique_ptr<HostQueue> queue);
@@ -75,6 +80,14 @@ class Lane {
 
   /// Any thread, any time.
   port::QueueStats port_stats(uint16_t port) const;
+  /// Calls each(port, rings) for every queue that shares rings with the kernel; likewise.
+  template <typename Each>
+  void each_ring(Each each) const {
+    for (const auto& served : queues_) {
+      const auto rings = served.queue->rings();
+      if (rings.receive.size > 0) each(served.port, rings);
+    }
+  }
   /// Likewise, while the interface is there.
   port::QueueStats host_stats(spd::Scope scope) const { return host_.stats(scope); }
 
@@ -85,6 +98,8 @@ class Lane {
     std::unique_ptr<port::Queue> queue;
   };
 
+  void find_descriptors();
+  void discard_waiting(port::Queue& queue);
   void take_answers();
   void keep_time();
   void give_up_overdue();

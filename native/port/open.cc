@@ -13,7 +13,8 @@ namespace {
 
 OpenedPort open_xdp(const PortOptions& o, Resources& resources) {
   OpenedPort opened;
-  opened.port = open_xdp_port({o.name, o.role, o.device, o.queues}, resources, opened.note);
+  opened.port = open_xdp_port(
+      {o.name, o.role, o.device, o.queues, o.ring_entries}, resources, opened.note);
   return opened;
 }
 

@@ -18,6 +18,8 @@ struct PortOptions {
   std::string device;   ///< interface; for pcap the file to read and, behind a comma, to write
   uint32_t queues = 0;  ///< 0: all that the device has (memory and pcap: 1)
   std::string link;     ///< memory: the two ports with the same link are the ends of one wire
+  /// AF_XDP: entries of each ring of a queue, a power of two; 0: as Resources have it.
+  uint32_t ring_entries = 0;
 };
 
 struct OpenedPort {

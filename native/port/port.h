@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <stdexcept>
 #include <string>
 
 #include "packet/batch.h"
@@ -35,6 +36,17 @@ struct QueueStats {
     tx_invalid += o.tx_invalid;
     return *this;
   }
+};
+
+/// Of the rings that a queue shares with the kernel, at one moment. `size` is 0 where it has none.
+struct QueueRings {
+  struct Fill {
+    uint32_t used = 0, size = 0;  ///< entries
+  };
+  Fill receive;     ///< packets that wait for the worker
+  Fill transmit;    ///< packets that wait for the kernel
+  Fill fill;        ///< frames for the kernel to receive into
+  Fill completion;  ///< frames that have left, and wait for the worker
 };
 
 /// One receive and transmit queue of a port, driven by exactly one worker thread.
@@ -71,6 +83,14 @@ class Queue {
   virtual int poll_fd() const = 0;
 
   virtual QueueStats stats() const = 0;
+  /// Any thread, while the queue's worker runs.
+  virtual QueueRings rings() const { return {}; }
+
+  /// Nothing more is received but what waits already. Quick; between two owners.
+  virtual void stop_receiving() {}
+  /// Gives back what the kernel has of it, which may take milliseconds. Any thread; afterwards it
+  /// is only destroyed, by who owns its pool.
+  virtual void close() {}
 };
 
 /// A network attachment with one or more queues.
@@ -94,6 +114,14 @@ class Port {
   /// must outlive its queues. Any thread.
   /// @throws std::system_error, std::runtime_error with what could not be had
   virtual std::unique_ptr<Queue> open_queue(uint32_t index, FramePool& pool) = 0;
+  /// Opens what only sends, for a worker that no queue is left for.
+  /// @throws std::system_error; std::runtime_error where the port has none but its queues
+  virtual std::unique_ptr<Queue> open_sender(FramePool&) {
+    throw std::runtime_error("port " + name() + " has " + std::to_string(queues()) +
+                             " queue(s), and cannot send beside them");
+  }
+  /// Frames of its worker that one queue keeps for receiving.
+  virtual uint32_t frames_held() const { return 0; }
 };
 
 }  // namespace esplane::port

@@ -15,21 +15,18 @@ using base::load_be32;
 using base::store_be16;
 using base::store_be32;
 
-constexpr uint32_t kEthernetBytes = 14, kMacBytes = 12, kVlanTagBytes = 4;
+constexpr uint32_t kEthernetBytes = 14;
 constexpr uint32_t kTcpHeaderBytes = 20;
 constexpr uint32_t kTcpSequence = 4, kTcpDataOffset = 12, kTcpFlags = 13, kTcpChecksum = 16;
 constexpr uint8_t kTcpFin = 0x01, kTcpPsh = 0x08, kTcpCwr = 0x80;  // RFC 9293 §3.1
 
-bool is_vlan(uint32_t ethertype) { return ethertype == 0x8100 || ethertype == 0x88a8; }
-
 }  // namespace
 
 bool Segments::start(std::span<const uint8_t> frame, const OffloadHeader& offload,
-                     uint32_t vlan_tag, Begin begin) {
+                     Begin begin) {
   *this = Segments{};
   if (begin == Begin::kEthernet && frame.size() < kEthernetBytes) return false;
   frame_ = frame;
-  vlan_tag_ = vlan_tag;
   fresh_ = true;
   const uint8_t kind = offload.kind & static_cast<uint8_t>(~OffloadHeader::kEcn);
   if (kind == OffloadHeader::kNone) {
@@ -49,9 +46,6 @@ bool Segments::start(std::span<const uint8_t> frame, const OffloadHeader& offloa
 /// Finds the headers of a super-frame. The kernel merges nothing with IPv6 extension headers.
 bool Segments::parse(std::span<const uint8_t> frame, Begin begin) {
   ip_at_ = begin == Begin::kEthernet ? kEthernetBytes : 0;
-  while (ip_at_ > 0 && ip_at_ + kVlanTagBytes <= frame.size() && is_vlan(load_be16(&frame[ip_at_ - 2]))) {
-    ip_at_ += kVlanTagBytes;
-  }
   if (frame.size() < ip_at_ + packet::kIpv6HeaderBytes) return false;
   const uint8_t* ip = &frame[ip_at_];
   if (ip[0] >> 4 == 4) {
@@ -76,7 +70,7 @@ bool Segments::parse(std::span<const uint8_t> frame, Begin begin) {
 
 uint32_t Segments::next_bytes() const {
   const uint32_t payload = std::min(segment_bytes_, payload_bytes_ - at_);
-  return payload_at_ + payload + (vlan_tag_ ? kVlanTagBytes : 0);
+  return payload_at_ + payload;
 }
 
 void Segments::next(uint8_t* out) {
@@ -84,19 +78,12 @@ void Segments::next(uint8_t* out) {
   const uint32_t index = at_ / segment_bytes_, offset = at_;
   at_ += payload;
   fresh_ = false;
-  if (vlan_tag_) {
-    // Put back what the kernel took out, so that a frame looks as on the wire.
-    std::memcpy(out, frame_.data(), kMacBytes);
-    store_be32(out + kMacBytes, vlan_tag_);
-    out += kVlanTagBytes;  // from here on as if there was no tag; the addresses stay in front
-  }
-  const uint32_t kept = vlan_tag_ ? kMacBytes : 0;
   if (!cut_) {
-    std::memcpy(out + kept, frame_.data() + kept, frame_.size() - kept);
+    std::memcpy(out, frame_.data(), frame_.size());
     finish_checksum(out, static_cast<uint32_t>(frame_.size()));
     return;
   }
-  std::memcpy(out + kept, frame_.data() + kept, payload_at_ - kept);
+  std::memcpy(out, frame_.data(), payload_at_);
   std::memcpy(out + payload_at_, frame_.data() + payload_at_ + offset, payload);
   finish_ip(out + ip_at_, payload_at_ - ip_at_ + payload, index);
   if (protocol_ == packet::kTcp) {

@@ -35,9 +35,8 @@ class Segments {
   enum class Begin : uint8_t { kEthernet, kIp };
 
   /// Starts on a frame, which must stay where it is until done().
-  /// @param vlan_tag  the four bytes TPID and TCI that the kernel has taken out of it; 0: none
   /// @return false for a kind of super-frame that we cannot cut, or one whose headers are wrong
-  bool start(std::span<const uint8_t> frame, const OffloadHeader& offload, uint32_t vlan_tag,
+  bool start(std::span<const uint8_t> frame, const OffloadHeader& offload,
              Begin begin = Begin::kEthernet);
 
   bool done() const { return at_ >= payload_bytes_ && !fresh_; }
@@ -53,7 +52,6 @@ class Segments {
   void finish_checksum(uint8_t* packet, uint32_t bytes) const;
 
   std::span<const uint8_t> frame_;
-  uint32_t vlan_tag_ = 0;
   uint32_t ip_at_ = 0;           ///< offsets of headers in the frame
   uint32_t transport_at_ = 0;
   uint32_t payload_at_ = 0;

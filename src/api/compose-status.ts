@@ -35,11 +35,12 @@ export function composeStatus(sources: StatusSources): Status {
     uptimeSeconds: seconds(now - sources.startedAt),
     cryptoKernel: dataplane.kernels().inUse,
     workers: statistics.workers.length,
-    workerLoads: statistics.workers.map(({ packets, helpedBursts, busyCycles, cycles }) => ({
+    workerLoads: statistics.workers.map(({ packets, helpedBursts, busyCycles, cycles, rings }) => ({
       packets: Number(packets),
       helpedBursts: Number(helpedBursts),
       busyCycles: Number(busyCycles),
       cycles: Number(cycles),
+      rings,
     })),
     ports: ports.map(portStatus),
     connections: config.connections.map((one) => connectionStatus(one, interfaces, sources)),
@@ -53,7 +54,7 @@ export function composeStatus(sources: StatusSources): Status {
       ...Object.fromEntries(
         Object.entries(statistics.drops).map(([name, count]) => [name, Number(count)]),
       ),
-      ...portDrops(ports),
+      ...portDrops([...ports, statistics.removedPorts]),
       'interface-rx-dropped': interfaces.reduce((sum, one) => sum + Number(one.rxDropped), 0),
       ...sources.ikeDrops,
     }),
@@ -67,7 +68,9 @@ function portStatus({ rxPackets, txPackets, ...port }: PortStatus): Status['port
 }
 
 /** What the ports lost before a worker saw it, or after. */
-function portDrops(ports: readonly PortStatus[]): Record<string, number> {
+function portDrops(
+  ports: readonly Pick<PortStatus, 'rxDropped' | 'txFull'>[],
+): Record<string, number> {
   const sum = (key: 'rxDropped' | 'txFull') =>
     ports.reduce((total, port) => total + Number(port[key]), 0);
   return { 'port-rx-dropped': sum('rxDropped'), 'port-tx-full': sum('txFull') };

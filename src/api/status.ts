@@ -1,3 +1,5 @@
+import type { QueueRings } from '../dataplane/dataplane.js';
+
 /**
  * The status document: what the daemon's API serves, `esplane status --json` prints and the lab
  * draws. Numbers that may exceed 2^53 do not occur: counters are JavaScript numbers here.
@@ -17,6 +19,8 @@ export interface Status {
     /** Ticks of the time stamp counter in loops that had work, and in all. */
     readonly busyCycles: number;
     readonly cycles: number;
+    /** Of the queues that it serves, as they are now; of AF_XDP ports alone. */
+    readonly rings: readonly QueueRings[];
   }[];
   readonly ports: readonly {
     readonly name: string;

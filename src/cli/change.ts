@@ -6,6 +6,7 @@ import {
   type ConnectionChange,
   isEmptyPlan,
   type Plan,
+  type PlannedPort,
   planChange,
 } from '../config/plan.js';
 import { ConfigError } from '../config/problem.js';
@@ -103,9 +104,21 @@ export function renderPlan(plan: Plan, tense: 'planned' | 'done'): string {
       ? []
       : [`  stay     ${staying} ${staying === 1 ? 'connection' : 'connections'}`]),
     ...(plan.policies ? ['  policies: other entries, or in another order'] : []),
+    ...plan.ports.map(renderPort),
     ...settings,
     '',
   ].join('\n');
+}
+
+const PORT_MEANING: Readonly<Record<PlannedPort['action'], string>> = {
+  add: 'it is opened while the others go on',
+  remove: "what comes there is the kernel's alone, which drops what is protected",
+  reopen: 'it is closed and opened again: packets of its own are lost meanwhile',
+};
+
+function renderPort({ port, action, from, to }: PlannedPort): string {
+  const change = [from, to].filter((one) => one !== undefined).join(' -> ');
+  return `  ${action.padEnd(8)} port ${port} (${change})  ${PORT_MEANING[action]}`;
 }
 
 function renderChange({ connection, action, changed }: ConnectionChange, width: number): string {

@@ -1,5 +1,6 @@
 /** What `esplane top` shows: rates between two statuses. Pure. */
 import type { Status } from '../api/status.js';
+import type { QueueRings } from '../dataplane/dataplane.js';
 import { bits, duration } from './render-status.js';
 
 /** Rates, a second. */
@@ -20,6 +21,9 @@ export interface WorkerRates {
   /** Ticks of the time stamp counter; 0 without packets. */
   readonly cyclesPerPacket: number;
   readonly helpedBursts: number;
+  /** Of the fullest ring of its queues, 0 to 1; without AF_XDP there are none. */
+  readonly receiveRing?: number;
+  readonly transmitRing?: number;
 }
 
 export interface TunnelRates {
@@ -50,6 +54,7 @@ export function topOf(before: Status, now: Status): Top {
       busy: busy / Math.max(1, load.cycles - old.cycles),
       cyclesPerPacket: packets > 0 ? busy / packets : 0,
       helpedBursts: rate(load.helpedBursts, old.helpedBursts),
+      ...ringsOf(load.rings),
     };
   });
   const drops = Object.entries(now.drops)
@@ -63,6 +68,13 @@ export function topOf(before: Status, now: Status): Top {
     tunnels: tunnelRates(before, now, rate),
     drops: Object.fromEntries(drops),
   };
+}
+
+function ringsOf(queues: readonly QueueRings[]): Pick<WorkerRates, 'receiveRing' | 'transmitRing'> {
+  if (queues.length === 0) return {};
+  const fullest = (ring: 'receive' | 'transmit') =>
+    Math.max(...queues.map((queue) => queue[ring].used / queue[ring].size));
+  return { receiveRing: fullest('receive'), transmitRing: fullest('transmit') };
 }
 
 /** By connection and Child SA: what is rekeyed goes on counting. */
@@ -99,14 +111,17 @@ function childSas({ connections }: Status) {
 /** @param rows  lines that there is room for; the quietest tunnels are left out */
 export function renderTop(top: Top, rows = Number.POSITIVE_INFINITY): string {
   const number = (value: number) => Math.round(value).toLocaleString('en');
+  const percent = (share: number) => `${(share * 100).toFixed(0)} %`;
   const workers = table(
-    ['worker', 'packets/s', 'busy', 'cycles/packet', 'bursts helped/s'],
+    ['worker', 'packets/s', 'busy', 'cycles/packet', 'bursts helped/s', 'rx ring', 'tx ring'],
     top.workers.map((one) => [
       String(one.worker),
       number(one.packets),
-      `${(one.busy * 100).toFixed(0)} %`,
+      percent(one.busy),
       one.cyclesPerPacket === 0 ? '-' : number(one.cyclesPerPacket),
       number(one.helpedBursts),
+      one.receiveRing === undefined ? '-' : percent(one.receiveRing),
+      one.transmitRing === undefined ? '-' : percent(one.transmitRing),
     ]),
   );
   const drops = Object.entries(top.drops)

@@ -7,6 +7,7 @@ import { equalsSecretly } from '../crypto/auth.js';
 import { Secret } from '../crypto/secret.js';
 import type { Connection } from '../policy/connection.js';
 import type { GatewayConfig } from './gateway-config.js';
+import { changesOfPorts, type PortChange, type PortSettings } from './port-changes.js';
 
 /**
  * - start: it is new.
@@ -36,8 +37,18 @@ export interface SettingChange {
   readonly when: 'now' | 'next start';
 }
 
+/** Of one network port: counts at once, and no other port loses a packet by it. */
+export interface PlannedPort {
+  readonly port: string;
+  readonly action: PortChange['action'];
+  /** Role, kind where it is not "auto", queues where they are said. */
+  readonly from?: string;
+  readonly to?: string;
+}
+
 export interface Plan {
   readonly connections: readonly ConnectionChange[];
+  readonly ports: readonly PlannedPort[];
   readonly settings: readonly SettingChange[];
   /** Whether `[[policy]]` tables differ, or the order in which policies are consulted. */
   readonly policies: boolean;
@@ -88,7 +99,6 @@ const CHILD_FIELDS: Readonly<Record<string, readonly [key: string, effect: Effec
 /** Of GatewayConfig: the key in the configuration, and when a change counts. */
 const SETTINGS = {
   name: ['name', 'next start'],
-  ports: ['lan, wan, port_kind or queues', 'next start'],
   workers: ['workers', 'now'],
   cpus: ['cpus', 'now'],
   queueWorkers: ['queue_workers', 'now'],
@@ -107,7 +117,7 @@ const SETTINGS = {
   espKeysFile: ['lab_esp_keys', 'next start'],
   plainForwarding: ['lab_plain_forwarding', 'next start'],
 } as const satisfies Record<
-  Exclude<keyof GatewayConfig, 'connections' | 'spd'>,
+  Exclude<keyof GatewayConfig, 'connections' | 'spd' | 'ports'>,
   readonly [string, SettingChange['when']]
 >;
 
@@ -120,14 +130,30 @@ export function planChange(from: GatewayConfig, to: GatewayConfig): Plan {
       ...gone.map(({ name }) => ({ connection: name, action: 'stop', changed: [] }) as const),
       ...to.connections.map((connection) => changeOf(before.get(connection.name), connection)),
     ],
+    ports: changesOfPorts(from.ports, to.ports).map(plannedPort),
     settings: settingChanges(from, to),
     policies: !isSame(policyOrder(from, to), policyOrder(to, from)),
   };
 }
 
 /** Whether carrying it out would do anything. */
-export function isEmptyPlan({ connections, settings, policies }: Plan): boolean {
-  return settings.length === 0 && !policies && connections.every(({ action }) => action === 'stay');
+export function isEmptyPlan({ connections, ports, settings, policies }: Plan): boolean {
+  const same = ports.length === 0 && settings.length === 0 && !policies;
+  return same && connections.every(({ action }) => action === 'stay');
+}
+
+function plannedPort({ action, before, after }: PortChange): PlannedPort {
+  return {
+    port: (after ?? before).name,
+    action,
+    ...(before === undefined ? {} : { from: showPort(before) }),
+    ...(after === undefined ? {} : { to: showPort(after) }),
+  };
+}
+
+function showPort({ role, kind, queues }: PortSettings): string {
+  const said = [...(kind === 'auto' ? [] : [kind]), ...(queues === 0 ? [] : [`${queues} queues`])];
+  return [role, ...said].join(', ');
 }
 
 function changeOf(before: Connection | undefined, after: Connection): ConnectionChange {

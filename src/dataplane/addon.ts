@@ -165,6 +165,7 @@ export interface ProcessBinding {
 export interface NativeDataplane {
   readonly id: number;
   addPort(options: PortOptions): PortStatus;
+  removePort(name: string): boolean;
   setNetworks(networks: Networks): void;
   /** The number of its scope. */
   addInterface(options: InterfaceOptions): number;

@@ -61,6 +61,8 @@ export interface PortOptions {
 }
 
 export interface PortStatus {
+  /** As captures and traces call it. The next port may have that of one that was removed. */
+  readonly number: number;
   readonly name: string;
   readonly role: 'lan' | 'wan';
   readonly device: string;
@@ -149,6 +151,24 @@ export type DataplaneEvent =
   /** The bounded event ring was full; this many events were not reported. */
   | { readonly type: 'events-lost'; readonly count: number };
 
+/** Entries of a ring that are in use, at one moment. */
+export interface RingFill {
+  readonly used: number;
+  readonly size: number;
+}
+
+/** The rings that an AF_XDP queue shares with the kernel. Ports of other kinds have none. */
+export interface QueueRings {
+  readonly port: string;
+  readonly queue: number;
+  /** Packets that wait for the worker, and for the kernel. */
+  readonly receive: RingFill;
+  readonly transmit: RingFill;
+  /** Frames for the kernel to receive into, and those that have left and wait for the worker. */
+  readonly fill: RingFill;
+  readonly completion: RingFill;
+}
+
 export interface DataplaneStatistics {
   /** Packets by verdict name (native/packet/verdict.h), all workers together. */
   readonly verdicts: Readonly<Record<string, bigint>>;
@@ -166,6 +186,8 @@ export interface DataplaneStatistics {
   readonly dummiesSent: bigint;
   /** Packets accepted with ECN fields, outside and inside, that no router makes (RFC 6040 §4.2). */
   readonly oddEcn: bigint;
+  /** What the ports have counted that were removed. */
+  readonly removedPorts: Pick<PortStatus, 'rxDropped' | 'txFull'>;
   readonly workers: readonly {
     /** Received from its own queues. */
     readonly packets: bigint;
@@ -179,14 +201,21 @@ export interface DataplaneStatistics {
     readonly helpedBursts: bigint;
     readonly busyCycles: bigint;
     readonly cycles: bigint;
+    /** Of the queues that it serves, as they are now. */
+    readonly rings: readonly QueueRings[];
   }[];
 }
 
 export interface Dataplane {
   /** Process-wide number by which other threads `attach` to the same dataplane. */
   readonly id: number;
-  /** Adds a port; before `start`. Throws with what could not be had. */
+  /**
+   * Adds a port, before `start` or under traffic, which waits in the rings of the others for less
+   * than a millisecond as a rule. Throws with what could not be had; then nothing has changed.
+   */
   addPort(options: PortOptions): PortStatus;
+  /** Takes one away, before `start` or under traffic. What waits in it is dropped by name. */
+  removePort(name: string): void;
   /**
    * Replaces what the ports take from the kernel, at any time, traffic flowing or not. Throws a
    * TypeError for text that is no address or prefix, and then changes nothing.

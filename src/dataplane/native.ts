@@ -62,6 +62,10 @@ export class NativeDataplane implements Dataplane, Sad {
     return this.#native.addPort(options);
   }
 
+  removePort(name: string): void {
+    this.#native.removePort(name);
+  }
+
   setNetworks(networks: Networks): void {
     this.#native.setNetworks(networks);
   }

@@ -35,6 +35,7 @@ export function checkInterface(
     ...checkQueues(device, workers),
     ...checkRings(device),
     ...checkOffloads(device),
+    ...checkVlans(device),
     ...checkHash(device),
     ...checkInterrupts(device, machine),
     ...checkReversePath(about, machine),
@@ -118,6 +119,22 @@ function checkOffloads({ name, offloads }: Interface): Finding[] {
       `${offloads.join(', ')} on`,
       'packets that the card has merged do not fit a frame, and are dropped',
       `ethtool -K ${name} ${switches.join(' ')}`,
+    ),
+  ];
+}
+
+/** A program in the driver leaves tagged frames to the VLAN's own device, if it sees the tag. */
+function checkVlans({ name, vlans: { above, stripped } }: Interface): Finding[] {
+  if (above.length === 0) return [];
+  const about = `${name}: VLANs`;
+  const found = `${above.join(', ')} above it`;
+  if (!stripped) return [ok(about, `${found}, tags are left in frames`)];
+  return [
+    bad(
+      about,
+      `${found}, and the card takes tags out`,
+      `what comes by them may be taken for untagged packets of ${name}`,
+      `ethtool -K ${name} rxvlan off`,
     ),
   ];
 }

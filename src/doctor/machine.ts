@@ -38,6 +38,8 @@ export interface Interface {
   readonly rings: { readonly now: number; readonly most: number } | undefined;
   /** Offloads that are on and can be switched off. */
   readonly offloads: readonly string[];
+  /** VLAN devices above it, and whether the card takes their tags out of the frames. */
+  readonly vlans: { readonly above: readonly string[]; readonly stripped: boolean };
   /** Fields that RSS hashes, as ethtool words them; empty: none or not told. */
   readonly rss: { readonly esp: string; readonly udp: string };
   /** CPUs that the interrupts of its queues may go to, one list an interrupt. */
@@ -84,6 +86,7 @@ export function readInterface(name: string): Interface {
   const at = (file: string) => read(`/sys/class/net/${name}/${file}`);
   const mtu = at('mtu');
   const node = Number(at('device/numa_node') ?? -1);
+  const features = run('ethtool', '-k', name) ?? '';
   return {
     name,
     exists: mtu !== undefined,
@@ -93,7 +96,11 @@ export function readInterface(name: string): Interface {
     numaNode: node < 0 ? undefined : node,
     queues: nowAndMost(run('ethtool', '-l', name), 'Combined'),
     rings: nowAndMost(run('ethtool', '-g', name), 'RX'),
-    offloads: offloadsThatAreOn(run('ethtool', '-k', name) ?? ''),
+    offloads: offloadsThatAreOn(features),
+    vlans: {
+      above: list(`/sys/class/net/${name}`).flatMap((entry) => vlanAbove(entry) ?? []),
+      stripped: /^rx-vlan-offload: on/m.test(features),
+    },
     rss: { esp: hashFields(name, 'esp4'), udp: hashFields(name, 'udp4') },
     interrupts: list(`/sys/class/net/${name}/device/msi_irqs`).flatMap(
       (irq) => read(`/proc/irq/${irq}/smp_affinity_list`) ?? [],
@@ -126,6 +133,12 @@ function nowAndMost(text: string | undefined, key: string) {
   const values = [...(text ?? '').matchAll(new RegExp(`^${key}:\\s+(\\d+)$`, 'gm'))];
   const [most, now] = values.map(([, value]) => Number(value));
   return most === undefined || now === undefined ? undefined : { now, most };
+}
+
+/** The name of the VLAN device that a link of sysfs stands for. */
+function vlanAbove(entry: string): string | undefined {
+  const [, upper] = /^upper_(.+)$/.exec(entry) ?? [];
+  return upper !== undefined && read(`/proc/net/vlan/${upper}`) !== undefined ? upper : undefined;
 }
 
 const MERGING = ['large-receive-offload', 'rx-gro-hw'];

@@ -2,9 +2,10 @@
  * The configuration of a running gateway, and its change while traffic flows. What a plan does not
  * name is not touched: its SAs, policies and keys stay the very same ones, and lose no packet.
  *
- * What can fail is done first: reading and checking, the guard, sockets, the SPD. Where one of
+ * What can fail is done first: reading and checking, the guard, ports, sockets, the SPD. Where one of
  * these fails, the others are taken back and nothing has changed.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { GatewayConfig } from '../config/gateway-config.js';
 import { type ConnectionAction, isEmptyPlan, type Plan, planChange } from '../config/plan.js';
 import type { Dataplane, WorkerPlan } from '../dataplane/dataplane.js';
@@ -15,6 +16,7 @@ import { wipeKeys } from '../policy/authentication.js';
 import type { GatewayEvents } from '../workers/gateway-event.js';
 import type { IkeWorkers } from '../workers/ike-workers.js';
 import type { Networks } from './networks.js';
+import type { Ports } from './ports.js';
 import { type TunnelInterfaces, tunnelInterfaces } from './tunnel-interfaces.js';
 
 export interface ReconfigureParts {
@@ -23,6 +25,7 @@ export interface ReconfigureParts {
   readonly guard: Guard;
   readonly dataplane: Pick<Dataplane, 'setSpd' | 'setWorkers'>;
   readonly networks: Networks;
+  readonly ports: Ports;
   readonly interfaces: TunnelInterfaces;
   readonly transport: Pick<Transport, 'open'>;
   readonly workers: IkeWorkers;
@@ -88,16 +91,18 @@ export class Reconfigure {
     } catch (error) {
       await this.#prepare(after, before).catch(() => {});
       this.#parts.interfaces.retain(tunnelInterfaces(before));
+      this.#parts.ports.retain(before.ports);
       wipeKeys(after.connections.filter((one) => !before.connections.includes(one)));
       throw error;
     }
     this.#running = after;
     this.#parts.log.setLevel(after.logLevel);
-    this.#changeWorkers(plan, after);
+    this.#changeWorkers(before, after);
     this.#changeConnections(plan, after);
     wipeKeys(before.connections.filter((one) => !after.connections.includes(one)));
     this.#parts.interfaces.retain(tunnelInterfaces(after));
     await this.#close(before, after, names(plan, 'stop', 'restart'));
+    this.#parts.ports.retain(after.ports);
     this.#parts.events.emit({ type: 'config-applied', summary: summary(plan) });
     this.#parts.log.info(`the configuration is read again: ${summary(plan)}`);
     return plan;
@@ -105,8 +110,9 @@ export class Reconfigure {
 
   /** The guard first: from then on nothing that is protected leaves in clear, old or new. */
   async #prepare(before: GatewayConfig, after: GatewayConfig): Promise<void> {
-    const { guard, transport, dataplane, networks, interfaces } = this.#parts;
+    const { guard, transport, dataplane, networks, interfaces, ports } = this.#parts;
     guard.install(after.spd);
+    ports.provide(after.ports);
     interfaces.provide(tunnelInterfaces(after));
     // Those that go are still needed, for the Deletes.
     await transport.open([...new Set([...addresses(before), ...addresses(after)])]);
@@ -115,10 +121,10 @@ export class Reconfigure {
   }
 
   /** The queues stay as they are: other threads go on with them. */
-  #changeWorkers({ settings }: Plan, after: GatewayConfig): void {
-    if (!settings.some(({ key }) => WORKER_SETTINGS.has(key))) return;
+  #changeWorkers(before: GatewayConfig, after: GatewayConfig): void {
     const { dataplane, planWorkers, log } = this.#parts;
     const plan = planWorkers(after);
+    if (isDeepStrictEqual(plan, planWorkers(before))) return;
     dataplane.setWorkers(plan);
     log.info(`${plan.workers} dataplane worker(s) go on`);
   }
@@ -153,8 +159,6 @@ export class Reconfigure {
   }
 }
 
-const WORKER_SETTINGS = new Set(['workers', 'cpus', 'queue_workers']);
-
 /**
  * The configuration once the plan is carried out. A connection that has not changed stays the
  * object that it was, with its key.
@@ -164,6 +168,7 @@ function inForce(before: GatewayConfig, next: GatewayConfig, plan: Plan): Gatewa
   const stay = new Set(names(plan, 'stay'));
   return {
     ...before,
+    ports: next.ports,
     workers: next.workers,
     cpus: next.cpus,
     queueWorkers: next.queueWorkers,

@@ -229,10 +229,35 @@ function workerFamilies(statistics: DataplaneStatistics): Family[] {
         ),
       ),
     ),
+    ...ringFamilies(workers),
     counter('icmp_errors', 'ICMP errors that we made.', [sample(icmpErrors)]),
     counter('tcp_mss_clamped', 'TCP SYNs whose MSS option was lowered.', [sample(mssClamped)]),
     counter('esp_dummies_sent', 'Dummy packets that we made.', [sample(dummiesSent)]),
     counter('odd_ecn', 'Packets with ECN fields that no router makes.', [sample(oddEcn)]),
+  ];
+}
+
+/** As they are when asked: a backlog shows over several readings. */
+function ringFamilies(workers: DataplaneStatistics['workers']): Family[] {
+  const rings = workers.flatMap(({ rings }, i) =>
+    rings.flatMap((queue) =>
+      (['receive', 'transmit', 'fill', 'completion'] as const).map((ring) => ({
+        fill: queue[ring],
+        labels: { worker: String(i), port: queue.port, queue: String(queue.queue), ring },
+      })),
+    ),
+  );
+  return [
+    gauge(
+      'ring_used',
+      'Entries in use of a ring that a queue shares with the kernel.',
+      rings.map(({ fill, labels }) => sample(fill.used, labels)),
+    ),
+    gauge(
+      'ring_entries',
+      'Entries of such a ring.',
+      rings.map(({ fill, labels }) => sample(fill.size, labels)),
+    ),
   ];
 }
 

@@ -11,7 +11,7 @@ import type { Connection } from '../policy/connection.js';
 import { version } from '../version.js';
 import { connectionFilter } from './connection-filter.js';
 import { bothFilters, parseFilter } from './filter.js';
-import { fileHead, lossBlock } from './pcapng.js';
+import { type CapturedInterface, fileHead, lossBlock } from './pcapng.js';
 
 /** Which packets: those that pass the filter and, where one is named, are of the connection. */
 export interface WatchedPackets {
@@ -71,7 +71,7 @@ export class PacketWatcher {
       snapBytes: query.snapBytes,
       ringBytes: RING_BYTES,
     });
-    let waiting: Uint8Array = fileHead(`esplane ${version}`, dataplane.ports().map(describePort));
+    let waiting: Uint8Array = fileHead(`esplane ${version}`, capturedInterfaces(dataplane.ports()));
     let toldLost = 0;
     return {
       read() {
@@ -113,6 +113,11 @@ export class PacketWatcher {
 
   async #names({ port, sentPort, sentFrames, spi, outbound }: TraceReport): Promise<TraceAnswer> {
     const ports = this.#gateway.dataplane.ports();
+    // It may have gone since.
+    const nameOf = (key: 'receivedOn' | 'sentOn', number: number) => {
+      const found = ports.find((one) => one.number === number);
+      return found === undefined ? {} : { [key]: found.name };
+    };
     const sas = await this.#gateway.ikeSas();
     const [owner] = sas.flatMap(({ connection, children }) =>
       children
@@ -120,11 +125,20 @@ export class PacketWatcher {
         .map((child) => ({ connection, child: child.name })),
     );
     return {
-      receivedOn: ports[port]!.name,
-      ...(sentFrames > 0 ? { sentOn: ports[sentPort]!.name } : {}),
+      ...nameOf('receivedOn', port),
+      ...(sentFrames > 0 ? nameOf('sentOn', sentPort) : {}),
       ...owner,
     };
   }
+}
+
+/** By their numbers, of which those that are free have a place too. */
+function capturedInterfaces(ports: readonly PortStatus[]): CapturedInterface[] {
+  const count = Math.max(0, ...ports.map(({ number }) => number + 1));
+  return Array.from({ length: count }, (_, n) => {
+    const port = ports.find(({ number }) => number === n);
+    return port === undefined ? { name: '-', description: 'no port' } : describePort(port);
+  });
 }
 
 function describePort({ name, role, mode }: PortStatus) {

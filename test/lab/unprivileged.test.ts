@@ -25,7 +25,7 @@ if (reason !== undefined) console.warn(`skipped: ${reason}`);
 const NOBODY = 65_534;
 const CAPABILITIES = '-all,+net_admin,+net_raw,+bpf,+perfmon,+net_bind_service';
 /** Bits of capabilities(7). */
-const [NET_BIND_SERVICE, NET_ADMIN, BPF] = [10n, 12n, 39n];
+const [NET_BIND_SERVICE, NET_ADMIN, NET_RAW, BPF] = [10n, 12n, 13n, 39n];
 
 /** Appends each datagram of a Unix socket to a file, as systemd would read it. */
 const LISTEN = `import os, socket, sys
@@ -69,6 +69,7 @@ describe.skipIf(reason !== undefined)('a daemon without root', () => {
   });
 
   const unprivileged = [
+    ...['prlimit', '--memlock=unlimited:unlimited'], // LimitMEMLOCK= of the unit
     ...['setpriv', '--no-new-privs'],
     ...[`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'],
     ...[`--inh-caps=${CAPABILITIES}`, `--ambient-caps=${CAPABILITIES}`],
@@ -86,7 +87,6 @@ describe.skipIf(reason !== undefined)('a daemon without root', () => {
     const end = ({ wan, networks }: Site) => ({ address: wan.ipv4, networks: [networks.ipv4] });
     const psk = 'a key for the two of them';
     const settings = { name: site.name, local: end(site), remote: end(other), psk } as const;
-    // As much memory as RLIMIT_MEMLOCK lets any user lock.
     const gatewayLines = ['workers = 2', 'frames = 1024'];
     const wanted = site === lab.a ? 'always' : 'wait';
     const text = gatewayConfig(
@@ -148,6 +148,9 @@ describe.skipIf(reason !== undefined)('a daemon without root', () => {
     const main = all[0]!;
     const kept = [NET_BIND_SERVICE, NET_ADMIN, BPF].reduce((mask, bit) => mask | (1n << bit), 0n);
     expect(main.permitted).toBe(kept);
+    // Opens ports later, and does nothing else.
+    const opener = all.find(({ name }) => name === 'esplane-ports')!;
+    expect(opener.permitted & (1n << NET_RAW)).not.toBe(0n);
     // The IKE worker and those that it shares its fate with.
     expect(all.filter(({ permitted }) => permitted === 0n).length).toBeGreaterThan(
       dataplane.length,
@@ -177,6 +180,29 @@ describe.skipIf(reason !== undefined)('a daemon without root', () => {
       'ruleset',
     ]);
     expect(rules).toContain('10.1.0.0/25');
+  });
+
+  it('opens another port, and takes one away, with what it has kept', async () => {
+    const { gatewayNamespace } = lab.a;
+    ipBatch(gatewayNamespace, [
+      'link add wan2 type veth peer name far2',
+      'link set wan2 up',
+      'link set far2 up',
+    ]);
+    const file = join(folder, 'a', 'gateway.toml');
+    const text = readFileSync(file, 'utf8');
+    const withPorts = (wan: string) => text.replace(/^wan = .*$/m, `wan = ${wan}`);
+    writeFileSync(file, withPorts(`["${WAN}", "wan2"]`));
+    expect((await api.apply()).ports).toEqual([{ port: 'wan2', action: 'add', to: 'wan' }]);
+    const modes = async () =>
+      (await api.status()).ports.map(({ name, mode }) => `${name} ${mode.slice(0, 3)}`);
+    expect(await modes()).toEqual(['lan xdp', `${WAN} xdp`, 'wan2 xdp']);
+    writeFileSync(file, withPorts(`["${WAN}"]`));
+    await api.apply();
+    expect(await modes()).toEqual(['lan xdp', `${WAN} xdp`]);
+    // Whoever serves queues has no capability after the change either.
+    for (const { name, permitted } of threads())
+      if (/^esplane-\d+$/.test(name)) expect(permitted).toBe(0n);
   });
 
   it('tells systemd that it is ready, alive, and stops', async () => {

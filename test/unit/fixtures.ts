@@ -91,8 +91,13 @@ export const somePlan: Plan = {
     { connection: 'lab', action: 'stay', changed: [] },
     { connection: 'branch', action: 'start', changed: [] },
   ],
+  ports: [
+    { port: 'wan2', action: 'add', to: 'wan' },
+    { port: 'lan1', action: 'reopen', from: 'lan', to: 'lan, packet' },
+    { port: 'wan1', action: 'remove', from: 'wan' },
+  ],
   settings: [
-    { key: 'workers', from: 'auto', to: '2', when: 'next start' },
+    { key: 'frames', from: '4096', to: '8192', when: 'next start' },
     { key: 'log_level', from: 'info', to: 'debug', when: 'now' },
   ],
   policies: false,

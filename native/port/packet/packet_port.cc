@@ -8,6 +8,7 @@
 #include "port/packet/block_ring.h"
 #include "port/packet/merging.h"
 #include "port/packet/packet_queue.h"
+#include "port/packet/packet_sender.h"
 #include "port/system.h"
 #include "port/xdp/classifier.h"
 
@@ -41,6 +42,9 @@ class PacketPort final : public Port {
   std::unique_ptr<Queue> open_queue(uint32_t index, FramePool& pool) override {
     if (index >= queues()) throw std::out_of_range(options_.device + " has no such queue");
     return std::make_unique<PacketQueue>(*rings_[index], interface_.index, pool);
+  }
+  std::unique_ptr<Queue> open_sender(FramePool& pool) override {
+    return std::make_unique<SendingQueue>(interface_.index, pool);
   }
 
  private:

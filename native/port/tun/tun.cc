@@ -160,7 +160,7 @@ bool TunQueue::next_frame() {
     const ssize_t got = readv(fd_.get(), parts, 2);
     if (got < static_cast<ssize_t>(sizeof offload)) break;
     const std::span<const uint8_t> packet{buffer_->data(), static_cast<size_t>(got) - sizeof offload};
-    if (segments_.start(packet, offload, 0, Segments::Begin::kIp) &&
+    if (segments_.start(packet, offload, Segments::Begin::kIp) &&
         segments_.next_bytes() <= room) {
       return true;
     }

@@ -16,7 +16,8 @@ constexpr int32_t kTcxNext = -1;     // TCX_NEXT: to the next program, then to t
 constexpr int32_t kWholeFrame = INT32_MAX;
 
 constexpr uint16_t kEthertypeIpv4 = 0x0800, kEthertypeIpv6 = 0x86dd;
-constexpr uint16_t kEthertypeVlan = 0x8100, kEthertypeServiceVlan = 0x88a8;
+constexpr uint16_t kEthertypeVlan = 0x8100;
+constexpr uint16_t kVlanNumber = 0x0fff;  // of a tag's second half
 constexpr uint16_t kIkePort = 500, kNatTraversalPort = 4500;
 constexpr int kUdpHeaderBytes = 8, kNonEspMarkerBytes = 4, kIcmpHeaderBytes = 8;
 
@@ -46,6 +47,7 @@ class Writer {
 
   void start();
   void ethernet();
+  void vlan_tag();
   void ipv4();
   void ipv6();
   void decide(const Map& remote_protected, int trie_key);
@@ -138,19 +140,33 @@ void Writer::ethernet() {
 
   header16(r3, 12);                        // r3 = ethertype
   a.add(r7, 14);
-  for (int tag = 0; tag < 2; tag++) {
-    const Label tagged = a.label(), untagged = a.label();
-    a.jeq(r3, net16(kEthertypeVlan), tagged);
-    a.jne(r3, net16(kEthertypeServiceVlan), untagged);
-    a.bind(tagged);
-    need(4, pass);
-    header16(r3, 2);
-    a.add(r7, 4);
-    a.bind(untagged);
-  }
+  vlan_tag();
   a.jeq(r3, net16(kEthertypeIpv4), to_ipv4);
   a.jeq(r3, net16(kEthertypeIpv6), to_ipv6);
   a.jump(pass);
+}
+
+/// A frame of a VLAN is its own device's; one of VLAN 0 has a priority only (IEEE 802.1Q §6.9.1).
+/// r3 = the ethertype, in front of the tag and behind it.
+void Writer::vlan_tag() {
+  if (hook_ != Hook::kXdp) {
+    const Label in_frame = a.label();
+    a.load32(r2, r6, offsetof(__sk_buff, vlan_present));  // the kernel has taken it out of the frame
+    a.jeq(r2, 0, in_frame);
+    a.load32(r2, r6, offsetof(__sk_buff, vlan_tci));
+    a.and_(r2, kVlanNumber);
+    a.jne(r2, 0, pass);
+    a.bind(in_frame);
+  }
+  const Label untagged = a.label();
+  a.jne(r3, net16(kEthertypeVlan), untagged);
+  need(4, pass);
+  header16(r2, 0);
+  a.and_(r2, net16(kVlanNumber));
+  a.jne(r2, 0, pass);
+  header16(r3, 2);
+  a.add(r7, 4);
+  a.bind(untagged);
 }
 
 void Writer::ipv4() {

@@ -17,8 +17,9 @@
 // A frame that must not leave in clear (it goes to a network behind us or behind peers) is
 // dropped where its queue has no socket; other frames then go to the kernel.
 //
-// VLAN tags, up to two, are parsed where they are in the frame. Where the network card strips
-// them (ethtool: rxvlan) a program sees the frame without its tag.
+// Frames with a VLAN tag stay with the kernel, which hands them to the VLAN's own device; that may be
+// a port, too. A tag of VLAN 0 has a priority only. Where the network card strips tags (ethtool:
+// rxvlan), a program in the driver sees frames without them, and cannot tell.
 #pragma once
 
 #include <array>

@@ -7,9 +7,11 @@
 #include <linux/if_xdp.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 
+#include "port/port.h"
 #include "port/system.h"
 
 namespace esplane::port::xdp {
@@ -38,6 +40,13 @@ class Ring {
     flags_ = reinterpret_cast<uint32_t*>(memory_ + offset.flags);
     slots_ = reinterpret_cast<T*>(memory_ + offset.desc);
     entries_ = entries;
+  }
+
+  /// Entries between its two ends; any thread.
+  QueueRings::Fill fill() const {
+    const uint32_t consumed = __atomic_load_n(consumer_, __ATOMIC_ACQUIRE);
+    const uint32_t used = __atomic_load_n(producer_, __ATOMIC_ACQUIRE) - consumed;
+    return {.used = std::min(used, entries_), .size = entries_};  // it has moved on between the two
   }
 
   /// The kernel sleeps on this ring until it is woken by a system call.

@@ -7,6 +7,7 @@
 #include <system_error>
 #include <vector>
 
+#include "port/packet/packet_sender.h"
 #include "port/system.h"
 #include "port/xdp/classifier.h"
 #include "port/xdp/socket.h"
@@ -31,6 +32,7 @@ class XdpPort final : public Port {
       : options_(options),
         interface_(interface),
         resources_(resources),
+        ring_entries_(options.ring_entries != 0 ? options.ring_entries : resources.ring_entries),
         classifier_(xdp::Hook::kXdp, options.role, resources.selection.maps(), interface.mac,
                     interface.rx_queues),
         link_(classifier_.program(), interface.index, BPF_XDP, attach.flags),
@@ -56,9 +58,13 @@ class XdpPort final : public Port {
     auto socket = sockets_[index] ? std::move(sockets_[index]) : make_socket(index);
     lent_sockets_[index] = socket;
     return std::make_unique<xdp::XdpQueue>(std::move(socket), classifier_, index,
-                                           resources_.ring_entries,
-                                           resources_.busy_poll_us > 0, pool);
+                                           ring_entries_, resources_.busy_poll_us > 0, pool);
   }
+  /// Beside the queues' own sockets the kernel has none that sends over AF_XDP.
+  std::unique_ptr<Queue> open_sender(FramePool& pool) override {
+    return std::make_unique<SendingQueue>(interface_.index, pool);
+  }
+  uint32_t frames_held() const override { return ring_entries_; }
 
  private:
   std::shared_ptr<xdp::Socket> make_socket(uint32_t queue) {
@@ -66,7 +72,7 @@ class XdpPort final : public Port {
     return std::make_shared<xdp::Socket>(
         resources_.umem, xdp::Socket::Options{.ifindex = interface_.index,
                                               .queue = queue,
-                                              .ring_entries = resources_.ring_entries,
+                                              .ring_entries = ring_entries_,
                                               .sharing = sharing.get(),
                                               .busy_poll_us = resources_.busy_poll_us});
   }
@@ -83,6 +89,7 @@ class XdpPort final : public Port {
   XdpPortOptions options_;
   InterfaceInfo interface_;
   Resources& resources_;
+  const uint32_t ring_entries_;
   std::string mode_;
   xdp::Classifier classifier_;
   xdp::Link link_;

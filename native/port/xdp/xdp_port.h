@@ -14,6 +14,7 @@ struct XdpPortOptions {
   Role role = Role::kLan;
   std::string device;
   uint32_t queues = 0;  ///< 0: all; otherwise the device must have exactly as many
+  uint32_t ring_entries = 0;  ///< of each ring of a queue, a power of two; 0: as Resources have it
 };
 
 /// Attaches the role's program (native mode, else SKB mode) and binds a socket to every queue.

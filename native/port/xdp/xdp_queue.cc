@@ -22,15 +22,21 @@ XdpQueue::XdpQueue(std::shared_ptr<Socket> socket, const Classifier& classifier,
 }
 
 XdpQueue::~XdpQueue() {
+  stop_receiving();
+  close();
+  lent_.for_each([&](uint64_t address) { pool_.put(umem_.at(address)); });
+}
+
+void XdpQueue::stop_receiving() {
   try {
     classifier_.clear_socket(index_);
   } catch (const std::system_error&) {
     // Closing the socket takes it out of the map, too.
   }
-  // The kernel waits in close() until nobody receives into our frames any more.
-  socket_.reset();
-  lent_.for_each([&](uint64_t address) { pool_.put(umem_.at(address)); });
 }
+
+/// The kernel waits until nobody receives into our frames any more.
+void XdpQueue::close() { socket_.reset(); }
 
 uint32_t XdpQueue::rx(packet::Batch& batch, uint32_t max) {
   const uint32_t count =
@@ -127,6 +133,13 @@ QueueStats XdpQueue::stats() const {
   stats.rx_dropped = kernel.rx_dropped - stats.rx_no_frame + kernel.rx_ring_full;
   stats.tx_invalid = kernel.tx_invalid_descs;
   return stats;
+}
+
+QueueRings XdpQueue::rings() const {
+  return {.receive = socket_->receive.fill(),
+          .transmit = socket_->transmit.fill(),
+          .fill = socket_->fill.fill(),
+          .completion = socket_->completion.fill()};
 }
 
 }  // namespace esplane::port::xdp

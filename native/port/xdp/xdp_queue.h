@@ -51,6 +51,9 @@ class XdpQueue final : public Queue {
   void flush() override;
   int poll_fd() const override { return socket_->fd(); }
   QueueStats stats() const override;
+  QueueRings rings() const override;
+  void stop_receiving() override;
+  void close() override;
 
  private:
   void refill();

@@ -127,6 +127,23 @@ TEST_CASE("an entry that packets wait for is never evicted, and a set full of th
   CHECK(cache.record(forward("10.0.0.3", 1), 3) == nullptr);
 }
 
+TEST_CASE("where a port comes or goes, what leads there or to none is asked for anew") {
+  FakeClient source;
+  NextHopCache cache(source, 1, 4);
+  auto elsewhere = forward("10.0.0.3", 0);
+  elsewhere.hop.kind = NextHop::Kind::kElsewhere;
+  for (const auto& answer : {forward("10.0.0.1", 3), forward("10.0.0.2", 4), elsewhere}) {
+    cache.find(answer.address, 0);
+    cache.record(answer, 1);
+  }
+  cache.forget(3);
+  CHECK(source.asked.size() == 3);
+  CHECK_FALSE(cache.find(address("10.0.0.1"), 2)->answered);
+  CHECK(cache.find(address("10.0.0.2"), 2)->answered);
+  CHECK_FALSE(cache.find(address("10.0.0.3"), 2)->answered);
+  CHECK(source.asked.size() == 5);
+}
+
 TEST_CASE("IPv4 and IPv6 destinations share the cache without meeting") {
   FakeClient source;
   NextHopCache cache(source, 1, 4);

@@ -30,6 +30,29 @@ std::vector<std::vector<uint8_t>> reflected(std::vector<std::vector<uint8_t>> ou
 
 }  // namespace
 
+TEST_CASE("a priority tag is taken off, and what else is no IP has a name") {
+  Rig rig;
+  pipeline::Burst burst;
+  const auto read = [&](std::vector<uint8_t> types, std::vector<uint8_t> ip) {
+    uint8_t* frame = rig.pool.get() + port::FramePool::kHeadroom;
+    std::memset(frame, 0, 12);
+    std::copy(ip.begin(), ip.end(), std::copy(types.begin(), types.end(), frame + 12));
+    burst.batch.clear();
+    burst.append(frame, static_cast<uint32_t>(12 + types.size() + ip.size()));
+    pipeline::Core::read_headers(burst);
+    rig.pool.put(frame);
+    return burst.batch.verdict[0];
+  };
+  const auto packet = Rig::ipv4("10.1.0.5", "10.2.0.7", 1);
+  CHECK(read({0x81, 0x00, 0x60, 0x00, 0x08, 0x00}, packet) == Verdict::kPending);
+  CHECK(burst.batch.length[0] == packet.size());
+  CHECK(std::memcmp(burst.batch.data[0], packet.data(), packet.size()) == 0);
+  CHECK(read({0x81, 0x00, 0x60, 0x00, 0x86, 0xdd}, packet) == Verdict::kBadIpVersion);
+  CHECK(read({0x81, 0x00, 0x60, 0x00, 0x81, 0x00, 0, 0, 0x08, 0x00}, packet) ==
+        Verdict::kBadEthertype);
+  CHECK(read({0x81, 0x00, 0x60}, {}) == Verdict::kBadEthertype);
+}
+
 TEST_CASE("packets wait in clear for the peer's next hop and leave in order when it answers") {
   Rig rig;
   rig.install();

@@ -231,12 +231,16 @@ const Case kCases[] = {
      Fate::kKernel},
     {"MAC address off by its last byte", kLan,
      ethernet(0x0800, ipv4(kTcp, "10.2.7.7", esp()), {2, 0, 0, 0, 0, 3}), Fate::kKernel},
-    {"one VLAN tag", kWan, vlan(0x8100, v4(kEsp, kUs4, esp())), Fate::kOurs},
-    {"two VLAN tags", kWan, vlan(0x88a8, vlan(0x8100, v4(kEsp, kUs4, esp()))), Fate::kOurs},
-    {"three VLAN tags", kWan, vlan(0x88a8, vlan(0x8100, vlan(0x8100, v4(kEsp, kUs4, esp())))),
-     Fate::kKernel},
-    {"tagged to behind a peer", kLan, vlan(0x8100, v6(kTcp, "fd02::7", esp())),
+    {"of a VLAN", kWan, vlan(0x8100, v4(kEsp, kUs4, esp())), Fate::kKernel},
+    {"of a VLAN by a service tag", kWan, vlan(0x88a8, v4(kEsp, kUs4, esp())), Fate::kKernel},
+    {"of a VLAN, to behind a peer", kLan, vlan(0x8100, v6(kTcp, "fd02::7", esp())), Fate::kKernel},
+    {"with a priority", kWan, vlan(0x8100, v4(kEsp, kUs4, esp()), 0), Fate::kOurs},
+    {"with a priority, to behind a peer", kLan, vlan(0x8100, v6(kTcp, "fd02::7", esp()), 0),
      Fate::kOursOrNobodys},
+    {"with a priority, by a service tag", kWan, vlan(0x88a8, v4(kEsp, kUs4, esp()), 0),
+     Fate::kKernel},
+    {"with a priority, of a VLAN", kWan, vlan(0x8100, vlan(0x8100, v4(kEsp, kUs4, esp())), 0),
+     Fate::kKernel},
     // IPv6 extension headers (RFC 8200 §4)
     {"ESP behind hop-by-hop options", kWan, v6(kHopByHop, kUs6, extension(kEsp) + esp()),
      Fate::kOurs},
@@ -355,8 +359,8 @@ class Model {
     if (!has(14) || !std::equal(kOurMac.begin(), kOurMac.end(), f_.begin())) return Fate::kKernel;
     uint32_t ethertype = be(12);
     at_ = 14;
-    for (int tag = 0; tag < 2 && (ethertype == 0x8100 || ethertype == 0x88a8); tag++) {
-      if (!has(4)) return Fate::kKernel;
+    if (ethertype == 0x8100) {
+      if (!has(4) || (be(0) & 0xfff) != 0) return Fate::kKernel;
       ethertype = be(2);
       at_ += 4;
     }

@@ -29,8 +29,9 @@ inline Bytes ethernet(uint32_t ethertype, const Bytes& payload,
          payload;
 }
 
-inline Bytes vlan(uint32_t tpid, const Bytes& frame) {
-  return Bytes(frame.begin(), frame.begin() + 12) + be16(tpid) + Bytes{0x00, 0x05} +
+/// With a tag of VLAN 5, or another.
+inline Bytes vlan(uint32_t tpid, const Bytes& frame, uint32_t number = 5) {
+  return Bytes(frame.begin(), frame.begin() + 12) + be16(tpid) + be16(0x6000 | number) +
          Bytes(frame.begin() + 12, frame.end());
 }
 

@@ -212,6 +212,47 @@ TEST_SUITE("lab") {
     CHECK(queue->stats().rx_dropped == 1);
   }
 
+  TEST_CASE("a port on a device above another, as that of a VLAN is, works in SKB mode") {
+    if (!privileged()) return;
+    NetworkNamespace ns;
+    make_cable();
+    NetworkNamespace::run("ip link set gw address 02:00:00:00:00:09");
+    NetworkNamespace::run("ip link add link gw name above address 02:00:00:00:00:01 type macvlan");
+    NetworkNamespace::run("sysctl -qw net.ipv6.conf.above.disable_ipv6=1");
+    NetworkNamespace::run("ip link set above arp off up");
+    Gateway gateway;
+    RawSocket wire("wire");
+    const auto port = open_xdp_port({.name = "wan", .role = Role::kWan, .device = "above"},
+                                    gateway.resources, gateway.note);
+    CHECK(port->mode() == "xdp-skb-copy");
+    const auto queue = port->open_queue(0, gateway.pool);
+    for (uint32_t i = 0; i < 100; i++) wire.send(esp_frame(i));
+    const auto ours = receive(*queue, gateway.pool, 100);
+    REQUIRE(ours.size() == 100);
+    for (uint32_t i = 0; i < 100; i++) CHECK(ours[i] == esp_frame(i));
+    REQUIRE(send(*queue, gateway.pool, ethernet(0x0800, ipv4(50, "192.0.2.9", Bytes(40, 1)), kPeerMac)));
+    CHECK(wire.receive(1).size() == 1);
+  }
+
+  TEST_CASE("beside the queues of a port a lane without one sends by a packet socket") {
+    if (!privileged()) return;
+    NetworkNamespace ns;
+    make_cable();
+    Gateway gateway;
+    RawSocket wire("wire");
+    const auto port = gateway.open();
+    const auto queue = port->open_queue(0, gateway.pool);
+    const size_t free = gateway.pool.available();
+    const auto sender = port->open_sender(gateway.pool);
+    REQUIRE(send(*sender, gateway.pool, esp_frame(7)));
+    CHECK(wire.receive(1) == std::vector<Bytes>{esp_frame(7)});
+    wire.send(esp_frame(8));
+    CHECK(receive(*queue, gateway.pool, 1) == std::vector<Bytes>{esp_frame(8)});
+    esplane::packet::Batch none;
+    CHECK(sender->rx(none, 64) == 0);
+    CHECK(gateway.pool.available() == free);
+  }
+
   TEST_CASE("two ports share a Umem: what one received, the other sends, without a copy") {
     if (!privileged()) return;
     NetworkNamespace ns;

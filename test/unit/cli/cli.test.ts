@@ -225,7 +225,10 @@ verdict: sent (left through a port)
   renew    home    esp; new SAs are set up beside the old ones: no packet is lost
   start    branch  new
   stay     1 connection
-  gateway.workers: auto -> 2, from the daemon's next start
+  add      port wan2 (wan)  it is opened while the others go on
+  reopen   port lan1 (lan -> lan, packet)  it is closed and opened again: packets of its own are lost meanwhile
+  remove   port wan1 (wan)  what comes there is the kernel's alone, which drops what is protected
+  gateway.frames: 4096 -> 8192, from the daemon's next start
   gateway.log_level: info -> debug
 `);
     expect(JSON.parse((await esplane('plan', '--json', '--socket', socketPath)).out)).toEqual(

@@ -98,6 +98,27 @@ describe('the plan of a change', () => {
     ]);
   });
 
+  it('tells which ports come, go and are opened anew', () => {
+    const ports = (gateway: string) => plan(`${gateway}${BEFORE.slice(GATEWAY.length)}`).ports;
+    expect(ports(GATEWAY)).toEqual([]);
+    expect(ports(GATEWAY.replace(/wan = .*/, 'wan = ["wan1", "wan0"]'))).toEqual([
+      { port: 'wan1', action: 'add', to: 'wan' },
+    ]);
+    expect(ports(GATEWAY.replace(/wan = .*/, 'wan = ["wan1"]'))).toEqual([
+      { port: 'wan1', action: 'add', to: 'wan' },
+      { port: 'wan0', action: 'remove', from: 'wan' },
+    ]);
+    expect(ports(`${GATEWAY}port_kind = "packet"\nqueues = 2\n`)).toEqual([
+      { port: 'lan0', action: 'reopen', from: 'lan', to: 'lan, packet, 2 queues' },
+      { port: 'wan0', action: 'reopen', from: 'wan', to: 'wan, packet, 2 queues' },
+    ]);
+    const swapped = GATEWAY.replace('lan0', 'x').replace('wan0', 'lan0').replace('"x"', '"wan0"');
+    expect(ports(swapped).map(({ action, to }) => [action, to])).toEqual([
+      ['reopen', 'lan'],
+      ['reopen', 'wan'],
+    ]);
+  });
+
   it('sees policies, and their order', () => {
     const swapped = `${GATEWAY}${tunnel('home', 3)}${tunnel('office', 2)}`;
     expect(plan(swapped)).toMatchObject({ policies: true });

@@ -51,6 +51,7 @@ const card: Interface = {
   queues: { now: 4, most: 64 },
   rings: { now: 4096, most: 8160 },
   offloads: [],
+  vlans: { above: [], stripped: true },
   rss: { esp: 'SPI', udp: 'L4 bytes 0 & 1 [TCP/UDP src port]' },
   interrupts: ['0', '1', '2', '3'],
 };
@@ -106,6 +107,9 @@ describe('the doctor', () => {
     expect(device({ offloads: ['large-receive-offload', 'rx-gro-hw'] })).toEqual([
       'bad wan0: offloads: ethtool -K wan0 lro off rx-gro-hw off',
     ]);
+    const vlans = { above: ['wan0.100', 'wan0.200'], stripped: true };
+    expect(device({ vlans })).toEqual(['bad wan0: VLANs: ethtool -K wan0 rxvlan off']);
+    expect(device({ vlans: { ...vlans, stripped: false } })).toEqual([]);
     expect(device({ rss: { esp: 'IP SA, IP DA', udp: card.rss.udp } })).toEqual([
       'note wan0: RSS: ethtool -N wan0 rx-flow-hash esp4 sdfn',
     ]);

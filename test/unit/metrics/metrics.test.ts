@@ -15,6 +15,7 @@ const statistics: DataplaneStatistics = {
   drops: { no_sa: 7n },
   ...{ espOutPackets: 1n, espInPackets: 10n, espOutBytes: 100n, espInBytes: 1536n, icmpErrors: 2n },
   ...{ mssClamped: 3n, dummiesSent: 4n, oddEcn: 5n },
+  removedPorts: { rxDropped: 0n, txFull: 0n },
   workers: [
     {
       packets: 12_345n,
@@ -23,6 +24,16 @@ const statistics: DataplaneStatistics = {
       helpedBursts: 3n,
       busyCycles: 1_000n,
       cycles: 9_000n,
+      rings: [
+        {
+          port: 'wan0',
+          queue: 1,
+          receive: { used: 17, size: 512 },
+          transmit: { used: 0, size: 512 },
+          fill: { used: 495, size: 512 },
+          completion: { used: 3, size: 512 },
+        },
+      ],
     },
   ],
 };
@@ -30,6 +41,7 @@ const statistics: DataplaneStatistics = {
 function metricsOf(events: GatewayEvents, perSa = false) {
   const counters = new ConnectionCounters(events);
   const port = {
+    number: 0,
     name: 'lan0',
     role: 'lan',
     device: 'lan0',
@@ -57,6 +69,9 @@ describe('the metrics', () => {
       'esplane_worker_esp_bytes_total{worker="0",direction="in"} 1536',
       'esplane_worker_drops_total{worker="0",reason="no_sa"} 7',
       'esplane_worker_busy_cycles_total{worker="0"} 1000',
+      'esplane_ring_used{worker="0",port="wan0",queue="1",ring="receive"} 17',
+      'esplane_ring_used{worker="0",port="wan0",queue="1",ring="fill"} 495',
+      'esplane_ring_entries{worker="0",port="wan0",queue="1",ring="completion"} 512',
       'esplane_port_tx_full_total{port="lan0",role="lan"} 8',
       'esplane_ike_dropped_total{reason="ike-malformed"} 4',
     ]) {

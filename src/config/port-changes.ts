@@ -1,0 +1,37 @@
+/** What becomes of each network port when the configuration changes. Pure. */
+import type { PortOptions } from '../dataplane/dataplane.js';
+
+export type PortSettings = PortOptions;
+
+/**
+ * - add: it is new.
+ * - remove: it is gone from the configuration; what its programs took is the kernel's again, which
+ *   drops what is protected (the guard).
+ * - reopen: it serves another role, or in another way: what waits in it is given up.
+ */
+export type PortChange =
+  | { readonly action: 'add'; readonly before?: undefined; readonly after: PortSettings }
+  | { readonly action: 'remove'; readonly before: PortSettings; readonly after?: undefined }
+  | { readonly action: 'reopen'; readonly before: PortSettings; readonly after: PortSettings };
+
+/** Of ports with the same name that differ, and of those that one list has alone. */
+export function changesOfPorts(
+  from: readonly PortSettings[],
+  to: readonly PortSettings[],
+): PortChange[] {
+  const find = (ports: readonly PortSettings[], name: string) =>
+    ports.find((one) => one.name === name);
+  const gone = from.filter(({ name }) => find(to, name) === undefined);
+  return [
+    ...to.flatMap((after): PortChange[] => {
+      const before = find(from, after.name);
+      if (before === undefined) return [{ action: 'add', after }];
+      return differs(before, after) ? [{ action: 'reopen', before, after }] : [];
+    }),
+    ...gone.map((before): PortChange => ({ action: 'remove', before })),
+  ];
+}
+
+function differs(a: PortSettings, b: PortSettings): boolean {
+  return (['role', 'kind', 'device', 'queues'] as const).some((key) => a[key] !== b[key]);
+}
