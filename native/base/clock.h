@@ -6,10 +6,6 @@
 
 #include <cstdint>
 
-#if defined(__x86_64__)
-#include <x86intrin.h>
-#endif
-
 namespace esplane::base {
 
 inline uint64_t monotonic_ns() {
@@ -26,7 +22,7 @@ inline uint32_t monotonic_s() { return static_cast<uint32_t>(monotonic_ns() / 1'
 
 inline uint64_t ticks() {
 #if defined(__x86_64__)
-  return __rdtsc();
+  return __builtin_ia32_rdtsc();
 #else
   return monotonic_ns();
 #endif

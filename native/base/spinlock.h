@@ -3,9 +3,7 @@
 
 #include <atomic>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "base/spin_pause.h"
 
 namespace esplane::base {
 
@@ -14,18 +12,12 @@ class Spinlock {
  public:
   void lock() {
     while (taken_.exchange(true, std::memory_order_acquire)) {
-      while (taken_.load(std::memory_order_relaxed)) pause();
+      while (taken_.load(std::memory_order_relaxed)) spin_pause();
     }
   }
   void unlock() { taken_.store(false, std::memory_order_release); }
 
  private:
-  static void pause() {
-#if defined(__x86_64__)
-    _mm_pause();
-#endif
-  }
-
   std::atomic<bool> taken_{false};
 };
 

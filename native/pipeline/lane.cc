@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/spin_pause.h"
 
 namespace esplane::pipeline {
 
@@ -22,12 +23,6 @@ bool is_worth_sharing(const Burst& burst) {
   uint32_t bytes = 0;
   for (uint32_t i = 0; i < burst.batch.size; i++) bytes += burst.batch.length[i];
   return bytes >= kWorthSharingBytes;
-}
-
-void pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#endif
 }
 
 }  // namespace
@@ -221,7 +216,7 @@ void Lane::share_work(bool received) {
     worked = true;
     finish_done();
   }
-  if (!worked && !received) pause();
+  if (!worked && !received) base::spin_pause();
 }
 
 void Lane::drain() {
