@@ -402,16 +402,19 @@ function makeControl(parts: ControlParts): Control {
     connections: () => configuration.running.connections,
     ikeSas: () => workers.ikeSas(),
   });
-  const status = async (): Promise<Status> =>
-    composeStatus({
+  const status = async (): Promise<Status> => {
+    // First: meanwhile the configuration may change.
+    const ikeSas = await workers.ikeSas();
+    return composeStatus({
       config: configuration.running,
       dataplane,
-      ikeSas: await workers.ikeSas(),
+      ikeSas,
       connectionState: (name) => workers.keeper.state(name),
       ikeDrops: { ...transportDrops(transport), ...workers.drops() },
       startedAt,
       now: monotonicNow(),
     });
+  };
   return {
     name: configuration.running.name,
     log,

@@ -254,9 +254,13 @@ export class CreateChild implements Begun {
     this.#core.childSettled(sa);
   }
 
-  /** §2.8: a responder sends on it when it hears of us again; nothing else may be to say for long. */
+  /**
+   * §2.8: a responder sends on it when it hears of us again. What waits to be asked for may turn out
+   * to be there already, so that nothing else is said for long.
+   */
   #showReadiness(): void {
-    if (!this.#sa.isAbout(() => true)) this.#sa.request(new Liveness(this.#sa, this.#core));
+    const isToBeSaid = this.#sa.isAbout((task) => task instanceof Liveness);
+    if (!isToBeSaid) this.#sa.request(new Liveness(this.#sa, this.#core));
   }
 
   /** What the peer has made of the old one while our request was under way, if that is there. */
