@@ -60,7 +60,7 @@ office/net  1.00 Mbit/s        100  0 bit/s          0  59 seconds
 
 drops a second: no-sa 5
 `);
-    expect(renderTop(topOf(before, before))).toContain('0       -        -\n');
+    expect(renderTop(topOf(before, before))).toContain('0        -        -\n');
     const crowded = { ...top, tunnels: Array.from({ length: 9 }, () => top.tunnels[0]!) };
     expect(renderTop(crowded, 11)).toContain('\nand 7 more that carry less\n');
   });
