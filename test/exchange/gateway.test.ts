@@ -359,7 +359,9 @@ describe('two gateways', () => {
     });
     await a.gateway.down('office');
     await expect.poll(types).toContain('child-down');
-    expect((await a.gateway.explain('office')).advice).toEqual(['esplane up office']);
+    expect((await a.gateway.explain('office')).advice).toEqual([
+      'to bring it up: esplane up office',
+    ]);
   });
 
   it('forget the tunnel on both sides when it is taken down', async () => {
