@@ -110,7 +110,7 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
       () => transport.close(),
     );
     // First of all: from here on, and whatever happens, nothing protected leaves in clear.
-    if (config.espKeysFile !== undefined) beginKeyLog(config.espKeysFile, log);
+    if (config.espKeysFile !== undefined) logKeys(config.espKeysFile);
     guard.install(config.spd);
     log.info('what is protected is dropped unless a tunnel takes it (the guard is installed)');
 
@@ -525,12 +525,6 @@ function transportDrops(transport: Transport): Record<string, number> {
     'ike-send-errors': counters['send-errors'],
     'ike-no-socket': counters['no-socket'],
   };
-}
-
-/** Throws where the file is none that only its owner may read. */
-function beginKeyLog(file: string, log: Log): void {
-  logKeys(file);
-  log.warn(`lab_esp_keys: whoever reads ${file} can read what the tunnels protect`);
 }
 
 function openGuard(config: GatewayConfig, guard: Guard, log: Log): void {

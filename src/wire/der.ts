@@ -1,6 +1,7 @@
 /**
  * DER (X.690), as far as IKE itself has to read and write it: algorithm identifiers in AUTH
- * (RFC 7427) and distinguished names in ID payloads (RFC 7296 §3.5). Certificates are for others.
+ * (RFC 7427), distinguished names in ID payloads (RFC 7296 §3.5), and when a CRL was made.
+ * Certificates are for others.
  *
  * One level at a time, so that nothing recurses on what a peer has sent. Left out: tags above 30.
  */
@@ -15,6 +16,8 @@ export const DER_TAG = {
   PRINTABLE_STRING: 0x13,
   T61_STRING: 0x14,
   IA5_STRING: 0x16,
+  UTC_TIME: 0x17,
+  GENERALIZED_TIME: 0x18,
   UNIVERSAL_STRING: 0x1c,
   BMP_STRING: 0x1e,
 } as const;
