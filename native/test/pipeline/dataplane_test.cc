@@ -4,12 +4,12 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <thread>
 
 #include "test/pipeline/gateways.h"
+#include "test/pipeline/memory_host.h"
 
 namespace {
 
@@ -17,50 +17,16 @@ using namespace esplane;
 using pipeline::Dataplane;
 using test::ended;
 using test::gateway;
+using test::Host;
 using test::parameters;
 using test::policy;
 using test::Rig;
 
-/// A host that sends packets to the other LAN and takes what comes.
-struct Host {
-  port::Umem umem{1024, 2048};
-  port::FramePool pool{umem, 0, 1024};
-  std::unique_ptr<port::Port> port;
-  std::unique_ptr<port::Queue> queue;
-  uint64_t sent = 0, received = 0;
-
-  explicit Host(const std::string& link)
-      : port(port::open_memory_port(link, {.name = "host"})), queue(port->open_queue(0, pool)) {}
-  ~Host() { queue.reset(); }
-
-  void turn() {
-    const auto packet = Rig::ipv4("10.1.0.5", "10.2.0.7", 1);
-    for (uint32_t i = 0; i < 16; i++) {
-      uint8_t* data = pool.get();
-      if (data == nullptr) break;
-      data += port::FramePool::kHeadroom;
-      std::memset(data, 0, 14);
-      data[12] = 8;
-      std::memcpy(data + 14, packet.data(), packet.size());
-      const auto length = static_cast<uint32_t>(14 + packet.size());
-      if (queue->tx(&data, &length, 1) == 1) {
-        sent++;
-      } else {
-        pool.put(data);
-      }
-    }
-    drain();
-  }
-  void drain() {
-    packet::Batch batch;
-    batch.chunk_bytes = 2048;
-    while (batch.clear(), queue->rx(batch, packet::Batch::kCapacity) > 0) {
-      received += batch.size;
-      for (uint32_t i = 0; i < batch.size; i++) pool.put(batch.data[i]);
-    }
-    queue->flush();
-  }
-};
+/// A few packets out, and what has come in.
+void turn(Host& host) {
+  host.send(16);
+  host.receive();
+}
 
 }  // namespace
 
@@ -98,8 +64,8 @@ TEST_CASE("SAs, policies and networks change from several threads while packets 
   });
   std::thread traffic([&] {
     while (!over) {
-      from.turn();
-      to.drain();
+      turn(from);
+      to.receive();
     }
   });
   first.join();
@@ -113,7 +79,7 @@ TEST_CASE("SAs, policies and networks change from several threads while packets 
   a->set_spd(policy(1));
   b->install(parameters(2, at_b, at_a), "tunnel");
   a->install(parameters(1, at_a, at_b), "tunnel");
-  to.drain();
+  to.receive();
   to.received = 0;
   const auto soon = [](auto condition) {
     for (int i = 0; i < 5000 && !condition(); i++)
@@ -121,8 +87,8 @@ TEST_CASE("SAs, policies and networks change from several threads while packets 
     return condition();
   };
   CHECK(soon([&] {
-    from.turn();
-    to.drain();
+    turn(from);
+    to.receive();
     return to.received > 0;
   }));
   CHECK(soon([&] { return ended(*a) == from.sent; }));
@@ -137,7 +103,7 @@ TEST_CASE("a dataplane stops with packets in it, from any thread, and once") {
   a->start();
   const uint32_t spi = a->allocate_spi();
   a->install(parameters(1, spi, 0x2000), "tunnel");
-  for (int i = 0; i < 20; i++) from.turn();
+  for (int i = 0; i < 20; i++) turn(from);
   std::thread other([&] { a->stop(); });
   a->stop();
   other.join();

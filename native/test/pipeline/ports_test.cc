@@ -2,7 +2,6 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <thread>
@@ -10,6 +9,7 @@
 #include "net/static_next_hops.h"
 #include "pipeline/lane.h"
 #include "test/pipeline/gateways.h"
+#include "test/pipeline/memory_host.h"
 
 namespace {
 
@@ -18,48 +18,11 @@ using packet::Verdict;
 using pipeline::Dataplane;
 using test::address;
 using test::gateway;
+using test::Host;
 using test::parameters;
 using test::policy;
 using test::Rig;
 using Clock = std::chrono::steady_clock;
-
-/// A host at the far end of a memory link.
-struct Host {
-  port::Umem umem{1024, 2048};
-  port::FramePool pool{umem, 0, 1024};
-  std::unique_ptr<port::Port> port;
-  std::unique_ptr<port::Queue> queue;
-  uint64_t sent = 0, received = 0;
-
-  explicit Host(const std::string& link)
-      : port(port::open_memory_port(link, {.name = "host"})), queue(port->open_queue(0, pool)) {}
-  ~Host() { queue.reset(); }
-
-  void send() {
-    const auto packet = Rig::ipv4("10.1.0.5", "10.2.0.7", 1);
-    uint8_t* data = pool.get();
-    if (data == nullptr) return;
-    data += port::FramePool::kHeadroom;
-    std::memset(data, 0, 14);
-    data[12] = 8;
-    std::memcpy(data + 14, packet.data(), packet.size());
-    const auto length = static_cast<uint32_t>(14 + packet.size());
-    if (queue->tx(&data, &length, 1) == 1) {
-      sent++;
-    } else {
-      pool.put(data);
-    }
-  }
-  void receive() {
-    packet::Batch batch;
-    batch.chunk_bytes = 2048;
-    while (batch.clear(), queue->rx(batch, packet::Batch::kCapacity) > 0) {
-      received += batch.size;
-      for (uint32_t i = 0; i < batch.size; i++) pool.put(batch.data[i]);
-    }
-    queue->flush();
-  }
-};
 
 port::PortOptions wan(const std::string& link, uint32_t queues = 1) {
   return {.name = link, .role = port::Role::kWan, .kind = port::Kind::kMemory, .queues = queues,
