@@ -147,6 +147,7 @@
     "esplane_test_sources": [
       "native/test/main.cc",
       "native/test/watched_memory.cc",
+      "native/test/base/deputy_test.cc",
       "native/test/base/epoch_test.cc",
       "native/test/base/pool_test.cc",
       "native/test/crypto/engines_test.cc",
@@ -181,6 +182,7 @@
       "native/test/pipeline/masking_test.cc",
       "native/test/pipeline/mss_test.cc",
       "native/test/pipeline/path_mtu_test.cc",
+      "native/test/pipeline/ports_test.cc",
       "native/test/pipeline/stages_test.cc",
       "native/test/port/assembler_test.cc",
       "native/test/port/classifier_test.cc",

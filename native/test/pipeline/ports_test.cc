@@ -89,7 +89,7 @@ struct Traffic {
 
 TEST_CASE("ports come and go under traffic: no packet is lost, and no SA") {
   Traffic traffic;
-  auto& [a, b, from, to, spi] = traffic;
+  auto &a = traffic.a, &b = traffic.b;
   REQUIRE(traffic.flows());
   std::string before = "wan";
   for (int round = 0; round < 10; round++) {
@@ -118,8 +118,8 @@ TEST_CASE("ports come and go under traffic: no packet is lost, and no SA") {
     before = fresh;
   }
   CHECK(traffic.all_arrive());
-  CHECK(a->counters(spi).has_value());
-  CHECK(a->counters(spi)->out_packets == from.sent);
+  CHECK(a->counters(traffic.spi).has_value());
+  CHECK(a->counters(traffic.spi)->out_packets == traffic.from.sent);
 }
 
 TEST_CASE("a port that is removed leaves its number to the next one, of whatever role") {
@@ -161,9 +161,9 @@ TEST_CASE("what waits in a port that goes is counted under that name, and its fr
   net::StaticNextHops hops({}, {});
   auto pool = std::make_unique<port::FramePool>(rig.umem, 0, Rig::kFrames);
   auto [near_end, far_end] = port::make_memory_pair({.name = "near"}, {.name = "far"});
-  pipeline::Lane lane(0, 1, rig.shared, std::move(pool), hops);
   pipeline::Counters counters;
   pipeline::Helpers nobody;
+  pipeline::Lane lane(0, 1, rig.shared, std::move(pool), hops);  // counts until its end
   lane.give_to(counters, nobody);
   lane.add_queue(0, port::Role::kLan, near_end->open_queue(0, lane.pool()));
   const auto far = far_end->open_queue(0, rig.far_pool);
