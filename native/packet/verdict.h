@@ -72,6 +72,8 @@
   X(kNeighbourUnresolved, "neighbour_unresolved", true, "the next hop did not answer in time")   \
   X(kHoldQueueFull, "hold_queue_full", true, "too many packets wait for a next hop")             \
   X(kNotForwardable, "not_forwardable", true, "multicast, link-local or loopback destination")   \
+  X(kLinkChatter, "link_chatter", false,                                                         \
+    "IGMP, MLD or discovery by this host's kernel on an interface of the gateway, consumed")     \
   X(kTxRingFull, "tx_ring_full", true, "the port's transmit ring had no room")                   \
   X(kNoFrame, "no_frame", true, "no free frame to receive or build a packet in")                 \
   X(kReinjectFailed, "reinject_failed", true, "the re-injection TUN refused the packet")         \

@@ -35,18 +35,18 @@ void Stages::refuse_unforwardable(Burst& burst) {
   }
 }
 
-/// What the host says of itself on a link, which is no traffic of a tunnel: IGMP, and of ICMPv6 what
+/// What the host says of itself on a link, which is no traffic of anyone: IGMP, and of ICMPv6 what
 /// goes to neighbours. Routing protocols speak to groups too: in a tunnel of its own those pass.
-void Stages::refuse_chatter(Burst& burst) {
-  if (burst.from.scope == spd::kHostScope) return refuse_unforwardable(burst);
+void Stages::consume_chatter(Burst& burst) {
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     const auto& header = burst.headers[i];
     const bool to_neighbours = header.protocol == packet::kIcmpV6 &&
                                header.destination.bytes[0] == 0xff &&
                                (header.destination.bytes[1] & 0x0f) == 2;
     if (burst.pending(i) && (header.protocol == packet::kIgmp || to_neighbours))
-      burst.refuse(i, Verdict::kNotForwardable);
+      burst.refuse(i, Verdict::kLinkChatter);
   }
+  if (burst.from.scope == spd::kHostScope) refuse_unforwardable(burst);
 }
 
 void Stages::begin_gathered(Burst& burst) {

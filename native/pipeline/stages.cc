@@ -19,7 +19,7 @@ void Stages::begin(Burst& burst, port::Role role) {
     begin_gathered(burst);
   } else if (role == port::Role::kHost) {
     Core::read_host_headers(burst);
-    refuse_chatter(burst);
+    consume_chatter(burst);
     begin_gathered(burst);
   } else {
     burst.work = Burst::Work::kOpen;  // all of it

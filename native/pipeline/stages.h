@@ -78,7 +78,7 @@ class Stages {
   void prepare_seal(Burst& burst);
   void finish_outbound(Burst& burst);
   void refuse_unforwardable(Burst& burst);
-  void refuse_chatter(Burst& burst);
+  void consume_chatter(Burst& burst);
   void apply_policy(Burst& burst);
   void find_paths(Burst& burst);
   uint32_t path_mtu_bytes(sad::OutboundSa& sa, const net::NextHopCache::Entry* entry) const;

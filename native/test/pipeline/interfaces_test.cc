@@ -142,6 +142,27 @@ TEST_CASE("what the host itself sends meets the SPD of the ports; BYPASS has com
   CHECK(rig.pool.available() == Rig::kFrames);
 }
 
+TEST_CASE("what the host's kernel says to an interface's neighbours is no traffic, and no drop") {
+  Rig rig;
+  auto report = Rig::ipv4("10.1.0.1", "224.0.0.22", 1);
+  report[9] = packet::kIgmp;
+  base::store_be16(&report[10], 0);
+  base::store_be16(&report[10], packet::internet_checksum(report.data(), 20));
+  std::vector<uint8_t> solicitation(48);  // of routers (RFC 4861 §4.1), from the unspecified address
+  solicitation[0] = 0x60;
+  solicitation[5] = 8;
+  solicitation[6] = packet::kIcmpV6;
+  solicitation[7] = 255;
+  std::memcpy(&solicitation[24], test::address("ff02::2").bytes, 16);
+  for (const auto scope : {spd::kHostScope, kBlue}) {
+    const auto before = rig.count(Verdict::kLinkChatter);
+    rig.host_sends(scope, {report, solicitation});
+    CHECK(rig.count(Verdict::kLinkChatter) == before + 2);
+  }
+  CHECK(!packet::kVerdicts[static_cast<uint32_t>(Verdict::kLinkChatter)].is_drop);
+  CHECK(rig.pool.available() == Rig::kFrames);
+}
+
 TEST_CASE("packets wait for their next hop with the interface that they came by") {
   Rig fresh;
   fresh.spd.set({Rig::entry(Direction::kOutbound, "blue", kBlue)});
