@@ -126,11 +126,12 @@ class IkeSockets final : public Napi::ObjectWrap<IkeSockets> {
     return info.Env().Undefined();
   }
 
-  /// send(socket, address, port, data) -> whether it could be sent
+  /// send(socket, address, port, data, whole) -> whether it could be sent
   Napi::Value send(const Napi::CallbackInfo& info) {
     const auto found = sockets_.find(to_id(info[0]));
     const bool sent = found != sockets_.end() &&
-                      found->second->socket->send(to_bytes(info[3], "data"), endpoint(info, 1));
+                      found->second->socket->send(to_bytes(info[3], "data"), endpoint(info, 1),
+                                                  to_flag(info[4], "whole"));
     return Napi::Boolean::New(info.Env(), sent);
   }
 

@@ -65,12 +65,12 @@ DatagramBatch::DatagramBatch()
 
 Endpoint DatagramBatch::source(uint32_t i) const { return read(sources_[i]); }
 
-UdpSocket::UdpSocket(const Endpoint& local, int buffer_bytes) {
-  const bool v6 = local.address.is_v6();
-  fd_ = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+UdpSocket::UdpSocket(const Endpoint& local, int buffer_bytes) : v6_(local.address.is_v6()) {
+  fd_ = socket(v6_ ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd_ < 0) fail(fd_);
   const int yes = 1;
-  if (v6 && setsockopt(fd_, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes) < 0) fail(fd_);
+  if (v6_ && setsockopt(fd_, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes) < 0) fail(fd_);
+  if (discover_path_mtu(IP_PMTUDISC_DONT) < 0) fail(fd_);
   // Beyond the system's limit with CAP_NET_ADMIN only.
   if (setsockopt(fd_, SOL_SOCKET, SO_RCVBUFFORCE, &buffer_bytes, sizeof buffer_bytes) < 0)
     setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof buffer_bytes);
@@ -101,11 +101,21 @@ uint32_t UdpSocket::receive(DatagramBatch& batch) {
   return count > 0 ? static_cast<uint32_t>(count) : 0;
 }
 
-bool UdpSocket::send(std::span<const uint8_t> data, const Endpoint& to) {
+int UdpSocket::discover_path_mtu(int discovery) {
+  static_assert(IP_PMTUDISC_DONT == IPV6_PMTUDISC_DONT && IP_PMTUDISC_PROBE == IPV6_PMTUDISC_PROBE);
+  return setsockopt(fd_, v6_ ? IPPROTO_IPV6 : IPPROTO_IP, v6_ ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER,
+                    &discovery, sizeof discovery);
+}
+
+bool UdpSocket::send(std::span<const uint8_t> data, const Endpoint& to, bool whole) {
   SocketAddress address;
   const socklen_t length = write(address, to);
-  return sendto(fd_, data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
-                reinterpret_cast<const sockaddr*>(&address), length) >= 0;
+  // There is no such option of a single datagram (cmsg(3)).
+  if (whole && discover_path_mtu(IP_PMTUDISC_PROBE) < 0) return false;
+  const bool sent = sendto(fd_, data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
+                           reinterpret_cast<const sockaddr*>(&address), length) >= 0;
+  if (whole) discover_path_mtu(IP_PMTUDISC_DONT);
+  return sent;
 }
 
 }  // namespace esplane::net

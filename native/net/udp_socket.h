@@ -1,6 +1,9 @@
 // A UDP socket that is read in batches (recvmmsg(2)): one wake-up and one system call for up to 64
 // datagrams.
 //
+// What is sent may be cut on the way, unless the sender says otherwise: an IKE_SA_INIT with large
+// key exchanges has no other way over a narrow path, and ICMP may never come back.
+//
 // Left out: link-local addresses, which need an interface beside them.
 #pragma once
 
@@ -64,11 +67,17 @@ class UdpSocket {
   /// Takes what is there and does not wait.
   /// @return datagrams in the batch, none after an error
   uint32_t receive(DatagramBatch& batch);
+  /// @param whole  with DF, whatever is known of the path; over IPv6 the host does not cut it
   /// @return false where it could not be sent
-  bool send(std::span<const uint8_t> data, const Endpoint& to);
+  bool send(std::span<const uint8_t> data, const Endpoint& to, bool whole = false);
 
  private:
+  /// @param discovery  IP_PMTUDISC_*, which IPv6 numbers in the same way
+  /// @return 0, or -1 with errno set
+  int discover_path_mtu(int discovery);
+
   int fd_;
+  bool v6_;
 };
 
 }  // namespace esplane::net

@@ -224,8 +224,8 @@ export interface NativeIkeSockets {
     marked: boolean,
   ): { readonly id: number; readonly port: number };
   close(socket: number): void;
-  /** Sends what is given as it is; false where it could not be sent. */
-  send(socket: number, address: string, port: number, data: Uint8Array): boolean;
+  /** Sends what is given as it is, `whole` with DF; false where it could not be sent. */
+  send(socket: number, address: string, port: number, data: Uint8Array, whole: boolean): boolean;
   /** Whether requests for a new IKE SA without a COOKIE are answered with one, and not told. */
   demandCookies(on: boolean): void;
   counters(): {

@@ -114,9 +114,13 @@ export class Channel {
     this.send(responses, datagram.local, datagram.remote);
   }
 
-  send(datagrams: readonly Uint8Array[], local: Endpoint, remote: Endpoint): void {
+  /** @param whole  with DF: it measures the path */
+  send(datagrams: readonly Uint8Array[], local: Endpoint, remote: Endpoint, whole = false): void {
     const marker = local.port === this.#core.options.natPort;
-    for (const data of datagrams) this.#core.emit({ type: 'send', local, remote, marker, data });
+    const df = whole ? ({ whole } as const) : {};
+    for (const data of datagrams) {
+      this.#core.emit({ type: 'send', local, remote, marker, data, ...df });
+    }
   }
 
   // --- how long a datagram may be ----------------------------------------------------------

@@ -142,13 +142,17 @@ export type RekeyWhat = 'child' | 'ike' | 'reauth';
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export type Effect =
-  /** Send a datagram. `marker`: put the four zero bytes of the non-ESP marker before it. */
+  /**
+   * Send a datagram. `marker`: put the four zero bytes of the non-ESP marker before it. `whole`:
+   * with DF, since it measures the path; others may be cut on the way.
+   */
   | {
       readonly type: 'send';
       readonly local: Endpoint;
       readonly remote: Endpoint;
       readonly marker: boolean;
       readonly data: Uint8Array;
+      readonly whole?: true;
     }
   /** (Re)starts the named timer; it arrives as a `timer` event after `delay`. */
   | { readonly type: 'start-timer'; readonly timer: string; readonly delay: Milliseconds }

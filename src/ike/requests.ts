@@ -17,6 +17,7 @@ import type { Datagram, IkeSa } from './ike-sa.js';
 import { describeHeader, describeMessage, notifiesOf } from './payloads.js';
 import { retransmitDelay } from './retransmit.js';
 import { beginningOf, type Task } from './tasks/task.js';
+import type { OutstandingRequest } from './window.js';
 
 /** Before another way to the peer is tried, where there is one: some eight seconds. */
 const TRIES_ON_A_PATH = 4;
@@ -121,15 +122,16 @@ export class Requests {
 
   #encode(task: Task, messageId: number, payloads: readonly Payload[], sent: number): Uint8Array[] {
     const { channel, protection } = this.#sa;
-    const most = sent < (task.wholeTries ?? 0) ? Number.POSITIVE_INFINITY : undefined;
+    const most = task.goesWhole?.(sent) === true ? Number.POSITIVE_INFINITY : undefined;
     return channel.encode(task.exchange, false, messageId, payloads, protection, most);
   }
 
   /** Sends the outstanding request, for the first time or again. */
   #transmit(): void {
     const request = this.#sa.window.outstanding!;
+    const whole = request.sent === 0 && request.task.measures === true;
     request.sent++;
-    this.#sa.channel.send(request.datagrams, this.#sa.local, this.#sa.remote);
+    this.#sa.channel.send(request.datagrams, this.#sa.local, this.#sa.remote, whole);
     const { options, environment } = this.#core;
     this.#sa.startTimer('retransmit', retransmitDelay(options, environment, request.sent));
   }
@@ -143,7 +145,7 @@ export class Requests {
   retransmit(): void {
     const request = this.#sa.window.outstanding;
     if (request === undefined) return;
-    const { task, messageId, payloads, sent } = request;
+    const { task, messageId, sent } = request;
     // Who wants it gone does not wait for minutes until a dead peer has answered something else.
     const { deleteTries } = this.#core.options;
     const leaving = this.#sa.state.name === 'deleting';
@@ -155,13 +157,16 @@ export class Requests {
     const message = describeMessage(task.exchange, false, messageId);
     const to = formatEndpoint(this.#sa.remote);
     this.#sa.channel.logAgain(`${message} -> ${to}, sent again (${sent})`);
-    const { channel } = this.#sa;
-    const wasWhole = sent === task.wholeTries && channel.mustSplit(request.datagrams);
-    const other = task.again?.(sent);
-    if (other !== undefined || wasWhole || channel.shrink(request.datagrams, sent)) {
-      request.datagrams = this.#encode(task, messageId, other ?? payloads, sent);
-    }
+    request.datagrams = this.#again(request);
     this.#transmit();
+  }
+
+  /** What is sent again: the same octets (§2.1), or the same in other fragments (RFC 7383 §2.5). */
+  #again({ task, messageId, payloads, first, datagrams, sent }: OutstandingRequest) {
+    const { channel } = this.#sa;
+    if (task.goesWhole?.(sent) === true) return first;
+    const others = channel.mustSplit(datagrams) || channel.shrink(datagrams, sent);
+    return others ? this.#encode(task, messageId, payloads, sent) : datagrams;
   }
 
   /** A response has come: to the outstanding request, or it is a stray. */

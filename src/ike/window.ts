@@ -10,7 +10,9 @@ export interface OutstandingRequest {
   readonly task: Task;
   readonly messageId: number;
   readonly payloads: readonly Payload[];
-  /** The message, or its fragments; sent again bit by bit (§2.1), or in smaller fragments. */
+  /** The message, or its fragments, as it was made. */
+  readonly first: readonly Uint8Array[];
+  /** As it was sent last: the first again, bit by bit (§2.1), or in smaller fragments. */
   datagrams: readonly Uint8Array[];
   sent: number;
 }
@@ -42,13 +44,14 @@ export class MessageWindow {
   ): void {
     if (this.outstanding !== undefined) throw new Error('a request is outstanding');
     const messageId = this.#nextOwn++;
-    this.outstanding = { task, messageId, payloads, datagrams: encode(messageId), sent: 0 };
+    const datagrams = encode(messageId);
+    this.outstanding = { task, messageId, payloads, first: datagrams, datagrams, sent: 0 };
   }
 
   /** Replaces the outstanding request by another with the same message ID (§2.6, §2.7). */
   replace(payloads: readonly Payload[], datagrams: readonly Uint8Array[]): void {
     if (this.outstanding === undefined) throw new Error('no request is outstanding');
-    this.outstanding = { ...this.outstanding, payloads, datagrams, sent: 0 };
+    this.outstanding = { ...this.outstanding, payloads, first: datagrams, datagrams, sent: 0 };
   }
 
   /** Ends the outstanding request: it was answered, or given up. */

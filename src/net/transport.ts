@@ -39,8 +39,11 @@ export interface Transport {
   /** Of the mark in our IKE SPIs (workers/shard-map.ts): little is heard for others than these. */
   readonly spiKey: Uint8Array;
   onDatagram(listener: (datagram: Datagram) => void): void;
-  /** `marker`: put the non-ESP marker before the message. Never throws; failures are counted. */
-  send(local: Endpoint, remote: Endpoint, marker: boolean, data: Uint8Array): void;
+  /**
+   * `marker`: put the non-ESP marker before the message. `whole`: nobody is to cut it on the way
+   * (DF). Never throws; failures are counted.
+   */
+  send(local: Endpoint, remote: Endpoint, marker: boolean, data: Uint8Array, whole?: boolean): void;
   /**
    * Listens on these addresses and no others from now on, on those that are not there yet as soon
    * as they come. Rejects where a port is taken or not permitted; what was open before stays so.

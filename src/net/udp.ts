@@ -104,7 +104,7 @@ export class UdpTransport implements Transport {
     }
   }
 
-  send(local: Endpoint, remote: Endpoint, marker: boolean, data: Uint8Array): void {
+  send(local: Endpoint, remote: Endpoint, marker: boolean, data: Uint8Array, whole = false): void {
     const socket = this.#sockets.get(keyOf(local));
     if (socket === undefined) {
       this.#counters['no-socket']++;
@@ -112,7 +112,7 @@ export class UdpTransport implements Transport {
     }
     const bytes = marker ? withNonEspMarker(data) : data;
     // Of the outcome only a number is kept: IKE retransmits what is lost.
-    const sent = this.#native.send(socket, remote.address, remote.port, bytes);
+    const sent = this.#native.send(socket, remote.address, remote.port, bytes, whole);
     this.#counters[sent ? 'sent' : 'send-errors']++;
   }
 

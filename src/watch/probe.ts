@@ -1,8 +1,8 @@
 /**
  * `probe`: how the peer of a connection answers, and what the path takes, without help of the peer
  * beyond RFC 7296: it answers empty INFORMATIONAL requests (§2.4), and long ones, whose filling it
- * ignores (§3.10.1). The kernel sends IKE with DF as long as it fits what is known of the path, so
- * a long one either arrives whole, or is lost, or ICMP tells the kernel of a smaller MTU.
+ * ignores (§3.10.1). A long one is sent with DF, so that it either arrives whole, or is lost and ICMP
+ * tells the kernel of a smaller MTU; sent again it may be cut on the way.
  *
  * ESP dummy packets (RFC 4303 §2.6) would show the same path, but nobody answers them.
  */
@@ -119,10 +119,10 @@ async function findPathMtu(
 ): Promise<Pick<ProbeResult, 'pathMtu' | 'tried'>> {
   const tried: { bytes: number; arrived: boolean }[] = [];
   const arrives = async (bytes: number): Promise<boolean> => {
-    // What is longer than the kernel knows the path to be, it would cut into fragments itself.
+    // What ICMP has told already would only cost a retransmission.
     if (((await knownMtu(peer)) ?? bytes) < bytes) return false;
     const answer = await ask(bytes);
-    const arrived = answer?.bytes !== undefined && answer.sent === 1;
+    const arrived = answer?.bytes !== undefined;
     if (answer !== undefined) tried.push({ bytes: answer.bytes ?? bytes, arrived });
     return arrived;
   };

@@ -410,7 +410,7 @@ export class IkeWorkers {
     }, SIEGE_MS);
   }
 
-  #send({ local, remote, marker, data }: Extract<FromWorker, { type: 'send' }>): void {
+  #send({ local, remote, marker, data, whole }: Extract<FromWorker, { type: 'send' }>): void {
     const header = peekHeader(data);
     if (header?.exchangeType === EXCHANGE.IKE_SA_INIT) {
       const { initiatorSpi, responderSpi } = header;
@@ -419,7 +419,7 @@ export class IkeWorkers {
         this.#halfOpen.answered(remote.address, initiatorSpi, responderSpi);
       }
     }
-    this.#options.transport.send(local, remote, marker, data);
+    this.#options.transport.send(local, remote, marker, data, whole);
   }
 
   // What workers tell.

@@ -29,8 +29,9 @@ export class Packer {
     const words = this.#words;
     switch (message.type) {
       case 'send': {
-        const { local, remote, marker, data } = message;
-        words.push(KIND.send, local.address, local.port, remote.address, remote.port, marker, data);
+        const { local, remote, marker, data, whole } = message;
+        const ends = [local.address, local.port, remote.address, remote.port] as const;
+        words.push(KIND.send, ...ends, marker, data, whole);
         break;
       }
       case 'datagram': {
@@ -63,8 +64,9 @@ export function unpack<M extends Message>(parcel: Parcel, receive: (message: M) 
     switch (parcel[at]) {
       case KIND.send: {
         const [local, remote, marker, data] = ends<boolean>(parcel, at);
-        receive({ type: 'send', local, remote, marker, data } satisfies Of<'send'> as M);
-        at += 7;
+        const whole = parcel[at + 7] === true ? ({ whole: true } as const) : {};
+        receive({ type: 'send', local, remote, marker, data, ...whole } satisfies Of<'send'> as M);
+        at += 8;
         break;
       }
       case KIND.datagram: {

@@ -40,18 +40,34 @@ describe('a probe', () => {
     expect(ipLength(both.a.outbox[0]!)).toBeLessThanOrEqual(1400);
   });
 
-  it('that is too long for the path goes empty then, and the IKE SA stays', () => {
+  it('that is too long for the path goes again bit by bit, without DF', () => {
     const both = probing(1500);
-    both.a.outbox.splice(0); // lost
+    const [first] = both.a.outbox.splice(0); // lost
     both.wait(600);
-    both.a.outbox.splice(0); // lost again
-    both.wait(1_100);
-    expect(both.a.outbox.map(({ data }) => data.length < 100)).toEqual([true]);
+    const [again, ...more] = both.a.outbox;
+    expect(more).toEqual([]);
+    expect(again).toEqual({ ...first, whole: undefined });
+    expect([first!.whole, again!.whole]).toEqual([true, undefined]);
     both.settle();
-    expectAnswer(both, 3);
+    expectAnswer(both, 2);
   });
 
-  it('of which only the answers are lost goes in fragments, which a peer takes for the same', () => {
+  it('goes in fragments of IKE and whole by turns where IP fragments are lost', () => {
+    const both = probing(1500);
+    const sent: Uint8Array[][] = [];
+    for (const wait of [600, 1_100, 2_200, 4_400, 8_800]) {
+      sent.push(both.a.outbox.splice(0).map(({ data }) => data)); // lost
+      both.wait(wait);
+    }
+    const [first, , , fragments, whole] = sent;
+    expect(sent.map(({ length }) => length)).toEqual([1, 1, 1, 2, 1]);
+    expect(fragments!.every((data) => isFragment({ data }))).toBe(true);
+    expect(whole).toEqual(first);
+    both.settle();
+    expectAnswer(both, 6);
+  });
+
+  it('of which only the answers are lost is taken for the same in fragments', () => {
     const both = probing(1500);
     for (const wait of [600, 1_100, 2_200]) {
       for (const datagram of both.a.outbox.splice(0)) both.give(datagram);

@@ -1,11 +1,10 @@
 /**
  * A liveness check (RFC 7296 §2.4) that tells how it went, and may be made as long as the path is
  * to carry. What fills it is a notification of a private status type, which every peer ignores
- * (§3.10.1). It goes whole at first; when that brings no answer, empty and in fragments by turns,
- * so that a probe which is too long does not end the IKE SA. Fragments (RFC 7383 §2.5.2) are for a
- * peer that has seen the long one, and takes nothing else for it; an empty request, which is no
- * retransmission to the letter (§2.1), for one that has not: strongSwan with mediation, as Debian
- * has it, ignores an INFORMATIONAL request in fragments.
+ * (§3.10.1). It goes with DF at first; when that brings no answer, the same octets (§2.1) go without,
+ * so that a probe which is too long does not end the IKE SA: IP fragments bring them. Where these
+ * are lost, as many firewalls have it, fragments of IKE do (RFC 7383), by turns, because strongSwan
+ * with mediation, as Debian has it, ignores an INFORMATIONAL request in those.
  */
 import { EXCHANGE, type Payload } from '../../wire/index.js';
 import type { Core } from '../core.js';
@@ -17,18 +16,19 @@ import type { Task } from './task.js';
 const FILLING = 40_960;
 /** Octets of a cipher's block, at most. */
 const MOST_BLOCK = 16;
+/** Times that it is sent in one message, before fragments of IKE and that take turns. */
+const WHOLE_TRIES = 3;
 
 class Probe implements Task {
   readonly kind = 'liveness';
   readonly exchange = EXCHANGE.INFORMATIONAL;
   readonly tries: number;
-  readonly wholeTries = 2;
+  readonly measures: boolean;
   readonly #sa: IkeSa;
   readonly #core: Core;
   readonly #probe: number;
   readonly #bytes: number;
   #startedAt = 0;
-  #filled: readonly Payload[] = [];
 
   /**
    * @param probe  by which the answer is known
@@ -39,6 +39,7 @@ class Probe implements Task {
     this.#core = core;
     this.#probe = probe;
     this.#bytes = bytes;
+    this.measures = bytes > 0;
     this.tries = core.options.requestTries;
   }
 
@@ -50,22 +51,19 @@ class Probe implements Task {
     const room = this.#bytes - channel.datagramBytes(filled(0));
     // A cipher that pads to whole blocks may have gone beyond.
     const isBeyond = channel.datagramBytes(filled(room)) > this.#bytes;
-    this.#filled = filled(isBeyond ? room - MOST_BLOCK : room);
-    return this.#filled;
+    return filled(isBeyond ? room - MOST_BLOCK : room);
   }
 
-  again(sent: number): readonly Payload[] | undefined {
-    if (this.#bytes === 0 || sent < this.wholeTries) return undefined;
-    return (sent - this.wholeTries) % 2 === 0 ? [] : this.#filled;
+  goesWhole(sent: number): boolean {
+    return sent < WHOLE_TRIES || sent % 2 !== WHOLE_TRIES % 2;
   }
 
   process(): void {
-    const { sent, datagrams } = this.#sa.window.outstanding!;
-    const asBuilt = this.#bytes === 0 || (sent <= this.wholeTries && datagrams.length === 1);
+    const { sent, first } = this.#sa.window.outstanding!;
     this.#tell({
       sent,
       milliseconds: this.#core.now - this.#startedAt,
-      ...(asBuilt ? { bytes: this.#sa.channel.ipBytes(datagrams[0]!) } : {}),
+      ...(sent === 1 ? { bytes: this.#sa.channel.ipBytes(first[0]!) } : {}),
     });
     this.#sa.finishRequest();
   }
@@ -93,7 +91,7 @@ class Probe implements Task {
   }
 }
 
-/** Sees how the peer answers; a long probe is only made where it can be said again in fragments. */
+/** Sees how the peer answers; a long probe is only made where IKE can bring it in fragments too. */
 export function probePeer(sa: IkeSa | undefined, core: Core, probe: number, bytes: number): void {
   if (sa?.state.name === 'established' && (bytes === 0 || sa.supportsFragments)) {
     sa.request(new Probe(sa, core, probe, bytes));
@@ -105,6 +103,6 @@ export interface ProbeAnswer {
   readonly sent: number;
   /** From the first time to the answer. */
   readonly milliseconds: number;
-  /** Of the IP datagram that was answered; undefined: not as long as asked for, or in fragments. */
+  /** Of the IP datagram that was answered; undefined: not the first one, with DF if it is long. */
   readonly bytes?: number;
 }

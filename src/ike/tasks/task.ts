@@ -28,13 +28,10 @@ export interface Task {
   readonly tries: number;
   /** What has to be computed before the request can be made; `ready` is called when that is done. */
   prepare?(ready: () => void): void;
-  /** How many times it is sent whole, however long it is, before it goes in fragments. */
-  readonly wholeTries?: number;
-  /**
-   * What is said in place of the first payloads, where the request was sent so often and the peer
-   * has most likely not seen it; undefined: the same as before.
-   */
-  again?(sent: number): readonly Payload[] | undefined;
+  /** It is sent with DF the first time, since that shows what the path takes. */
+  readonly measures?: boolean;
+  /** Whether it goes in one message, however long it is, after it was sent so often. */
+  goesWhole?(sent: number): boolean;
   /** The payloads of the request; undefined: it has become pointless while it waited. */
   build(): readonly Payload[] | undefined;
   /** Handles a response; what it is and that it is complete was found by `validate`. */

@@ -22,6 +22,7 @@ describe('a parcel', () => {
     const messages: FromWorker[] = [
       { type: 'spi', spi, state: 'reserved' },
       { type: 'send', local, remote, marker: true, data },
+      { type: 'send', local, remote, marker: false, data, whole: true },
       { type: 'log', level: 'info', connection: 'office', message: 'a line' },
       { type: 'spi', spi, state: 'installed', policy: 'office/net' },
       { type: 'spi', spi, state: 'free' },
