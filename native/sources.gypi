@@ -63,6 +63,7 @@
       "native/pipeline/stages.cc",
       "native/pipeline/worker.cc",
       "native/pki/certificate.cc",
+      "native/pki/certificate_cache.cc",
       "native/pki/issue.cc",
       "native/pki/ocsp.cc",
       "native/pki/trust_store.cc",

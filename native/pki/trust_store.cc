@@ -2,6 +2,8 @@
 
 #include <stdexcept>
 
+#include "pki/certificate_cache.h"
+
 namespace esplane::pki {
 namespace {
 
@@ -61,7 +63,7 @@ int note_revocation(int ok, X509_STORE_CTX* context) {
 CertificatesPtr others(std::span<const Der> certificates) {
   CertificatesPtr all(sk_X509_new_null());
   for (const Der der : certificates) {
-    X509Ptr parsed = parse_certificate(der);
+    X509Ptr parsed = CertificateCache::of_thread().read(der);
     // What is not needed for the path need not parse either.
     if (parsed && sk_X509_push(all.get(), parsed.get()) > 0) parsed.release();
   }
@@ -96,7 +98,7 @@ TrustStore::TrustStore(std::span<const Der> anchors, std::span<const Der> crls)
 
 PathResult TrustStore::verify(std::span<const Der> certificates, int64_t time) const {
   PathResult result;
-  const X509Ptr leaf = parse_certificate(certificates[0]);
+  const X509Ptr leaf = CertificateCache::of_thread().read(certificates[0]);
   if (!leaf) {
     result.code = X509_V_ERR_UNSPECIFIED;
     result.reason = "it is no certificate in DER";
