@@ -173,6 +173,41 @@ describe('of two IKE SAs made by rekeying at once', () => {
   });
 });
 
+describe('a Child SA that waits to be asked for', () => {
+  // Each has a policy that is wide on the other's side.
+  const wide = (own: number, remote: number) =>
+    [[`10.${own}.6.0/24`], [`10.${remote}.0.0/16`]] as const;
+  const options = {
+    a: { children: { net: [['10.1.5.0/24'], ['10.2.5.0/24']], wide: wide(1, 2) } },
+    b: { children: { net: [['10.2.5.0/24'], ['10.1.5.0/24']], wide: wide(2, 1) } },
+  } as const;
+
+  it('is there already when the peer has made it, though what both have in common is less', () => {
+    for (let seed = 1; seed <= 8; seed++) {
+      const both = new Dialogue({ ...options, seed });
+      const initiate = (peer: Peer, child: string) =>
+        peer.handle({ type: 'initiate', connection: 'site', child });
+      initiate(both.a, 'net');
+      both.settle();
+      both.expectTunnel();
+      both.rekey(both.b, 'child');
+      initiate(both.b, 'wide'); // waits for the answer to the rekeying
+      initiate(both.a, 'wide');
+      both.deliver(both.a); // a ---> b  CREATE_CHILD_SA request 2
+      const [request, response] = both.b.outbox.splice(0);
+      both.give(response!); // a <--- b  CREATE_CHILD_SA response 2
+      both.wait(10);
+      both.give(request!); // a <--- b  CREATE_CHILD_SA request 0
+      const asked = both.settle().filter((message) => message.startsWith('b CREATE_CHILD_SA req'));
+      expect(asked).toEqual([]);
+      both.wait(drainTime);
+      both.expectChildren(2);
+      const policies = [...both.b.installed.values()].map(({ policy }) => policy);
+      expect(policies.sort()).toEqual(['site/net', 'site/wide']);
+    }
+  });
+});
+
 describe('a Delete that crosses a rekeying', () => {
   const remove = (peer: Peer) => peer.handle({ type: 'terminate', connection: 'site' });
 

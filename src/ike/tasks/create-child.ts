@@ -144,7 +144,10 @@ export class CreateChild implements Begun {
     if (resource !== undefined) {
       return !isWanted(this.#sa, this.#core, policy, selectors, resource);
     }
-    return remainingPairs(selectors, selectorsOf(this.#sa, policy)).length === 0;
+    const there = selectorsOf(this.#sa, policy);
+    // What the peer has made meanwhile is what both have in common, which may be less than ours.
+    if (this.plan.selectors === undefined) return there.length > 0;
+    return remainingPairs(selectors, there).length === 0;
   }
 
   #reserveSpi(): boolean {
