@@ -198,12 +198,17 @@ void KernelNextHops::resolve(const IpAddress& address, Destination& d, uint32_t 
   const uint16_t state = ask_neighbour(d.neighbour, mac);
   if ((state & kNeighbourFixed) == 0) probe(d.neighbour);
   if ((state & kNeighbourValid) != 0) {
-    settle(address, d, state, mac);
-  } else if (!d.waiting) {
-    d.waiting = true;
-    d.waiting_since_ms = now_ms;
-    waiting_++;
+    settle(address, d, mac);
+  } else {
+    wait(d, now_ms);
   }
+}
+
+void KernelNextHops::wait(Destination& d, uint32_t now_ms) {
+  if (d.waiting) return;
+  d.waiting = true;
+  d.waiting_since_ms = now_ms;
+  waiting_++;
 }
 
 /// Fills the hop's kind, port and MTU, and the neighbour where one has to be known.
@@ -283,13 +288,12 @@ void KernelNextHops::probe(const Neighbour& n) {
   questions_.request(request, [](const nlmsghdr&) {});
 }
 
-void KernelNextHops::settle(const IpAddress& address, Destination& d, uint16_t state,
-                            const uint8_t* mac) {
+/// @param mac  null: the neighbour did not answer
+void KernelNextHops::settle(const IpAddress& address, Destination& d, const uint8_t* mac) {
   if (d.waiting) waiting_--;
   d.waiting = false;
-  const bool valid = (state & kNeighbourValid) != 0;
-  d.hop.kind = valid ? NextHop::Kind::kForward : NextHop::Kind::kUnresolved;
-  if (valid) std::copy_n(mac, 6, d.hop.macs.destination);
+  d.hop.kind = mac != nullptr ? NextHop::Kind::kForward : NextHop::Kind::kUnresolved;
+  if (mac != nullptr) std::copy_n(mac, 6, d.hop.macs.destination);
   answer(address, d);
 }
 
@@ -309,7 +313,7 @@ void KernelNextHops::expire(uint32_t now_ms) {
   last_expiry_ms_ = now_ms;
   for (auto it = destinations_.begin(); it != destinations_.end();) {
     auto& [address, d] = *it;
-    if (d.waiting && now_ms - d.waiting_since_ms >= kResolveMs) settle(address, d, 0, nullptr);
+    if (d.waiting && now_ms - d.waiting_since_ms >= kResolveMs) settle(address, d, nullptr);
     const auto next = std::next(it);
     if (now_ms - d.asked_ms >= kForgetMs) forget(it);
     it = next;
@@ -362,12 +366,28 @@ void KernelNextHops::on_neighbour(const nlmsghdr& message) {
   const auto lladdr = a[NDA_LLADDR];
   const bool valid = (entry.ndm_state & kNeighbourValid) != 0 && lladdr.size() == 6;
   if (!valid && (entry.ndm_state & NUD_FAILED) == 0) return;  // still being probed
+  if (!valid) return ask_failed_again(n);
   for (auto it = first; it != last; ++it) {
     auto& d = destinations_.at(it->second);
-    const bool news = d.waiting || (d.hop.kind == NextHop::Kind::kForward) != valid ||
-                      (valid && !std::equal(lladdr.begin(), lladdr.end(), d.hop.macs.destination));
-    if (news) settle(it->second, d, valid ? entry.ndm_state : 0, lladdr.data());
+    const bool news = d.waiting || d.hop.kind != NextHop::Kind::kForward ||
+                      !std::equal(lladdr.begin(), lladdr.end(), d.hop.macs.destination);
+    if (news) settle(it->second, d, lladdr.data());
   }
+}
+
+/// A kernel that forwards asks again with the next packet for a neighbour that has failed. So do
+/// we, at once: it may have been away just while the kernel verified it. Meanwhile the old answer
+/// serves; if none comes the time of a new one is up.
+void KernelNextHops::ask_failed_again(const Neighbour& n) {
+  bool used = false;
+  const auto [first, last] = by_neighbour_.equal_range(n);
+  for (auto it = first; it != last; ++it) {
+    auto& d = destinations_.at(it->second);
+    if (d.waiting || d.hop.kind != NextHop::Kind::kForward) continue;
+    wait(d, base::monotonic_ms());
+    used = true;
+  }
+  if (used) probe(n);
 }
 
 void KernelNextHops::on_link(const nlmsghdr& message) {

@@ -4,7 +4,8 @@
 // and learnt path MTUs are the kernel's), then RTM_GETNEIGH for the gateway. Every question makes
 // the kernel verify the neighbour (NTF_USE); a worker asks again every ten seconds for what it
 // uses, so what is in use stays verified. A neighbour that is not known yet is probed the same
-// way, and the answer follows its RTM_NEWNEIGH.
+// way, and the answer follows its RTM_NEWNEIGH. One that has failed is probed once more before
+// anybody hears of it.
 //
 // Left out: neighbours are never resolved here (no ARP or ND of our own), and multipath routes
 // are the kernel's one choice per destination.
@@ -51,7 +52,8 @@ class KernelNextHops final : public NextHopSource {
  private:
   static constexpr size_t kMaxDestinations = 16384;
   static constexpr uint32_t kForgetMs = 60'000;   ///< above NextHopCache::kTrustMs
-  static constexpr uint32_t kResolveMs = 1'000;   ///< a neighbour's time to answer
+  /// A neighbour's time to answer. The kernel asks again after a second (retrans_time_ms).
+  static constexpr uint32_t kResolveMs = 1'500;
 
   class Client;
   struct Line;  ///< the two rings between one worker and the thread
@@ -88,13 +90,15 @@ class KernelNextHops final : public NextHopSource {
   /// NUD_* state of the neighbour, its link-layer address in `mac`; 0 if the kernel has none.
   uint16_t ask_neighbour(const Neighbour& n, uint8_t* mac);
   void probe(const Neighbour& n);
-  void settle(const IpAddress& address, Destination& d, uint16_t state, const uint8_t* mac);
+  void wait(Destination& d, uint32_t now_ms);
+  void settle(const IpAddress& address, Destination& d, const uint8_t* mac);
   void answer(const IpAddress& address, Destination& d);
   void expire(uint32_t now_ms);
   void forget(Destinations::iterator it);
 
   void on_notification(const nlmsghdr& message);
   void on_neighbour(const nlmsghdr& message);
+  void ask_failed_again(const Neighbour& n);
   void on_link(const nlmsghdr& message);
   void everything_changed();
   void publish_generation(uint32_t now_ms);

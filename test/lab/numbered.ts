@@ -122,11 +122,11 @@ export const OF_SAS = [
   ...['selector_mismatch', 'clear_text_inbound', 'sequence_exhausted', 'lifetime_expired'],
 ];
 
-/** Of several gateways together. */
+/** Of several gateways together. What IKE drops is none of the packets that hosts have sent. */
 export function dropsOf(statuses: readonly Status[]): Drops {
   const all: Record<string, number> = {};
   for (const [name, count] of statuses.flatMap((status) => Object.entries(status.drops)))
-    all[name] = (all[name] ?? 0) + count;
+    if (!name.startsWith('ike-')) all[name] = (all[name] ?? 0) + count;
   return all;
 }
 

@@ -2,7 +2,8 @@
  * Rekeyings of both kinds and from either side, while 20,000 numbered packets a second go each way
  * through the AF_XDP lab. No packet is lost to an SA, none comes twice, and each that is lost is in
  * a counter: rings overrun where gateways, hosts and the wire have too few cores. A control run
- * without rekeyings tells how many that are.
+ * without rekeyings tells how many that are. Nor is one lost to a neighbour that the kernel gives
+ * up and finds again.
  *
  * ESPLANE_REKEYINGS says how many Child SAs are rekeyed; one IKE SA for every six of them:
  * `npm run lab:rekey` has 60 and 10.
@@ -14,9 +15,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RekeyWhat } from '../../src/ike/event.js';
 import type { GatewayProcess } from '../../src/lab/gateway-process.js';
 import { NamespaceLab } from '../../src/lab/namespace-lab.js';
-import { whyNoNamespaces } from '../../src/lab/namespaces.js';
-import { waitFor } from '../../src/lab/program.js';
-import { makeTopology, type Topology } from '../../src/lab/topology.js';
+import { ipBatch, whyNoNamespaces } from '../../src/lab/namespaces.js';
+import { sleep, waitFor } from '../../src/lab/program.js';
+import { LAN, makeTopology, type Topology, WAN } from '../../src/lab/topology.js';
 import { compileIfStale } from '../compiled.js';
 import {
   type Drops,
@@ -39,6 +40,8 @@ const PACKETS_A_SECOND = 20_000;
 const SECONDS_EACH = 1.2;
 const SECONDS = Math.ceil((CHILD_REKEYINGS + IKE_REKEYINGS) * SECONDS_EACH);
 const PACKETS = SECONDS * PACKETS_A_SECOND;
+/** For as long as a failure of the neighbour would be believed. */
+const NEIGHBOUR_PACKETS = 1.5 * PACKETS_A_SECOND;
 
 describe.skipIf(reason !== undefined)('rekeying under traffic', () => {
   let topology: Topology;
@@ -59,14 +62,17 @@ describe.skipIf(reason !== undefined)('rekeying under traffic', () => {
   });
 
   /** Numbered packets both ways, and meanwhile whatever `work` does. */
-  async function run(work: () => Promise<void>): Promise<Outcome & { drops: Drops }> {
+  async function run(
+    packets: number,
+    work: () => Promise<void>,
+  ): Promise<Outcome & { drops: Drops }> {
     const { a, b } = topology;
     const before = await drops();
     const flows = [
       { from: a.hostNamespace, to: b.hostNamespace, address: b.host.ipv4 },
       { from: b.hostNamespace, to: a.hostNamespace, address: a.host.ipv4 },
     ];
-    const settings = { packets: PACKETS, perSecond: PACKETS_A_SECOND };
+    const settings = { packets, perSecond: PACKETS_A_SECOND };
     const outcomes = await sendNumbered(folder, flows, settings, work);
     return { ...inAll(outcomes), drops: difference(await drops(), before) };
   }
@@ -106,9 +112,9 @@ describe.skipIf(reason !== undefined)('rekeying under traffic', () => {
   it(`${CHILD_REKEYINGS} Child SAs and ${IKE_REKEYINGS} IKE SAs, ${PACKETS} packets each way`, {
     timeout: SECONDS * 8_000 + 60_000,
   }, async () => {
-    const control = await run(async () => {});
+    const control = await run(PACKETS, async () => {});
     let workSeconds = 0;
-    const rekeyed = await run(async () => {
+    const rekeyed = await run(PACKETS, async () => {
       const began = performance.now();
       await rekeyAll();
       workSeconds = (performance.now() - began) / 1000;
@@ -120,5 +126,20 @@ describe.skipIf(reason !== undefined)('rekeying under traffic', () => {
     expect(rekeyed.duplicates).toBe(0);
     for (const name of OF_SAS) expect(rekeyed.drops[name] ?? 0, name).toBe(0);
     for (const { lost, drops } of [control, rekeyed]) expect(lost).toBe(total(drops));
+  });
+
+  it('a neighbour that the kernel gives up for a moment is asked again before it costs a packet', {
+    timeout: 60_000,
+  }, async () => {
+    const { a, b } = topology;
+    const givenUp = await run(NEIGHBOUR_PACKETS, async () => {
+      await sleep(300);
+      ipBatch(a.gatewayNamespace, [
+        `neigh change ${b.wan.ipv4} dev ${WAN} nud failed`,
+        `neigh change ${a.host.ipv4} dev ${LAN} nud failed`,
+      ]);
+    });
+    expect(givenUp.drops).not.toHaveProperty('neighbour_unresolved');
+    expect(givenUp.lost).toBe(total(givenUp.drops));
   });
 });
