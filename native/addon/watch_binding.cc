@@ -1,5 +1,6 @@
 // Captures and traces of a dataplane, by its number: see src/dataplane/watch.ts.
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -52,9 +53,9 @@ FilterCondition to_condition(const Napi::Value& v, const std::string& path) {
 }
 
 /// Alternatives, each a list of conditions that hold together.
-pipeline::PacketFilter to_filter(const Fields& options) {
+pipeline::PacketFilter to_filter(const Fields& options, const char* name) {
   std::vector<pipeline::PacketFilter::All> any;
-  options.elements("filter", [&](const Napi::Value& v, const std::string& path) {
+  options.elements(name, [&](const Napi::Value& v, const std::string& path) {
     const auto list = to_array(v, path);
     pipeline::PacketFilter::All all;
     for (uint32_t i = 0; i < list.Length(); i++)
@@ -64,23 +65,36 @@ pipeline::PacketFilter to_filter(const Fields& options) {
   return pipeline::PacketFilter(std::move(any));
 }
 
+std::optional<std::vector<spd::Scope>> to_scopes(const Fields& options) {
+  if (!options.has("interfaces")) return std::nullopt;
+  std::vector<spd::Scope> scopes;
+  options.elements("interfaces", [&](const Napi::Value& v, const std::string& path) {
+    scopes.push_back(static_cast<spd::Scope>(to_integer(v, path, 0, spd::kLastScope)));
+  });
+  return scopes;
+}
+
 class CaptureObject final : public Napi::ObjectWrap<CaptureObject> {
  public:
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "Capture",
                        {InstanceMethod<&CaptureObject::read>("read"),
                         InstanceMethod<&CaptureObject::counts>("counts"),
+                        InstanceMethod<&CaptureObject::port_places>("portPlaces"),
                         InstanceMethod<&CaptureObject::stop>("stop")});
   }
 
-  /// new Capture(id, { filter, outside, inside, snapBytes, ringBytes }): begins at once.
+  /// new Capture(id, { filter, interfaceFilter, outside, inside, interfaces?, snapBytes, ringBytes }):
+  /// begins at once.
   explicit CaptureObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<CaptureObject>(info) {
     dataplane_ = to_dataplane(info[0]);
     const Fields f(info[1], "options");
     pipeline::CaptureOptions options{
-        .filter = to_filter(f),
+        .filter = to_filter(f, "filter"),
+        .tun_filter = to_filter(f, "interfaceFilter"),
         .outside = f.flag("outside"),
         .inside = f.flag("inside"),
+        .scopes = to_scopes(f),
         .snap_bytes = static_cast<uint32_t>(f.integer("snapBytes", 1, 65535)),
         .ring_bytes = static_cast<uint32_t>(f.integer("ringBytes", 1 << 16, 1 << 28)),
     };
@@ -100,6 +114,9 @@ class CaptureObject final : public Napi::ObjectWrap<CaptureObject> {
     o.Set("passed", static_cast<double>(capture_->passed()));
     o.Set("dropped", static_cast<double>(capture_->dropped()));
     return o;
+  }
+  Napi::Value port_places(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), capture_->port_places());
   }
   void stop(const Napi::CallbackInfo&) { end(); }
   void end() { dataplane_->stop_capture(capture_); }
@@ -133,7 +150,7 @@ class TraceObject final : public Napi::ObjectWrap<TraceObject> {
   /// new Trace(id, { filter }): waits from now on for the first packet that passes.
   explicit TraceObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TraceObject>(info) {
     dataplane_ = to_dataplane(info[0]);
-    auto filter = to_filter(Fields(info[1], "options"));
+    auto filter = to_filter(Fields(info[1], "options"), "filter");
     trace_ = guarded(info.Env(), [&] { return dataplane_->start_trace(std::move(filter)); });
   }
   ~TraceObject() override { end(); }

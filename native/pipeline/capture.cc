@@ -31,7 +31,7 @@ void append_block(std::vector<uint8_t>& into, const Capture::Record& record,
   const uint32_t total = kFixedBytes + padded + kOptionBytes;
   append(into, kEnhancedPacket);
   append(into, total);
-  append(into, record.port);
+  append(into, record.place);
   append(into, static_cast<uint32_t>(record.ns >> 32));
   append(into, static_cast<uint32_t>(record.ns));
   append(into, record.captured_bytes);
@@ -47,10 +47,16 @@ void append_block(std::vector<uint8_t>& into, const Capture::Record& record,
 
 }  // namespace
 
-Capture::Capture(CaptureOptions options, const std::vector<port::Role>& roles, uint32_t lanes)
+Capture::Capture(CaptureOptions options, const std::vector<port::Role>& roles,
+                 spd::Scope last_scope, uint32_t lanes)
     : options_(std::move(options)), rings_(lanes) {
   for (const auto role : roles)
     wanted_.push_back(role == port::Role::kWan ? options_.outside : options_.inside);
+  const auto& only = options_.scopes;
+  for (uint32_t scope = 0; scope <= last_scope; scope++) {
+    const bool meant = !only || std::find(only->begin(), only->end(), scope) != only->end();
+    wanted_tuns_.push_back(options_.inside && meant);
+  }
   for (auto& ring : rings_) ring.bytes = std::make_unique<uint8_t[]>(options_.ring_bytes);
 }
 
@@ -58,15 +64,32 @@ void Capture::forget(uint16_t port) {
   if (port < wanted_.size()) wanted_[port] = false;
 }
 
-void Capture::take(uint32_t lane, uint16_t port, Direction direction, uint8_t* const* data,
+void Capture::forget_tun(spd::Scope scope) {
+  if (scope < wanted_tuns_.size()) wanted_tuns_[scope] = false;
+}
+
+void Capture::take(uint32_t lane, uint16_t port, Direction direction, const uint8_t* const* data,
                    const uint32_t* length, uint32_t count) {
   if (port >= wanted_.size() || !wanted_[port]) return;
+  const Source source{port, options_.filter, PacketFilter::kEthernetBytes};
+  take_passing(lane, source, direction, data, length, count);
+}
+
+void Capture::take_from_tun(uint32_t lane, spd::Scope scope, Direction direction,
+                            const uint8_t* const* data, const uint32_t* length, uint32_t count) {
+  if (scope >= wanted_tuns_.size() || !wanted_tuns_[scope]) return;
+  const Source source{port_places() + scope, options_.tun_filter, 0};
+  take_passing(lane, source, direction, data, length, count);
+}
+
+void Capture::take_passing(uint32_t lane, const Source& source, Direction direction,
+                           const uint8_t* const* data, const uint32_t* length, uint32_t count) {
   Ring& ring = rings_[lane];
   const uint64_t now = real_ns();
   for (uint32_t i = 0; i < count; i++) {
-    if (!options_.filter.passes(data[i], length[i])) continue;
+    if (!source.filter.passes(data[i], length[i], source.ip_at)) continue;
     ring.passed.add(1);
-    const Record record{.port = port,
+    const Record record{.place = source.place,
                         .direction = direction,
                         .captured_bytes = std::min(length[i], options_.snap_bytes),
                         .bytes = length[i],

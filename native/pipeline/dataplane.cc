@@ -232,6 +232,8 @@ bool Dataplane::remove_interface(const std::string& name) {
   if (started_ && !stopped_.load()) {
     between_owners([&] {
       for (auto& lane : lanes_) lane->remove_host_queue(found->first);
+      const std::lock_guard watch_lock(watch_mutex_);
+      if (watched_.capture) watched_.capture->forget_tun(found->first);
     });
   }
   interfaces_.erase(found);
@@ -436,7 +438,8 @@ std::shared_ptr<Capture> Dataplane::start_capture(CaptureOptions options) {
   require_running();
   if (!started_) throw std::runtime_error("the dataplane does not run yet");
   if (watched_.capture) throw std::runtime_error("another capture runs");
-  auto capture = std::make_shared<Capture>(std::move(options), shared_.roles,
+  const spd::Scope last = interfaces_.empty() ? spd::kHostScope : interfaces_.rbegin()->first;
+  auto capture = std::make_shared<Capture>(std::move(options), shared_.roles, last,
                                            static_cast<uint32_t>(lanes_.size()));
   set_watch({capture, watched_.trace});
   return capture;

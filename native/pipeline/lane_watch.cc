@@ -53,11 +53,17 @@ class VerdictOf {
 
 /// @return true if the burst has been dealt with
 bool Lane::watch_received(const Watch& watch, port::Role role, Burst& burst) {
-  if (role == port::Role::kHost) return false;  // they have no Ethernet header
   const auto& batch = burst.batch;
+  constexpr auto kReceived = Capture::Direction::kReceived;
+  if (role == port::Role::kHost) {
+    if (watch.capture) {
+      watch.capture->take_from_tun(index_, burst.from.scope, kReceived, batch.data, batch.length,
+                                   batch.size);
+    }
+    return false;  // a trace speaks of Ethernet frames
+  }
   if (watch.capture) {
-    watch.capture->take(index_, burst.from.port, Capture::Direction::kReceived, batch.data,
-                        batch.length, batch.size);
+    watch.capture->take(index_, burst.from.port, kReceived, batch.data, batch.length, batch.size);
   }
   if (!watch.trace) return false;
   const uint32_t at = watch.trace->claim(batch.data, batch.length, batch.size);

@@ -8,7 +8,6 @@
 namespace esplane::pipeline {
 namespace {
 
-constexpr uint32_t kEthernetBytes = 14;
 constexpr uint16_t kNatTraversalPort = 4500;
 
 struct Seen {
@@ -67,14 +66,13 @@ bool holds(const FilterCondition& c, const Seen& seen) {
 
 }  // namespace
 
-bool PacketFilter::passes(const uint8_t* frame, uint32_t length) const {
+bool PacketFilter::passes(const uint8_t* data, uint32_t length, uint32_t ip_at) const {
   if (any_.empty()) return true;
-  if (length <= kEthernetBytes) return false;
+  if (length <= ip_at) return false;
   Seen seen;
-  const uint8_t* ip = frame + kEthernetBytes;
-  if (packet::parse_ip(ip, length - kEthernetBytes, seen.header) != packet::Verdict::kPending)
-    return false;
-  read_spi(ip, length - kEthernetBytes, seen);
+  const uint8_t* ip = data + ip_at;
+  if (packet::parse_ip(ip, length - ip_at, seen.header) != packet::Verdict::kPending) return false;
+  read_spi(ip, length - ip_at, seen);
   return std::any_of(any_.begin(), any_.end(), [&](const All& all) {
     return std::all_of(all.begin(), all.end(), [&](const FilterCondition& c) {
       return holds(c, seen) != c.negated;

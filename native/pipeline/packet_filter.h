@@ -1,5 +1,5 @@
-// Which packets a capture or a trace is about: conditions on the headers of an Ethernet frame, as
-// any of several lists that hold as a whole. The language that people write, src/watch/filter.ts
+// Which packets a capture or a trace is about: conditions on the headers of an IP packet, as any
+// of several lists that hold as a whole. The language that people write, src/watch/filter.ts
 // brings into this form.
 #pragma once
 
@@ -35,9 +35,11 @@ class PacketFilter {
   /// @param any  a packet passes where every condition of one of them holds; none: every packet
   explicit PacketFilter(std::vector<All> any) : any_(std::move(any)) {}
 
-  /// @param frame  from its Ethernet header on
+  static constexpr uint32_t kEthernetBytes = 14;
+
+  /// @param ip_at  bytes before its IP header: an Ethernet header, or none
   /// What is no IP packet, or a malformed one, passes an empty filter only.
-  bool passes(const uint8_t* frame, uint32_t length) const;
+  bool passes(const uint8_t* data, uint32_t length, uint32_t ip_at = kEthernetBytes) const;
 
  private:
   std::vector<All> any_;

@@ -1,7 +1,6 @@
 /** `esplane capture`: packets of a running gateway as a pcapng file. */
 import { createWriteStream } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { ApiClient } from '../api/client.js';
 import { BlockCounter } from '../watch/pcapng.js';
 import { asksDaemon, type DaemonOptions, explained, openClient } from './daemon.js';
 import { EXIT_CODES, ExitError } from './exit.js';
@@ -27,7 +26,10 @@ export function addCapture(program: Command): void {
     .option('-w, --write <file>', 'file to write, mode 0600; - or a pipe: standard output')
     .option('--connection <connection>', 'of this connection only')
     .addOption(
-      new Option('--where <side>', 'outside: as ESP, on WAN ports; inside: on LAN ports')
+      new Option(
+        '--where <side>',
+        'outside: as ESP, on WAN ports; inside: on LAN ports, tunnels, the host',
+      )
         .choices(['outside', 'inside', 'both'])
         .default('both'),
     )
@@ -56,10 +58,8 @@ async function capture(words: readonly string[], options: CaptureCommandOptions)
     out.write(counter.take(chunk, count));
     if (counter.packets >= count) end();
   };
-  const client = openClient(options);
-  await hintAtInterface(client, options);
   try {
-    await explained(client.capture(query, each, stop.signal));
+    await explained(openClient(options).capture(query, each, stop.signal));
   } finally {
     clearTimeout(timer);
     process.off('SIGINT', end).off('SIGTERM', end);
@@ -71,15 +71,6 @@ async function capture(words: readonly string[], options: CaptureCommandOptions)
       ? `${JSON.stringify(figures)}\n`
       : `${figures.packets} packets, ${figures.lost} lost because they were too fast for us\n`,
   );
-}
-
-/** The inside of a route-based tunnel is the kernel's interface, and no port of ours. */
-async function hintAtInterface(client: ApiClient, { connection, where }: CaptureCommandOptions) {
-  if (connection === undefined || where === 'outside') return;
-  const { connections } = await explained(client.status());
-  const door = connections.find(({ name }) => name === connection)?.interface?.name;
-  if (door === undefined) return;
-  process.stderr.write(`the inside of ${connection} is ${door}: tcpdump -ni ${door}\n`);
 }
 
 function outputOf({ write }: CaptureCommandOptions): NodeJS.WritableStream {

@@ -170,7 +170,7 @@ export interface NativeDataplane {
   /** The number of its scope. */
   addInterface(options: InterfaceOptions): number;
   removeInterface(name: string): boolean;
-  interfaces(): readonly (InterfaceStatus & { readonly scope: number })[];
+  interfaces(): readonly InterfaceStatus[];
   settleMtu(inboundSpi: number): void;
   setSpd(entries: readonly (SpdEntry & { readonly scope: number })[]): void;
   onEvent(listener: (event: DataplaneEvent) => void): void;

@@ -86,6 +86,9 @@ export interface Networks {
   readonly remoteProtected: readonly string[];
 }
 
+/** Of what is no tunnel's: the SPD of the ports, and the TUN by which they and the host are joined. */
+export const HOST_SCOPE = 0;
+
 /**
  * The interface of a route-based tunnel: what the host routes there meets SPD entries of its own,
  * and what comes through the SAs of their policies enters the host there.
@@ -98,6 +101,8 @@ export interface InterfaceOptions {
 
 export interface InterfaceStatus {
   readonly name: string;
+  /** Of its SPD; as captures call it. */
+  readonly scope: number;
   /** Bytes; 0 over a memory link. */
   readonly mtu: number;
   /** Sent into it by the host, and entering the host there. */

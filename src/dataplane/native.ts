@@ -13,22 +13,20 @@ import {
   SadFullError,
 } from '../sad/sad.js';
 import { addon, type NativeDataplane as Native } from './addon.js';
-import type {
-  Dataplane,
-  DataplaneEvent,
-  DataplaneOptions,
-  DataplaneStatistics,
-  InterfaceOptions,
-  InterfaceStatus,
-  Networks,
-  PortOptions,
-  PortStatus,
-  SpdEntry,
-  WorkerPlan,
+import {
+  type Dataplane,
+  type DataplaneEvent,
+  type DataplaneOptions,
+  type DataplaneStatistics,
+  HOST_SCOPE,
+  type InterfaceOptions,
+  type InterfaceStatus,
+  type Networks,
+  type PortOptions,
+  type PortStatus,
+  type SpdEntry,
+  type WorkerPlan,
 } from './dataplane.js';
-
-/** Of the ports, and of the gateway's own TUN. */
-const HOST_SCOPE = 0;
 
 /** A dataplane, which is also the Sad that IKE installs its Child SAs into. */
 export class NativeDataplane implements Dataplane, Sad {

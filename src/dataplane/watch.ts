@@ -19,10 +19,14 @@ export type FilterCondition = { readonly negated?: boolean } & (
 export type PacketFilter = readonly (readonly FilterCondition[])[];
 
 export interface CaptureOptions {
+  /** At ports; and at interfaces, that of the host (`HOST_SCOPE`) among them. */
   readonly filter: PacketFilter;
-  /** WAN ports, LAN ports. */
+  readonly interfaceFilter: PacketFilter;
+  /** WAN ports; LAN ports and interfaces. */
   readonly outside: boolean;
   readonly inside: boolean;
+  /** Interfaces of these scopes only. */
+  readonly interfaces?: readonly number[];
   /** Of each packet at most, 1 to 65535. */
   readonly snapBytes: number;
   /** Of each lane, a power of two; packets that find theirs full are counted and left out. */
@@ -33,6 +37,11 @@ export interface NativeCapture {
   /** What has come since, about a MiB at most: Enhanced Packet Blocks of pcapng. */
   read(): Uint8Array;
   counts(): { readonly passed: number; readonly dropped: number };
+  /**
+   * Packets name the number of their port; or this and the scope of their interface together, and
+   * begin with their IP headers then.
+   */
+  portPlaces(): number;
   stop(): void;
 }
 

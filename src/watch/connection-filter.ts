@@ -9,24 +9,35 @@ export interface GatewayPair {
   readonly remote: { readonly address: string };
 }
 
+/** No list of conditions at all would be every packet. */
+const NOTHING: PacketFilter = [
+  [
+    { field: 'protocol', value: 0 },
+    { field: 'protocol', value: 0, negated: true },
+  ],
+];
+
 /**
+ * At ports. A route-based tunnel is inside nowhere but on its interface.
  * @param pairs  of its IKE SAs; without any, the addresses of the configuration count
  */
 export function connectionFilter(
-  { local, remote, children }: Connection,
+  { local, remote, children, interface: tun }: Connection,
   pairs: readonly GatewayPair[],
 ): PacketFilter {
   const known: readonly GatewayPair[] =
     pairs.length > 0 || remote.address === '%any' ? pairs : [{ local, remote }];
   const outside = known.map((pair) => [host(pair.local.address), host(pair.remote.address)]);
-  const inside = children.flatMap(({ localSelectors, remoteSelectors }) =>
+  const byPolicy = tun === undefined ? children : [];
+  const inside = byPolicy.flatMap(({ localSelectors, remoteSelectors }) =>
     localSelectors.flatMap((here) =>
       remoteSelectors
         .filter(({ family }) => family === here.family)
         .map((there) => [range(here), range(there), ...protocol(here, there)]),
     ),
   );
-  return [...outside, ...inside];
+  const either = [...outside, ...inside];
+  return either.length > 0 ? either : NOTHING;
 }
 
 function host(address: string): FilterCondition {

@@ -1,6 +1,7 @@
 /** What `capture` and `trace` ask of a running gateway. */
-import type { PortStatus } from '../dataplane/dataplane.js';
+import { HOST_SCOPE, type InterfaceStatus, type PortStatus } from '../dataplane/dataplane.js';
 import {
+  type CaptureOptions,
   type PacketFilter,
   startCapture,
   startTrace,
@@ -21,7 +22,7 @@ export interface WatchedPackets {
 }
 
 export interface CaptureQuery extends WatchedPackets {
-  /** As they are on WAN ports, on LAN ports, or on both. */
+  /** As they are on WAN ports; on LAN ports, interfaces of tunnels and the host's; or on both. */
   readonly where: 'outside' | 'inside' | 'both';
   /** Of each packet at most. */
   readonly snapBytes: number;
@@ -38,7 +39,11 @@ export interface TraceAnswer {
 }
 
 export interface WatchedGateway {
-  readonly dataplane: { readonly id: number; ports(): readonly PortStatus[] };
+  readonly dataplane: {
+    readonly id: number;
+    ports(): readonly PortStatus[];
+    interfaces(): readonly InterfaceStatus[];
+  };
   /** Of the configuration that runs. */
   readonly connections: () => readonly Connection[];
   readonly ikeSas: () => Promise<readonly IkeSaView[]>;
@@ -50,6 +55,8 @@ export interface CaptureStream {
   read(): Uint8Array;
   stop(): void;
 }
+
+type CapturedPackets = Pick<CaptureOptions, 'filter' | 'interfaceFilter' | 'interfaces'>;
 
 const RING_BYTES = 1 << 21;
 const POLL_MS = 5;
@@ -65,13 +72,14 @@ export class PacketWatcher {
   async capture(query: CaptureQuery): Promise<CaptureStream> {
     const { dataplane } = this.#gateway;
     const capture = startCapture(dataplane.id, {
-      filter: await this.#filterOf(query),
+      ...(await this.#captured(query)),
       outside: query.where !== 'inside',
       inside: query.where !== 'outside',
       snapBytes: query.snapBytes,
       ringBytes: RING_BYTES,
     });
-    let waiting: Uint8Array = fileHead(`esplane ${version}`, capturedInterfaces(dataplane.ports()));
+    const places = capturedInterfaces(dataplane, capture.portPlaces());
+    let waiting: Uint8Array = fileHead(`esplane ${version}`, places);
     let toldLost = 0;
     return {
       read() {
@@ -103,9 +111,27 @@ export class PacketWatcher {
     }
   }
 
+  /** A route-based tunnel is all that its interface has, whatever the addresses. */
+  async #captured(query: CaptureQuery): Promise<CapturedPackets> {
+    const filter = await this.#filterOf(query);
+    const connection = this.#connection(query.connection);
+    if (connection === undefined) return { filter, interfaceFilter: filter };
+    if (connection.interface === undefined)
+      return { filter, interfaceFilter: filter, interfaces: [HOST_SCOPE] };
+    const interfaces = this.#gateway.dataplane
+      .interfaces()
+      .filter(({ name }) => name === connection.interface)
+      .map(({ scope }) => scope);
+    return { filter, interfaceFilter: parseFilter(query.filter), interfaces };
+  }
+
+  #connection(name: string | undefined): Connection | undefined {
+    return this.#gateway.connections().find((one) => one.name === name);
+  }
+
   async #filterOf({ filter, connection: name }: WatchedPackets): Promise<PacketFilter> {
     const wanted = parseFilter(filter);
-    const connection = this.#gateway.connections().find((one) => one.name === name);
+    const connection = this.#connection(name);
     if (connection === undefined) return wanted;
     const sas = (await this.#gateway.ikeSas()).filter((sa) => sa.connection === name);
     return bothFilters(connectionFilter(connection, sas), wanted);
@@ -132,15 +158,25 @@ export class PacketWatcher {
   }
 }
 
-/** By their numbers, of which those that are free have a place too. */
-function capturedInterfaces(ports: readonly PortStatus[]): CapturedInterface[] {
-  const count = Math.max(0, ...ports.map(({ number }) => number + 1));
-  return Array.from({ length: count }, (_, n) => {
-    const port = ports.find(({ number }) => number === n);
-    return port === undefined ? { name: '-', description: 'no port' } : describePort(port);
-  });
+/** By their places, of which those that are free have an entry too. */
+function capturedInterfaces(
+  dataplane: WatchedGateway['dataplane'],
+  portPlaces: number,
+): CapturedInterface[] {
+  const described = new Map<number, CapturedInterface>([
+    ...dataplane.ports().map((port) => [port.number, describePort(port)] as const),
+    [portPlaces + HOST_SCOPE, { name: 'host', description: 'inside, the host', link: 'ip' }],
+    ...dataplane.interfaces().map(({ name, scope }) => {
+      const tunnel = { name, description: 'inside, a tunnel', link: 'ip' } as const;
+      return [portPlaces + scope, tunnel] as const;
+    }),
+  ]);
+  const count = Math.max(...described.keys()) + 1;
+  const free = { name: '-', description: 'none', link: 'ip' } as const;
+  return Array.from({ length: count }, (_, place) => described.get(place) ?? free);
 }
 
-function describePort({ name, role, mode }: PortStatus) {
-  return { name, description: `${role === 'wan' ? 'outside' : 'inside'}, ${mode}` };
+function describePort({ name, role, mode }: PortStatus): CapturedInterface {
+  const side = role === 'wan' ? 'outside' : 'inside';
+  return { name, description: `${side}, ${mode}`, link: 'ethernet' };
 }

@@ -8,7 +8,8 @@ const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 const INTERFACE = 1;
 const INTERFACE_STATISTICS = 5;
 const ENHANCED_PACKET = 6;
-const LINKTYPE_ETHERNET = 1;
+/** tcpdump.org/linktypes.html: an Ethernet header, or none before the IP header. */
+const LINKTYPES = { ethernet: 1, ip: 101 };
 
 const OPTION = { end: 0, name: 2, description: 3, application: 4, resolution: 9, dropped: 5 };
 const NANOSECONDS = 9;
@@ -16,6 +17,8 @@ const NANOSECONDS = 9;
 export interface CapturedInterface {
   readonly name: string;
   readonly description: string;
+  /** What its packets begin with. */
+  readonly link: keyof typeof LINKTYPES;
 }
 
 /** What a file begins with. Packets name interfaces by their places here. */
@@ -31,9 +34,9 @@ export function fileHead(application: string, interfaces: readonly CapturedInter
   ]);
 }
 
-function interfaceBlock({ name, description }: CapturedInterface): Buffer {
+function interfaceBlock({ name, description, link }: CapturedInterface): Buffer {
   const fixed = Buffer.alloc(8);
-  fixed.writeUInt16LE(LINKTYPE_ETHERNET, 0);
+  fixed.writeUInt16LE(LINKTYPES[link], 0);
   return block(INTERFACE, [
     fixed,
     option(OPTION.name, Buffer.from(name)),

@@ -19,6 +19,7 @@ import {
 import { Program, waitFor } from '../../src/lab/program.js';
 import { link } from '../../src/lab/topology.js';
 import { ping } from '../../src/lab/traffic.js';
+import { BlockCounter } from '../../src/watch/pcapng.js';
 import { compileIfStale, program } from '../compiled.js';
 
 const reason = whyNoNamespaces();
@@ -155,6 +156,25 @@ esp = ["aes256gcm16"]
     const after = (await connection('b', 'blue')).interface!;
     expect(after.outPackets - before.outPackets).toBe(3);
     expect(after.inPackets - before.inPackets).toBe(3);
+  });
+
+  it('are captured at their interfaces, of which a connection has its own', async () => {
+    const blocks = new BlockCounter();
+    const end = new AbortController();
+    const query = { connection: 'blue', where: 'inside' } as const;
+    let begun = false;
+    const each = (chunk: Buffer) => {
+      begun = true;
+      blocks.take(chunk);
+    };
+    const capturing = api.a.capture(query, each, end.signal).catch(() => {});
+    await waitFor('the capture', 5, () => begun || undefined);
+    await from('a', 'red', 2);
+    expect(await from('a', 'blue', 3)).toMatchObject({ received: 3 });
+    await waitFor('requests and replies', 5, () => blocks.packets >= 6 || undefined);
+    end.abort();
+    await capturing;
+    expect(blocks.packets).toBe(6);
   });
 
   it('carry what is larger than their path in pieces, or say how large it may be', async () => {

@@ -141,7 +141,7 @@ export const somePacketBlock = Buffer.from(
 
 /** A file with one packet, and seven lost. */
 export const someCapture: readonly Buffer[] = [
-  fileHead('esplane', [{ name: 'lan0', description: 'inside' }]),
+  fileHead('esplane', [{ name: 'lan0', description: 'inside', link: 'ethernet' }]),
   lossBlock(7, 1_000),
   somePacketBlock,
 ];

@@ -40,7 +40,7 @@ struct Lane {
   SpscRing<uint8_t*> returned;  ///< back; never full, since the sender lends at most its entries
   Fd event;
   std::atomic<bool> receiver_open{false};
-  std::atomic<bool> receiver_waits{false};  ///< found nothing, and may go to sleep
+  std::atomic<bool> receiver_waits{true};  ///< found nothing, and may go to sleep
   std::atomic<bool> event_set{false};
   /// Held by the receiver during a burst, and by either side that goes away.
   std::atomic<bool> busy{false};

@@ -3,7 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type PacketFilter, startCapture, startTrace } from '../../../src/dataplane/watch.js';
+import {
+  type CaptureOptions,
+  type PacketFilter,
+  startCapture,
+  startTrace,
+} from '../../../src/dataplane/watch.js';
 import { parseFilter } from '../../../src/watch/filter.js';
 import { BlockCounter, fileHead } from '../../../src/watch/pcapng.js';
 import { collect, Pair, until } from './gateways.js';
@@ -24,15 +29,22 @@ const datagram = (port: number, source = addresses.source) => {
 const everything: PacketFilter = [];
 /** native/pipeline/capture.h, Record. */
 const RECORD_BYTES = 24;
-const options = { outside: true, inside: true, snapBytes: 65_535, ringBytes: 1 << 20 };
+const options = {
+  outside: true,
+  inside: true,
+  interfaceFilter: everything,
+  snapBytes: 65_535,
+  ringBytes: 1 << 20,
+};
 
 /** What tshark reads in the blocks. */
 function read(blocks: Uint8Array, ...fields: string[]): string[] {
   const file = Buffer.concat([
-    fileHead(
-      'test',
-      ['lan', 'wan'].map((name) => ({ name, description: '' })),
-    ),
+    fileHead('test', [
+      { name: 'lan', description: '', link: 'ethernet' },
+      { name: 'wan', description: '', link: 'ethernet' },
+      { name: 'host', description: '', link: 'ip' },
+    ]),
     blocks,
   ]);
   const folder = mkdtempSync(join(tmpdir(), 'esplane-watch-'));
@@ -92,6 +104,59 @@ describe('a capture', () => {
     expect(await passed('net 10.1.0.0/30 or esp')).toBe(3);
     expect(await passed(`spi ${spis.b}`)).toBe(3);
     expect(await passed('ip6')).toBe(0);
+  });
+
+  it('has what the host sends through tunnels, and what enters it there', async () => {
+    pair.connect();
+    const { a, b } = pair;
+    const capture = startCapture(a.dataplane.id, {
+      ...options,
+      outside: false,
+      filter: everything,
+    });
+    expect(capture.portPlaces()).toBe(2);
+    const [ours] = a.site.gateway;
+    const there = { source: '10.2.0.7', destination: ours! };
+    const back = { source: ours!, destination: '10.2.0.7' };
+    const packet = (ends: typeof there, port: number) =>
+      ipPacket({ ...ends, protocol: 17, payload: udp(ends, [4000, port], pattern(30)) });
+    b.host.send([frame(packet(there, 53))]);
+    await collect(a.kernel, 1);
+    a.kernel.send([packet(back, 54)]);
+    await collect(b.host, 1);
+    const fields = [
+      'frame.interface_name',
+      'frame.packet_flags_direction',
+      'ip.dst',
+      'udp.dstport',
+    ];
+    expect(read(capture.read(), ...fields)).toEqual([
+      `host\t0x00000002\t${ours}\t53`,
+      'host\t0x00000001\t10.2.0.7\t54',
+    ]);
+    capture.stop();
+  });
+
+  it('leaves out interfaces that are not asked for, and has a filter for those that are', async () => {
+    pair.connect();
+    const { a, b } = pair;
+    const [destination] = a.site.gateway;
+    const ends = { source: '10.2.0.7', destination: destination! };
+    const packet = (port: number) =>
+      frame(ipPacket({ ...ends, protocol: 17, payload: udp(ends, [4000, port], pattern(30)) }));
+    const passed = async (more: Partial<CaptureOptions>) => {
+      const inside = { ...options, outside: false, filter: everything, ...more };
+      const capture = startCapture(a.dataplane.id, inside);
+      b.host.send([packet(53), packet(54)]);
+      await collect(a.kernel, 2);
+      capture.stop();
+      return capture.counts().passed;
+    };
+    expect(await passed({})).toBe(2);
+    expect(await passed({ interfaces: [0] })).toBe(2);
+    expect(await passed({ interfaces: [1] })).toBe(0);
+    expect(await passed({ inside: false })).toBe(0);
+    expect(await passed({ interfaceFilter: parseFilter('udp port 53') })).toBe(1);
   });
 
   it('cuts packets, and counts those that find its ring full', async () => {

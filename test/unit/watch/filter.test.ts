@@ -68,7 +68,11 @@ describe('filters', () => {
     expect(connectionFilter(connection, [])).toEqual([inside]);
     const pair = { local: { address: '192.0.2.1' }, remote: { address: '198.51.100.7' } };
     const filter = connectionFilter(connection, [pair]);
-    expect(filter).toEqual([[host('192.0.2.1'), host('198.51.100.7')], inside]);
+    const outside = [host('192.0.2.1'), host('198.51.100.7')];
+    expect(filter).toEqual([outside, inside]);
+    const routed = { ...connection, interface: 'ipsec0' };
+    expect(connectionFilter(routed, [pair])).toEqual([outside]);
+    expect(connectionFilter(routed, [])).not.toEqual([]); // which would be everything
     expect(bothFilters(filter, parseFilter('port 53'))).toEqual(
       filter.map((all) => [...all, { field: 'port', value: 53 }]),
     );
