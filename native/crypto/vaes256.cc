@@ -42,8 +42,8 @@ constexpr uint32_t kPowers = 2 + kSegmentTiles * kTileBlocks;
 
 struct Vaes256Key {
   WidePowers<kPowers> power;
+  uint32_t rounds;  ///< in front: so the first eleven round keys and it are three cache lines
   __m128i round[15];
-  uint32_t rounds;
 
   const __m128i* power_for(uint32_t blocks) const { return power.value + kPowers - blocks; }
 };
@@ -532,7 +532,7 @@ void expand(uint8_t* table, const Suite&, const Keys& keys) {
 void prefetch(const uint8_t* table, uint32_t text_bytes) {
   const Vaes256Key& k = layout(table);
   const uint32_t blocks = std::min(text_bytes / 16 + 3, kPowers);
-  prefetch_range(k.round, sizeof k.round + sizeof k.rounds);
+  prefetch_range(&k.rounds, sizeof(__m128i) + sizeof k.round);
   prefetch_range(k.power.value + kPowers - blocks, blocks * sizeof(__m128i));
   prefetch_range(k.power.folded + kPowers - blocks, blocks * sizeof(__m128i));
 }

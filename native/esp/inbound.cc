@@ -145,7 +145,7 @@ void Inbound::open(Batch& batch, const uint16_t offset[Batch::kCapacity]) {
   odd_ecn_ = 0;
   authentic_ = opening.jobs.open();
   for (uint32_t j = 0; j < jobs_; j++) {
-    if (authentic_ >> j & 1) decapsulated_[j] = decapsulate(opening, j);
+    if (is_authentic(j)) decapsulated_[j] = decapsulate(opening, j);
   }
 }
 
@@ -283,7 +283,7 @@ void Inbound::finish(Batch& batch, uint32_t now_s) {
   advance_windows();
   Verdict verdict[Batch::kCapacity];
   for (uint32_t j = 0; j < jobs_; j++) {
-    verdict[j] = authentic_ >> j & 1 ? verdict_of(outcome_[j]) : Verdict::kIcvBad;
+    verdict[j] = is_authentic(j) ? verdict_of(outcome_[j]) : Verdict::kIcvBad;
     if (verdict[j] == Verdict::kPending) verdict[j] = decapsulated_[j];
   }
   hold_against_lifetimes(verdict, now_s);
@@ -329,37 +329,16 @@ void Inbound::hold_against_lifetimes(Verdict verdict[Batch::kCapacity], uint32_t
   }
 }
 
-/// Step 5: the window of each SA takes the authentic numbers of its group, in order of arrival.
+/// Step 5: the window of each SA takes its authentic numbers in order of arrival, those that follow
+/// each other at once.
 void Inbound::advance_windows() {
-  const bool all_authentic = authentic_ == ~uint64_t{0} >> (Batch::kCapacity - jobs_);
-  if (groups_.size() == 1 && all_authentic) [[likely]] {
-    groups_.sa(0).window.advance({sequence_, jobs_}, outcome_);
-  } else {
-    advance_by_group();
-  }
-}
-
-void Inbound::advance_by_group() {
-  // Bucket by group: where each begins, then every number to its place.
-  uint32_t place[Batch::kCapacity];
-  uint32_t end[Batch::kCapacity];
-  for (uint32_t g = 0, at = 0; g < groups_.size(); at += groups_.packets(g++)) {
-    place[g] = end[g] = at;
-  }
-  uint64_t sequence[Batch::kCapacity];
-  uint8_t job[Batch::kCapacity];
-  for (uint32_t j = 0; j < jobs_; j++) {
-    if (!(authentic_ >> j & 1)) continue;
-    const uint32_t at = end[group_[j]]++;
-    sequence[at] = sequence_[j];
-    job[at] = static_cast<uint8_t>(j);
-  }
-  Outcome outcome[Batch::kCapacity];
-  for (uint32_t g = 0; g < groups_.size(); g++) {
-    const uint32_t count = end[g] - place[g];
-    if (count == 0) continue;
-    groups_.sa(g).window.advance({sequence + place[g], count}, outcome + place[g]);
-    for (uint32_t at = place[g]; at < end[g]; at++) outcome_[job[at]] = outcome[at];
+  if (groups_.size() == 1 && authentic_ == ~uint64_t{0} >> (Batch::kCapacity - jobs_)) [[likely]]
+    return groups_.sa(0).window.advance({sequence_, jobs_}, outcome_);
+  for (uint32_t j = 0; j < jobs_;) {
+    const uint32_t first = j++;
+    if (!is_authentic(first)) continue;
+    while (j < jobs_ && group_[j] == group_[first] && is_authentic(j)) j++;
+    groups_.sa(group_[first]).window.advance({sequence_ + first, j - first}, outcome_ + first);
   }
 }
 

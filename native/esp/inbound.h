@@ -61,9 +61,9 @@ class Inbound {
                                      const sad::InboundSa& sa);
   packet::Verdict decapsulate_transport(Opening& opening, uint32_t j, uint8_t next_header,
                                         const sad::InboundSa& sa);
+  bool is_authentic(uint32_t j) const { return (authentic_ >> j & 1) != 0; }
   packet::IpHeader& inner_of(uint32_t j) { return inner_[index_[j]]; }
   void advance_windows();
-  void advance_by_group();
   void hold_against_lifetimes(packet::Verdict verdict[packet::Batch::kCapacity], uint32_t now_s);
 
   Groups groups_;

@@ -98,6 +98,8 @@ Verdict check_transport(const Batch& batch, uint32_t i, const OutboundSa& sa, In
 /// Step 1: what is to be known before a sequence number is spent.
 Verdict check(const Batch& batch, uint32_t i, const OutboundSa& sa, Insertion& at) {
   if (sa.mode == Mode::kTransport) [[unlikely]] return check_transport(batch, i, sa, at);
+  if (has_room(batch, i, kMostOverheadBytes, kMostOverheadBytes)) [[likely]]
+    return Verdict::kPending;
   const Protection& p = sa.protection;
   uint32_t before = sa.outer().size;
   uint32_t behind;
@@ -165,8 +167,6 @@ void Outbound::prepare(Batch& batch, uint32_t now_s) {
   uint64_t end[Batch::kCapacity];
   for (uint32_t g = 0; g < groups_.size(); g++) {
     OutboundSa& sa = groups_.sa(g);
-    refused_[g] = 0;
-    refused_bytes_[g] = 0;
     taken_[g] = sa.usage().take(groups_.packets(g), inner_bytes_[g], now_s);
     const OutboundSa::Reservation range = sa.reserve(taken_[g].refused ? 0 : groups_.packets(g));
     next[g] = range.first;
@@ -187,6 +187,11 @@ void Outbound::prepare(Batch& batch, uint32_t now_s) {
 }
 
 void Outbound::refuse(Batch& batch, uint32_t k, Verdict verdict) {
+  if (!any_refused_) {
+    any_refused_ = true;
+    std::fill_n(refused_, groups_.size(), 0u);
+    std::fill_n(refused_bytes_, groups_.size(), uint64_t{0});
+  }
   const uint32_t i = index_[k], g = group_[k];
   batch.verdict[i] = verdict;
   refused_[g]++;
@@ -198,6 +203,7 @@ void Outbound::select(Batch& batch) {
   jobs_.clear();
   groups_.clear();
   selected_ = checksums_ = ivs_.size = 0;
+  any_refused_ = false;
   for (uint32_t i = 0; i < batch.size; i++) {
     OutboundSa* sa = batch.outbound[i];
     if (batch.verdict[i] != Verdict::kPending || !sa) continue;
@@ -342,8 +348,9 @@ void Outbound::seal() {
 }
 
 void Outbound::finish() {
+  if (!any_refused_) [[likely]] return;
   for (uint32_t g = 0; g < groups_.size(); g++) {
-    if (refused_[g] != 0) [[unlikely]]
+    if (refused_[g] != 0)
       groups_.sa(g).usage().give_back(taken_[g], refused_[g], refused_bytes_[g]);
   }
 }

@@ -26,6 +26,9 @@ inline uint32_t kept_bytes(const sad::OutboundSa& sa, const uint8_t* ip, uint32_
   return transport_kept_bytes(ip, bytes);
 }
 
+/// More than any SA adds to a packet, so that only those that come near the path's MTU are measured.
+inline constexpr uint32_t kMostOverheadBytes = 128;
+
 /// Length of the IP packet that `inner_bytes` of one become.
 /// @param kept_bytes  transport mode: of headers that stay in front
 uint32_t sealed_bytes(const sad::OutboundSa& sa, uint32_t inner_bytes,
@@ -57,6 +60,11 @@ class Outbound {
   void seal();
   /// Takes off the SAs' counters what was refused after all.
   void finish();
+  /// Between prepare() and finish(): calls each(sa) for the SAs of what was taken up.
+  template <typename Each>
+  void each_sa(Each each) const {
+    for (uint32_t g = 0; g < groups_.size(); g++) each(groups_.sa(g));
+  }
 
  private:
   using Groups = SaGroups<sad::OutboundSa>;
@@ -83,6 +91,7 @@ class Outbound {
   uint8_t index_[packet::Batch::kCapacity];
   uint8_t group_[packet::Batch::kCapacity];
   packet::Insertion insertion_[packet::Batch::kCapacity];  ///< transport mode
+  bool any_refused_ = false;  ///< after their numbers were counted; else nobody fills how many
   // By group.
   uint64_t inner_bytes_[packet::Batch::kCapacity];
   sad::Lifetime::Group taken_[packet::Batch::kCapacity];  ///< counted, and the limits ahead

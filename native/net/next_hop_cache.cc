@@ -51,6 +51,8 @@ NextHopCache::Entry* NextHopCache::find(const IpAddress& destination, uint32_t n
   Entry* e = slot(destination, now_ms, true);
   if (e == nullptr) return nullptr;
   e->used_ms = now_ms;
+  const bool fresh = e->answered && !failed(*e) && now_ms - e->answered_ms < kRefreshMs;
+  if (fresh && e->generation == client_.generation()) [[likely]] return e;
   if (e->answered) {
     const uint32_t age = now_ms - e->answered_ms;
     if (age >= kTrustMs || (failed(*e) && age >= kForgetFailureMs)) e->answered = false;

@@ -25,7 +25,10 @@ class FlowCache {
   /// @param sender  whose it is: what it asks the SPD as
   explicit FlowCache(uint64_t seed, uint32_t sets = kSets,
                      spd::Resource sender = spd::kAnyResource)
-      : seed_(seed | 1), mask_(sets - 1), sender_(sender), slots_(std::make_unique<Slot[]>(size_t{sets} * 2)) {}
+      : seed_(seed | 1),
+        mask_(sets - 1),
+        sender_(sender),
+        slots_(std::make_unique<Slot[]>(size_t{sets} * 2)) {}
 
   /// The SPD's answer, from here or from there.
   /// @param generation  of `spd`, read by this worker since it was last quiescent

@@ -10,6 +10,7 @@
 //  6. out of the path's port
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "packet/checksum.h"
 #include "packet/tcp_mss.h"
@@ -25,6 +26,9 @@ using packet::Verdict;
 namespace {
 
 constexpr uint32_t kLeastIpv6Mtu = 1280;  // RFC 8200 §5
+
+/// Whether its packets are forwarded, which costs them one of their TTL.
+bool ages(const Burst& burst) { return burst.origin != Origin::kOurs && !burst.from.from_host; }
 
 }  // namespace
 
@@ -81,18 +85,13 @@ void Stages::prepare_seal(Burst& burst) {
     packet::complete_checksum(burst.batch.data[i], burst.headers[i]);
     if (packet::is_tcp_syn(burst.batch.data[i], burst.headers[i])) [[unlikely]]
       clamp_mss(burst.batch.data[i], burst.headers[i], *burst.batch.outbound[i], burst.path[i].mtu_bytes);
-    if (burst.origin != Origin::kOurs && !burst.from.from_host)
-      packet::decrement_ttl(burst.batch.data[i], burst.headers[i].family);
+    if (ages(burst)) packet::decrement_ttl(burst.batch.data[i], burst.headers[i].family);
     if (burst.batch.outbound[i]->pad_to_bytes != 0) [[unlikely]] pad(burst, i);
   }
   burst.sealing.prepare(burst.batch, core_.now_s);
-  sad::OutboundSa* last = nullptr;
-  for (uint32_t i = 0; i < burst.batch.size; i++) {
-    auto* sa = burst.batch.outbound[i];
-    if (sa == last || sa == nullptr) continue;
-    last = sa;
-    if (sa->lifetime.has_news()) raise_expiry(sa->lifetime, sa->inbound_spi, false);
-  }
+  burst.sealing.each_sa([this](sad::OutboundSa& sa) {
+    if (sa.lifetime.has_news()) [[unlikely]] raise_expiry(sa.lifetime, sa.inbound_spi, false);
+  });
 }
 
 void Stages::finish_outbound(Burst& burst) {
@@ -133,13 +132,16 @@ void Stages::apply_policy(Burst& burst) {
 void Stages::find_paths(Burst& burst) {
   burst.cut = 0;
   sad::OutboundSa* sa = nullptr;
+  const sad::OuterHeader* outer = nullptr;
   net::NextHopCache::Entry* entry = nullptr;
   uint32_t mtu_bytes = 0;
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     if (!burst.pending(i)) continue;
     if (burst.batch.outbound[i] != sa) {
       sa = burst.batch.outbound[i];
-      entry = core_.next_hop(sa->peer());
+      const auto* before = std::exchange(outer, &sa->outer());
+      if (before == nullptr || !outer->has_destination_of(*before))
+        entry = core_.next_hop(outer->destination());
       mtu_bytes = path_mtu_bytes(*sa, entry);
     }
     if (entry == nullptr || !entry->answered) {
@@ -147,7 +149,11 @@ void Stages::find_paths(Burst& burst) {
     } else if (entry->hop.kind == NextHop::Kind::kForward) {
       burst.path[i] = entry->hop;
       burst.path[i].mtu_bytes = mtu_bytes;
-      check_size_and_ttl(burst, i);
+      if (burst.headers[i].ttl <= 1 && ages(burst)) [[unlikely]] {
+        time_exceeded(burst, i);
+      } else if (burst.batch.length[i] + esp::kMostOverheadBytes > mtu_bytes) {
+        check_size(burst, i);
+      }
     } else {
       const bool silent = entry->hop.kind == NextHop::Kind::kUnresolved;
       burst.refuse(i, silent ? Verdict::kNeighbourUnresolved : Verdict::kNoRoute);
@@ -164,14 +170,15 @@ uint32_t Stages::path_mtu_bytes(sad::OutboundSa& sa, const net::NextHopCache::En
   return bytes;
 }
 
-void Stages::check_size_and_ttl(Burst& burst, uint32_t i) {
+void Stages::time_exceeded(Burst& burst, uint32_t i) {
+  core_.refuse_with_error(burst, i, Verdict::kTtlExceeded,
+                          {.kind = net::IcmpError::Kind::kTimeExceeded}, burst.from.port,
+                          Resume::kDeliver);
+}
+
+/// Of a packet that might not fit.
+void Stages::check_size(Burst& burst, uint32_t i) {
   const auto& sa = *burst.batch.outbound[i];
-  if (burst.headers[i].ttl <= 1 && burst.origin != Origin::kOurs && !burst.from.from_host)
-      [[unlikely]] {
-    return core_.refuse_with_error(burst, i, Verdict::kTtlExceeded,
-                                   {.kind = net::IcmpError::Kind::kTimeExceeded}, burst.from.port,
-                                   Resume::kDeliver);
-  }
   const uint32_t bytes = burst.batch.length[i];
   const uint32_t kept = esp::kept_bytes(sa, burst.batch.data[i], bytes);
   if (esp::sealed_bytes(sa, bytes, kept) > burst.path[i].mtu_bytes) too_big(burst, i, sa);

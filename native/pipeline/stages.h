@@ -82,7 +82,8 @@ class Stages {
   void apply_policy(Burst& burst);
   void find_paths(Burst& burst);
   uint32_t path_mtu_bytes(sad::OutboundSa& sa, const net::NextHopCache::Entry* entry) const;
-  void check_size_and_ttl(Burst& burst, uint32_t i);
+  void time_exceeded(Burst& burst, uint32_t i);
+  void check_size(Burst& burst, uint32_t i);
   static uint32_t largest_inner_bytes(const Burst& burst, uint32_t i);
   void too_big(Burst& burst, uint32_t i, const sad::OutboundSa& sa);
   void send_sealed(Burst& burst);

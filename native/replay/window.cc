@@ -72,6 +72,10 @@ Window::Check Window::check(uint32_t sequence_low) const {
 
 void Window::advance(std::span<const uint64_t> sequences, Outcome* outcomes) {
   const std::lock_guard lock(lock_);
+  if (sequences.size() == 1) {
+    *outcomes = advance_one(sequences[0]);
+    return;
+  }
   for (size_t i = 0; i < sequences.size();) {
     const size_t in_order = advance_in_order(sequences.subspan(i), outcomes + i);
     i += in_order;
@@ -125,7 +129,7 @@ Outcome Window::advance_one(uint64_t sequence) {
     w.store(w.load(kRelaxed) | bit(sequence), kRelaxed);
     return outcome;
   }
-  skip(highest, sequence);
+  if (sequence != highest + 1) [[unlikely]] skip(highest, sequence);
   take(sequence, 1);
   // Whoever sees this number sees that those before it have not come.
   highest_.store(sequence, std::memory_order_release);

@@ -8,11 +8,12 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 
 #include "base/pool.h"
-#include "packet/address.h"
+#include "packet/ip.h"
 
 namespace esplane::sad {
 
@@ -64,6 +65,13 @@ struct alignas(64) OuterHeader : base::Pooled {
   }
   packet::IpAddress source() const;
   packet::IpAddress destination() const;
+  bool has_destination_of(const OuterHeader& other) const {
+    if (ip_bytes != other.ip_bytes) return false;
+    return is_v4() ? std::memcmp(bytes + packet::kIpv4Destination,
+                                 other.bytes + packet::kIpv4Destination, 4) == 0
+                   : std::memcmp(bytes + packet::kIpv6Destination,
+                                 other.bytes + packet::kIpv6Destination, 16) == 0;
+  }
   /// The same header between other addresses and ports, of the same family.
   std::unique_ptr<const OuterHeader> between(const Endpoint& local, const Endpoint& remote) const;
 

@@ -67,12 +67,9 @@ bool OutboundSa::has_sent_lately(const packet::IpAddress& source, uint32_t low_s
   return low_sequence == 0 ? last != 0 : age < (1u << 20) && age < last;
 }
 
-OutboundSa::Reservation OutboundSa::reserve(uint32_t count) {
+/// Here the exact count matters, and 2^64-1 must not wrap.
+OutboundSa::Reservation OutboundSa::reserve_near_end(uint32_t count) {
   uint64_t last = sequence.load(std::memory_order_relaxed);
-  if (last < near_end_from) {
-    return {sequence.fetch_add(count, std::memory_order_relaxed) + 1, count};
-  }
-  // Near the end the exact count matters, and 2^64-1 must not wrap.
   for (;;) {
     const uint64_t left = sequence_limit - last;
     const uint32_t granted = left < count ? static_cast<uint32_t>(left) : count;

@@ -37,7 +37,11 @@ struct OutboundSa : base::Pooled {
 
   /// Reserves `count` sequence numbers by one atomic add. No number is ever handed out twice; the
   /// last is 2^32-1, with ESN 2^64-1 (RFC 4303 §3.3.3). Any worker.
-  Reservation reserve(uint32_t count);
+  Reservation reserve(uint32_t count) {
+    if (near_end()) [[unlikely]] return reserve_near_end(count);
+    return {sequence.fetch_add(count, std::memory_order_relaxed) + 1, count};
+  }
+  Reservation reserve_near_end(uint32_t count);
   /// The number space will end soon: rekey now.
   bool near_end() const { return sequence.load(std::memory_order_relaxed) >= near_end_from; }
   /// Last number handed out.
@@ -155,6 +159,7 @@ struct InboundSa : base::Pooled {
   // Cold.
   std::vector<packet::Selector> remote_selectors;
   OutboundSa* outbound = nullptr;  ///< of the pair, which lives as long; set by the Sad
+
  private:
   struct Refusals {
     std::atomic<uint64_t> count[packet::kVerdictCount] = {};
@@ -163,8 +168,12 @@ struct InboundSa : base::Pooled {
 
   std::atomic<Refusals*> refusals_{nullptr};  ///< owned
 };
+// Compilers may refuse offsetof in such a class. Ours do not.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
 static_assert(offsetof(InboundSa, packets) == 64, "what every packet reads is one cache line");
 static_assert(offsetof(InboundSa, networks) == 128,
               "what every group writes is one cache line");
+#pragma GCC diagnostic pop
 
 }  // namespace esplane::sad
