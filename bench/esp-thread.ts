@@ -1,0 +1,7 @@
+/** ESP on batches in a thread of its own, as bench/pipeline/workers.ts asks for it. */
+import { parentPort } from 'node:worker_threads';
+import { addon, type TunnelBenchOptions } from '../src/dataplane/addon.js';
+
+parentPort!.on('message', (options: TunnelBenchOptions) => {
+  parentPort!.postMessage(addon.benchEsp(options));
+});
