@@ -1,6 +1,7 @@
 /**
  * What a capture is good for with the keys of `lab_esp_keys`: tshark, which is not ours, reads the
- * packets inside ESP. Without the switch no key is written anywhere.
+ * packets inside ESP. Without the switch no key is written anywhere. Gateway a hides how long its
+ * packets are (RFC 4303 §2.7), which their captures show.
  */
 import {
   createWriteStream,
@@ -39,7 +40,12 @@ describe.skipIf(reason !== undefined)('the keys of lab_esp_keys', () => {
     lab = await NamespaceLab.start(topology, folder, false, (settings) => ({
       ...settings,
       esp: ['aes128gcm16-noesn'],
-      ...(settings.local.address === ipv4 ? { gatewayLines: [`lab_esp_keys = "${keys()}"`] } : {}),
+      ...(settings.local.address === ipv4
+        ? {
+            gatewayLines: [`lab_esp_keys = "${keys()}"`],
+            connectionLines: ['tfc = { pad_to = 1000 }'],
+          }
+        : {}),
     }));
   }, 60_000);
 
@@ -80,6 +86,11 @@ describe.skipIf(reason !== undefined)('the keys of lab_esp_keys', () => {
     const types = tshark(file, 'esp && icmp', 'icmp.type', 'esp.icv_good');
     expect(types.filter((line) => line.startsWith('8'))).toHaveLength(3);
     expect(types.filter((line) => line.startsWith('0'))).toHaveLength(3);
+    // Outside and inside. Around ESP's text, a multiple of four, stand 52 bytes.
+    const lengths = (type: number) =>
+      new Set(tshark(file, `esp && icmp.type == ${type}`, 'ip.len'));
+    expect(lengths(8)).toEqual(new Set(['1056,84'])); // padded to 1000
+    expect(lengths(0)).toEqual(new Set(['140,84']));
     expect(statSync(keys()).mode & 0o777).toBe(0o600);
   });
 
