@@ -97,7 +97,7 @@ export class Invariants {
   #noteForgotten({ side, connection: { name } }: End): void {
     const peer = this.#network.peer(side);
     const forgotten = this.#setOf(this.#forgotten, peer);
-    for (const sa of peer.ike.ikeSas()) {
+    for (const sa of peer.ikeSas()) {
       if (sa.connection === name && sa.state === 'established') forgotten.add(localSpiOf(sa));
     }
   }
@@ -189,7 +189,7 @@ export class Invariants {
 
   #checkForgotten(peer: Peer, connection: string): void {
     const forgotten = this.#forgotten.get(peer);
-    const left = peer.ike.ikeSas().some((sa) => {
+    const left = peer.ikeSas().some((sa) => {
       if (sa.connection !== connection || sa.state !== 'established') return false;
       return forgotten?.has(localSpiOf(sa)) === true;
     });

@@ -1,8 +1,9 @@
 /**
  * A whole life of tunnels, from a seed: set-up, at least two rekeyings, deletion, with at least
- * one fault. Most lives are short, of two gateways and one tunnel, with one fault; one in seven has
- * more of all, and in some, one gateway has a tunnel with each of two or three others. One life in
- * a hundred has real key exchange and signatures, all others a stand-in.
+ * one fault. Most lives are just that, of two gateways and one tunnel, mostly with one Child SA. One
+ * in twenty is long: what takes more messages is four times as frequent there, and one in four of
+ * them has more of all; in some, one gateway has a tunnel with each of two or three others. One life
+ * in a hundred has real key exchange and signatures, all others a stand-in.
  *
  * A seed plays the same life again; where signatures are real and random, with other octets.
  */
@@ -14,7 +15,10 @@ import { ADDRESSES, type Peer, SIDES, type Side } from './peer.js';
 import { ELSEWHERE } from './places.js';
 import { SeededRandom } from './random.js';
 import { standIn } from './stand-in.js';
-import { type End, type Mosts, perResource, pickTunnel, type Tunnel } from './tunnels.js';
+import { type End, type Mosts, oftenIf, perResource, pickTunnel, type Tunnel } from './tunnels.js';
+
+/** This part of all lives is long. */
+const LONG = 0.05;
 
 /** Senders of each gateway that may have Child SAs of their own (RFC 9611). */
 const RESOURCES = 2;
@@ -68,6 +72,8 @@ class Player {
   readonly #dice: SeededRandom;
   readonly #invariants: Invariants;
   readonly #tunnels: readonly Tunnel[];
+  /** It may have more than a session has to have. */
+  readonly #long: boolean;
   /** It has more of all than most lives. */
   readonly #rich: boolean;
   readonly #flaw: 'key' | 'ppk' | undefined;
@@ -81,7 +87,8 @@ class Player {
     const dice = new SeededRandom(seed);
     this.#dice = dice;
     this.#senders = new SeededRandom(seed ^ 0x9611);
-    this.#rich = dice.chance(0.15);
+    this.#long = dice.chance(LONG);
+    this.#rich = this.#long && dice.chance(0.25);
     this.faults = this.#pickFaults();
     this.#flaw = dice.chance(0.04) ? dice.pick(['key', 'ppk']) : undefined;
     this.#real = seed % 100 === 0;
@@ -94,12 +101,13 @@ class Player {
     );
     this.network.background = [...BACKGROUND, 'linger'];
     const circumstances = {
+      long: this.#long,
       flaw: this.#flaw,
       moves: this.#has('move'),
       translated: this.#isTranslated,
       narrow: this.#has('narrow path'),
     };
-    const mosts = pickMosts(this.#senders);
+    const mosts = pickMosts(this.#senders, this.#long);
     this.#tunnels = sides
       .slice(1)
       .map((side) => perResource(pickTunnel(dice, side, circumstances), mosts));
@@ -316,7 +324,7 @@ class Player {
   }
 
   #pickRekeyings(): RekeyWhat[] {
-    const more = this.#dice.chance(this.#rich ? 0.5 : 0.1)
+    const more = this.#dice.chance(this.#rich ? 0.5 : oftenIf(this.#long, 0.1))
       ? [this.#dice.pick(['child', 'ike', 'reauth'] as const)]
       : [];
     return [...this.#twice(() => this.#childOrIke()), ...more];
@@ -425,7 +433,7 @@ class Player {
 
   #sasOf({ side, connection: { name } }: End): IkeSaView[] {
     return this.#peer(side)
-      .ike.ikeSas()
+      .ikeSas()
       .filter(({ connection }) => connection === name);
   }
 
@@ -471,9 +479,9 @@ function pickGateways(dice: SeededRandom): number {
   return draw < 0.96 ? 3 : 4;
 }
 
-/** In one life in four; now and then one end has none, or soon has enough. */
-function pickMosts(dice: SeededRandom): Mosts {
-  if (!dice.chance(0.25)) return [undefined, undefined];
+/** Mostly none; now and then only one end has some, or soon has enough. */
+function pickMosts(dice: SeededRandom, long: boolean): Mosts {
+  if (!dice.chance(oftenIf(long, 0.25))) return [undefined, undefined];
   return dice.pick([
     ...([
       ['auto', 'auto'],

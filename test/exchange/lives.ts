@@ -7,10 +7,12 @@ import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
 
 export interface Summary {
+  readonly lives: number;
+  /** Lives that were set up, rekeyed twice at least and deleted; all others came to nothing, as meant. */
   readonly sessions: number;
   readonly rekeyings: number;
   readonly datagrams: number;
-  /** Sessions of so many gateways, and with each fault. */
+  /** Lives of so many gateways, and with each fault. */
   readonly gateways: Readonly<Record<string, number>>;
   readonly faults: Readonly<Record<string, number>>;
   /** Seed and what is wrong; the first hundred. */
@@ -19,6 +21,7 @@ export interface Summary {
 }
 
 const NOTHING: Summary = {
+  lives: 0,
   sessions: 0,
   rekeyings: 0,
   datagrams: 0,
@@ -70,6 +73,7 @@ async function playInProcess(program: string, first: number, count: number): Pro
 
 function add(one: Summary, other: Summary): Summary {
   return {
+    lives: one.lives + other.lives,
     sessions: one.sessions + other.sessions,
     rekeyings: one.rekeyings + other.rekeyings,
     datagrams: one.datagrams + other.datagrams,

@@ -19,10 +19,10 @@ const { values } = parseArgs({
 const [first, count, processes] = [values.first, values.count, values.processes].map(Number);
 
 function tell(from: number, summary: Summary): void {
-  const { sessions, rekeyings, datagrams, cpuSeconds, problems } = summary;
+  const { lives, sessions, rekeyings, datagrams, cpuSeconds, problems } = summary;
   console.log(
-    `seeds ${from} to ${from + sessions - 1}: ${rekeyings} rekeyings, ${datagrams} datagrams, ` +
-      `${((1000 * cpuSeconds) / sessions).toFixed(2)} ms of CPU each, ${problems.length} failures`,
+    `seeds ${from} to ${from + lives - 1}: ${sessions} sessions, ${rekeyings} rekeyings, ` +
+      `${datagrams} datagrams, ${((1000 * cpuSeconds) / lives).toFixed(2)} ms of CPU each, ${problems.length} failures`,
   );
   for (const [seed, problem] of problems) console.log(`  seed ${seed}: ${problem}`);
 }
@@ -32,7 +32,7 @@ const began = performance.now();
 const each = Math.min(PART, Math.ceil(count! / processes!));
 const total = await playLives(program, first!, count!, { processes: processes!, each, told: tell });
 const seconds = (performance.now() - began) / 1000;
-console.log(`${(total.sessions / seconds).toFixed(0)} lives a second; all of them:`);
+console.log(`${(total.lives / seconds).toFixed(0)} lives a second; all of them:`);
 tell(first!, { ...total, problems: total.problems.slice(0, 1) });
 for (const [fault, lives] of Object.entries(total.faults)) console.log(`  ${fault}: ${lives}`);
 if (total.problems.length > 0) process.exitCode = 1;

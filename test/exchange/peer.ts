@@ -4,7 +4,15 @@
  */
 import type { RandomBytes } from '../../src/crypto/key-exchange.js';
 import { Secret } from '../../src/crypto/secret.js';
-import type { Effect, Environment, Event, IkeSpi, Job, JobResult } from '../../src/ike/event.js';
+import type {
+  Effect,
+  Environment,
+  Event,
+  IkeSaView,
+  IkeSpi,
+  Job,
+  JobResult,
+} from '../../src/ike/event.js';
 import { Ike } from '../../src/ike/ike.js';
 import type { IkeOptions } from '../../src/ike/options.js';
 import type { LocalAuthentication, RemoteAuthentication } from '../../src/policy/authentication.js';
@@ -70,6 +78,8 @@ export class Peer {
   now = 0;
   readonly #events: PeerEvent[] = [];
   #busy = false;
+  /** As they were after the last event. */
+  #ikeSas: readonly IkeSaView[] | undefined;
 
   constructor(name: Side, random: SeededRandom, options: Partial<IkeOptions> = {}) {
     this.name = name;
@@ -105,6 +115,7 @@ export class Peer {
     this.#busy = true;
     for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
       const event = { ...next, at: this.now } as Event;
+      this.#ikeSas = undefined;
       for (const effect of this.ike.handle(event)) this.#apply(effect);
     }
     this.#busy = false;
@@ -224,6 +235,12 @@ export class Peer {
   runTimer(timer: string): void {
     this.timers.delete(timer);
     this.handle({ type: 'timer', timer });
+  }
+
+  /** The core's, which are asked for more often than they change. */
+  ikeSas(): readonly IkeSaView[] {
+    this.#ikeSas ??= this.ike.ikeSas();
+    return this.#ikeSas;
   }
 
   /** States of all IKE SAs whose connection is known. */

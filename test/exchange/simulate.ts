@@ -11,11 +11,13 @@ const most = process.argv[4] === 'stop' ? 1 : 100;
 const faults: Record<string, number> = {};
 const gateways: Record<string, number> = {};
 const problems: [number, string][] = [];
+let sessions = 0;
 let rekeyings = 0;
 let datagrams = 0;
 let seed = first;
 for (; seed < first + count && (most > 1 || problems.length < most); seed++) {
   const life = playLife(seed, false);
+  if (life.rekeyings >= 2) sessions++;
   rekeyings += life.rekeyings;
   datagrams += life.network.chart.length;
   gateways[life.gateways] = (gateways[life.gateways] ?? 0) + 1;
@@ -24,7 +26,8 @@ for (; seed < first + count && (most > 1 || problems.length < most); seed++) {
 }
 const { user, system } = process.cpuUsage();
 const summary: Summary = {
-  sessions: seed - first,
+  lives: seed - first,
+  sessions,
   rekeyings,
   datagrams,
   gateways,

@@ -14,7 +14,7 @@ import { FAIR, Network } from './network.js';
 import { connectionOf } from './peer.js';
 import { playSession, type Story } from './session.js';
 
-const LIVES = Number(process.env.ESPLANE_LIVES ?? 6_000);
+const LIVES = Number(process.env.ESPLANE_LIVES ?? 20_000);
 const FIRST_LIFE = Number(process.env.ESPLANE_FIRST_LIFE ?? 1);
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -22,20 +22,22 @@ describe(`${LIVES} lives of a tunnel with two rekeyings and a fault at least`, (
   it('keep every invariant, and leave nothing behind', { timeout: 3_600_000 }, async () => {
     execFileSync(`${root}node_modules/.bin/tsc`, ['-p', `${root}test/exchange`]);
     const began = performance.now();
-    const { sessions, rekeyings, datagrams, cpuSeconds, problems, gateways, faults } =
+    const { lives, sessions, rekeyings, datagrams, cpuSeconds, problems, gateways, faults } =
       await playLives(`${root}build/exchange/test/exchange/simulate.js`, FIRST_LIFE, LIVES);
     console.log(
-      `seeds ${FIRST_LIFE} to ${FIRST_LIFE + sessions - 1}: ${rekeyings} rekeyings, ` +
+      `seeds ${FIRST_LIFE} to ${FIRST_LIFE + lives - 1}: ${sessions} sessions, ${rekeyings} rekeyings, ` +
         `${datagrams} datagrams in ${((performance.now() - began) / 1000).toFixed(1)} s, ` +
         `${cpuSeconds.toFixed(1)} s of CPU`,
     );
     expect(problems).toEqual([]);
-    expect(sessions).toBe(LIVES);
+    expect(lives).toBe(LIVES);
+    // One in twenty-five has no key or PPK in common, and no IKE SA comes of it.
+    expect(sessions).toBeGreaterThan(0.95 * LIVES);
     expect(rekeyings).toBeGreaterThan(2 * LIVES);
-    for (const number of [3, 4]) expect(gateways[number] ?? 0).toBeGreaterThan(LIVES / 500);
+    for (const number of [3, 4]) expect(gateways[number] ?? 0).toBeGreaterThan(LIVES / 5_000);
     expect(Object.keys(faults).sort()).toEqual([...FAULTS].sort());
-    for (const [fault, lives] of Object.entries(faults)) {
-      expect(lives, fault).toBeGreaterThan(LIVES / 20);
+    for (const [fault, count] of Object.entries(faults)) {
+      expect(count, fault).toBeGreaterThan(LIVES / 20);
     }
   });
 });

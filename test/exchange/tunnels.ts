@@ -22,10 +22,8 @@ export interface Tunnel {
 
 const SHORT_GROUPS = ['x25519', 'ecp256', 'ecp384'];
 const GROUPS = [...SHORT_GROUPS, 'ecp521', 'modp2048', 'modp3072', 'modp4096'];
-const SUITES = [
-  ...['aes128gcm16-prfsha256', 'aes192gcm16-prfsha512', 'aes256gcm16-prfsha384'],
-  ...['aes128-sha256', 'aes192-sha384', 'aes256-sha512'],
-];
+const AEADS = ['aes128gcm16-prfsha256', 'aes192gcm16-prfsha512', 'aes256gcm16-prfsha384'];
+const SUITES = [...AEADS, 'aes128-sha256', 'aes192-sha384', 'aes256-sha512'];
 const CIPHERS = ['aes128gcm16', 'aes192gcm16', 'aes256gcm16'];
 const MACS = ['sha256', 'sha384', 'sha512'];
 const KEYS: readonly KeyKind[] = [
@@ -35,6 +33,8 @@ const KEYS: readonly KeyKind[] = [
 
 /** What a life has in store for its tunnels. */
 export interface Circumstances {
+  /** Whether there is time for what takes more messages, or longer ones; else that is rare. */
+  readonly long: boolean;
   /** Why there is to be no IKE SA: another key than the one expected, or no PPK where one has to be. */
   readonly flaw: 'key' | 'ppk' | undefined;
   /** Gateway a goes to other addresses (RFC 4555), or is behind a NAT. */
@@ -48,14 +48,14 @@ export interface Circumstances {
 export function pickTunnel(dice: SeededRandom, other: Side, life: Circumstances): Tunnel {
   const name = other === 'b' ? 'site' : `site-${other}`;
   // IKE_SA_INIT cannot go in fragments, so its key exchange has to be short on a narrow path.
-  const groups = life.narrow ? SHORT_GROUPS : GROUPS;
+  const groups = life.narrow || !dice.chance(oftenIf(life.long, 1)) ? SHORT_GROUPS : GROUPS;
   const chosen = { group: dice.pick(groups), another: dice.pick(groups) };
   const parts = [
-    pickIke(dice, chosen),
+    pickIke(dice, chosen, life),
     pickChildren(dice, other, chosen, life),
     pickPpks(dice, life.flaw === 'ppk'),
     pickPlaces(dice, life),
-    other === 'b' && dice.chance(0.2)
+    other === 'b' && dice.chance(oftenIf(life.long, 0.2))
       ? pickCertificates(dice, life.flaw === 'key')
       : sharedKeys(life.flaw === 'key'),
   ];
@@ -68,6 +68,11 @@ export function pickTunnel(dice: SeededRandom, other: Side, life: Circumstances)
       { side: other, connection: connectionOf(other, of(1)) },
     ],
   };
+}
+
+/** A quarter as often in a life that is not long. */
+export function oftenIf(long: boolean, probability: number): number {
+  return long ? probability : probability / 4;
 }
 
 /** The same where each sender may have Child SAs of its own (RFC 9611), so many at most. */
@@ -120,18 +125,21 @@ function pickPpks(dice: SeededRandom, flaw: boolean): Pair {
 }
 
 /** Key exchanges and suites of the IKE SA, how its messages are cut, and when its peer is missed. */
-function pickIke(dice: SeededRandom, { group, another }: Groups): Pair {
-  const suite = dice.pick(SUITES);
+function pickIke(dice: SeededRandom, { group, another }: Groups, { long }: Circumstances): Pair {
+  const suite = dice.pick(dice.chance(oftenIf(long, 1)) ? SUITES : AEADS);
   // Now and then one guesses a group that the other does not have.
-  const guess = dice.chance(0.2) && another !== group ? `-${another}` : '';
+  const guess = dice.chance(oftenIf(long, 0.2)) && another !== group ? `-${another}` : '';
   // Now and then a second key exchange, also one that the other side may not have.
-  const more = dice.chance(0.2) ? '-ke1_mlkem768' : '';
+  const more = dice.chance(oftenIf(long, 0.2)) ? '-ke1_mlkem768' : '';
   const proposals = (one: string) =>
     more !== '' && dice.chance(0.8) ? [`${one}${more}`, one] : [one];
   // Now and then nearly all goes in fragments, or all that one side sends.
-  const small = dice.chance(0.15) ? { fragmentBytes: 300 + dice.below(300) } : {};
+  const small = dice.chance(oftenIf(long, 0.15)) ? { fragmentBytes: 300 + dice.below(300) } : {};
   const alike = dice.chance(0.8);
-  const common = { livenessSeconds: dice.pick([30, 90]), childless: dice.chance(0.15) };
+  const common = {
+    livenessSeconds: dice.pick(long ? [30, 90] : [90]),
+    childless: dice.chance(0.15),
+  };
   return [
     { ...common, ...small, ike: proposals(`${suite}${guess}-${group}`) },
     { ...common, ...(alike && small), ike: proposals(`${suite}-${group}`) },
@@ -143,11 +151,11 @@ function pickChildren(
   dice: SeededRandom,
   other: Side,
   { group, another }: Groups,
-  { moves, translated }: Circumstances,
+  { long, moves, translated }: Circumstances,
 ): Pair {
   const pfs = dice.pick(['', `-${group}`, `-${another}`]);
   // Now and then one more key exchange of each Child SA (RFC 9370 §2.2.4).
-  const further = pfs !== '' && dice.chance(0.2) ? '-ke1_mlkem512' : '';
+  const further = pfs !== '' && dice.chance(oftenIf(long, 0.2)) ? '-ke1_mlkem512' : '';
   // AH does not go through a NAT (RFC 3948 §1).
   const protocol =
     !translated && dice.chance(0.15)
@@ -155,7 +163,7 @@ function pickChildren(
       : { esp: [`${dice.pick(CIPHERS)}${pfs}${further}`] };
   const draw = dice.unit();
   const [net, otherNet] = [1, SIDES.indexOf(other) + 1];
-  if (draw < 0.25) {
+  if (draw < oftenIf(long, 0.25)) {
     return [
       { ...protocol, children: twoChildren(net, otherNet) },
       { ...protocol, children: twoChildren(otherNet, net) },
