@@ -1,5 +1,7 @@
 /** What tune has measured, as a report: for each curve what to conclude, the curve, and how. */
+
 import type { Chart, Report, Section } from '../report/report.js';
+import { isBusy, loadFact } from './load.js';
 import { portRate, type Setting, speedUp } from './recommend.js';
 import { type PortPoint, packetsPerSecond, SIZES, type TuneMeasurements } from './tune.js';
 
@@ -12,9 +14,8 @@ export interface TunedMachine {
   readonly load: number;
 }
 
-/** A machine that does other work shows less than it can. */
-const BUSY_LOAD = 0.5;
-const BUSY_WARNING = ' Measured while the machine did other work: measure again when it is idle.';
+const BUSY_WARNING =
+  'But the machine did other work meanwhile, and that decides too: measure again when it is idle.';
 
 /**
  * @param listing  the lines of the configuration, where they are to be shown
@@ -25,17 +26,13 @@ export function tuneReport(
   machine: TunedMachine,
   listing: Report['listing'],
 ): Report {
-  const busy =
-    machine.load < BUSY_LOAD
-      ? machine.load.toFixed(1)
-      : `${machine.load.toFixed(1)}, which takes from what is measured`;
   return {
     title: 'esplane tune: what this machine carries',
-    says: `${conclusion(measured, settings)}${machine.load < BUSY_LOAD ? '' : BUSY_WARNING}`,
+    says: `${conclusion(measured, settings)}${isBusy(machine.load) ? ` ${BUSY_WARNING}` : ''}`,
     facts: [
       ['machine', `${machine.cpu}, ${machine.cpus} CPU${machine.cpus === 1 ? '' : 's'}`],
       ['software', `esplane ${machine.version}, Linux ${machine.kernel}`],
-      ['load before', busy],
+      loadFact(machine.load),
     ],
     sections: [
       settingsSection(settings),

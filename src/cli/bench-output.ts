@@ -1,9 +1,11 @@
 /** How every benchmark tells what it measured, and on what. */
+
 import { writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Figure } from '../bench/compare.js';
 import type { PacketSize } from '../bench/frames.js';
+import { loadFact } from '../bench/load.js';
 import { htmlReport } from '../report/html-report.js';
 import { renderReport } from '../report/render-report.js';
 import type { Report } from '../report/report.js';
@@ -35,7 +37,7 @@ export function machineFacts(): Report['facts'] {
   return [
     ['machine', `${cpus()[0]?.model.trim() ?? 'unknown'}, ${count} CPU${count === 1 ? '' : 's'}`],
     ['software', `esplane ${version}, Linux ${release()}`],
-    ['load before', loadavg()[0]!.toFixed(1)],
+    loadFact(loadavg()[0]!),
   ];
 }
 

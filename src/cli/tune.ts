@@ -148,17 +148,17 @@ function listingOf(
 ): Report['listing'] {
   if (target === undefined || change === undefined) {
     const lines = settings.map(({ key, value }) => `${key} = ${value}`);
-    return { title: 'For the configuration:', lines: ['[gateway]', ...lines] };
+    return { title: 'For the configuration', lines: ['[gateway]', ...lines] };
   }
   if (change.lines.length === 0) {
-    return { title: `${target.file} has these settings already:`, lines: ['nothing to change'] };
+    return { title: `${target.file} has these settings already`, lines: ['nothing to change'] };
   }
   const lines = change.lines.flatMap(({ line, before, after }) => [
     `@@ line ${line}`,
     ...(before === undefined ? [] : [`-${before}`]),
     `+${after}`,
   ]);
-  return { title: `The difference to ${target.file}:`, lines };
+  return { title: `The difference to ${target.file}`, lines };
 }
 
 /** The whole configuration is held against the schema as changed, before it is written. */

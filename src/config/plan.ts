@@ -5,9 +5,10 @@
 import { KeyObject } from 'node:crypto';
 import { equalsSecretly } from '../crypto/auth.js';
 import { Secret } from '../crypto/secret.js';
+import type { PortOptions } from '../dataplane/dataplane.js';
 import type { Connection } from '../policy/connection.js';
 import type { GatewayConfig } from './gateway-config.js';
-import { changesOfPorts, type PortChange, type PortSettings } from './port-changes.js';
+import { changesOfPorts, type PortChange } from './port-changes.js';
 
 /**
  * - start: it is new.
@@ -151,7 +152,7 @@ function plannedPort({ action, before, after }: PortChange): PlannedPort {
   };
 }
 
-function showPort({ role, kind, queues }: PortSettings): string {
+function showPort({ role, kind, queues }: PortOptions): string {
   const said = [...(kind === 'auto' ? [] : [kind]), ...(queues === 0 ? [] : [`${queues} queues`])];
   return [role, ...said].join(', ');
 }

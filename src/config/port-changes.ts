@@ -1,8 +1,6 @@
 /** What becomes of each network port when the configuration changes. Pure. */
 import type { PortOptions } from '../dataplane/dataplane.js';
 
-export type PortSettings = PortOptions;
-
 /**
  * - add: it is new.
  * - remove: it is gone from the configuration; what its programs took is the kernel's again, which
@@ -10,16 +8,16 @@ export type PortSettings = PortOptions;
  * - reopen: it serves another role, or in another way: what waits in it is given up.
  */
 export type PortChange =
-  | { readonly action: 'add'; readonly before?: undefined; readonly after: PortSettings }
-  | { readonly action: 'remove'; readonly before: PortSettings; readonly after?: undefined }
-  | { readonly action: 'reopen'; readonly before: PortSettings; readonly after: PortSettings };
+  | { readonly action: 'add'; readonly before?: undefined; readonly after: PortOptions }
+  | { readonly action: 'remove'; readonly before: PortOptions; readonly after?: undefined }
+  | { readonly action: 'reopen'; readonly before: PortOptions; readonly after: PortOptions };
 
 /** Of ports with the same name that differ, and of those that one list has alone. */
 export function changesOfPorts(
-  from: readonly PortSettings[],
-  to: readonly PortSettings[],
+  from: readonly PortOptions[],
+  to: readonly PortOptions[],
 ): PortChange[] {
-  const find = (ports: readonly PortSettings[], name: string) =>
+  const find = (ports: readonly PortOptions[], name: string) =>
     ports.find((one) => one.name === name);
   const gone = from.filter(({ name }) => find(to, name) === undefined);
   return [
@@ -32,6 +30,6 @@ export function changesOfPorts(
   ];
 }
 
-function differs(a: PortSettings, b: PortSettings): boolean {
+function differs(a: PortOptions, b: PortOptions): boolean {
   return (['role', 'kind', 'device', 'queues'] as const).some((key) => a[key] !== b[key]);
 }

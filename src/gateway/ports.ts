@@ -3,8 +3,8 @@
  * SAs belong to no port, and the other ports' packets wait in their rings for less than a
  * millisecond.
  */
-import { changesOfPorts, type PortSettings } from '../config/port-changes.js';
-import type { Dataplane, PortStatus } from '../dataplane/dataplane.js';
+import { changesOfPorts } from '../config/port-changes.js';
+import type { Dataplane, PortOptions, PortStatus } from '../dataplane/dataplane.js';
 import type { Log } from '../log.js';
 
 export interface PortsParts {
@@ -14,7 +14,7 @@ export interface PortsParts {
 
 export class Ports {
   readonly #parts: PortsParts;
-  #present: readonly PortSettings[] = [];
+  #present: readonly PortOptions[] = [];
 
   constructor(parts: PortsParts) {
     this.#parts = parts;
@@ -25,7 +25,7 @@ export class Ports {
    * waits in them. Throws with what could not be had. A port that was to be otherwise is as before
    * then, unless that cannot be had either: the log tells.
    */
-  provide(wanted: readonly PortSettings[]): void {
+  provide(wanted: readonly PortOptions[]): void {
     for (const { action, before, after } of changesOfPorts(this.#present, wanted)) {
       if (action === 'add') this.#add(after);
       else if (action === 'reopen') this.#reopen(before, after);
@@ -33,26 +33,26 @@ export class Ports {
   }
 
   /** Takes all others away. */
-  retain(wanted: readonly PortSettings[]): void {
+  retain(wanted: readonly PortOptions[]): void {
     for (const { action, before } of changesOfPorts(this.#present, wanted)) {
       if (action === 'remove') this.#remove(before);
     }
   }
 
-  #add(port: PortSettings): void {
+  #add(port: PortOptions): void {
     const status = this.#parts.dataplane.addPort(port);
     this.#present = [...this.#present, port];
     this.#parts.log.info(describePort(status));
   }
 
-  #remove(port: PortSettings): void {
+  #remove(port: PortOptions): void {
     this.#parts.dataplane.removePort(port.name);
     this.#present = this.#present.filter((one) => one !== port);
     this.#parts.log.info(`port ${port.device} (${port.role}) is the kernel's alone now`);
   }
 
   /** A device has one program and one socket a queue: the old ones have to go first. */
-  #reopen(before: PortSettings, after: PortSettings): void {
+  #reopen(before: PortOptions, after: PortOptions): void {
     this.#remove(before);
     try {
       this.#add(after);

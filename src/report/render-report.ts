@@ -8,7 +8,7 @@ export function renderReport(report: Report, width = 80): string {
     ...report.sections.map((section) => renderSection(section, width)),
     ...(report.listing === undefined
       ? []
-      : [[report.listing.title, ...report.listing.lines.map((line) => `  ${line}`)]]),
+      : [[`${report.listing.title}:`, ...report.listing.lines.map((line) => `  ${line}`)]]),
     ...(report.missing.length === 0
       ? []
       : [['Not measured:', ...report.missing.flatMap((text) => item(text, width))]]),

@@ -105,7 +105,7 @@ const report: Report = {
       notes: ['How it was measured.'],
     },
   ],
-  listing: { title: 'The difference:', lines: ['-a = 1', '+a = "2"'] },
+  listing: { title: 'The difference', lines: ['-a = 1', '+a = "2"'] },
   missing: ['network cards'],
 };
 
