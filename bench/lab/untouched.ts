@@ -1,13 +1,15 @@
 /**
  * TCP between two hosts of which no setting is touched: an MTU of 1500 everywhere, checksums and
  * segmentation left to the "hardware" of their veth, windows as the kernel chooses them. Through
- * the tunnel, bare and in UDP, beside the same gateways, ports and workers with the transform
- * switched off. The ways take turns, so that all see the same machine.
+ * the tunnel, bare and in UDP, and routed into the interface of one, beside the same gateways,
+ * ports and workers with the transform switched off. The ways take turns, so that all see the same
+ * machine.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { NamespaceLab } from '../../src/lab/namespace-lab.js';
+import { ipBatch } from '../../src/lab/namespaces.js';
 import { makeTopology, type Topology } from '../../src/lab/topology.js';
 import { measureTcp, serveTcp } from '../../src/lab/traffic.js';
 import {
@@ -20,7 +22,9 @@ import {
 
 const ROUNDS = 6;
 const SECONDS = 2;
-const WAYS = ['plain', 'bare', 'udp'] as const;
+/** The interface of the route-based tunnel. */
+const TUN = 'ipsec0';
+const WAYS = ['plain', 'bare', 'udp', 'routed'] as const;
 const FLOWS = ['ipv4 send', 'ipv4 receive', 'ipv6 send', 'ipv6 receive'] as const;
 
 const COLUMNS: readonly BenchColumn[] = [
@@ -30,6 +34,8 @@ const COLUMNS: readonly BenchColumn[] = [
   { key: 'bareRatio', title: 'ratio', digits: 2 },
   { key: 'udp', title: 'ESP in UDP', unit: 'Mbit/s', digits: 0 },
   { key: 'udpRatio', title: 'ratio', digits: 2 },
+  { key: 'routed', title: 'ESP by interface', unit: 'Mbit/s', digits: 0 },
+  { key: 'routedRatio', title: 'ratio', digits: 2 },
 ];
 
 type Way = (typeof WAYS)[number];
@@ -43,16 +49,32 @@ interface Scene {
   readonly lab: NamespaceLab;
 }
 
-/** Gateways that nobody sends anything sleep: all three may be there at once. */
+/** Gateways that nobody sends anything sleep: all may be there at once. */
 async function build(way: Way): Promise<Scene> {
   const topology = makeTopology({ untouched: true });
   const folder = mkdtempSync(join(tmpdir(), 'esplane-bench-'));
   const lab = await NamespaceLab.start(topology, folder, way === 'plain', (settings) => ({
     ...settings,
     udpEncapsulation: way === 'udp' ? 'always' : 'auto',
+    ...(way === 'routed' ? { interface: TUN } : {}),
   }));
+  if (way === 'routed') routeIntoTunnel(topology);
   await serveTcp(topology.b.hostNamespace, join(folder, 'tcp.log'));
   return { topology, folder, lab };
+}
+
+/** The hosts' traffic passes the gateways' kernels then, and not their LAN ports. */
+function routeIntoTunnel({ a, b }: Topology): void {
+  for (const [here, there] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    const networks = Object.values(there.networks);
+    ipBatch(
+      here.gatewayNamespace,
+      networks.map((network) => `route replace ${network} dev ${TUN}`),
+    );
+  }
 }
 
 /** Ends all that runs in the namespaces. */
@@ -71,7 +93,7 @@ async function measure({ topology: { a, b } }: Scene, flow: Flow): Promise<numbe
 async function measureRounds(scenes: Readonly<Record<Way, Scene>>): Promise<Round[]> {
   const rounds: Round[] = [];
   for (let i = 0; i < ROUNDS; i++) {
-    const round: Round = { plain: {}, bare: {}, udp: {} };
+    const round: Round = { plain: {}, bare: {}, udp: {}, routed: {} };
     for (const flow of FLOWS) {
       // Each way is first, second and last as often as the others.
       for (const way of WAYS.map((_, n) => WAYS[(n + i) % WAYS.length]!))
@@ -87,6 +109,7 @@ export async function benchUntouched(): Promise<BenchTable> {
     plain: await build('plain'),
     bare: await build('bare'),
     udp: await build('udp'),
+    routed: await build('routed'),
   };
   const rounds = await measureRounds(scenes).finally(() =>
     Promise.all(Object.values(scenes).map(remove)),
@@ -110,6 +133,8 @@ export async function benchUntouched(): Promise<BenchTable> {
       bareRatio: ratio('bare', flow),
       udp: rate('udp', flow),
       udpRatio: ratio('udp', flow),
+      routed: rate('routed', flow),
+      routedRatio: ratio('routed', flow),
     })),
   };
 }
