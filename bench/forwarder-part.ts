@@ -81,12 +81,17 @@ async function runGateway(options: GatewayOptions): Promise<void> {
   dataplane.start();
   process.stdout.write('ready\n');
   await once(process.stdin, 'data'); // traffic flows
-  const sent = () => dataplane.ports()[1]!.txPackets;
+  const counted = () => {
+    const [lan, wan] = dataplane.ports();
+    return { arrived: Number(lan!.rxPackets + lan!.rxDropped), sent: Number(wan!.txPackets) };
+  };
   await sleep(300);
-  const [before, started] = [sent(), performance.now()];
+  const [before, started] = [counted(), performance.now()];
   await sleep(options.seconds * 1000);
-  const packets = Number(sent() - before);
+  const after = counted();
+  const packets = after.sent - before.sent;
   const seconds = (performance.now() - started) / 1000;
+  const lost = 1 - packets / (after.arrived - before.arrived);
   const { drops, espOutPackets } = dataplane.statistics();
   const modes = dataplane.ports().map(({ mode }) => mode);
   const esp = Number(espOutPackets);
@@ -94,7 +99,7 @@ async function runGateway(options: GatewayOptions): Promise<void> {
   const named = Object.fromEntries(dropped.map(([name, count]) => [name, Number(count)]));
   dataplane.stop();
   process.stdout.write(
-    `${JSON.stringify({ packetsPerSecond: packets / seconds, esp, modes, drops: named })}\n`,
+    `${JSON.stringify({ packetsPerSecond: packets / seconds, lost, esp, modes, drops: named })}\n`,
   );
 }
 
