@@ -30,12 +30,24 @@ class FlowCache {
         sender_(sender),
         slots_(std::make_unique<Slot[]>(size_t{sets} * 2)) {}
 
+  /// The set in which a flow is looked for. It is on its way into the CPU's cache from here on.
+  uint32_t set_of(const packet::IpHeader& header, spd::Scope scope) const {
+    const auto set = static_cast<uint32_t>(hash(key_of(header, scope))) & mask_;
+    __builtin_prefetch(&slots_[set * 2]);
+    return set;
+  }
+
   /// The SPD's answer, from here or from there.
   /// @param generation  of `spd`, read by this worker since it was last quiescent
   spd::OutboundLookup lookup(const spd::Spd& spd, uint64_t generation,
                              const packet::IpHeader& header, spd::Scope scope = spd::kHostScope) {
+    return lookup(spd, generation, header, scope, set_of(header, scope));
+  }
+  /// @param of  set_of() the same
+  spd::OutboundLookup lookup(const spd::Spd& spd, uint64_t generation,
+                             const packet::IpHeader& header, spd::Scope scope, uint32_t of) {
     const Key key = key_of(header, scope);
-    Slot* set = &slots_[(hash(key) & mask_) * 2];
+    Slot* set = &slots_[of * 2];
     for (Slot* slot = set; slot != set + 2; slot++) {
       if (slot->key == key && slot->holds(generation)) return slot->answer();
     }

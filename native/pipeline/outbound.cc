@@ -100,17 +100,34 @@ void Stages::finish_outbound(Burst& burst) {
   core_.finish(burst);
 }
 
+/// Where in the cache the flows are: all are asked for before the first is needed.
+/// @return bits: packets whose flow is not that of the one before
+uint64_t Stages::find_flows(const Burst& burst, uint32_t set[Batch::kCapacity]) const {
+  uint64_t fresh = 0;
+  packet::IpHeader::Flow flow{};
+  for (uint32_t i = 0; i < burst.batch.size; i++) {
+    if (!burst.pending(i)) continue;
+    const auto own = burst.headers[i].flow();
+    if (own == flow) continue;
+    flow = own;
+    set[i] = core_.flows.set_of(burst.headers[i], burst.from.scope);
+    fresh |= uint64_t{1} << i;
+  }
+  return fresh;
+}
+
 void Stages::apply_policy(Burst& burst) {
   const uint64_t generation = core_.shared.spd.generation();
   const spd::Policy* wanting = nullptr;
-  packet::IpHeader::Flow flow{};  // of the packet before
+  uint32_t set[Batch::kCapacity];  // of packets whose flow is not that of the one before
+  const uint64_t fresh = find_flows(burst, set);
   spd::OutboundLookup found;
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     burst.batch.outbound[i] = nullptr;
     if (!burst.pending(i)) continue;
-    if (const auto own = burst.headers[i].flow(); !(own == flow)) {
-      flow = own;
-      found = core_.flows.lookup(core_.shared.spd, generation, burst.headers[i], burst.from.scope);
+    if (fresh >> i & 1) {
+      found = core_.flows.lookup(core_.shared.spd, generation, burst.headers[i], burst.from.scope,
+                                 set[i]);
     }
     if (found.verdict != Verdict::kPending) {
       if (found.verdict == Verdict::kNoSa) raise_acquire(*found.policy, spd::kAnyResource);

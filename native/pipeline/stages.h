@@ -79,6 +79,7 @@ class Stages {
   void finish_outbound(Burst& burst);
   void refuse_unforwardable(Burst& burst);
   void consume_chatter(Burst& burst);
+  uint64_t find_flows(const Burst& burst, uint32_t set[packet::Batch::kCapacity]) const;
   void apply_policy(Burst& burst);
   void find_paths(Burst& burst);
   uint32_t path_mtu_bytes(sad::OutboundSa& sa, const net::NextHopCache::Entry* entry) const;
