@@ -27,6 +27,11 @@ using sad::OuterHeader;
 using sad::Protection;
 using sad::Protocol;
 
+constexpr uint32_t kMostIvBytes = 16, kMostPaddingBytes = 15;
+static_assert(kMostOverheadBytes >= sizeof(OuterHeader::bytes) + packet::kEspHeaderBytes +
+                                        kMostIvBytes + kMostPaddingBytes +
+                                        packet::kEspTrailerBytes + crypto::Batch::kMostIcvBytes);
+
 uint32_t udp_bytes(const OutboundSa& sa) {
   return sa.udp_encapsulation ? packet::kUdpHeaderBytes : 0;
 }
