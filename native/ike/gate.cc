@@ -1,12 +1,10 @@
 #include "ike/gate.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 #include <cstring>
 
 #include "base/bytes.h"
 #include "base/random.h"
+#include "ike/libcrypto.h"
 
 namespace esplane::ike {
 namespace {
@@ -36,8 +34,8 @@ bool asks_for_a_new_sa(Message m) {
 }
 
 /// HMAC-SHA-256
-void mac(std::span<const uint8_t> key, std::span<const uint8_t> text, uint8_t* out) {
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), text.data(), text.size(), out, nullptr);
+void mac(Bytes key, Bytes text, uint8_t* out) {
+  hmac(Digest::kSha256, key, {&text, 1}, {out, digest_bytes(Digest::kSha256)});
 }
 
 /// What stands in the first payload of a type; empty where there is none, or the lengths are wrong.

@@ -63,6 +63,19 @@ KeyPtr deriving_key_of(Curve curve, Bytes octets, Bytes any_public) {
   return KeyPtr(key);
 }
 
+/// The peer's half for one derivation. Making a key takes libcrypto as long as half of that.
+EVP_PKEY* peer_key_of(Curve curve, Bytes octets) {
+  thread_local KeyPtr made[kCurves];
+  auto& key = made[static_cast<size_t>(curve)];
+  if (key == nullptr) {
+    key.reset(EVP_PKEY_new_raw_public_key(type_of(curve), nullptr, octets.data(), octets.size()));
+    require(key != nullptr);
+  } else {
+    require(EVP_PKEY_set1_encoded_public_key(key.get(), octets.data(), octets.size()) == 1);
+  }
+  return key.get();
+}
+
 // --- HMAC -------------------------------------------------------------------------------------
 
 constexpr const char* kDigestNames[kDigests] = {"SHA1", "SHA256", "SHA384", "SHA512"};
@@ -192,11 +205,12 @@ void public_value(Curve curve, Bytes private_key, Room out) {
 
 bool shared_secret(Curve curve, Bytes private_key, Bytes peer_public, Room out) {
   const KeyPtr own = deriving_key_of(curve, private_key, peer_public);
-  const KeyPtr peer(EVP_PKEY_new_raw_public_key(type_of(curve), nullptr, peer_public.data(),
-                                                peer_public.size()));
   const KeyContextPtr context(EVP_PKEY_CTX_new_from_pkey(nullptr, own.get(), nullptr));
-  require(peer != nullptr && context != nullptr && EVP_PKEY_derive_init(context.get()) == 1);
-  require(EVP_PKEY_derive_set_peer(context.get(), peer.get()) == 1);
+  require(context != nullptr && EVP_PKEY_derive_init(context.get()) == 1);
+  // Any octets are a public value (RFC 7748 §5): there is nothing to validate.
+  constexpr int kValidate = 0;
+  EVP_PKEY* peer = peer_key_of(curve, peer_public);
+  require(EVP_PKEY_derive_set_peer_ex(context.get(), peer, kValidate) == 1);
   uint8_t secret[key_bytes(Curve::kX448)];
   size_t bytes = sizeof secret;
   const bool derived = EVP_PKEY_derive(context.get(), secret, &bytes) == 1;
