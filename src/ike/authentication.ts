@@ -174,8 +174,9 @@ function toBeSigned(
   { skPi, skPr }: RootKeys = sa.protection!.keys,
 ): SignedOctets {
   const { ni, nr, initRequest, initResponse } = sa.negotiated!;
-  const common = { idBody: payloadBody(id), intAuth: sa.intermediate!.intAuth };
+  const idBody = payloadBody(id);
+  const { intAuth } = sa.intermediate!;
   return role === 'initiator'
-    ? { ...common, message: initRequest, peerNonce: nr, skP: skPi }
-    : { ...common, message: initResponse, peerNonce: ni, skP: skPr };
+    ? { idBody, intAuth, message: initRequest, peerNonce: nr, skP: skPi }
+    : { idBody, intAuth, message: initResponse, peerNonce: ni, skP: skPr };
 }

@@ -71,8 +71,8 @@ export function isProhibited(
   local: Endpoint,
   remote: Endpoint,
 ): boolean {
-  const seen = endsOf(remote, local);
-  return notifiesOf(payloads, NOTIFY.NO_NATS_ALLOWED).some(({ data }) => !sameOctets(data, seen));
+  const told = notifiesOf(payloads, NOTIFY.NO_NATS_ALLOWED);
+  return told.some(({ data }) => !sameOctets(data, endsOf(remote, local)));
 }
 
 function endsOf(source: Endpoint, destination: Endpoint): Uint8Array {

@@ -26,17 +26,23 @@ export function compareAddresses(a: Uint8Array, b: Uint8Array): number {
 }
 
 function parseIpv4(text: string): Uint8Array<ArrayBuffer> | undefined {
-  const parts = text.split('.');
-  if (parts.length !== 4) return undefined;
   const octets = new Uint8Array(4);
+  let at = 0;
   for (let i = 0; i < 4; i++) {
+    if (i > 0 && text[at++] !== '.') return undefined;
+    const start = at;
+    let value = 0;
+    while (at < start + 3 && isDigit(text.charCodeAt(at))) value = value * 10 + Number(text[at++]);
     // A leading zero has been read as octal by some, so nobody can mean it.
-    if (!/^(0|[1-9]\d{0,2})$/.test(parts[i]!)) return undefined;
-    const value = Number(parts[i]);
-    if (value > 255) return undefined;
+    if (at === start || value > 255 || (at > start + 1 && text[start] === '0')) return undefined;
     octets[i] = value;
   }
-  return octets;
+  return at === text.length ? octets : undefined;
+}
+
+/** NaN, beyond the text, is none. */
+function isDigit(code: number): boolean {
+  return code >= 48 && code <= 57;
 }
 
 function parseIpv6(text: string): Uint8Array<ArrayBuffer> | undefined {

@@ -32,7 +32,7 @@ export class GatewayEvents {
   readonly #recent: TimedEvent[] = [];
 
   emit(event: GatewayEvent): void {
-    const timed = { ...event, time: Date.now() };
+    const timed = { time: Date.now(), ...event };
     if (this.#recent.push(timed) > RECENT_EVENTS) this.#recent.shift();
     for (const listener of this.#listeners) listener(timed);
   }

@@ -148,7 +148,8 @@ export class IkeShard {
 
   #handle(event: Untimed): void {
     try {
-      const effects = this.#core.handle({ ...event, at: this.#now() } as Event);
+      // Nobody else has the event: what comes between threads is a copy.
+      const effects = this.#core.handle(Object.assign(event, { at: this.#now() }) as Event);
       for (const effect of effects) this.#apply(effect);
     } catch (error) {
       // A bug of ours must not let one message end the SAs of all peers.
