@@ -184,6 +184,7 @@ function buildConnection(
     ppk: sides.ppk,
     mobike: entry.mobike,
     fragmentBytes: entry.ike_fragment_bytes,
+    windowSize: entry.ike_window,
     forceUdpEncapsulation: entry.udp_encapsulation === 'always',
     natTraversal: entry.nat_traversal,
     lifetime: lifetimeOf(entry.ike_rekey_seconds, entry.ike_lifetime_seconds),

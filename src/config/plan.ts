@@ -75,6 +75,7 @@ const CONNECTION_FIELDS: Readonly<Record<string, readonly [key: string, effect: 
   ikeProposals: ['ike', 'renew'],
   livenessSeconds: ['liveness_seconds', 'renew'],
   fragmentBytes: ['ike_fragment_bytes', 'renew'],
+  windowSize: ['ike_window', 'renew'],
   forceUdpEncapsulation: ['udp_encapsulation', 'renew'],
   natTraversal: ['nat_traversal', 'renew'],
   childless: ['childless', 'renew'],

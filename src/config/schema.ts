@@ -6,7 +6,7 @@
  * the file itself; a pre-shared key is a file of its own or a systemd credential.
  */
 import { z } from 'zod';
-import { DEFAULT_FRAGMENT_BYTES } from '../policy/connection.js';
+import { DEFAULT_FRAGMENT_BYTES, MOST_WINDOW } from '../policy/connection.js';
 import { parseAddress, parseSelector } from '../wire/index.js';
 
 const interfaceName = z
@@ -340,6 +340,11 @@ export const connectionSchema = z.strictObject({
     .union([z.literal(0), integer(512, 65_535)])
     .default(DEFAULT_FRAGMENT_BYTES)
     .describe('IP datagram above which IKE messages go in fragments (RFC 7383); 0: never'),
+  ike_window: integer(1, MOST_WINDOW)
+    .default(1)
+    .describe(
+      'Requests that may be on their way at once, of ours and of the peer, where it says the same (SET_WINDOW_SIZE, RFC 7296 §2.3)',
+    ),
   ike_rekey_seconds: seconds
     .default(14_400)
     .describe('Age at which the IKE SA is rekeyed, sooner by up to a tenth; 0: never'),

@@ -7,7 +7,7 @@
  * that is, is configured, and shrinks to what every path takes when the peer does not answer, or to
  * what the peer's own fragments have (§2.5.1, §2.5.2).
  */
-import { DEFAULT_FRAGMENT_BYTES } from '../policy/connection.js';
+import { DEFAULT_FRAGMENT_BYTES, MOST_WINDOW } from '../policy/connection.js';
 import type { Endpoint } from '../sad/sad.js';
 import {
   decodeMessage,
@@ -50,22 +50,20 @@ export class Channel {
   readonly #core: Core;
   /** What has come before there were keys to open it. */
   readonly #held: Datagram[] = [];
-  /** What is here of the peer's request, and of its response to ours. */
-  readonly #request: PartialMessage;
-  readonly #response: PartialMessage;
+  /**
+   * What is here of the peer's requests, and of its responses to ours: of message IDs that are no
+   * further from each other than a window each has a place of its own.
+   */
+  readonly #requests: (PartialMessage | undefined)[] = [];
+  readonly #responses: (PartialMessage | undefined)[] = [];
   /** Bytes of an IP datagram, where the path or the peer has taught less than is configured. */
   #learnedBytes = Number.POSITIVE_INFINITY;
-  /** Makes our last response anew, in fragments as long as goes by then. */
-  #encodeResponse: (() => Uint8Array[]) | undefined;
-  #repeats = 0;
   /** The keys that our last response went under. */
   #protection: Protection | undefined;
 
   constructor(sa: IkeSa, core: Core) {
     this.#sa = sa;
     this.#core = core;
-    this.#request = new PartialMessage(core.fragments);
-    this.#response = new PartialMessage(core.fragments);
   }
 
   // --- ours --------------------------------------------------------------------------------
@@ -105,12 +103,10 @@ export class Channel {
     const { protection } = this.#sa;
     const encode = () => this.encode(exchangeType, true, messageId, payloads, protection);
     const responses = encode();
-    this.#sa.window.answered(responses);
+    const mayShrink = exchangeType !== EXCHANGE.IKE_SA_INIT && this.#mayShrink(responses);
+    this.#sa.window.answered(messageId, responses, mayShrink ? encode : undefined);
     if (this.#protection !== protection) this.#protection?.wipe();
     this.#protection = protection;
-    const clear = exchangeType === EXCHANGE.IKE_SA_INIT;
-    this.#encodeResponse = !clear && this.#mayShrink(responses) ? encode : undefined;
-    this.#repeats = 0;
     this.send(responses, datagram.local, datagram.remote);
   }
 
@@ -207,13 +203,14 @@ export class Channel {
 
   #repeat(datagram: Datagram, header: PeekedHeader): void {
     const sa = this.#sa;
-    const { responses } = sa.window.last!;
+    const answered = sa.window.answerTo(header.messageId)!;
     sa.log('debug', `${describeHeader(header)} came again, its response is sent again`);
-    if (this.#encodeResponse !== undefined && this.shrink(responses, ++this.#repeats)) {
-      sa.window.answerAnew(this.#encodeResponse());
-      this.#encodeResponse = undefined;
+    const { encode, responses } = answered;
+    if (encode !== undefined && this.shrink(responses, ++answered.repeats)) {
+      answered.responses = encode();
+      answered.encode = undefined;
     }
-    this.send(sa.window.last!.responses, datagram.local, datagram.remote);
+    this.send(answered.responses, datagram.local, datagram.remote);
     sa.children.peerIsNotReady();
   }
 
@@ -263,9 +260,7 @@ export class Channel {
   close(): void {
     this.#protection?.wipe();
     this.#held.length = 0;
-    this.#request.drop();
-    this.#response.drop();
-    this.#encodeResponse = undefined;
+    for (const partial of [...this.#requests, ...this.#responses]) partial?.drop();
   }
 
   /** The payloads of a message in clear; undefined where it does not decode. */
@@ -293,7 +288,7 @@ export class Channel {
   ): readonly Payload[] | undefined {
     const whole = this.#openWhole(datagram, header);
     if (whole === undefined) return undefined;
-    if (!header.response) this.#sa.window.accept(whole.first);
+    if (!header.response) this.#sa.window.accept(header.messageId, whole.first);
     if (header.exchangeType === EXCHANGE.IKE_INTERMEDIATE) this.#coverReceived(whole, header);
     this.#sa.heard(datagram);
     try {
@@ -311,7 +306,7 @@ export class Channel {
   #openWhole(datagram: Datagram, header: PeekedHeader): Whole | undefined {
     const sa = this.#sa;
     const content = sa.protection?.open(datagram.data);
-    const partial = header.response ? this.#response : this.#request;
+    const partial = this.#partial(header);
     if (content === undefined) {
       this.#core.count('ike-not-authentic');
       sa.log('debug', `${describeHeader(header)} is not authentic, ignored`);
@@ -330,6 +325,13 @@ export class Channel {
     if (result.fate !== 'complete') return undefined;
     this.#learn(result.first.length);
     return { ...result, fragments: total };
+  }
+
+  #partial({ response, messageId }: PeekedHeader): PartialMessage {
+    const partials = response ? this.#responses : this.#requests;
+    const place = messageId % MOST_WINDOW;
+    partials[place] ??= new PartialMessage(this.#core.fragments);
+    return partials[place];
   }
 
   /** AUTH covers what lies before it (RFC 9242 §3.3.2). */

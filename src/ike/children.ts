@@ -18,7 +18,13 @@ import { partInDataplane } from './resources.js';
 import { type ChildState, childTransition } from './state.js';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-type Entry = Mutable<InstalledChild> & { readonly timers: Set<ChildTimerKind> };
+type Entry = Mutable<InstalledChild> & {
+  readonly timers: Set<ChildTimerKind>;
+  /** Message ID of the response that has told the peer of it; undefined: not yet. */
+  answeredIn?: number;
+  /** What the peer has made in its place. */
+  successor?: InstalledChild;
+};
 
 /**
  * Of a Child SA: it is to be rekeyed, it ends, it is used although the peer has given no sign, and
@@ -132,6 +138,17 @@ export class Children implements Iterable<InstalledChild> {
     this.#core.emit({ type: 'child-rekeyed', connection, child: policy.name });
   }
 
+  /** The peer has made that in its place. */
+  setSuccessor(child: InstalledChild, successor: InstalledChild): void {
+    this.#entry(child).successor = successor;
+  }
+
+  /** The peer deletes it: what it has made in its place it has, whatever else is on its way. */
+  deletedByPeer(child: InstalledChild): void {
+    const { successor } = this.#entry(child);
+    if (successor !== undefined && this.has(successor)) this.confirm(successor);
+  }
+
   /** The peer has rekeyed it while our rekeying of it is under way (§2.8.1). */
   setRival(child: InstalledChild, rival: InstalledChild): void {
     this.#entry(child).rival = rival;
@@ -147,9 +164,21 @@ export class Children implements Iterable<InstalledChild> {
     return ++this.#entry(child).postponed;
   }
 
-  /** The peer has all that we have made as responder, and is ready to receive on it (§2.8). */
-  peerIsReady(): void {
-    for (const entry of this.#entries.values()) this.confirm(entry);
+  /** The response with this message ID has told the peer of what is new. */
+  answeredIn(messageId: number): void {
+    for (const entry of this.#entries.values()) {
+      if (!entry.confirmed) entry.answeredIn ??= messageId;
+    }
+  }
+
+  /**
+   * The peer has our responses up to a message ID: all that they have told it of as responder it is
+   * ready to receive on (§2.8).
+   */
+  peerIsReady(messageId: number): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.answeredIn !== undefined && entry.answeredIn <= messageId) this.confirm(entry);
+    }
   }
 
   /** The peer has the IKE SA, and with it what came with IKE_AUTH. */
@@ -248,6 +277,10 @@ export class Children implements Iterable<InstalledChild> {
   /** The IKE SA is rekeyed (§2.8): all of them belong to the new one. */
   handTo(owner: IkeSa): void {
     this.#owner = owner;
+    // Whatever comes on that one comes after the responses on the old one.
+    for (const entry of this.#entries.values()) {
+      if (entry.answeredIn !== undefined) entry.answeredIn = -1;
+    }
   }
 
   startTimer(child: InstalledChild, kind: ChildTimerKind, delay: number): void {

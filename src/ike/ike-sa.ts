@@ -32,8 +32,9 @@ import { Requests } from './requests.js';
 import { type IkeSaState, type Role, transition } from './state.js';
 import { Succession } from './succession.js';
 import { DeleteIke } from './tasks/delete.js';
+import { Liveness } from './tasks/liveness.js';
 import { RekeyIke } from './tasks/rekey-ike.js';
-import type { Task } from './tasks/task.js';
+import type { Task, TaskKind } from './tasks/task.js';
 import { MessageWindow } from './window.js';
 
 export type Datagram = Extract<Event, { type: 'datagram' }>;
@@ -237,6 +238,10 @@ export class IkeSa {
       else this.request(again);
     }
     this.place.resume(old);
+    // §2.3: its window is 1 again; who has made it tells of another.
+    if (this.role === 'initiator' && this.connection!.windowSize > 1) {
+      this.request(new Liveness(this, this.#core));
+    }
   }
 
   #startTimers(): void {
@@ -257,7 +262,7 @@ export class IkeSa {
         this.move({ name: 'deleting' });
         if (this.children.owner === this) this.children.retireAll(reason);
         this.succession.terminate(reason);
-        // With a window of 1 (§2.3) a request that is outstanding has to be answered first.
+        // Requests that are outstanding have to be answered first, whatever the window (§2.3).
         this.#requests.dropQueued();
         this.request(new DeleteIke(this, this.#core));
         break;
@@ -396,9 +401,19 @@ export class IkeSa {
     this.#requests.again();
   }
 
-  /** The outstanding request has its answer: the next may go. */
-  finishRequest(): void {
-    this.#requests.finish();
+  /** The request of a task has its answer: the next may go. */
+  finishRequest(task: Task): void {
+    this.#requests.finish(task);
+  }
+
+  /** The response is here, and what it brings is computed: it is not sent again meanwhile. */
+  requestIsAnswered(task: Task): void {
+    this.#requests.rest(task);
+  }
+
+  /** Whether a request of one of these kinds is on its way. */
+  awaits(...kinds: readonly TaskKind[]): boolean {
+    return this.window.requests.some(({ task }) => kinds.includes(task.kind));
   }
 
   // --- what arrives ------------------------------------------------------------------------

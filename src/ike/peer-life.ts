@@ -70,7 +70,7 @@ export class PeerLife {
   /** A liveness check, unless a request is on its way that shows as much. */
   #probe(): void {
     const sa = this.#sa;
-    if (sa.state.name !== 'established' || sa.window.outstanding !== undefined) return;
+    if (sa.state.name !== 'established' || !sa.window.isIdle) return;
     this.#probedAt = this.#core.now;
     sa.request(new Liveness(sa, this.#core));
   }

@@ -1,6 +1,6 @@
 /**
- * Our requests of one IKE SA: one at a time is on its way, the others wait; it is sent again until
- * it is answered or given up (RFC 7296 §2.1-2.4).
+ * Our requests of one IKE SA: as many are on their way as the peer's window takes and go beside each
+ * other, the others wait; each is sent again until it is answered or given up (RFC 7296 §2.1-2.4).
  */
 import {
   EXCHANGE,
@@ -16,7 +16,7 @@ import { formatEndpoint } from './explain.js';
 import type { Datagram, IkeSa } from './ike-sa.js';
 import { describeHeader, describeMessage, notifiesOf } from './payloads.js';
 import { retransmitDelay } from './retransmit.js';
-import { beginningOf, type Task } from './tasks/task.js';
+import { beginningOf, isAlone, type Task } from './tasks/task.js';
 import type { OutstandingRequest } from './window.js';
 
 /** Before another way to the peer is tried, where there is one: some eight seconds. */
@@ -40,7 +40,7 @@ export class Requests {
     this.proceed();
   }
 
-  /** Sends the task's request as soon as the outstanding one has its answer. */
+  /** Sends the task's request before those that wait. */
   addFirst(task: Task): void {
     this.#queue.unshift(task);
     this.proceed();
@@ -48,10 +48,9 @@ export class Requests {
 
   /** Whether a task that this holds for waits, or is under way. */
   has(test: (task: Task) => boolean): boolean {
-    const { outstanding } = this.#sa.window;
-    const current = outstanding === undefined ? this.#preparing : outstanding.task;
-    const all = current === undefined ? this.#queue : [current, ...this.#queue];
-    return all.some((task) => test(beginningOf(task)));
+    const sent = this.#sa.window.requests.map(({ task }) => task);
+    const preparing = this.#preparing === undefined ? [] : [this.#preparing];
+    return [...sent, ...preparing, ...this.#queue].some((task) => test(beginningOf(task)));
   }
 
   /** The tasks of which nothing was sent, taken off. */
@@ -64,26 +63,39 @@ export class Requests {
   /** Sends the outstanding request anew, changed, under the same message ID. */
   again(): void {
     const { window } = this.#sa;
-    const { task, messageId } = window.outstanding!;
+    const request = window.outstanding!;
+    const { task, messageId } = request;
     const payloads = task.build()!;
-    window.replace(payloads, this.#encode(task, messageId, payloads, 0));
-    this.#transmit();
+    const first = this.#encode(task, messageId, payloads, 0);
+    this.#transmit(window.replace(request, payloads, first));
   }
 
-  /** The outstanding request has its answer, or is given up. */
-  finish(): void {
-    this.#sa.stopTimer('retransmit');
-    this.#sa.window.finish();
+  /** The task's request has its answer, or is given up. */
+  finish(task: Task): void {
+    const { window } = this.#sa;
+    const request = window.byTask(task);
+    if (request !== undefined) window.finish(request);
+    this.#arm();
+  }
+
+  /** The response is here, and being looked at. */
+  rest(task: Task): void {
+    const request = this.#sa.window.byTask(task);
+    if (request !== undefined) request.dueAt = undefined;
+    this.#arm();
   }
 
   dropQueued(): void {
     for (const task of this.takeUnsent()) task.abandon();
   }
 
-  /** The outstanding request comes to nothing. */
+  /** The outstanding requests come to nothing. */
   giveUp(): void {
-    this.#sa.window.outstanding?.task.abandon();
-    this.finish();
+    for (const request of this.#sa.window.requests) {
+      request.task.abandon();
+      this.#sa.window.finish(request);
+    }
+    this.#sa.stopTimer('retransmit');
   }
 
   dropAll(): void {
@@ -91,12 +103,12 @@ export class Requests {
     this.dropQueued();
   }
 
-  /** Goes on with the next task, unless there is one under way. */
+  /** Goes on with the next task, if it may go now. */
   proceed(): void {
-    if (this.#sa.window.outstanding !== undefined || this.#preparing !== undefined) return;
-    if (this.#sa.state.name === 'closed') return;
-    const task = this.#queue.shift();
-    if (task === undefined) return;
+    if (this.#preparing !== undefined || this.#sa.state.name === 'closed') return;
+    const [task] = this.#queue;
+    if (task === undefined || !this.#mayGo(task)) return;
+    this.#queue.shift();
     if (task.prepare === undefined) {
       this.#start(task);
       return;
@@ -109,15 +121,21 @@ export class Requests {
     });
   }
 
+  #mayGo(task: Task): boolean {
+    const { window } = this.#sa;
+    if (window.isIdle) return true;
+    const all = [task, ...window.requests.map((request) => request.task)];
+    return window.hasRoom && !all.some(isAlone);
+  }
+
   #start(task: Task): void {
     const payloads = task.build();
-    if (payloads === undefined) {
-      task.abandon();
-      this.proceed();
-      return;
+    if (payloads === undefined) task.abandon();
+    else {
+      const encode = (messageId: number) => this.#encode(task, messageId, payloads, 0);
+      this.#transmit(this.#sa.window.open(task, payloads, encode));
     }
-    this.#sa.window.open(task, payloads, (messageId) => this.#encode(task, messageId, payloads, 0));
-    this.#transmit();
+    this.proceed();
   }
 
   #encode(task: Task, messageId: number, payloads: readonly Payload[], sent: number): Uint8Array[] {
@@ -126,24 +144,38 @@ export class Requests {
     return channel.encode(task.exchange, false, messageId, payloads, protection, most);
   }
 
-  /** Sends the outstanding request, for the first time or again. */
-  #transmit(): void {
-    const request = this.#sa.window.outstanding!;
+  /** Sends a request, for the first time or again. */
+  #transmit(request: OutstandingRequest): void {
     const whole = request.sent === 0 && request.task.measures === true;
     request.sent++;
     this.#sa.channel.send(request.datagrams, this.#sa.local, this.#sa.remote, whole);
-    const { options, environment } = this.#core;
-    this.#sa.startTimer('retransmit', retransmitDelay(options, environment, request.sent));
+    const { options, environment, now } = this.#core;
+    request.dueAt = now + retransmitDelay(options, environment, request.sent);
+    this.#arm();
   }
 
-  /** Sends the outstanding request at once, since it may have gone the wrong way. */
+  /** The one that is due before the others. */
+  get #nextDue(): OutstandingRequest | undefined {
+    const due = this.#sa.window.requests.filter(({ dueAt }) => dueAt !== undefined);
+    return due.sort((a, b) => a.dueAt! - b.dueAt!)[0];
+  }
+
+  #arm(): void {
+    const next = this.#nextDue;
+    if (next === undefined) this.#sa.stopTimer('retransmit');
+    else this.#sa.startTimer('retransmit', Math.max(0, next.dueAt! - this.#core.now));
+  }
+
+  /** Sends what is outstanding at once, since it may have gone the wrong way. */
   resend(): void {
-    if (this.#sa.window.outstanding !== undefined) this.#transmit();
+    for (const request of this.#sa.window.requests) {
+      if (request.dueAt !== undefined) this.#transmit(request);
+    }
   }
 
-  /** No response in time. */
+  /** No response in time to the request that is due. */
   retransmit(): void {
-    const request = this.#sa.window.outstanding;
+    const request = this.#nextDue;
     if (request === undefined) return;
     const { task, messageId, sent } = request;
     // Who wants it gone does not wait for minutes until a dead peer has answered something else.
@@ -158,7 +190,7 @@ export class Requests {
     const to = formatEndpoint(this.#sa.remote);
     this.#sa.channel.logAgain(`${message} -> ${to}, sent again (${sent})`);
     request.datagrams = this.#again(request);
-    this.#transmit();
+    this.#transmit(request);
   }
 
   /** What is sent again: the same octets (§2.1), or the same in other fragments (RFC 7383 §2.5). */
@@ -169,14 +201,10 @@ export class Requests {
     return others ? this.#encode(task, messageId, payloads, sent) : datagrams;
   }
 
-  /** A response has come: to the outstanding request, or it is a stray. */
+  /** A response has come: to an outstanding request, or it is a stray. */
   receive(datagram: Datagram, header: PeekedHeader): void {
-    const { outstanding } = this.#sa.window;
-    if (
-      outstanding === undefined ||
-      outstanding.messageId !== header.messageId ||
-      outstanding.task.exchange !== header.exchangeType
-    ) {
+    const outstanding = this.#sa.window.requestOf(header.messageId);
+    if (outstanding === undefined || outstanding.task.exchange !== header.exchangeType) {
       this.#core.count('ike-stray-response');
       this.#sa.log('debug', `${describeHeader(header)} is a stray, ignored`);
       return;

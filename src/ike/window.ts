@@ -1,9 +1,11 @@
 /**
- * Message IDs and retransmission of one IKE SA with a window of 1 in each direction
- * (RFC 7296 §2.1-2.3). SET_WINDOW_SIZE is neither sent nor heeded: one request at a time.
+ * Message IDs of one IKE SA (RFC 7296 §2.1-2.3): which of our requests are on their way, and which of
+ * the peer's are here and answered. In each direction the window is 1 until SET_WINDOW_SIZE says
+ * more; it is never less afterwards (§2.3). Within the window requests are handled as they come.
  */
 import type { Payload } from '../wire/index.js';
-import type { Task } from './tasks/task.js';
+import type { Milliseconds } from './event.js';
+import { beginningOf, type Task } from './tasks/task.js';
 
 /** Our request that waits for its response. */
 export interface OutstandingRequest {
@@ -15,11 +17,13 @@ export interface OutstandingRequest {
   /** As it was sent last: the first again, bit by bit (§2.1), or in smaller fragments. */
   datagrams: readonly Uint8Array[];
   sent: number;
+  /** When it is sent again; undefined: its response is here, and what it brings is computed. */
+  dueAt: Milliseconds | undefined;
 }
 
 /**
  * Where a request of the peer stands. pending: it is here, and its answer is not made yet; altered:
- * it has the last one's message ID and other octets, as fragments after the first have.
+ * it has an answered one's message ID and other octets, as fragments after the first have.
  */
 export type Incoming = 'new' | 'pending' | 'duplicate' | 'altered' | 'stray';
 
@@ -29,67 +33,154 @@ export interface Exchanged {
   readonly responses: readonly Uint8Array[];
 }
 
+/** One that is answered, for its duplicates. */
+export interface Answered extends Exchanged {
+  responses: readonly Uint8Array[];
+  /** Makes the response anew, in fragments as long as goes by then. */
+  encode: (() => Uint8Array[]) | undefined;
+  /** Duplicates that have come. */
+  repeats: number;
+}
+
 export class MessageWindow {
   #nextOwn = 0;
+  /** How many requests of ours the peer keeps the state of, and we of the peer's. */
+  #granted = 1;
+  #offered = 1;
+  /** In the order of their message IDs. */
+  readonly #outstanding = new Map<number, OutstandingRequest>();
+  /** All requests of the peer before this one are answered. */
   #nextPeer = 0;
-  #pending: Uint8Array | undefined;
-  #last: Exchanged | undefined;
-  outstanding: OutstandingRequest | undefined;
+  readonly #pending = new Map<number, Uint8Array>();
+  readonly #answered = new Map<number, Answered>();
+  #last: Answered | undefined;
 
-  /** Makes a request outstanding; `message` is encoded for the message ID that it gets. */
+  // --- ours --------------------------------------------------------------------------------
+
+  /** The peer takes so many requests of ours at once. */
+  grant(size: number): void {
+    this.#granted = Math.max(this.#granted, size);
+  }
+
+  get isIdle(): boolean {
+    return this.#outstanding.size === 0;
+  }
+
+  /** Whether one more request may be sent: none is further than the window from the oldest. */
+  get hasRoom(): boolean {
+    const [oldest] = this.#outstanding.keys();
+    return oldest === undefined || this.#nextOwn < oldest + this.#granted;
+  }
+
+  get requests(): readonly OutstandingRequest[] {
+    return [...this.#outstanding.values()];
+  }
+
+  /** The one that was sent most often; where the window is 1, the only one. */
+  get outstanding(): OutstandingRequest | undefined {
+    return this.requests.reduce<OutstandingRequest | undefined>(
+      (most, request) => (most === undefined || request.sent > most.sent ? request : most),
+      undefined,
+    );
+  }
+
+  /** The request with a message ID, if it has no answer yet. */
+  requestOf(messageId: number): OutstandingRequest | undefined {
+    return this.#outstanding.get(messageId);
+  }
+
+  /** The request of a task, or of what goes on with it. */
+  byTask(task: Task): OutstandingRequest | undefined {
+    return this.requests.find((request) => beginningOf(request.task) === beginningOf(task));
+  }
+
+  /** Makes a request outstanding; `encode` makes its message for the message ID that it gets. */
   open(
     task: Task,
     payloads: readonly Payload[],
     encode: (messageId: number) => readonly Uint8Array[],
-  ): void {
-    if (this.outstanding !== undefined) throw new Error('a request is outstanding');
+  ): OutstandingRequest {
+    if (!this.hasRoom) throw new Error('the window is full');
     const messageId = this.#nextOwn++;
-    const datagrams = encode(messageId);
-    this.outstanding = { task, messageId, payloads, first: datagrams, datagrams, sent: 0 };
+    const first = encode(messageId);
+    const rest = { datagrams: first, sent: 0, dueAt: undefined };
+    const request = { task, messageId, payloads, first, ...rest };
+    this.#outstanding.set(messageId, request);
+    return request;
   }
 
-  /** Replaces the outstanding request by another with the same message ID (§2.6, §2.7). */
-  replace(payloads: readonly Payload[], datagrams: readonly Uint8Array[]): void {
-    if (this.outstanding === undefined) throw new Error('no request is outstanding');
-    this.outstanding = { ...this.outstanding, payloads, first: datagrams, datagrams, sent: 0 };
+  /** Replaces an outstanding request by another with the same message ID (§2.6, §2.7). */
+  replace(
+    { task, messageId }: OutstandingRequest,
+    payloads: readonly Payload[],
+    first: readonly Uint8Array[],
+  ): OutstandingRequest {
+    const rest = { datagrams: first, sent: 0, dueAt: undefined };
+    const request = { task, messageId, payloads, first, ...rest };
+    this.#outstanding.set(messageId, request);
+    return request;
   }
 
-  /** Ends the outstanding request: it was answered, or given up. */
-  finish(): void {
-    this.outstanding = undefined;
+  /** It is outstanding no more: it was answered, or given up. */
+  finish({ messageId }: OutstandingRequest): void {
+    this.#outstanding.delete(messageId);
   }
 
-  /** A retransmission is bitwise identical (§2.1), so the last request is known without keys. */
+  // --- the peer's --------------------------------------------------------------------------
+
+  /** We take so many requests at once, and the peer is told. */
+  offer(size: number): void {
+    this.#offered = Math.max(this.#offered, size);
+  }
+
+  get offered(): number {
+    return this.#offered;
+  }
+
+  /** A retransmission is bitwise identical (§2.1), so an answered request is known without keys. */
   classify(messageId: number, message: Uint8Array): Incoming {
-    if (messageId === this.#nextPeer) return this.#pending === undefined ? 'new' : 'pending';
-    if (messageId !== this.#nextPeer - 1 || this.#last === undefined) return 'stray';
-    return sameOctets(message, this.#last.request) ? 'duplicate' : 'altered';
+    if (this.#pending.has(messageId)) return 'pending';
+    const answered = this.#answered.get(messageId);
+    if (answered !== undefined) {
+      return sameOctets(message, answered.request) ? 'duplicate' : 'altered';
+    }
+    const isWithin = messageId >= this.#nextPeer && messageId < this.#nextPeer + this.#offered;
+    return isWithin ? 'new' : 'stray';
   }
 
   /**
-   * The request with the next message ID is authentic, and all of it is here; its answer may take a
-   * while.
+   * A request within the window is authentic, and all of it is here; its answer may take a while.
    * @param request  by which its duplicates are known: the message, or its first fragment
    */
-  accept(request: Uint8Array): void {
-    this.#pending = request;
+  accept(messageId: number, request: Uint8Array): void {
+    this.#pending.set(messageId, request);
   }
 
-  /** The request that was accepted has its response. */
-  answered(responses: readonly Uint8Array[]): void {
-    if (this.#pending === undefined) throw new Error('no request is to be answered');
-    this.#last = { request: this.#pending, responses };
-    this.#pending = undefined;
-    this.#nextPeer++;
+  /** A request that was accepted has its response. */
+  answered(
+    messageId: number,
+    responses: readonly Uint8Array[],
+    encode: (() => Uint8Array[]) | undefined,
+  ): void {
+    const request = this.#pending.get(messageId);
+    if (request === undefined) throw new Error('no such request is to be answered');
+    this.#pending.delete(messageId);
+    this.#last = { request, responses, encode, repeats: 0 };
+    this.#answered.set(messageId, this.#last);
+    while (this.#answered.has(this.#nextPeer)) this.#nextPeer++;
+    // §2.3: what lies before the window has its response.
+    for (const old of this.#answered.keys()) {
+      if (old < this.#nextPeer - this.#offered) this.#answered.delete(old);
+    }
   }
 
-  /** The same response in other fragments. */
-  answerAnew(responses: readonly Uint8Array[]): void {
-    this.#last = { request: this.#last!.request, responses };
+  /** An answered request, as long as duplicates of it may come. */
+  answerTo(messageId: number): Answered | undefined {
+    return this.#answered.get(messageId);
   }
 
-  /** The last request and its response, for duplicates, also after the IKE SA is gone. */
-  get last(): Exchanged | undefined {
+  /** The request that was answered last, for duplicates, also after the IKE SA is gone. */
+  get last(): Answered | undefined {
     return this.#last;
   }
 }

@@ -37,6 +37,8 @@ export interface Connection {
    * the peer's may not either.
    */
   readonly fragmentBytes: number;
+  /** Requests of either side that may be on their way at once, where both say so (RFC 7296 §2.3). */
+  readonly windowSize: number;
   /** Pretend a NAT, so that ESP travels in UDP. */
   readonly forceUdpEncapsulation: boolean;
   /** False: nothing on the way may change addresses (NO_NATS_ALLOWED, RFC 4555 §3.9). */
@@ -76,6 +78,8 @@ export interface Lifetime {
 
 /** What every IPv6 path takes, and nearly every IPv4 path (RFC 7383 §2.5.1). */
 export const DEFAULT_FRAGMENT_BYTES = 1280;
+/** The largest window that is offered, and used: so many Child SAs are asked for at once. */
+export const MOST_WINDOW = 16;
 
 /** Never rekeyed, never ended by us. */
 export const NO_LIFETIME: Lifetime = { rekeySeconds: 0, endSeconds: 0 };

@@ -167,6 +167,7 @@ function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): G
         livenessSeconds: 0,
         mobike: true,
         fragmentBytes: DEFAULT_FRAGMENT_BYTES,
+        windowSize: 1,
         forceUdpEncapsulation: false,
         natTraversal: true,
         lifetime: NO_LIFETIME,

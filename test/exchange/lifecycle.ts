@@ -15,7 +15,15 @@ import { ADDRESSES, type Peer, SIDES, type Side } from './peer.js';
 import { ELSEWHERE } from './places.js';
 import { SeededRandom } from './random.js';
 import { standIn } from './stand-in.js';
-import { type End, type Mosts, oftenIf, perResource, pickTunnel, type Tunnel } from './tunnels.js';
+import {
+  type End,
+  type Mosts,
+  oftenIf,
+  perResource,
+  pickTunnel,
+  type Tunnel,
+  windowed,
+} from './tunnels.js';
 
 /** This part of all lives is long. */
 const LONG = 0.05;
@@ -108,9 +116,11 @@ class Player {
       narrow: this.#has('narrow path'),
     };
     const mosts = pickMosts(this.#senders, this.#long);
+    const windows = pickWindows(new SeededRandom(seed ^ 0x7296));
     this.#tunnels = sides
       .slice(1)
-      .map((side) => perResource(pickTunnel(dice, side, circumstances), mosts));
+      .map((side) => perResource(pickTunnel(dice, side, circumstances), mosts))
+      .map((tunnel) => windowed(tunnel, windows));
     if (this.#isTranslated) this.#rebind();
     for (const side of sides) this.#configure(side);
     this.#invariants = new Invariants(this.network, this.#tunnels);
@@ -494,4 +504,10 @@ function pickMosts(dice: SeededRandom, long: boolean): Mosts {
       [undefined, 'auto'],
     ] as const),
   ]);
+}
+
+/** Of both ends, in one life in four; now and then one end says more than the other, or nothing. */
+function pickWindows(dice: SeededRandom): readonly [number, number] {
+  if (!dice.chance(0.25)) return [1, 1];
+  return dice.pick([[4, 4] as const, [4, 4] as const, [8, 2] as const, [1, 4] as const]);
 }

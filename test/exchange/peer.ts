@@ -315,6 +315,8 @@ export interface ConnectionOptions {
   readonly mobike?: boolean;
   readonly alternatives?: readonly string[];
   readonly fragmentBytes?: number;
+  /** What it offers, and uses where the other offers as much. */
+  readonly windowSize?: number;
   readonly forceUdpEncapsulation?: boolean;
   readonly natTraversal?: boolean;
   readonly lifetime?: Lifetime;
@@ -376,6 +378,7 @@ export function connectionOf(side: Side, options: ConnectionOptions = {}): Conne
     ppk: options.ppk && { ...options.ppk, secret: secretOf(options.ppk.secret) },
     mobike: options.mobike ?? false,
     fragmentBytes: options.fragmentBytes ?? DEFAULT_FRAGMENT_BYTES,
+    windowSize: options.windowSize ?? 1,
     forceUdpEncapsulation: options.forceUdpEncapsulation ?? false,
     natTraversal: options.natTraversal ?? true,
     lifetime: options.lifetime ?? NO_LIFETIME,

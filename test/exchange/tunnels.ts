@@ -85,6 +85,14 @@ export function perResource({ name, ends: [one, other] }: Tunnel, most: Mosts): 
   return { name, ends: [of(one, most[0]), of(other, most[1])] };
 }
 
+/** The same where so many requests may be on their way at once, by what each end says (RFC 7296 §2.3). */
+export function windowed({ name, ends: [one, other] }: Tunnel, sizes: readonly [number, number]) {
+  const of = ({ side, connection }: End, windowSize: number): End => {
+    return { side, connection: { ...connection, windowSize } };
+  };
+  return { name, ends: [of(one, sizes[0]), of(other, sizes[1])] } satisfies Tunnel;
+}
+
 /** Of both ends; undefined: it has one Child SA for all. */
 export type Mosts = readonly ['auto' | number | undefined, 'auto' | number | undefined];
 

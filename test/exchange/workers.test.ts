@@ -79,6 +79,7 @@ function connection(here: 1 | 2, name: string, start: Start, key = KEY): Connect
     livenessSeconds: 0,
     mobike: true,
     fragmentBytes: DEFAULT_FRAGMENT_BYTES,
+    windowSize: 1,
     forceUdpEncapsulation: false,
     natTraversal: true,
     lifetime: NO_LIFETIME,

@@ -41,14 +41,15 @@ export function answerRequest(
   }
   const reply: Reply = ({ payloads, afterwards }) => {
     sa.channel.respond(datagram, header, payloads);
+    sa.children.answeredIn(header.messageId);
     afterwards?.();
   };
   const payloads = sa.channel.openSealed(datagram, header, (error) => {
     reply(answerMalformed(sa, core, error));
   });
   if (payloads === undefined) return;
-  // With a window of 1 (§2.3) a new request says that all our responses have arrived.
-  sa.children.peerIsReady();
+  // §2.3: it says that our responses to what lies before the window have arrived.
+  sa.children.peerIsReady(header.messageId - sa.window.offered);
   answerPayloads(sa, core, datagram, header, payloads, reply);
 }
 

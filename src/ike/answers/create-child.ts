@@ -79,12 +79,12 @@ function crossing(sa: IkeSa, core: Core, payloads: readonly Payload[]): Payload[
   const notNow = [notify(NOTIFY.TEMPORARY_FAILURE)];
   // §2.25.2: not on an IKE SA that is being closed or rekeyed, nor on one that may not stay.
   if (sa.state.name !== 'established') return notNow;
-  if (sa.window.outstanding?.task.kind === 'rekey-ike') return notNow;
+  if (sa.awaits('rekey-ike')) return notNow;
   const [rekey] = notifiesOf(payloads, NOTIFY.REKEY_SA);
   if (rekey !== undefined) {
     const child = rekeyedChild(sa, payloads);
     // Perhaps it is what an answer that we have yet to get will tell us of.
-    if (child === undefined && isMakingChild(sa)) return notNow;
+    if (child === undefined && sa.awaits('create-child', 'rekey-child')) return notNow;
     if (child === undefined) return [notFound(rekey)];
     // §2.25.1: not what is being deleted; and what was rekeyed is as good as deleted.
     if (child.state === 'deleting' || child.state === 'replaced') return notNow;
@@ -101,11 +101,6 @@ function fullFor(sa: IkeSa, payloads: readonly Payload[]): number {
     peerIdentifier(payloads) !== undefined &&
     [...sa.children].some(({ group }) => group !== undefined);
   return ofGroup ? NOTIFY.TS_MAX_QUEUE : NOTIFY.NO_ADDITIONAL_SAS;
-}
-
-function isMakingChild(sa: IkeSa): boolean {
-  const kind = sa.window.outstanding?.task.kind;
-  return kind === 'create-child' || kind === 'rekey-child';
 }
 
 function rekeyedChild(sa: IkeSa, payloads: readonly Payload[]): InstalledChild | undefined {
@@ -178,6 +173,7 @@ function answerChild(
 /** §2.8.1: which of two stays is decided when our own request is answered. */
 function succeed(sa: IkeSa, old: InstalledChild, made: InstalledChild): void {
   sa.children.tellRekeyed(old);
+  sa.children.setSuccessor(old, made);
   if (old.state === 'rekeying') sa.children.setRival(old, made);
   else sa.children.move(old, 'replaced');
 }

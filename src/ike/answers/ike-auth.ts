@@ -31,6 +31,7 @@ import { announceMobility, isMobile } from '../mobility.js';
 import { isProhibited } from '../nat.js';
 import { find, need, notifiesOf, notify } from '../payloads.js';
 import { decideOnPpk, keysWithPpk } from '../ppk.js';
+import { announceWindow, heedWindow } from '../window-size.js';
 import type { Answer, Reply } from './answer.js';
 import { childAnswer, chooseChild, installChild, refuseChild, reserveChild } from './child.js';
 
@@ -100,6 +101,7 @@ function accept(
   core.authenticated(sa, connection);
   sa.remoteIdentity = identityOf(need(payloads, 'IDi'));
   if (isMobile(connection, payloads)) sa.place.mobility = 'follower';
+  heedWindow(sa, payloads);
   sa.establish(notifiesOf(payloads, NOTIFY.INITIAL_CONTACT).length > 0);
   const child = find(payloads, 'SA') === undefined ? [] : answerChild(sa, core, payloads);
   return {
@@ -109,6 +111,7 @@ function accept(
       ...proof,
       ...(sa.place.mobility === undefined ? [] : announceMobility(connection, sa.local.address)),
       ...announceLifetime(connection),
+      ...announceWindow(sa),
       ...child,
     ],
     afterwards: () => core.settled(sa),

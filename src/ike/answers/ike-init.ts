@@ -214,7 +214,7 @@ function open(
 ): void {
   const sa = new IkeSa(core, 'responder', datagram.local, datagram.remote);
   sa.peerSpi = message.header.initiatorSpi;
-  sa.window.accept(datagram.data);
+  sa.window.accept(message.header.messageId, datagram.data);
   gate.halfOpen.add(key, sa);
   gate.opened(sa);
   sa.startTimer('half-open', core.options.halfOpenTimeout);

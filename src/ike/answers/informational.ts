@@ -12,6 +12,7 @@ import { explainRedirect } from '../redirect.js';
 import { CreateChild } from '../tasks/create-child.js';
 import { DeleteChild } from '../tasks/delete.js';
 import { beginningOf } from '../tasks/task.js';
+import { announceWindow, heedWindow } from '../window-size.js';
 import type { Answer } from './answer.js';
 import { answerMobility } from './mobility.js';
 
@@ -39,7 +40,11 @@ export function answerInformational(
     sa.log('warn', redirect.explanation);
   }
   const removed = deletes.flatMap((payload) => removeChildren(sa, payload));
-  if (removed.length === 0) return answerMobility(sa, core, payloads, datagram);
+  if (removed.length === 0) {
+    const window = heedWindow(sa, payloads) ? announceWindow(sa) : [];
+    const answer = answerMobility(sa, core, payloads, datagram);
+    return { ...answer, payloads: [...answer.payloads, ...window] };
+  }
   return { payloads: deletePayloads(removed), afterwards: () => core.childGone(sa) };
 }
 
@@ -54,19 +59,25 @@ function isFatal(notifyType: number): boolean {
 function removeChildren(sa: IkeSa, { protocolId, spis }: PayloadOf<'D'>): ChildName[] {
   return spis.flatMap((octets) => {
     const child = sa.children.byOutbound(protocolId, espSpiOf(octets));
-    const { outstanding } = sa.window;
-    const begun = outstanding && beginningOf(outstanding.task);
-    if (child === undefined && begun instanceof CreateChild) begun.deletedEarly(octets);
+    if (child === undefined) deletedEarly(sa, octets);
     if (child === undefined || isBeingDeleted(sa, child)) return [];
+    sa.children.deletedByPeer(child);
     if (isServedByAnother(sa, child)) sa.children.drain(child, 'deleted by the peer');
     else sa.children.remove(child, 'deleted by the peer');
     return [child.sa];
   });
 }
 
+/** What is not known here may be what one of our requests is about to be answered. */
+function deletedEarly(sa: IkeSa, spi: Uint8Array): void {
+  for (const { task } of sa.window.requests) {
+    const begun = beginningOf(task);
+    if (begun instanceof CreateChild) begun.deletedEarly(spi);
+  }
+}
+
 function isBeingDeleted(sa: IkeSa, child: InstalledChild): boolean {
-  const task = sa.window.outstanding?.task;
-  return task instanceof DeleteChild && task.isOf(child);
+  return sa.window.requests.some(({ task }) => task instanceof DeleteChild && task.isOf(child));
 }
 
 function isServedByAnother(sa: IkeSa, child: InstalledChild): boolean {

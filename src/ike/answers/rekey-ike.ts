@@ -19,7 +19,6 @@ import type { IkeSa } from '../ike-sa.js';
 import { need, notify } from '../payloads.js';
 import { NONCE_OCTETS } from '../tasks/ike-init.js';
 import { makeSuccessor, REKEYED_IKE } from '../tasks/rekey-ike.js';
-import type { TaskKind } from '../tasks/task.js';
 import type { Reply } from './answer.js';
 import { type Begun, exchangeKeys, goOn } from './follow-up.js';
 
@@ -82,8 +81,7 @@ interface Agreed {
 /** §2.25.2: not while it is closed, nor while a Child SA of it is made, rekeyed or deleted. */
 function isBusy(sa: IkeSa): boolean {
   if (sa.state.name !== 'established' || sa.succession.rival !== undefined) return true;
-  const kind: TaskKind | undefined = sa.window.outstanding?.task.kind;
-  return kind === 'create-child' || kind === 'rekey-child' || kind === 'delete-child';
+  return sa.awaits('create-child', 'rekey-child', 'delete-child');
 }
 
 /** @returns what follows when the response has been sent */
@@ -104,7 +102,7 @@ function makeIkeSa(
   });
   core.added(made);
   return () => {
-    if (sa.window.outstanding?.task.kind === 'rekey-ike') sa.succession.rival = made;
+    if (sa.awaits('rekey-ike')) sa.succession.rival = made;
     else sa.succession.replaceBy(made);
   };
 }

@@ -75,6 +75,8 @@ export class CreateChild implements Begun {
   readonly exchange = EXCHANGE.CREATE_CHILD_SA;
   readonly tries: number;
   readonly plan: ChildPlan;
+  /** Further key exchanges may follow, of which the peer keeps one that waits (RFC 9370 §2.2.4). */
+  readonly alone: boolean;
   readonly #sa: IkeSa;
   readonly #core: Core;
   readonly #offer: ChildOffer;
@@ -95,6 +97,7 @@ export class CreateChild implements Begun {
     this.kind = plan.rekeys === undefined ? 'create-child' : 'rekey-child';
     this.tries = core.options.requestTries;
     this.plan = plan;
+    this.alone = plan.policy.proposals.some(({ additional }) => additional.length > 0);
     this.#sa = sa;
     this.#core = core;
     const { policy, selectors = policySelectors(sa, policy), groups, resource, rekeys } = plan;
@@ -210,14 +213,14 @@ export class CreateChild implements Begun {
       this.#undo(failure);
       return;
     }
-    this.#sa.finishRequest();
+    this.#sa.finishRequest(this);
     this.abandon();
     if (this.#sa.state.name === 'established') this.#failed(failure);
   }
 
   #conclude({ accepted, payloads }: Agreed, secrets: readonly Secret[]): void {
     const sa = this.#sa;
-    sa.finishRequest();
+    sa.finishRequest(this);
     // Whoever wants the IKE SA gone wants no Child SA either; its Delete takes this one along.
     if (sa.state.name !== 'established') {
       this.abandon();
@@ -322,7 +325,7 @@ export class CreateChild implements Begun {
   #refused(error: PayloadOf<'N'>): void {
     const sa = this.#sa;
     const { plan } = this;
-    sa.finishRequest();
+    sa.finishRequest(this);
     this.abandon();
     if (sa.state.name !== 'established') return;
     const { proposals } = plan.policy;
@@ -416,7 +419,7 @@ export class CreateChild implements Begun {
   /** The responder has installed what we refuse: it is deleted there. */
   #undo(failure: Failure): void {
     const sa = this.#sa;
-    sa.finishRequest();
+    sa.finishRequest(this);
     const name = { protocol: childProtocol(this.plan.policy), inboundSpi: this.#inboundSpi! };
     this.abandon();
     if (sa.state.name !== 'established') return;

@@ -23,7 +23,7 @@ export class DeleteIke implements Task {
   }
 
   process(): void {
-    this.sa.finishRequest();
+    this.sa.finishRequest(this);
     this.sa.close('deleted by us', true);
   }
 
@@ -80,7 +80,7 @@ export class DeleteChild implements Task {
 
   /** §2.25.1: whether the peer names its half or, deleting it itself, does not: it is gone. */
   process(): void {
-    this.#sa.finishRequest();
+    this.#sa.finishRequest(this);
     const child = this.#child;
     if (child !== undefined && this.#sa.children.has(child)) {
       this.#sa.children.drain(child, 'deleted by us');

@@ -14,6 +14,8 @@ export class FollowUp implements Task {
   readonly exchange = EXCHANGE.IKE_FOLLOWUP_KE;
   readonly tries: number;
   readonly begunBy: Begun;
+  /** The peer keeps one that waits for its next key exchange. */
+  readonly alone = true;
   readonly #exchanges: KeyExchanges;
   readonly #pair: KeyPair;
   readonly #link: Uint8Array;

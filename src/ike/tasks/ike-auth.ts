@@ -33,6 +33,7 @@ import { keysWithPpk, ppkIdentity } from '../ppk.js';
 import { explainRedirect } from '../redirect.js';
 import { offeredInfo, partOfAnswer } from '../resources.js';
 import { lowestNonce } from '../uniqueness.js';
+import { announceWindow, heedWindow } from '../window-size.js';
 import {
   acceptChild,
   type ChildOffer,
@@ -167,6 +168,7 @@ export class InitiateIkeAuth implements Task {
       idPayload('IDr', remote.identity),
       this.#auth!,
       ...announceMobility(this.#connection, this.#sa.local.address),
+      ...announceWindow(this.#sa),
       ...(natTraversal ? [] : [prohibitNats(this.#sa.local, this.#sa.remote)]),
       ...this.#ppkPayloads(),
       ...(this.#inboundSpi === undefined
@@ -211,7 +213,7 @@ export class InitiateIkeAuth implements Task {
       return;
     }
     this.#busy = true;
-    this.#sa.stopTimer('retransmit');
+    this.#sa.requestIsAnswered(this);
     verifyPeer(this.#sa, this.#configured, idr, payloads, (refusal) => {
       if (refusal === undefined) this.#establish(payloads);
       else this.#refuse(refusal);
@@ -221,7 +223,7 @@ export class InitiateIkeAuth implements Task {
   /** §2.21.2: the peer, for which all is well, is told in an exchange of its own. */
   #refuse(refusal: Failure): void {
     const sa = this.#sa;
-    sa.finishRequest();
+    sa.finishRequest(this);
     this.#releaseSpi();
     sa.report(refusal);
     sa.move({ name: 'deleting' });
@@ -230,7 +232,7 @@ export class InitiateIkeAuth implements Task {
 
   #establish(payloads: readonly Payload[]): void {
     const sa = this.#sa;
-    sa.finishRequest();
+    sa.finishRequest(this);
     sa.remoteIdentity = this.#connection.remote.identity;
     if (isMobile(this.#connection, payloads)) {
       sa.place.mobility = 'mover';
@@ -238,6 +240,7 @@ export class InitiateIkeAuth implements Task {
     }
     sa.establish(!this.#core.isEstablished(this.#connection, sa));
     sa.lifespan.limit(announcedLifetime(payloads));
+    heedWindow(sa, payloads);
     const failure = this.#isChildless ? undefined : this.#makeChild(payloads);
     this.#releaseSpi();
     if (!this.#askForPairs(payloads) && failure !== undefined)

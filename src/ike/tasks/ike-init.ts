@@ -166,7 +166,7 @@ export class InitiateIkeInit implements Task {
     );
     if (!offered || this.#changes++ >= MAX_CHANGES) return false;
     this.#group = group;
-    this.#sa.stopTimer('retransmit');
+    this.#sa.requestIsAnswered(this);
     this.#generate(() => this.#sa.requestAgain());
     return true;
   }
@@ -201,7 +201,7 @@ export class InitiateIkeInit implements Task {
     if (accepted.suite.keyExchange?.id !== this.#group || method !== this.#group) return;
     const nr = need(payloads, 'Nonce').data;
     const [initRequest] = this.#sa.window.outstanding!.datagrams;
-    this.#sa.finishRequest();
+    this.#sa.finishRequest(this);
     this.#sa.stopTimer('hint');
     this.#busy = true;
     this.#sa.peerSpi = header.responderSpi;

@@ -53,7 +53,7 @@ export class FurtherKeyExchange implements Task {
       this.malformed('it has no key exchange of the method that is due');
       return;
     }
-    sa.finishRequest();
+    sa.finishRequest(this);
     this.#pair.derive(ke.data, (secret) => {
       if (typeof secret === 'string') {
         this.#fail(secret);

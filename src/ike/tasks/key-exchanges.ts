@@ -38,7 +38,7 @@ export class KeyExchanges {
   /** One is answered: computes its secret, then begins the next one. */
   answered(payloads: readonly Payload[], pair: KeyPair, peerPublic: Uint8Array): void {
     const sa = this.#sa;
-    sa.stopTimer('retransmit');
+    sa.requestIsAnswered(this.#begun);
     pair.derive(peerPublic, (secret) => {
       this.#goOn(secret, payloads);
       sa.proceed();
@@ -57,7 +57,7 @@ export class KeyExchanges {
     if (next === undefined) this.#begun.exchanged(this.#secrets.splice(0));
     else if (sa.state.name === 'established') this.#followUp(next, payloads);
     else {
-      sa.finishRequest();
+      sa.finishRequest(this.#begun);
       this.#begun.abandon();
     }
   }
@@ -78,7 +78,7 @@ export class KeyExchanges {
         sa.proceed();
         return;
       }
-      sa.finishRequest();
+      sa.finishRequest(this.#begun);
       sa.requestFirst(new FollowUp(this.#begun, this, pair, link.data));
     });
   }

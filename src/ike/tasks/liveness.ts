@@ -1,8 +1,12 @@
-/** A liveness check (RFC 7296 §2.4): an empty INFORMATIONAL that a living peer answers. */
+/**
+ * A liveness check (RFC 7296 §2.4): an INFORMATIONAL that a living peer answers, empty unless the
+ * window is to be told of.
+ */
 import { EXCHANGE, type Payload } from '../../wire/index.js';
 import type { Core } from '../core.js';
 import type { IkeSa } from '../ike-sa.js';
-import type { Task } from './task.js';
+import { announceWindow, heedWindow } from '../window-size.js';
+import type { Response, Task } from './task.js';
 
 export class Liveness implements Task {
   readonly kind = 'liveness';
@@ -16,11 +20,12 @@ export class Liveness implements Task {
   }
 
   build(): readonly Payload[] {
-    return [];
+    return announceWindow(this.#sa);
   }
 
-  process(): void {
-    this.#sa.finishRequest();
+  process({ payloads }: Response): void {
+    heedWindow(this.#sa, payloads);
+    this.#sa.finishRequest(this);
   }
 
   malformed(problem: string): void {

@@ -62,7 +62,7 @@ export class UpdateAddresses extends Move {
 
   process({ payloads }: Response): void {
     const { sa } = this;
-    sa.finishRequest();
+    sa.finishRequest(this);
     const error = errorOf(payloads);
     const isNat = error?.notifyType === NOTIFY.UNEXPECTED_NAT_DETECTED;
     if (isNat && this.#attempt < this.core.options.initTries) {
@@ -107,7 +107,7 @@ export class ReturnRoutability extends Move {
 
   process({ payloads }: Response): void {
     const { sa } = this;
-    sa.finishRequest();
+    sa.finishRequest(this);
     const [cookie] = notifiesOf(payloads, NOTIFY.COOKIE2);
     if (cookie === undefined || !sameOctets(cookie.data, this.#cookie)) {
       // §3.7: a peer that has our keys, and not what was sent to it.

@@ -59,13 +59,13 @@ class Probe implements Task {
   }
 
   process(): void {
-    const { sent, first } = this.#sa.window.outstanding!;
+    const { sent, first } = this.#sa.window.byTask(this)!;
     this.#tell({
       sent,
       milliseconds: this.#core.now - this.#startedAt,
       ...(sent === 1 ? { bytes: this.#sa.channel.ipBytes(first[0]!) } : {}),
     });
-    this.#sa.finishRequest();
+    this.#sa.finishRequest(this);
   }
 
   malformed(problem: string): void {

@@ -120,7 +120,7 @@ export class RekeyIke implements Begun {
 
   exchanged(secrets: readonly Secret[]): void {
     const own = { role: 'initiator', localSpi: this.#spi, ni: this.#ni } as const;
-    this.#sa.finishRequest();
+    this.#sa.finishRequest(this);
     this.#conclude(makeSuccessor(this.#sa, this.#core, { ...own, ...this.#agreed!, secrets }));
   }
 
@@ -166,17 +166,17 @@ export class RekeyIke implements Begun {
     switch (error.notifyType) {
       case NOTIFY.INVALID_KE_PAYLOAD:
         if (group === undefined || this.#groups.includes(group)) break;
-        sa.finishRequest();
+        sa.finishRequest(this);
         this.abandon();
         sa.requestFirst(new RekeyIke(sa, this.#core, [...this.#groups, group]));
         return;
       case NOTIFY.TEMPORARY_FAILURE:
-        sa.finishRequest();
+        sa.finishRequest(this);
         this.abandon();
         sa.postponed.addRekeying();
         return;
       case NOTIFY.NO_ADDITIONAL_SAS:
-        sa.finishRequest();
+        sa.finishRequest(this);
         this.abandon();
         this.#core.reauthenticate(sa, 'the peer rekeys no IKE SA');
         return;
@@ -187,7 +187,7 @@ export class RekeyIke implements Begun {
   /** There is no new IKE SA of ours. The peer's takes over, where it has made one. */
   #givenUp(failure: Failure): void {
     const sa = this.#sa;
-    sa.finishRequest();
+    sa.finishRequest(this);
     this.abandon();
     if (sa.state.name !== 'established') return;
     const { succession } = sa;

@@ -22,6 +22,8 @@ export interface Task {
   readonly kind: TaskKind;
   /** The task that it goes on with, in an exchange of its own (RFC 9370 §2.2.4). */
   readonly begunBy?: Task;
+  /** Nothing else is to be under way beside it, though the window has room. */
+  readonly alone?: boolean;
   /** Exchange type of the request. */
   readonly exchange: number;
   /** How many times the request is sent before the peer counts as gone. */
@@ -44,6 +46,15 @@ export interface Task {
   abandon(): void;
   /** The IKE SA is replaced before the request was sent: what to do on the new one in its place. */
   onSuccessor?(successor: IkeSa): Task | undefined;
+}
+
+/** What others may be under way beside, where the window has room (RFC 7296 §2.3). */
+const BESIDE_OTHERS: ReadonlySet<TaskKind> = new Set([
+  ...(['liveness', 'create-child', 'rekey-child', 'delete-child'] as const),
+]);
+
+export function isAlone({ kind, alone }: Task): boolean {
+  return alone === true || !BESIDE_OTHERS.has(kind);
 }
 
 /** The task that a procedure has begun with. */

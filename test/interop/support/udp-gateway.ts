@@ -47,6 +47,7 @@ export interface GatewayConfig {
   /** Our addresses beside the first one. */
   readonly alternatives?: readonly string[];
   readonly fragmentBytes?: number;
+  readonly windowSize?: number;
   readonly forceUdp?: boolean;
   readonly childless?: boolean;
   /** Of all its Child SAs (RFC 9611). */
@@ -224,6 +225,7 @@ function connectionOf(config: GatewayConfig): Connection {
     ppk: config.ppk && { ...config.ppk, secret: new Secret(Buffer.from(config.ppk.secret)) },
     mobike: config.mobike ?? false,
     fragmentBytes: config.fragmentBytes ?? DEFAULT_FRAGMENT_BYTES,
+    windowSize: config.windowSize ?? 1,
     forceUdpEncapsulation: config.forceUdp ?? false,
     natTraversal: true,
     lifetime: NO_LIFETIME,
