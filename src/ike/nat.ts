@@ -60,7 +60,7 @@ export function detectNat(
   };
 }
 
-/** NO_NATS_ALLOWED: both ends as we see them (RFC 4555 §3.9, §4.2.5). */
+/** NO_NATS_ALLOWED: both ends as we see them (RFC 4555 §3.9). */
 export function prohibitNats(local: Endpoint, remote: Endpoint): Payload {
   return notify(NOTIFY.NO_NATS_ALLOWED, endsOf(local, remote));
 }

@@ -83,7 +83,7 @@ export class Place implements Path {
 
   /**
    * Both have proved themselves. The responder has our end where the first IKE_AUTH request has come
-   * from (RFC 4555 §3.4), which may be another than the one that was answered.
+   * from (RFC 4555 §3.3), which may be another than the one that was answered.
    */
   settle(): void {
     if (!this.#isUntold) return;
