@@ -150,6 +150,28 @@ describe.skipIf(why)(`certificates with strongSwan${why === undefined ? '' : ` (
     await initiate();
   });
 
+  it('that a new CRL revokes while their tunnel is up end it by a Delete, and stay out', async () => {
+    const [ours, theirs] = ['a-ec:P-256', 'b-ec:P-256'] as const;
+    const remote = { ...root(), crl: [pki.path('root.crl')] };
+    const certificates = { local: files(ours), remote };
+    pki.crl('root', [ours]);
+    await configure([ours, theirs], { certificates });
+    await pair.charon.initiate();
+    await pair.gateway.next('ike-established');
+    pki.crl('root', [theirs]);
+    pair.configureOurs({ certificates });
+    // The daemon does this when `apply` brings a CRL, and every few minutes for what is fetched.
+    pair.gateway.command({ type: 'recheck' });
+    const revoked = `"C=CH, O=Example, CN=${theirs}" is revoked`;
+    expect(await pair.gateway.next('failed')).toMatchObject({ explanation: revoked });
+    expect(await pair.gateway.next('ike-closed')).toMatchObject({ reason: 'deleted by us' });
+    const nothing = async () => (await pair.charon.sas()).length === 0 || undefined;
+    await waitFor('charon without SA', 5, nothing);
+    expect(await pair.charon.log()).toMatch(/received DELETE for IKE_SA/);
+    await expect(pair.charon.initiate()).rejects.toThrow();
+    expect(await pair.gateway.next('failed')).toMatchObject({ explanation: revoked });
+  });
+
   describe('are refused with an explanation', () => {
     it('where they are revoked, in both roles', async () => {
       const names = ['a-ec:P-256', 'b-ec:P-256'] as const;

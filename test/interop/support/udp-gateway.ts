@@ -85,6 +85,8 @@ export type Command =
   /** Begins an IKE SA with the peer that nobody ever finishes. */
   | { readonly type: 'knock' }
   | { readonly type: 'terminate'; readonly connection?: string }
+  /** Looks at the peer's certificate again. */
+  | { readonly type: 'recheck' }
   | { readonly type: 'stop' | 'view' };
 
 export type Report =
