@@ -3,7 +3,7 @@
  * one is for all resources, the fallback, and each other one for one of them. A resource is a lane
  * of the dataplane, that is a queue of its ports, whoever serves it; its number is the identifier.
  *
- * What the peer's identifiers say is for people only (§4). A further Child SA is asked for when the
+ * Which resource the peer's identifiers name is for people only (§4). A further Child SA is asked for when the
  * dataplane says that a resource sends on the fallback for want of its own (§5, §6): none is made
  * ahead of traffic, and none again that the peer has deleted as idle before there is some.
  */
@@ -164,9 +164,18 @@ export function partOfAnswer(
   return { resource, peer };
 }
 
-/** Whether nothing of a group is there any more: then the next one is for all, as at its beginning. */
-export function isGroupGone(sa: IkeSa, policy: ChildPolicy, pair: SelectorPair): boolean {
-  return alike(sa, policy, pair).every(({ group }) => group === undefined);
+/**
+ * Whether nothing of a group is there any more: then the one that the peer has made is for all, as at
+ * its beginning; unless the peer names a resource of its own, having had the group then.
+ */
+export function isGroupGone(
+  sa: IkeSa,
+  policy: ChildPolicy,
+  pair: SelectorPair,
+  payloads: readonly Payload[],
+): boolean {
+  const namesResource = (peerIdentifier(payloads)?.length ?? 0) > 0;
+  return !namesResource && alike(sa, policy, pair).every(({ group }) => group === undefined);
 }
 
 /** Asks for a Child SA of its own for a resource that sends on a fallback, where that may be. */

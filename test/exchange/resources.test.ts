@@ -391,6 +391,32 @@ describe('a Delete', () => {
   });
 
   it.each([
+    ['its initiator, before it is answered,', 'a'],
+    ['its responder, which it hears of before the answer,', 'b'],
+  ] as const)('of the one for all by %s leaves who has asked with one of its own', (_, side) => {
+    const both = established();
+    acquire(both.a, 1);
+    if (side === 'b') both.deliver(both.a); // a ---> b  CREATE_CHILD_SA request 2
+    const peer = both[side];
+    const [inboundSpi] = [...peer.installed.values()]
+      .filter(({ resource }) => resource === undefined)
+      .map((child) => child.inboundSpi);
+    peer.handle({ type: 'expire', inboundSpi: inboundSpi!, hard: true, cause: 'it is used up' });
+    // The answer comes behind the Delete.
+    if (side === 'b') both.b.outbox.reverse();
+    both.settle();
+    both.wait(drainTime);
+    both.expectChildren(1);
+    // Both know that there is none for all: whoever wants one gets it.
+    expect(shown(both.a).map(([resource]) => resource)).toEqual([1]);
+    expect(owners(both.b)).toHaveLength(1);
+    both.initiate(both.b);
+    both.settle();
+    both.expectChildren(2);
+    expectFlows(both);
+  });
+
+  it.each([
     ['by who keeps the connection up', 'always'],
     ['by whose sender has to use that of another', 'trap'],
   ] as const)('of the one for all has it made again %s', (_, start) => {

@@ -234,7 +234,7 @@ export class CreateChild implements Begun {
     }
     const nr = need(payloads, 'Nonce').data;
     const { policy, rekeys } = this.plan;
-    const isGone = rekeys === undefined && isGroupGone(sa, policy, this.#offer.selectors);
+    const isGone = rekeys === undefined && isGroupGone(sa, policy, this.#offer.selectors, payloads);
     const resource = isGone ? undefined : this.plan.resource;
     const nonce = lowestNonce(this.#ni, nr);
     const rival = this.#rival;
