@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { ApiClient } from '../api/client.js';
 import type { DownResult, RekeyResult, UpResult } from '../api/routes.js';
+import type { Status } from '../api/status.js';
 import type { RekeyWhat } from '../ike/event.js';
 import { ask, asksDaemon, type DaemonOptions } from './daemon.js';
 import { EXIT_CODES, ExitError } from './exit.js';
@@ -10,9 +11,12 @@ import { renderStatus } from './render-status.js';
 export function addControl(program: Command): void {
   const command = (usage: string, description: string, isDefault = false) =>
     asksDaemon(program.command(usage, { isDefault }).description(description));
-  command('status', 'show tunnels, SAs, traffic and drops (also: esplane alone)', true).action(
-    (options: DaemonOptions) =>
-      ask(options, 'asking the daemon', (client) => client.status(), renderStatus),
+  command(
+    'status [connection]',
+    'show tunnels, or one of them, SAs, traffic and drops (also: esplane alone)',
+    true,
+  ).action((name: string | undefined, options: DaemonOptions) =>
+    ask(options, 'asking the daemon', (client) => statusOf(client, name), renderStatus),
   );
   command('up <connection>', 'bring a connection up and wait for it').action(up);
   command('down <connection>', 'delete the SAs of a connection and keep it down').action(
@@ -30,6 +34,17 @@ export function addControl(program: Command): void {
         renderRekey,
       ),
     );
+}
+
+/** @param name  of the only connection that is wanted */
+async function statusOf(client: ApiClient, name: string | undefined): Promise<Status> {
+  const status = await client.status();
+  if (name === undefined) return status;
+  const connections = status.connections.filter((connection) => connection.name === name);
+  if (connections.length > 0) return { ...status, connections };
+  const names = status.connections.map((connection) => connection.name).join(', ');
+  const there = names === '' ? 'there is none' : `there are: ${names}`;
+  throw new ExitError(EXIT_CODES.failed, `there is no connection "${name}"; ${there}`);
 }
 
 function up(name: string, options: DaemonOptions): Promise<void> {

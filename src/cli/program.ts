@@ -128,7 +128,22 @@ export async function makeProgram(words?: readonly string[]): Promise<Command> {
     add(program);
   }
   program.helpCommand('help [command]', 'show the help of a command');
+  const [first = ''] = words ?? [];
+  if (first !== '' && !first.startsWith('-') && !isKnown(first)) program.error(unknown(first));
   return program;
+}
+
+function isKnown(name: string): boolean {
+  return name === 'help' || COMMANDS.some(({ names }) => names.includes(name));
+}
+
+/** Without it, the word would be taken for an argument of the default command. */
+function unknown(word: string): string {
+  const similar = COMMANDS.flatMap(({ names }) => names).filter((name) =>
+    name.startsWith(word.slice(0, 2)),
+  );
+  const hint = similar.length === 0 ? '' : `; is it ${similar.join(' or ')}?`;
+  return `error: unknown command '${word}'${hint}`;
 }
 
 function commandsFor(words: readonly string[]) {

@@ -81,6 +81,15 @@ describe('esplane', () => {
     expect(await esplane('--socket', socketPath)).toEqual(shown);
   });
 
+  it('status shows one connection, and says which there are', async () => {
+    const [connection] = busyStatus.connections;
+    const { out } = await esplane('status', connection!.name, '--socket', socketPath);
+    expect(out).toBe(renderStatus({ ...busyStatus, connections: [connection!] }));
+    const missing = await esplane('status', 'attic', '--socket', socketPath);
+    expect(missing).toMatchObject({ code: 1, out: '' });
+    expect(missing.err).toContain(`there is no connection "attic"; there are: ${connection!.name}`);
+  });
+
   it('status --json prints the document', async () => {
     const { code, out } = await esplane('status', '--json', '--socket', socketPath);
     expect(code).toBe(0);
@@ -266,7 +275,9 @@ verdict: sent (left through a port)
       err: `esplane: no esplane daemon runs at ${gone}; to start it: esplane run, or systemctl start esplane\n`,
     });
     expect((await esplane('status', '--colour')).code).toBe(2);
-    expect((await esplane('fly')).code).toBe(2);
+    const unknown = await esplane('stat');
+    expect(unknown.code).toBe(2);
+    expect(unknown.err).toContain("unknown command 'stat'; is it status?");
   });
 
   it('check tells what a configuration means, without its secrets', async () => {
