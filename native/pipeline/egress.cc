@@ -18,7 +18,8 @@ void Egress::set_reinjector(spd::Scope scope, Reinjector* reinjector) {
 
 void Egress::reinject(uint8_t* data, uint32_t length, Origin origin, spd::Scope scope) {
   auto* reinjector = scope < reinjectors_.size() ? reinjectors_[scope] : nullptr;
-  if (const Watch* watch = watch_->load(std::memory_order_acquire); watch && watch->capture) [[unlikely]]
+  const Watch* watch = watch_->load(std::memory_order_acquire);
+  if (watch && watch->capture) [[unlikely]]
     watch->capture->take_from_tun(lane_, scope, Capture::Direction::kSent, &data, &length, 1);
   const bool taken = reinjector != nullptr && reinjector->write(data, length);
   const bool own = scope == spd::kHostScope;

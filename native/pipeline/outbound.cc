@@ -296,7 +296,7 @@ void Stages::raise_expiries() {
   });
 }
 
-/// @param resource  who wants an SA of its own (RFC 9611 §5); kAnyResource: there is none at all
+/// @param resource  who wants an SA of its own (RFC 9611); kAnyResource: there is none at all
 void Stages::raise_acquire(const spd::Policy& policy, spd::Resource resource) {
   auto& limit = resource == spd::kAnyResource ? core_.acquire_limit : core_.own_sa_limit;
   if (!limit.pass(reinterpret_cast<uintptr_t>(&policy), core_.now_ms)) return;

@@ -38,7 +38,7 @@ inline constexpr Resource kAnyResource = 0xffff;
 struct Part {
   bool standby = false;               ///< behind all others: its peer cannot receive on it yet
   Resource resource = kAnyResource;   ///< which sends on it before all others
-  /// Who sends on it for want of an SA of its own is to ask for one (RFC 9611 §5).
+  /// Who sends on it for want of an SA of its own is to ask for one (RFC 9611).
   bool asks = false;
 };
 

@@ -47,7 +47,7 @@ export class Attempts {
   }
 
   /**
-   * A sender wants a Child SA of its own (RFC 9611 §6); where there is none for all any more, that
+   * A sender wants a Child SA of its own (RFC 9611); where there is none for all any more, that
    * one comes first.
    */
   acquire(name: string, child: string, resource: number): void {

@@ -7,7 +7,7 @@
  * - once the tunnels are up, each side always has one outbound SA for each policy that it has Child
  *   SAs for, and for each sender that may have its own (RFC 9611), and what it sends on that SA the
  *   other side can read, at once and as long as it may be on its way (§2.8);
- * - none of a group of Child SAs has other algorithms than another (RFC 9611 §4);
+ * - none of a group of Child SAs has other algorithms than another (RFC 9611);
  * - the selectors of a Child SA are inside the policies of both sides (§2.9);
  * - no protected message is in a datagram that is longer than configured (RFC 7383 §2.5);
  * - a gateway that has restarted and says so is taken to have forgotten all (§2.4);

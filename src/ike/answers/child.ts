@@ -108,7 +108,7 @@ export function chooseChild(
   };
 }
 
-/** RFC 9611 §4: a rekeyed Child SA has the part of the old one, whether the peer says so or not. */
+/** RFC 9611: a rekeyed Child SA has the part of the old one, whether the peer says so or not. */
 function partInGroup(
   sa: IkeSa,
   core: Core,

@@ -95,7 +95,7 @@ function crossing(sa: IkeSa, core: Core, payloads: readonly Payload[]): Payload[
   return refuseChild(sa, core, { refusal: fullFor(sa, payloads), explanation });
 }
 
-/** RFC 9611 §6: of a group NO_ADDITIONAL_SAS would say that there are none of other selectors. */
+/** RFC 9611: of a group NO_ADDITIONAL_SAS would say that there are none of other selectors. */
 function fullFor(sa: IkeSa, payloads: readonly Payload[]): number {
   const ofGroup =
     peerIdentifier(payloads) !== undefined &&

@@ -399,7 +399,7 @@ export class CreateChild implements Begun {
     const sa = this.#sa;
     const { rekeys, resource, policy } = this.plan;
     if (resource !== undefined) {
-      // RFC 9611 §4: the connection is as up as before, on what there is.
+      // RFC 9611: the connection is as up as before, on what there is.
       sa.log('info', `no Child SA of its own for resource ${resource}: ${failure.explanation}`);
       haveEnough(sa, policy, this.#offer.selectors);
       this.#core.childSettled(sa);
