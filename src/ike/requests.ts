@@ -196,6 +196,8 @@ export class Requests {
   /** What is sent again: the same octets (§2.1), or the same in other fragments (RFC 7383 §2.5). */
   #again({ task, messageId, payloads, first, datagrams, sent }: OutstandingRequest) {
     const { channel } = this.#sa;
+    const other = task.again?.(sent);
+    if (other !== undefined) return this.#encode(task, messageId, other, sent);
     if (task.goesWhole?.(sent) === true) return first;
     const others = channel.mustSplit(datagrams) || channel.shrink(datagrams, sent);
     return others ? this.#encode(task, messageId, payloads, sent) : datagrams;

@@ -3,8 +3,12 @@
  * to carry. What fills it is a notification of a private status type, which every peer ignores
  * (§3.10.1). It goes with DF at first; when that brings no answer, the same octets (§2.1) go without,
  * so that a probe which is too long does not end the IKE SA: IP fragments bring them. Where these
- * are lost, as many firewalls have it, fragments of IKE do (RFC 7383), by turns, because strongSwan
- * with mediation, as Debian has it, ignores an INFORMATIONAL request in those.
+ * are lost, as many firewalls have it, or no router cuts it, because a link drops what is too long
+ * for it, fragments of IKE do (RFC 7383).
+ *
+ * And where those bring no answer either, because strongSwan with mediation, as Debian has it,
+ * ignores an INFORMATIONAL request in them, it is said empty: no retransmission to the letter (§2.1),
+ * but else the peer would be taken for dead. All of these take turns then.
  */
 import { EXCHANGE, type Payload } from '../../wire/index.js';
 import type { Core } from '../core.js';
@@ -16,8 +20,10 @@ import type { Task } from './task.js';
 const FILLING = 40_960;
 /** Octets of a cipher's block, at most. */
 const MOST_BLOCK = 16;
-/** Times that it is sent in one message, before fragments of IKE and that take turns. */
-const WHOLE_TRIES = 3;
+/** Times that it is sent in one message, before it is sent in other forms. */
+const WHOLE_TRIES = 2;
+/** In fragments of IKE, empty, and in one message again. */
+const FORMS = 3;
 
 class Probe implements Task {
   readonly kind = 'liveness';
@@ -55,7 +61,11 @@ class Probe implements Task {
   }
 
   goesWhole(sent: number): boolean {
-    return sent < WHOLE_TRIES || sent % 2 !== WHOLE_TRIES % 2;
+    return sent < WHOLE_TRIES || formOf(sent) === 2;
+  }
+
+  again(sent: number): readonly Payload[] | undefined {
+    return this.#bytes > 0 && sent >= WHOLE_TRIES && formOf(sent) === 1 ? [] : undefined;
   }
 
   process(): void {
@@ -89,6 +99,10 @@ class Probe implements Task {
       ...(answer === undefined ? {} : { answer }),
     });
   }
+}
+
+function formOf(sent: number): number {
+  return (sent - WHOLE_TRIES) % FORMS;
 }
 
 /** Sees how the peer answers; a long probe is only made where IKE can bring it in fragments too. */

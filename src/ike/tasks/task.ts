@@ -34,6 +34,11 @@ export interface Task {
   readonly measures?: boolean;
   /** Whether it goes in one message, however long it is, after it was sent so often. */
   goesWhole?(sent: number): boolean;
+  /**
+   * What is said in place of the first payloads after it was sent so often, since the peer has most
+   * likely not seen it; undefined: the same.
+   */
+  again?(sent: number): readonly Payload[] | undefined;
   /** The payloads of the request; undefined: it has become pointless while it waited. */
   build(): readonly Payload[] | undefined;
   /** Handles a response; what it is and that it is complete was found by `validate`. */
