@@ -3,8 +3,8 @@
  * one is for all resources, the fallback, and each other one for one of them. A resource is a lane
  * of the dataplane, that is a queue of its ports, whoever serves it; its number is the identifier.
  *
- * Which resource the peer's identifiers name is for people only (§4). A further Child SA is asked for when the
- * dataplane says that a resource sends on the fallback for want of its own (§5, §6): none is made
+ * Which resource the peer's identifiers name is for people only. A further Child SA is asked for
+ * when the dataplane says that a resource sends on the fallback for want of its own: none is made
  * ahead of traffic, and none again that the peer has deleted as idle before there is some.
  */
 import type { ChildPolicy } from '../policy/connection.js';
@@ -75,7 +75,7 @@ function selectorsOf({ sa: { localSelectors, remoteSelectors } }: InstalledChild
   return { tsi: localSelectors, tsr: remoteSelectors };
 }
 
-/** Most Child SAs of a group beside the fallback; §6: twice as many as resources, at least. */
+/** Most Child SAs of a group beside the fallback: twice as many as resources, at least. */
 export function mostFurther({ perResource }: ChildPolicy, { options }: Core): number {
   if (perResource === undefined) return 0;
   return perResource === 'auto' ? Math.max(MIN_FURTHER, 2 * options.resources) : perResource;
@@ -115,12 +115,12 @@ export function partOfRequest(
     return others.length === 0 ? undefined : 'too many';
   }
   if (further.length >= mostFurther(policy, core)) return 'too many';
-  // §4: all of a group have the same properties.
+  // All of a group have the same properties.
   if (!sameProtection(first.suite, suite)) return 'of another kind';
   return { resource: leastUsed(sa, core, policy, further), peer };
 }
 
-/** §5: the resource with the fewest Child SAs of the group, those that we have asked for included. */
+/** The resource with the fewest Child SAs of the group, those that we have asked for included. */
 function leastUsed(
   sa: IkeSa,
   core: Core,
@@ -231,7 +231,7 @@ function isAskedFor(sa: IkeSa, policy: ChildPolicy, resource: number): boolean {
   );
 }
 
-/** The peer has refused one more: none is asked for as long as there are as many as now (§4). */
+/** The peer has refused one more: none is asked for as long as there are as many as now. */
 export function haveEnough(sa: IkeSa, policy: ChildPolicy, pair: SelectorPair): void {
   const further = alike(sa, policy, pair).filter(isOfResource);
   sa.children.limit(groupOf(policy, pair), further.length);
