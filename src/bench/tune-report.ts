@@ -1,5 +1,4 @@
 /** What tune has measured, as a report: for each curve what to conclude, the curve, and how. */
-
 import type { Chart, Report, Section } from '../report/report.js';
 import { isBusy, loadFact } from './load.js';
 import { portRate, type Setting, speedUp } from './recommend.js';

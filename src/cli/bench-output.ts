@@ -1,5 +1,4 @@
 /** How every benchmark tells what it measured, and on what. */
-
 import { writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';

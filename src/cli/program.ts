@@ -152,6 +152,6 @@ function commandsFor(words: readonly string[]) {
   const asksForAll = isOption && words.some((word) => /^(-h|--help|-V|--version)$/.test(word));
   const name = isOption ? DEFAULT_COMMAND : first;
   const known = COMMANDS.filter(({ names }) => names.includes(name));
-  // All of them, where the name is unknown, so that the right one can be suggested.
+  // All of them, where the name is unknown, so that the help behind the error lists them.
   return asksForAll || READERS.includes(name) || known.length === 0 ? COMMANDS : known;
 }

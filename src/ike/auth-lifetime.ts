@@ -4,7 +4,7 @@
  */
 import type { Connection } from '../policy/connection.js';
 import { NOTIFY, type Payload } from '../wire/index.js';
-import { notifiesOf, notify } from './payloads.js';
+import { fourOctets, notifiesOf, notify, numberOf } from './payloads.js';
 
 /** Who says less would have us do nothing else; who says more is as good as silent. */
 const LEAST_SECONDS = 30;
@@ -15,16 +15,13 @@ const INITIATORS_PART = 0.9;
 /** AUTH_LIFETIME of an IKE_AUTH response; none where the authentication has no end. */
 export function announceLifetime({ reauthSeconds }: Connection): Payload[] {
   if (reauthSeconds === 0) return [];
-  const data = new Uint8Array(4);
-  new DataView(data.buffer).setUint32(0, reauthSeconds);
-  return [notify(NOTIFY.AUTH_LIFETIME, data)];
+  return [notify(NOTIFY.AUTH_LIFETIME, fourOctets(reauthSeconds))];
 }
 
 /** Seconds after which to reauthenticate at the latest, as the peer has it; 0: it says nothing. */
 export function announcedLifetime(payloads: readonly Payload[]): number {
   const [lifetime] = notifiesOf(payloads, NOTIFY.AUTH_LIFETIME);
-  if (lifetime?.data.length !== 4) return 0;
-  const { data } = lifetime;
-  const seconds = new DataView(data.buffer, data.byteOffset, 4).getUint32(0);
+  const seconds = lifetime && numberOf(lifetime.data);
+  if (seconds === undefined) return 0;
   return seconds > MOST_SECONDS ? 0 : Math.max(LEAST_SECONDS, INITIATORS_PART * seconds);
 }

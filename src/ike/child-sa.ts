@@ -12,6 +12,7 @@ import type { Core } from './core.js';
 import type { ChildSaView, Milliseconds } from './event.js';
 import type { IkeSa } from './ike-sa.js';
 import { isTranslated } from './nat.js';
+import { fourOctets, numberOf } from './payloads.js';
 import type { GroupPart } from './resources.js';
 import type { ChildState, Role } from './state.js';
 
@@ -165,16 +166,13 @@ function viewGroup(group: GroupPart | undefined): Pick<ChildSaView, 'resource' |
 }
 
 export function espSpiBytes(spi: EspSpi): Uint8Array<ArrayBuffer> {
-  const octets = new Uint8Array(4);
-  new DataView(octets.buffer).setUint32(0, spi);
-  return octets;
+  return fourOctets(spi);
 }
 
 /** Four octets as an SPI; undefined for what no ESP SPI is: 0 to 255 (RFC 4303 §2.1). */
 export function espSpiOf(octets: Uint8Array): EspSpi | undefined {
-  if (octets.length !== 4) return undefined;
-  const spi = new DataView(octets.buffer, octets.byteOffset, 4).getUint32(0);
-  return spi > 255 ? (spi as EspSpi) : undefined;
+  const spi = numberOf(octets);
+  return spi !== undefined && spi > 255 ? (spi as EspSpi) : undefined;
 }
 
 export function espSpiText(spi: EspSpi): string {

@@ -75,3 +75,16 @@ export function describeMessage(exchange: number, response: boolean, messageId: 
 export function describeHeader({ exchangeType, response, messageId }: PeekedHeader): string {
   return describeMessage(exchangeType, response, messageId);
 }
+
+/** A number in four octets, as notifications and SPIs have it. */
+export function fourOctets(value: number): Uint8Array<ArrayBuffer> {
+  const octets = new Uint8Array(4);
+  new DataView(octets.buffer).setUint32(0, value);
+  return octets;
+}
+
+/** The number in four octets; undefined where there are more or fewer. */
+export function numberOf(octets: Uint8Array): number | undefined {
+  if (octets.length !== 4) return undefined;
+  return new DataView(octets.buffer, octets.byteOffset, 4).getUint32(0);
+}

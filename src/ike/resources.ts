@@ -15,7 +15,7 @@ import { NOTIFY, type Payload, type PayloadOf } from '../wire/index.js';
 import type { InstalledChild } from './child-sa.js';
 import type { Core } from './core.js';
 import type { IkeSa } from './ike-sa.js';
-import { notifiesOf, notify } from './payloads.js';
+import { fourOctets, notifiesOf, notify } from './payloads.js';
 import { CreateChild } from './tasks/create-child.js';
 
 /** The part of a Child SA in its group; both peers have said that it is of one. */
@@ -35,9 +35,7 @@ const MIN_FURTHER = 16;
 /** N(SA_RESOURCE_INFO), with the identifier of the resource; that of the fallback has none (§5.1). */
 export function resourceInfo(resource: number | undefined): PayloadOf<'N'> {
   if (resource === undefined) return notify(NOTIFY.SA_RESOURCE_INFO);
-  const identifier = new Uint8Array(4);
-  new DataView(identifier.buffer).setUint32(0, resource);
-  return notify(NOTIFY.SA_RESOURCE_INFO, identifier);
+  return notify(NOTIFY.SA_RESOURCE_INFO, fourOctets(resource));
 }
 
 /** The identifier in the message, perhaps an empty one; undefined: it is of no group. */

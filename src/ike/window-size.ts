@@ -5,24 +5,21 @@
  */
 import { NOTIFY, type Payload, type PayloadOf } from '../wire/index.js';
 import type { IkeSa } from './ike-sa.js';
-import { notifiesOf, notify } from './payloads.js';
+import { fourOctets, notifiesOf, notify, numberOf } from './payloads.js';
 
 /** Tells the peer, unless it is 1 or told already. */
 export function announceWindow({ connection, window }: IkeSa): PayloadOf<'N'>[] {
   const { windowSize } = connection!;
   if (windowSize <= window.offered) return [];
   window.offer(windowSize);
-  const data = new Uint8Array(4);
-  new DataView(data.buffer).setUint32(0, windowSize);
-  return [notify(NOTIFY.SET_WINDOW_SIZE, data)];
+  return [notify(NOTIFY.SET_WINDOW_SIZE, fourOctets(windowSize))];
 }
 
 /** The peer may have told us. @returns whether it has */
 export function heedWindow({ connection, window }: IkeSa, payloads: readonly Payload[]): boolean {
   const [told] = notifiesOf(payloads, NOTIFY.SET_WINDOW_SIZE);
-  if (told?.data.length !== 4) return false;
-  const { buffer, byteOffset } = told.data;
-  const size = new DataView(buffer, byteOffset).getUint32(0);
+  const size = told && numberOf(told.data);
+  if (size === undefined) return false;
   window.grant(Math.min(size, connection!.windowSize));
   return true;
 }

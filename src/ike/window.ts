@@ -179,9 +179,13 @@ export class MessageWindow {
     return this.#answered.get(messageId);
   }
 
-  /** The request that was answered last, for duplicates, also after the IKE SA is gone. */
-  get last(): Answered | undefined {
-    return this.#last;
+  /**
+   * The request that was answered last, for duplicates, also after the IKE SA is gone: it keeps
+   * nothing of that alive.
+   */
+  get last(): Exchanged | undefined {
+    const last = this.#last;
+    return last && { request: last.request, responses: last.responses };
   }
 }
 
