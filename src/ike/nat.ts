@@ -60,6 +60,11 @@ export function detectNat(
   };
 }
 
+/** The peer's word for where it sees us; undefined: it says nothing of that. */
+export function seenAs(payloads: readonly Payload[]): Uint8Array | undefined {
+  return notifiesOf(payloads, NOTIFY.NAT_DETECTION_DESTINATION_IP)[0]?.data;
+}
+
 /** NO_NATS_ALLOWED: both ends as we see them (RFC 4555 §3.9). */
 export function prohibitNats(local: Endpoint, remote: Endpoint): Payload {
   return notify(NOTIFY.NO_NATS_ALLOWED, endsOf(local, remote));

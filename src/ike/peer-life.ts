@@ -54,12 +54,13 @@ export class PeerLife {
     this.#sa.startTimer('liveness', this.#period);
   }
 
-  /** It is time to see whether the peer is silent. */
+  /** It is time to see whether the peer is silent, or where it sees us. */
   check(): void {
     const period = this.#period;
     const silence = this.#core.now - this.#heardAt;
-    if (silence >= period) this.#probe();
-    this.#sa.startTimer('liveness', silence >= period ? period : period - silence);
+    const isDue = silence >= period || this.#sa.place.isToAsk;
+    if (isDue) this.#probe();
+    this.#sa.startTimer('liveness', isDue ? period : period - silence);
   }
 
   /** Somebody says that the peer does not know us; a check finds out, now and then. */

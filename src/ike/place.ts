@@ -3,14 +3,16 @@
  * how that changes, and that the Child SAs go along.
  */
 import { type Endpoint, sameEndpoint } from '../sad/sad.js';
+import type { Payload } from '../wire/index.js';
 import type { Core } from './core.js';
 import { formatEndpoint } from './explain.js';
 import type { IkeSa } from './ike-sa.js';
 import type { Mobility } from './mobility.js';
-import { type NatSituation, NO_NAT } from './nat.js';
+import { type NatSituation, NO_NAT, natDetection, seenAs } from './nat.js';
 import type { Path, Paths } from './paths.js';
 import { ReturnRoutability, UpdateAddresses } from './tasks/mobility.js';
 import type { Task } from './tasks/task.js';
+import { sameOctets } from './window.js';
 
 export class Place implements Path {
   readonly #sa: IkeSa;
@@ -26,6 +28,8 @@ export class Place implements Path {
   isUnproved = false;
   /** Our own end has moved while there was no telling the peer: it was being set up, or a rival. */
   #isUntold = false;
+  /** Where the peer was told that we are, in its own words (`seenAs`). */
+  #toldAs: Uint8Array | undefined;
 
   constructor(sa: IkeSa, core: Core, { local, remote }: Path) {
     this.#sa = sa;
@@ -45,10 +49,13 @@ export class Place implements Path {
   heard({ local, remote }: Path): void {
     if (this.paths?.isSearching === true) this.#found({ local, remote });
     // The move to port 4500 is taken along by whoever is behind a NAT, too.
-    else if (this.#sa.state.name === 'half-open' || this.#followsPeer) this.moveTo(local, remote);
+    else if (this.#sa.state.name === 'half-open' || this.#followsIke) this.moveTo(local, remote);
   }
 
-  /** Authentic ESP has come from there, in UDP: for a NAT it is the same flow as IKE (§2.23). */
+  /**
+   * Authentic ESP has come from there, in UDP: for a NAT it is the same flow as IKE (§2.23). That is
+   * heeded with MOBIKE too, as RFC 4555 §3.8 allows.
+   */
   heardEsp(remote: Endpoint): void {
     if (this.#followsPeer) this.moveTo(this.local, remote);
   }
@@ -56,6 +63,11 @@ export class Place implements Path {
   /** §2.23: a host that is itself behind a NAT must not follow; where there is none, nobody has to. */
   get #followsPeer(): boolean {
     return this.nat.remote && !this.nat.local;
+  }
+
+  /** RFC 4555 §3.8: a mover says itself where it is; what else it sends may be to try a path. */
+  get #followsIke(): boolean {
+    return this.#followsPeer && this.mobility === undefined;
   }
 
   /** All that goes to the peer goes between these ends from now on, Child SAs included. */
@@ -91,6 +103,37 @@ export class Place implements Path {
     if (this.mobility === 'mover') this.#tellPeer();
     else this.#core.reauthenticate(this.#sa, 'our end has moved, and the peer knows no MOBIKE');
   }
+
+  // --- a mover behind a NAT (RFC 4555 §3.8) ------------------------------------------------
+
+  /** Answers come to where our requests come from, so that they do not show that the peer finds us. */
+  get isToAsk(): boolean {
+    const { natTraversal } = this.#sa.connection!;
+    return this.mobility === 'mover' && this.nat.local && natTraversal;
+  }
+
+  /** Asks the peer where it sees us, in an INFORMATIONAL. */
+  ask(): Payload[] {
+    if (!this.isToAsk) return [];
+    const { forceUdpEncapsulation } = this.#sa.connection!;
+    const fake = forceUdpEncapsulation ? this.#core.environment.random(20) : undefined;
+    return natDetection(this.#sa.spis, this.local, this.remote, fake);
+  }
+
+  /** The answer to that: the NAT may have another mapping for us than the peer was told of. */
+  answered(payloads: readonly Payload[]): void {
+    const seen = seenAs(payloads);
+    if (seen === undefined || !this.isToAsk || this.#sa.state.name !== 'established') return;
+    const isKnown = this.#toldAs !== undefined && sameOctets(seen, this.#toldAs);
+    if (!isKnown) this.#tellPeer();
+  }
+
+  /** The peer has answered that it knows where we are. */
+  told(payloads: readonly Payload[]): void {
+    this.#toldAs = seenAs(payloads);
+  }
+
+  // --- other ways --------------------------------------------------------------------------
 
   /** The peer does not answer: the next try goes another way, where there is one (RFC 4555 §3.5). */
   detour(): void {

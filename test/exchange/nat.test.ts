@@ -9,8 +9,8 @@ const OUTSIDE = '198.51.100.1';
 class Translated extends Dialogue {
   portOffset = 10_000;
 
-  constructor(b: ConnectionOptions = {}) {
-    super({ b: { remoteAddress: '%any', livenessSeconds: 0, ...b } });
+  constructor(b: ConnectionOptions = {}, a: ConnectionOptions = {}) {
+    super({ a, b: { remoteAddress: '%any', livenessSeconds: 0, ...b } });
   }
 
   override give(datagram: Datagram): void {
@@ -117,6 +117,61 @@ describe('an initiator behind a NAT', () => {
     const [other] = unchecked.b.installed.values();
     unchecked.b.handle({ ...other!, type: 'nat-mapping-changed', remote: elsewhere });
     expect(unchecked.b.installed.get(other!.inboundSpi)!.remote).toEqual(other!.remote);
+  });
+});
+
+describe('a mover behind a NAT (RFC 4555 §3.8)', () => {
+  function mobile(): Translated {
+    const both = new Translated({ mobike: true }, { mobike: true, livenessSeconds: 30 });
+    both.establish();
+    return both;
+  }
+
+  function portSeen(both: Translated): number {
+    return both.b.ike.ikeSas()[0]!.remote.port;
+  }
+
+  it('is not followed by its IKE messages alone, which may be to try a path', () => {
+    const both = mobile();
+    both.portOffset = 20_000;
+    both.rekey(both.a, 'child');
+    both.give(both.take(both.a));
+    // The answer goes to where the request came from; all else goes on as before.
+    expect(both.b.outbox.splice(0)[0]!.remote.port).toBe(24_500);
+    expect(portSeen(both)).toBe(14_500);
+    for (const { remote } of both.b.installed.values()) expect(remote.port).toBe(14_500);
+  });
+
+  it('asks where it is seen, though it hears of its peer, and tells of a new mapping', () => {
+    const both = mobile();
+    both.wait(31_000);
+    both.settle();
+    both.portOffset = 20_000;
+    for (let second = 0; second < 35; second++) {
+      // Its own requests are answered, however its peer would have to reach it.
+      if (second === 20) both.rekey(both.a, 'child');
+      both.settle();
+      both.wait(1_000);
+    }
+    both.settle();
+    expect(portSeen(both)).toBe(24_500);
+    for (const { remote } of both.b.installed.values()) expect(remote.port).toBe(24_500);
+    both.expectTunnel();
+  });
+
+  it('says no more than that as long as it is seen at one place', () => {
+    const both = mobile();
+    const said = new Set<string>();
+    for (let second = 0; second < 200; second++) {
+      for (const message of both.settle()) said.add(message);
+      both.wait(1_000);
+    }
+    const requests = (side: string) =>
+      [...said].filter((message) => message.startsWith(`${side} INFORMATIONAL request`));
+    // It tells once, since it was never told of; beside that it asks every thirty seconds at most.
+    expect(requests('b')).toHaveLength(1);
+    expect(requests('a').length).toBeLessThan(9);
+    expect(both.b.log.join('\n')).not.toContain('the peer moves');
   });
 });
 

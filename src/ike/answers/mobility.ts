@@ -2,6 +2,7 @@
  * MOBIKE's notifications in an INFORMATIONAL of the peer (RFC 4555 §3.5, §3.7, §3.8, §3.9): a mover
  * that is elsewhere now, the question whether we are here, and what lies between.
  */
+import { sameEndpoint } from '../../sad/sad.js';
 import { NOTIFY, type Payload } from '../../wire/index.js';
 import type { Core } from '../core.js';
 import { formatEndpoint } from '../explain.js';
@@ -48,7 +49,9 @@ function follow(
 ): void {
   const { name } = sa.state;
   if (name !== 'established' && name !== 'rival') return;
-  sa.log('info', `the peer moves from ${formatEndpoint(sa.remote)} to ${formatEndpoint(remote)}`);
+  if (!sameEndpoint(sa.remote, remote)) {
+    sa.log('info', `the peer moves from ${formatEndpoint(sa.remote)} to ${formatEndpoint(remote)}`);
+  }
   const nat = detectNat(payloads, sa.spis, local, remote);
   sa.place.local = local;
   sa.place.remote = remote;

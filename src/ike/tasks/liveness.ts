@@ -1,6 +1,6 @@
 /**
  * A liveness check (RFC 7296 §2.4): an INFORMATIONAL that a living peer answers, empty unless the
- * window is to be told of.
+ * window is to be told of, or a mover behind a NAT asks where it is seen (RFC 4555 §3.8).
  */
 import { EXCHANGE, type Payload } from '../../wire/index.js';
 import type { Core } from '../core.js';
@@ -20,12 +20,13 @@ export class Liveness implements Task {
   }
 
   build(): readonly Payload[] {
-    return announceWindow(this.#sa);
+    return [...announceWindow(this.#sa), ...this.#sa.place.ask()];
   }
 
   process({ payloads }: Response): void {
     heedWindow(this.#sa, payloads);
     this.#sa.finishRequest(this);
+    this.#sa.place.answered(payloads);
   }
 
   malformed(problem: string): void {

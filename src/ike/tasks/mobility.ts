@@ -80,6 +80,7 @@ export class UpdateAddresses extends Move {
       sa.requestFirst(new UpdateAddresses(sa, this.core));
       return;
     }
+    sa.place.told(payloads);
     const nat = detectNat(payloads, sa.spis, sa.local, sa.remote);
     const forced = sa.connection!.forceUdpEncapsulation;
     sa.place.arrive(forced ? { ...nat, local: true } : nat);
