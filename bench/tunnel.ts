@@ -4,6 +4,7 @@ import { type BenchColumn, type BenchRow, median } from './table.js';
 
 export const INNER_BYTES = [64, 256, 512, 1024, 1420];
 export const BATCH = 32;
+export const SUITE = 'AES-GCM-16-128';
 const ROUNDS = 5;
 const MILLISECONDS = 30;
 
@@ -20,28 +21,40 @@ export const COLUMNS: readonly BenchColumn[] = [
 
 type Bench = (options: TunnelBenchOptions) => TunnelBenchResult;
 
-/** Rows for both directions of every size; sizes take turns, so that noise meets all of them. */
-export function measure(bench: Bench, tunnels: number): BenchRow[] {
-  const results = INNER_BYTES.map(() => [] as TunnelBenchResult[]);
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const [i, innerBytes] of INNER_BYTES.entries()) {
-      const options = { keyBits: 128, innerBytes, batch: BATCH, tunnels } as const;
-      results[i]!.push(bench({ ...options, milliseconds: MILLISECONDS }));
-    }
-  }
-  return (['outbound', 'inbound'] as const).flatMap((direction) =>
-    INNER_BYTES.map((bytes, i) => {
-      const costs = results[i]!.map((result) => result[direction]);
-      return row(direction, tunnels, bytes, costs);
-    }),
-  );
+/** What the packets of a row are protected with, and how many tunnels they take turns with. */
+export interface Kind {
+  readonly suite?: string;
+  readonly engine?: string;
+  readonly tunnels: number;
 }
 
-function row(direction: string, tunnels: number, bytes: number, costs: readonly Cost[]): BenchRow {
+/** Rows for both directions of every size; all take turns, so that noise meets all of them. */
+export function measure(bench: Bench, kinds: readonly Kind[]): BenchRow[] {
+  const series = kinds.flatMap((kind) =>
+    INNER_BYTES.map((innerBytes) => ({ kind, innerBytes, results: [] as TunnelBenchResult[] })),
+  );
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const { kind, innerBytes, results } of series) {
+      const options = { suite: SUITE, ...kind, innerBytes, batch: BATCH };
+      results.push(bench({ ...options, milliseconds: MILLISECONDS }));
+    }
+  }
+  const rowsOf = (direction: 'outbound' | 'inbound') =>
+    series.map(({ kind, innerBytes, results }) => ({
+      ...kind,
+      ...row(
+        direction,
+        innerBytes,
+        results.map((result) => result[direction]),
+      ),
+    }));
+  return [...rowsOf('outbound'), ...rowsOf('inbound')];
+}
+
+function row(direction: string, bytes: number, costs: readonly Cost[]): BenchRow {
   const nanoseconds = median(costs.map((c) => c.nanosecondsPerPacket));
   return {
     direction,
-    tunnels,
     bytes,
     ticks: median(costs.map((c) => c.ticksPerPacket)),
     nanoseconds,

@@ -13,7 +13,7 @@ export async function benchPipeline(): Promise<BenchTable> {
     ],
     machine: describeMachine(),
     columns: COLUMNS,
-    rows: [...measure(addon.benchPipeline, 1), ...measure(addon.benchPipeline, 128)],
+    rows: measure(addon.benchPipeline, [{ tunnels: 1 }, { tunnels: 128 }]),
   };
 }
 

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { addon, type Cost, type TunnelBenchResult } from '../../src/dataplane/addon.js';
 import { type BenchRow, type BenchTable, describeMachine, median, printIfMain } from '../table.js';
-import { BATCH, INNER_BYTES } from '../tunnel.js';
+import { BATCH, INNER_BYTES, SUITE } from '../tunnel.js';
 
 const ROUNDS = 5;
 const MILLISECONDS = 100;
@@ -33,7 +33,7 @@ const THREAD = join(dirname(fileURLToPath(import.meta.url)), '../esp-thread.js')
 type WorkersBenchResult = Record<'one' | 'esp' | Way, TunnelBenchResult>;
 
 async function measure(innerBytes: number, thread: Worker): Promise<WorkersBenchResult> {
-  const options = { keyBits: 128, innerBytes, batch: 64, tunnels: 1 } as const;
+  const options = { suite: SUITE, innerBytes, batch: 64, tunnels: 1 } as const;
   const [one, shared, split, own] = addon.benchWorkers({
     ...options,
     milliseconds: MILLISECONDS,

@@ -5,6 +5,7 @@
 #include "addon/arguments.h"
 #include "addon/registry.h"
 #include "addon/results.h"
+#include "addon/suite_arguments.h"
 #include "addon/suite_bench.h"
 #include "crypto/choice.h"
 
@@ -17,24 +18,6 @@ using crypto::Form;
 using crypto::Suite;
 
 constexpr uint32_t kMaxTextBytes = 65535;
-
-const Suite& suite_argument(const Fields& fields) {
-  const std::string name = fields.text("suite");
-  for (const Suite& suite : crypto::suites()) {
-    if (name == suite.name) return suite;
-  }
-  fields.refuse("suite", "the name of a suite");
-}
-
-const Engine& engine_argument(const Fields& fields, const Suite& suite) {
-  const std::string name = fields.text("engine");
-  for (const Engine* engine : crypto::engines(suite)) {
-    if (name == engine->name) return *engine;
-  }
-  const Engine& chosen = crypto::engine(suite);  // may be of parts that no other engine combines
-  if (name == chosen.name) return chosen;
-  fields.refuse("engine", "the name of an engine of the suite");
-}
 
 const char* name_of(Form form) {
   switch (form) {

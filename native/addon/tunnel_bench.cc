@@ -31,8 +31,8 @@ struct EspBench {
   Batch batch;
 
   explicit EspBench(const TunnelBenchOptions& o) : options(o), a(o.tunnels), b(o.tunnels) {
-    a.install(1, b, o.key_bits);
-    b.install(2, a, o.key_bits);
+    a.install(1, b, o);
+    b.install(2, a, o);
     for (uint32_t t = 0; t < o.tunnels; t++) {
       inner.push_back(inner_packet(o.inner_bytes, t));
       outbound_sas.push_back(a.sad.outbound(a.spis[t]));  // takes a lock: not for each packet
@@ -74,7 +74,7 @@ struct EspBench {
   Sample open() {
     const uint32_t outer_bytes = esp::sealed_bytes(*a.sad.outbound(a.spis[0]), options.inner_bytes);
     const uint32_t before = FramePool::kHeadroom - packet::kIpv4HeaderBytes -
-                            packet::kEspHeaderBytes - 8;
+                            packet::kEspHeaderBytes - options.suite->iv_bytes;
     uint16_t esp_offset[Batch::kCapacity];
     packet::IpHeader headers[Batch::kCapacity];
     std::fill(std::begin(esp_offset), std::end(esp_offset), uint16_t{packet::kIpv4HeaderBytes});
@@ -179,8 +179,8 @@ TunnelBenchResult bench_pipeline(const TunnelBenchOptions& options) {
   auto [b_lan, host_b] = wire(port::Role::kLan);
   PipelineGateway a(1, options.tunnels, std::move(a_lan), std::move(a_wan));
   PipelineGateway b(2, options.tunnels, std::move(b_lan), std::move(b_wan));
-  a.databases.install(1, b.databases, options.key_bits);
-  b.databases.install(2, a.databases, options.key_bits);
+  a.databases.install(1, b.databases, options);
+  b.databases.install(2, a.databases, options);
   Host from(*host_a), to(*host_b);
   std::vector<std::vector<uint8_t>> inner;
   for (uint32_t t = 0; t < options.tunnels; t++)

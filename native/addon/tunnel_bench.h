@@ -6,11 +6,13 @@
 #include <vector>
 
 #include "addon/cost.h"
+#include "crypto/engine.h"
 
 namespace esplane::addon {
 
 struct TunnelBenchOptions {
-  uint32_t key_bits;     ///< 128, 192 or 256
+  const crypto::Suite* suite;
+  const crypto::Engine* engine;  ///< of the suite; null: the one in use
   uint32_t inner_bytes;  ///< length of the inner IPv4 packet, 28 to 1438
   uint32_t batch;        ///< packets in one call, 1 to Batch::kCapacity
   uint32_t tunnels;      ///< packets take turns with this many pairs of SAs

@@ -2,6 +2,7 @@
 #include "addon/arguments.h"
 #include "addon/registry.h"
 #include "addon/results.h"
+#include "addon/suite_arguments.h"
 #include "addon/tunnel_bench.h"
 #include "packet/batch.h"
 
@@ -10,15 +11,15 @@ namespace {
 
 TunnelBenchOptions to_options(const Napi::Value& v) {
   const Fields f(v, "options");
-  TunnelBenchOptions o{
-      .key_bits = static_cast<uint32_t>(f.integer("keyBits", 128, 256)),
+  const crypto::Suite& suite = suite_argument(f);
+  return {
+      .suite = &suite,
+      .engine = f.has("engine") ? &engine_argument(f, suite) : nullptr,
       .inner_bytes = static_cast<uint32_t>(f.integer("innerBytes", 28, 1438)),
       .batch = static_cast<uint32_t>(f.integer("batch", 1, packet::Batch::kCapacity)),
       .tunnels = static_cast<uint32_t>(f.integer("tunnels", 1, 256)),
       .seconds = static_cast<double>(f.integer("milliseconds", 1, 60'000)) / 1000,
   };
-  if (o.key_bits % 64 != 0) f.refuse("keyBits", "128, 192 or 256");
-  return o;
 }
 
 Napi::Object from_result(Napi::Env env, const TunnelBenchResult& result) {

@@ -52,11 +52,11 @@ struct Gateway {
     for (uint32_t n = 0; n < tunnels * (1 + senders); n++) spis.push_back(sad.allocate_spi());
   }
 
-  void install(uint8_t side, const Gateway& peer, uint32_t key_bits) {
+  void install(uint8_t side, const Gateway& peer, const TunnelBenchOptions& o) {
     const auto other = static_cast<uint8_t>(3 - side);
     std::vector<spd::Entry> entries;
     for (uint32_t t = 0; t < tunnels; t++) {
-      for (uint32_t n = 0; n <= senders; n++) install_pair(side, peer, key_bits, t, n);
+      for (uint32_t n = 0; n <= senders; n++) install_pair(side, peer, o, t, n);
       for (const auto direction : {spd::Direction::kOutbound, spd::Direction::kInbound}) {
         entries.push_back({spd::Action::kProtect, direction, std::to_string(t),
                            {network(side, t)}, {network(other, t)}});
@@ -67,12 +67,14 @@ struct Gateway {
 
  private:
   /// @param n  0: the one for all; else that of lane n - 1
-  void install_pair(uint8_t side, const Gateway& peer, uint32_t key_bits, uint32_t t, uint32_t n) {
+  void install_pair(uint8_t side, const Gateway& peer, const TunnelBenchOptions& o, uint32_t t,
+                    uint32_t n) {
     const auto other = static_cast<uint8_t>(3 - side);
     const uint32_t index = t * (1 + senders) + n;
+    const crypto::Suite& suite = *o.suite;
     std::vector<uint8_t> keys[2];
     for (uint32_t d = 0; d < 2; d++) {
-      for (uint32_t i = 0; i < key_bits / 8 + 4; i++)
+      for (uint32_t i = 0; i < suite.keymat_bytes(); i++)
         keys[d].push_back(static_cast<uint8_t>(i * 7 + index * 3 + d));
     }
     sad::SaParameters p;
@@ -80,7 +82,10 @@ struct Gateway {
     p.outbound_spi = peer.spis[index];
     p.local = v4(192, 0, 2, side);
     p.remote = v4(192, 0, 2, other);
-    p.key_bits = static_cast<uint16_t>(key_bits);
+    p.encryption = suite.encryption;
+    p.key_bits = suite.key_bits;
+    p.integrity = suite.integrity;
+    p.engine = o.engine;
     p.inbound_key = keys[side - 1];
     p.outbound_key = keys[other - 1];
     p.local_selectors = {network(side, t)};

@@ -147,8 +147,8 @@ struct Scene {
                                         std::move(a_lan), std::move(a_wan));
     b = std::make_unique<SharedGateway>(2, o.tunnels, workers, packets, own_sas,
                                         std::move(b_lan), std::move(b_wan));
-    a->databases.install(1, b->databases, o.key_bits);
-    b->databases.install(2, a->databases, o.key_bits);
+    a->databases.install(1, b->databases, o);
+    b->databases.install(2, a->databases, o);
     from_port = std::move(host_a);
     to_port = std::move(host_b);
     for (uint32_t q = 0; q < queues; q++) {

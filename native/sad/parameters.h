@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "crypto/engine.h"
 #include "crypto/suite.h"
 #include "packet/address.h"
 #include "packet/ip.h"
@@ -42,6 +43,7 @@ struct SaParameters {
   uint16_t encryption = crypto::kEncrAesGcm16;  ///< IANA transform ID; 0 with AH
   uint16_t key_bits = 128;                      ///< without the salt
   uint16_t integrity = 0;                       ///< 0 with an AEAD
+  const crypto::Engine* engine = nullptr;       ///< null: the one in use for the suite
   /// Keying material: encryption key | salt | integrity key (RFC 7296 §2.17). Read during the call
   /// only; the caller wipes it.
   std::span<const uint8_t> inbound_key;
@@ -75,6 +77,9 @@ struct SaParameters {
   /// Null where there is no such suite.
   const crypto::Suite* suite() const {
     return crypto::find_suite(encryption, key_bits, integrity);
+  }
+  const crypto::Engine& engine_in_use() const {
+    return engine == nullptr ? crypto::engine(*suite()) : *engine;
   }
 };
 

@@ -27,8 +27,9 @@ struct Protection {
   bool encrypts;        ///< false: AH, NULL and GMAC
 
   /// @param keymat  encryption key | salt | integrity key (RFC 7296 §2.17)
-  Protection(const crypto::Suite& suite, std::span<const uint8_t> keymat, bool extended)
-      : engine(&crypto::engine(suite)),
+  Protection(const crypto::Suite& suite, const crypto::Engine& by,
+             std::span<const uint8_t> keymat, bool extended)
+      : engine(&by),
         key(*engine, suite,
             {keymat.first(suite.encryption_key_bytes), keymat.last(suite.integrity_key_bytes)}),
         salt_bytes(suite.salt_bytes),

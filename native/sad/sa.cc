@@ -37,7 +37,7 @@ bool have_ipv6(const std::vector<packet::Selector>& selectors) {
 }  // namespace
 
 OutboundSa::OutboundSa(const SaParameters& p)
-    : protection(*p.suite(), p.outbound_key, p.esn),
+    : protection(*p.suite(), p.engine_in_use(), p.outbound_key, p.esn),
       spi(p.outbound_spi),
       protocol(p.protocol),
       mode(p.mode),
@@ -80,7 +80,7 @@ OutboundSa::Reservation OutboundSa::reserve_near_end(uint32_t count) {
 }
 
 InboundSa::InboundSa(const SaParameters& p)
-    : protection(*p.suite(), p.inbound_key, p.esn),
+    : protection(*p.suite(), p.engine_in_use(), p.inbound_key, p.esn),
       spi(p.inbound_spi),
       protocol(p.protocol),
       mode(p.mode),

@@ -151,7 +151,13 @@ function measureWorkers(
 
 function benchOptions(bytes: number, { keyBits, seconds }: TuneOptions) {
   const milliseconds = Math.max(1, Math.round(seconds * 1000));
-  return { keyBits, innerBytes: bytes, batch: 64, tunnels: 1, milliseconds } as const;
+  return {
+    suite: `AES-GCM-16-${keyBits}`,
+    innerBytes: bytes,
+    batch: 64,
+    tunnels: 1,
+    milliseconds,
+  } as const;
 }
 
 function pipelinePoint(bytes: number, { outbound, inbound }: TunnelBenchResult): PipelinePoint {

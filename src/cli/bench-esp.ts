@@ -1,5 +1,5 @@
 /** `esplane bench esp`: the ESP transform alone, on one core. */
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { Figure } from '../bench/compare.js';
 import { type PacketSize, sizesOf } from '../bench/frames.js';
 import { addon } from '../dataplane/addon.js';
@@ -17,7 +17,7 @@ interface EspOptions extends OutputOptions {
   readonly sizes: readonly PacketSize[];
   readonly tunnels: number;
   readonly batch: number;
-  readonly keyBits: number;
+  readonly suite: string;
   readonly seconds: number;
 }
 
@@ -37,7 +37,7 @@ export function addEspBench(bench: Command): void {
   hasOutput(
     bench
       .command('esp')
-      .description('tunnel mode with AES-GCM on batches of packets, one core, without ports')
+      .description('tunnel mode on batches of packets, one core, without ports')
       .option(
         '--sizes <bytes>',
         'of inner IP packets, by commas; imix: 64, 570 and 1400 bytes, 7 to 4 to 1',
@@ -46,7 +46,7 @@ export function addEspBench(bench: Command): void {
       )
       .option('--tunnels <n>', 'packets take turns with so many, 1 to 256', parseNumber(1, 256), 1)
       .option('--batch <packets>', 'in one call, 1 to 64', parseNumber(1, 64), 64)
-      .option('--key-bits <n>', '128, 192 or 256', parseNumber(128, 256), 128)
+      .option('--suite <name>', 'one of `esplane bench crypto`', parseSuite, 'AES-GCM-16-128')
       .option('--seconds <n>', 'for each size', parseNumber(0.001, 60), 0.5),
   ).action((options: EspOptions) => {
     const figures = options.sizes.flatMap((size) => measure(size, options));
@@ -62,7 +62,7 @@ function measure(size: PacketSize, options: EspOptions): EspFigure[] {
     share: all.filter((bytes) => bytes === innerBytes).length / all.length,
     innerBytes,
     result: addon.benchEsp({
-      keyBits: options.keyBits as 128 | 192 | 256,
+      suite: options.suite,
       innerBytes,
       batch: options.batch,
       tunnels: options.tunnels,
@@ -80,6 +80,12 @@ function measure(size: PacketSize, options: EspOptions): EspFigure[] {
       bitsPerSecond: (bytes * 8e9) / nanosecondsPerPacket,
     };
   });
+}
+
+function parseSuite(name: string): string {
+  const known = addon.cryptoSuites().some((suite) => suite.encryption !== 0 && suite.name === name);
+  if (known) return name;
+  throw new InvalidArgumentError('no such suite of ESP; `esplane bench crypto` names them.');
 }
 
 function flat({ size, ...figure }: EspFigure): Figure {
@@ -106,7 +112,7 @@ function reportOf(figures: readonly EspFigure[], options: EspOptions): Report {
     sections: [
       {
         title: 'ESP',
-        says: `AES-${options.keyBits}-GCM, tunnel mode, ${tunnels}, batches of ${options.batch}; medians.`,
+        says: `${options.suite}, tunnel mode, ${tunnels}, batches of ${options.batch}; medians.`,
         chart: {
           title: 'Inner packets through ESP on one core, by size',
           x: { label: 'bytes of the inner packet' },

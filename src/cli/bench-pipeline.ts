@@ -49,7 +49,13 @@ function busyNote(): string {
 }
 
 function measure(innerBytes: number, milliseconds: number): PipelineFigure[] {
-  const options = { keyBits: 128, innerBytes, batch: 64, tunnels: 1, milliseconds } as const;
+  const options = {
+    suite: 'AES-GCM-16-128',
+    innerBytes,
+    batch: 64,
+    tunnels: 1,
+    milliseconds,
+  } as const;
   const figure = (
     direction: PipelineFigure['direction'],
     workers: PipelineFigure['workers'],

@@ -426,7 +426,10 @@ export interface TunnelBenchBinding {
 }
 
 export interface TunnelBenchOptions {
-  readonly keyBits: 128 | 192 | 256;
+  /** A suite of ESP by its name, as in `cryptoSuites()`. */
+  readonly suite: string;
+  /** One of its engines; the one in use if left out. */
+  readonly engine?: string;
   /** Length of the inner IPv4 packet, 28 to 1438. */
   readonly innerBytes: number;
   /** Packets in one call, 1 to 64. */
