@@ -98,12 +98,19 @@ inline uint64_t pseudo_header_add(const IpAddress& source, const IpAddress& dest
   return sum + protocol + upper_bytes;
 }
 
+/// Likewise, of the addresses in the header at `ip`.
+inline uint64_t pseudo_header_add(const uint8_t* ip, uint8_t protocol, uint32_t upper_bytes) {
+  const bool v4 = ip[0] >> 4 == 4;
+  return checksum_add(ip + (v4 ? kIpv4Source : kIpv6Source), v4 ? 8 : 32,
+                      uint64_t{protocol} + upper_bytes);
+}
+
 /// Where the checksum of a whole TCP segment or UDP datagram stands, from the upper-layer header.
 /// @return 0: there is none
 inline uint32_t checksum_offset(const IpHeader& header) {
   const uint32_t upper_bytes = header.total_bytes - header.header_bytes;
   if (header.is_fragment()) return 0;
-  if (header.protocol == kTcp && upper_bytes >= 20) return 16;
+  if (header.protocol == kTcp && upper_bytes >= kTcpHeaderBytes) return kTcpChecksum;
   if (header.protocol == kUdp && upper_bytes >= kUdpHeaderBytes) return kUdpChecksum;
   return 0;
 }

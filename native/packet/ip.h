@@ -1,5 +1,5 @@
-// Header layouts of IPv4 (RFC 791), IPv6 (RFC 8200), UDP (RFC 768) and ESP (RFC 4303 §2), and the
-// one reader of IP headers: bounds-checked, into a small struct.
+// Header layouts of IPv4 (RFC 791), IPv6 (RFC 8200), UDP (RFC 768), TCP (RFC 9293 §3.1) and ESP
+// (RFC 4303 §2), and the one reader of IP headers: bounds-checked, into a small struct.
 //
 // IPv6 extension headers are walked to the upper-layer header (RFC 8200 §4.1). Left out: options
 // inside extension headers and IPv4 options are skipped unread; a Routing header's final
@@ -52,6 +52,12 @@ inline constexpr uint32_t kIpv6PayloadLength = 4, kIpv6NextHeader = 6, kIpv6HopL
 inline constexpr uint32_t kUdpHeaderBytes = 8;
 inline constexpr uint32_t kUdpSourcePort = 0, kUdpDestinationPort = 2, kUdpLength = 4,
                           kUdpChecksum = 6;
+
+inline constexpr uint32_t kTcpHeaderBytes = 20;
+inline constexpr uint32_t kTcpSequence = 4, kTcpAcknowledgement = 8, kTcpDataOffset = 12,
+                          kTcpFlags = 13, kTcpWindow = 14, kTcpChecksum = 16, kTcpUrgent = 18;
+inline constexpr uint8_t kTcpFin = 0x01, kTcpSyn = 0x02, kTcpPsh = 0x08, kTcpAck = 0x10,
+                         kTcpCwr = 0x80;
 
 inline constexpr uint32_t kEspHeaderBytes = 8;  ///< SPI | sequence number (low 32 bits)
 inline constexpr uint32_t kEspSpi = 0, kEspSequence = 4;

@@ -9,7 +9,6 @@ namespace {
 using base::load_be16;
 using base::store_be16;
 
-constexpr uint32_t kTcpHeaderBytes = 20, kTcpDataOffset = 12, kTcpChecksum = 16;
 constexpr uint8_t kEndOfOptions = 0, kNoOperation = 1, kMaximumSegmentSize = 2;
 constexpr uint32_t kMssOptionBytes = 4;
 

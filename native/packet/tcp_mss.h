@@ -11,11 +11,9 @@ namespace esplane::packet {
 
 /// A TCP segment that opens a connection: the only kind that has the option.
 inline bool is_tcp_syn(const uint8_t* ip, const IpHeader& header) {
-  constexpr uint32_t kFlags = 13;
-  constexpr uint8_t kSyn = 0x02;
   return header.protocol == kTcp && header.fragment_offset == 0 &&
-         header.total_bytes > header.header_bytes + kFlags &&
-         (ip[header.header_bytes + kFlags] & kSyn) != 0;
+         header.total_bytes > header.header_bytes + kTcpFlags &&
+         (ip[header.header_bytes + kTcpFlags] & kTcpSyn) != 0;
 }
 
 /// Lowers every MSS option of a SYN to what an IP packet of `mtu_bytes` holds behind headers without

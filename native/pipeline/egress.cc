@@ -1,5 +1,7 @@
 #include "pipeline/egress.h"
 
+#include <bit>
+
 #include "pipeline/watch.h"
 
 namespace esplane::pipeline {
@@ -17,19 +19,51 @@ void Egress::set_reinjector(spd::Scope scope, Reinjector* reinjector) {
 }
 
 void Egress::reinject(uint8_t* data, uint32_t length, Origin origin, spd::Scope scope) {
-  auto* reinjector = scope < reinjectors_.size() ? reinjectors_[scope] : nullptr;
+  if (host_.count == packet::Batch::kCapacity) send_to_host();
+  const uint32_t n = host_.count++;
+  host_.data[n] = data;
+  host_.length[n] = length;
+  host_.origin[n] = origin;
+  host_.scope[n] = scope;
+  if (large_.owns(data)) send_to_host();  // another packet takes its place
+}
+
+void Egress::send_to_host() {
+  uint64_t left = host_.count == 64 ? ~uint64_t{0} : (uint64_t{1} << host_.count) - 1;
+  while (left != 0) left &= ~send_to_host(host_.scope[std::countr_zero(left)], left);
+  host_.count = 0;
+}
+
+/// @param of  the staged packets that are left, as bits
+/// @return    those of them that go by the TUN of this scope, and have gone
+uint64_t Egress::send_to_host(spd::Scope scope, uint64_t of) {
+  uint8_t* data[packet::Batch::kCapacity];
+  uint32_t length[packet::Batch::kCapacity];
+  Origin origin[packet::Batch::kCapacity];
+  uint32_t count = 0;
+  uint64_t gone = 0;
+  for (; of != 0; of &= of - 1) {
+    const auto i = static_cast<uint32_t>(std::countr_zero(of));
+    if (host_.scope[i] != scope) continue;
+    gone |= uint64_t{1} << i;
+    data[count] = host_.data[i];
+    length[count] = host_.length[i];
+    origin[count++] = host_.origin[i];
+  }
   const Watch* watch = watch_->load(std::memory_order_acquire);
   if (watch && watch->capture) [[unlikely]]
-    watch->capture->take_from_tun(lane_, scope, Capture::Direction::kSent, &data, &length, 1);
-  const bool taken = reinjector != nullptr && reinjector->write(data, length);
+    watch->capture->take_from_tun(lane_, scope, Capture::Direction::kSent, data, length, count);
+  auto* reinjector = scope < reinjectors_.size() ? reinjectors_[scope] : nullptr;
+  const uint64_t taken = reinjector ? reinjector->write(data, length, count) : 0;
   const bool own = scope == spd::kHostScope;
-  finish(data,
-         taken ? (own ? Verdict::kReinjected : Verdict::kInterface)
-               : (own ? Verdict::kReinjectFailed : Verdict::kInterfaceRefused),
-         origin);
+  const Verdict in = own ? Verdict::kReinjected : Verdict::kInterface;
+  const Verdict refused = own ? Verdict::kReinjectFailed : Verdict::kInterfaceRefused;
+  for (uint32_t n = 0; n < count; n++) finish(data[n], taken >> n & 1 ? in : refused, origin[n]);
+  return gone;
 }
 
 void Egress::send() {
+  if (host_.count > 0) send_to_host();
   for (auto& stage : ports_) {
     if (stage.count > 0) send(stage);
   }

@@ -23,8 +23,9 @@ struct Watch;
 class Reinjector {
  public:
   virtual ~Reinjector() = default;
-  /// Hands over a copy of one IP packet. False: refused.
-  virtual bool write(const uint8_t* packet, uint32_t bytes) = 0;
+  /// Hands over copies of the IP packets of a burst, at most Batch::kCapacity; their headers are
+  /// nobody's any more. @return bit i: packet i was taken, and not refused
+  virtual uint64_t write(uint8_t* const* packets, const uint32_t* bytes, uint32_t count) = 0;
 };
 
 class Egress {
@@ -73,7 +74,8 @@ class Egress {
     stage.origin[n] = origin;
   }
 
-  /// Hands an IP packet to the kernel. Takes over the frame. Never called for what is PROTECT.
+  /// Stages an IP packet that the kernel is handed. Takes over the frame. Never called for what is
+  /// PROTECT.
   void reinject(uint8_t* data, uint32_t length, Origin origin, spd::Scope scope);
 
   /// Gives the frame back, and counts the verdict of what was received: packets of our own are in
@@ -109,7 +111,16 @@ class Egress {
     Content content[packet::Batch::kCapacity];
     Origin origin[packet::Batch::kCapacity];
   };
+  struct HostStage {
+    uint32_t count = 0;
+    uint8_t* data[packet::Batch::kCapacity];
+    uint32_t length[packet::Batch::kCapacity];
+    Origin origin[packet::Batch::kCapacity];
+    spd::Scope scope[packet::Batch::kCapacity];
+  };
   void send(Stage& stage);
+  void send_to_host();
+  uint64_t send_to_host(spd::Scope scope, uint64_t of);
   void show(const Stage& stage, const Watch& watch) const;
 
   static constexpr std::atomic<const Watch*> kUnwatched{nullptr};
@@ -118,6 +129,7 @@ class Egress {
   Counters* counters_;
   const LargeBuffer& large_;
   std::vector<Stage> ports_;
+  HostStage host_;
   std::vector<Reinjector*> reinjectors_;  ///< by scope
   const std::atomic<const Watch*>* watch_ = &kUnwatched;
   uint32_t lane_ = 0;

@@ -22,7 +22,9 @@ class HostQueue : public Reinjector {
 class TunHostQueue final : public HostQueue {
  public:
   explicit TunHostQueue(std::unique_ptr<port::TunQueue> queue) : queue_(std::move(queue)) {}
-  bool write(const uint8_t* packet, uint32_t bytes) override { return queue_->write(packet, bytes); }
+  uint64_t write(uint8_t* const* packets, const uint32_t* bytes, uint32_t count) override {
+    return queue_->write(packets, bytes, count);
+  }
   port::Queue& queue() override { return *queue_; }
   bool holds_packets() const override { return queue_->holds_packets(); }
 
@@ -35,7 +37,16 @@ class MemoryHostQueue final : public HostQueue {
   MemoryHostQueue(port::FramePool& pool, std::unique_ptr<port::Queue> queue)
       : pool_(pool), queue_(std::move(queue)) {}
 
-  bool write(const uint8_t* packet, uint32_t bytes) override {
+  uint64_t write(uint8_t* const* packets, const uint32_t* bytes, uint32_t count) override {
+    uint64_t taken = 0;
+    for (uint32_t i = 0; i < count; i++) taken |= uint64_t{send(packets[i], bytes[i])} << i;
+    queue_->flush();
+    return taken;
+  }
+  port::Queue& queue() override { return *queue_; }
+
+ private:
+  bool send(const uint8_t* packet, uint32_t bytes) {
     if (bytes > pool_.umem().chunk_bytes() - port::FramePool::kHeadroom) return false;
     uint8_t* data = pool_.get();
     if (data == nullptr) return false;
@@ -43,12 +54,9 @@ class MemoryHostQueue final : public HostQueue {
     std::memcpy(data, packet, bytes);
     const bool sent = queue_->tx(&data, &bytes, 1) == 1;
     if (!sent) pool_.put(data);
-    queue_->flush();
     return sent;
   }
-  port::Queue& queue() override { return *queue_; }
 
- private:
   port::FramePool& pool_;
   std::unique_ptr<port::Queue> queue_;
 };

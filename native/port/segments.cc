@@ -16,9 +16,6 @@ using base::store_be16;
 using base::store_be32;
 
 constexpr uint32_t kEthernetBytes = 14;
-constexpr uint32_t kTcpHeaderBytes = 20;
-constexpr uint32_t kTcpSequence = 4, kTcpDataOffset = 12, kTcpFlags = 13, kTcpChecksum = 16;
-constexpr uint8_t kTcpFin = 0x01, kTcpPsh = 0x08, kTcpCwr = 0x80;  // RFC 9293 §3.1
 
 }  // namespace
 
@@ -57,9 +54,9 @@ bool Segments::parse(std::span<const uint8_t> frame, Begin begin) {
   }
   if (protocol_ == packet::kUdp) {
     payload_at_ = transport_at_ + packet::kUdpHeaderBytes;
-  } else if (protocol_ == packet::kTcp && transport_at_ + kTcpHeaderBytes <= frame.size()) {
-    payload_at_ = transport_at_ + 4u * (frame[transport_at_ + kTcpDataOffset] >> 4);
-    if (payload_at_ < transport_at_ + kTcpHeaderBytes) return false;
+  } else if (protocol_ == packet::kTcp && transport_at_ + packet::kTcpHeaderBytes <= frame.size()) {
+    payload_at_ = transport_at_ + 4u * (frame[transport_at_ + packet::kTcpDataOffset] >> 4);
+    if (payload_at_ < transport_at_ + packet::kTcpHeaderBytes) return false;
   } else {
     return false;
   }
@@ -113,9 +110,9 @@ void Segments::finish_ip(uint8_t* ip, uint32_t ip_bytes, uint32_t index) const {
 /// Sequence number and flags: PSH and FIN end the last packet, CWR starts the first
 /// (RFC 3168 §6.1.2).
 void Segments::finish_tcp(uint8_t* tcp, uint32_t offset, bool last) const {
-  store_be32(tcp + kTcpSequence, load_be32(tcp + kTcpSequence) + offset);
-  if (!last) tcp[kTcpFlags] &= static_cast<uint8_t>(~(kTcpFin | kTcpPsh));
-  if (offset > 0) tcp[kTcpFlags] &= static_cast<uint8_t>(~kTcpCwr);
+  store_be32(tcp + packet::kTcpSequence, load_be32(tcp + packet::kTcpSequence) + offset);
+  if (!last) tcp[packet::kTcpFlags] &= static_cast<uint8_t>(~(packet::kTcpFin | packet::kTcpPsh));
+  if (offset > 0) tcp[packet::kTcpFlags] &= static_cast<uint8_t>(~packet::kTcpCwr);
 }
 
 void Segments::finish_checksum(uint8_t* packet, uint32_t bytes) const {
@@ -128,15 +125,13 @@ void Segments::finish_checksum(uint8_t* packet, uint32_t bytes) const {
     store_be16(packet + checksum_at_, sum == 0 && udp ? 0xffff : sum);  // RFC 768: 0 means none
     return;
   }
-  const uint8_t* ip = packet + ip_at_;
-  const bool v4 = ip[0] >> 4 == 4;
   const uint32_t upper_bytes = bytes - transport_at_;
-  uint64_t sum = packet::checksum_add(ip + (v4 ? packet::kIpv4Source : packet::kIpv6Source),
-                                      v4 ? 8 : 32, uint64_t{protocol_} + upper_bytes);
   uint8_t* field = packet + transport_at_ +
-                   (protocol_ == packet::kTcp ? kTcpChecksum : packet::kUdpChecksum);
+                   (protocol_ == packet::kTcp ? packet::kTcpChecksum : packet::kUdpChecksum);
   store_be16(field, 0);
-  sum = packet::checksum_add(packet + transport_at_, upper_bytes, sum);
+  const uint64_t sum =
+      packet::checksum_add(packet + transport_at_, upper_bytes,
+                           packet::pseudo_header_add(packet + ip_at_, protocol_, upper_bytes));
   const auto checksum = static_cast<uint16_t>(~packet::checksum_fold(sum));
   store_be16(field, checksum == 0 && protocol_ == packet::kUdp ? 0xffff : checksum);
 }

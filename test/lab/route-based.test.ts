@@ -18,7 +18,7 @@ import {
 } from '../../src/lab/namespaces.js';
 import { Program, waitFor } from '../../src/lab/program.js';
 import { link } from '../../src/lab/topology.js';
-import { ping } from '../../src/lab/traffic.js';
+import { measureTcp, ping, serveTcp } from '../../src/lab/traffic.js';
 import { BlockCounter } from '../../src/watch/pcapng.js';
 import { compileIfStale, program } from '../compiled.js';
 
@@ -197,6 +197,20 @@ esp = ["aes256gcm16"]
     ];
     const output = execute(['sh', '-c', `${inNamespace(sites.a.red, big).join(' ')} || true`]);
     expect(output).toMatch(/mtu ?= ?1446/);
+  });
+
+  it('hand segments of a TCP connection to the host as few packets', async () => {
+    const received = () => {
+      const [device] = JSON.parse(ip(['-n', sites.b.red, '-s', '-j', 'link', 'show', 'red0']));
+      return device.stats64.rx.packets as number;
+    };
+    const server = await serveTcp(sites.b.red, join(folder, 'tcp.log'));
+    const [enteredBefore, before] = [received(), (await connection('b', 'red')).interface!];
+    const tcp = await measureTcp(sites.a.red, INSIDE.b, 'send', 1);
+    const [entered, after] = [received(), (await connection('b', 'red')).interface!];
+    await server.stop();
+    expect(after.inPackets - before.inPackets).toBeGreaterThanOrEqual(tcp.bytes / 1446);
+    expect(entered - enteredBefore).toBeLessThan((after.inPackets - before.inPackets) / 2);
   });
 
   it('come and go with a changed configuration, on SIGHUP; others lose no packet', async () => {

@@ -8,12 +8,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <span>
 #include <stdexcept>
 #include <utility>
+
+#include "port/tun/super_frames.h"
 
 namespace esplane::port {
 namespace {
@@ -149,7 +152,7 @@ void Tun::remove() { ioctl(fd_.get(), TUNSETPERSIST, 0); }
 TunQueue::TunQueue(Fd fd, FramePool& pool)
     : fd_(std::move(fd)),
       pool_(pool),
-      buffer_(std::make_unique<std::array<uint8_t, kMostBytes>>()) {}
+      buffer_(std::make_unique_for_overwrite<std::array<uint8_t, kMostBytes>>()) {}
 
 /// Goes on to the next frame that can be received. @return false where none waits
 bool TunQueue::next_frame() {
@@ -176,16 +179,24 @@ uint32_t TunQueue::rx(packet::Batch& batch, uint32_t max) {
 
 uint32_t TunQueue::tx(uint8_t* const* data, const uint32_t* length, uint32_t count) {
   uint32_t accepted = 0;
-  while (accepted < count && write(data[accepted], length[accepted])) pool_.put(data[accepted++]);
+  while (accepted < count && write(&data[accepted], &length[accepted], 1) != 0)
+    pool_.put(data[accepted++]);
   return accepted;
 }
 
-bool TunQueue::write(const uint8_t* packet, uint32_t bytes) {
-  OffloadHeader whole{};
-  const iovec parts[] = {{&whole, sizeof whole}, {const_cast<uint8_t*>(packet), bytes}};
-  const bool taken =
-      writev(fd_.get(), parts, 2) == static_cast<ssize_t>(sizeof whole + bytes) && bytes > 0;
-  (taken ? counters_.tx : counters_.tx_full).add(1);
+uint64_t TunQueue::write(uint8_t* const* packets, const uint32_t* bytes, uint32_t count) {
+  SuperFrames frames;
+  for (uint32_t i = 0; i < count; i++) frames.add(packets[i], bytes[i]);
+  uint64_t taken = 0;
+  OffloadHeader offload;
+  iovec parts[1 + SuperFrames::kMostPackets] = {{&offload, sizeof offload}};
+  for (uint32_t n = 0; n < frames.count(); n++) {
+    const uint32_t used = 1 + frames.finish(n, offload, parts + 1);
+    // The kernel takes all of a frame or nothing; what has no IP header it refuses.
+    if (writev(fd_.get(), parts, static_cast<int>(used)) > 0) taken |= frames.packets(n);
+  }
+  counters_.tx.add(static_cast<uint64_t>(std::popcount(taken)));
+  counters_.tx_full.add(count - static_cast<uint64_t>(std::popcount(taken)));
   return taken;
 }
 

@@ -4,7 +4,7 @@
 // itself sends through tunnels comes out; and one for each route-based tunnel. Each worker's lane
 // has a queue of its own (IFF_MULTI_QUEUE): the kernel puts a flow's packets on the queue that
 // those of the other direction were written to. Super-frames come whole (IFF_VNET_HDR) and are cut
-// here, their checksums completed.
+// here, their checksums completed; and go whole, joined here.
 #pragma once
 
 #include <sys/uio.h>
@@ -47,9 +47,11 @@ class TunQueue final : public Queue {
 
   /// Of a super-frame that is being cut.
   bool holds_packets() const { return !segments_.done(); }
-  /// Hands a copy of one IP packet to the kernel; never blocks.
-  /// @return false where the kernel refused it
-  bool write(const uint8_t* packet, uint32_t bytes);
+  /// Hands copies of the IP packets of a burst to the kernel, those of a TCP flow joined
+  /// (super_frames.h), which changes their headers; never blocks.
+  /// @param count  at most Batch::kCapacity
+  /// @return bit i: packet i was taken, and not refused
+  uint64_t write(uint8_t* const* packets, const uint32_t* bytes, uint32_t count);
 
  private:
   bool next_frame();

@@ -37,9 +37,9 @@ struct ScriptedHops final : net::NextHopClient {
 
 struct CountingReinjector final : pipeline::Reinjector {
   std::vector<std::vector<uint8_t>> packets;
-  bool write(const uint8_t* packet, uint32_t bytes) override {
-    packets.emplace_back(packet, packet + bytes);
-    return true;
+  uint64_t write(uint8_t* const* data, const uint32_t* bytes, uint32_t count) override {
+    for (uint32_t i = 0; i < count; i++) packets.emplace_back(data[i], data[i] + bytes[i]);
+    return ~uint64_t{0};
   }
 };
 
