@@ -192,7 +192,7 @@ export class Channel {
       answerRequest(sa, this.#core, datagram, header);
     } else {
       this.#core.count('ike-unexpected-request');
-      sa.log('debug', `${describeHeader(header)} is outside the window, ignored`);
+      sa.log('debug', () => `${describeHeader(header)} is outside the window, ignored`);
     }
   }
 
@@ -204,7 +204,7 @@ export class Channel {
   #repeat(datagram: Datagram, header: PeekedHeader): void {
     const sa = this.#sa;
     const answered = sa.window.answerTo(header.messageId)!;
-    sa.log('debug', `${describeHeader(header)} came again, its response is sent again`);
+    sa.log('debug', () => `${describeHeader(header)} came again, its response is sent again`);
     const { encode, responses } = answered;
     if (encode !== undefined && this.shrink(responses, ++answered.repeats)) {
       answered.responses = encode();
@@ -309,7 +309,7 @@ export class Channel {
     const partial = this.#partial(header);
     if (content === undefined) {
       this.#core.count('ike-not-authentic');
-      sa.log('debug', `${describeHeader(header)} is not authentic, ignored`);
+      sa.log('debug', () => `${describeHeader(header)} is not authentic, ignored`);
       return undefined;
     }
     if (content.fragment === undefined || content.problem !== undefined) {
@@ -320,7 +320,8 @@ export class Channel {
     const result = sa.supportsFragments
       ? partial.add(header.messageId, content, datagram.data)
       : ({ fate: 'refused' } as const);
-    sa.log('debug', `${describeHeader(header)}, fragment ${number} of ${total}: ${result.fate}`);
+    const { fate } = result;
+    sa.log('debug', () => `${describeHeader(header)}, fragment ${number} of ${total}: ${fate}`);
     if (result.fate === 'refused') this.#core.count('ike-fragment-refused');
     if (result.fate !== 'complete') return undefined;
     this.#learn(result.first.length);
@@ -364,7 +365,7 @@ export class Channel {
   }
 
   /** A request of ours is sent again. */
-  logAgain(message: string): void {
+  logAgain(message: Line): void {
     this.#log(false, message);
   }
 

@@ -96,10 +96,11 @@ export class Children implements Iterable<InstalledChild> {
     };
     this.#entries.set(sa.inboundSpi, entry);
     this.#core.childIsOf(sa.inboundSpi, this);
-    const spis = `${espSpiText(sa.inboundSpi)} in, ${espSpiText(sa.outboundSpi)} out`;
-    const whose = group?.resource === undefined ? '' : ` for resource ${group.resource}`;
-    const what = `SPI ${spis}, ${formatSuite(suite)}`;
-    this.#owner.log('info', `Child SA ${sa.policy}${whose} installed: ${what}`);
+    this.#owner.log('info', () => {
+      const spis = `${espSpiText(sa.inboundSpi)} in, ${espSpiText(sa.outboundSpi)} out`;
+      const whose = group?.resource === undefined ? '' : ` for resource ${group.resource}`;
+      return `Child SA ${sa.policy}${whose} installed: SPI ${spis}, ${formatSuite(suite)}`;
+    });
     this.#core.emit({ type: 'install-child', sa, standby });
     if (!entry.confirmed) this.startTimer(entry, 'child-switch', this.#core.options.switchDelay);
     const { rekeySeconds, endSeconds } = policy.lifetime;
@@ -112,8 +113,11 @@ export class Children implements Iterable<InstalledChild> {
 
   move(child: InstalledChild, to: ChildState): void {
     const { story } = childTransition(child.state, to);
-    const spi = espSpiText(child.sa.inboundSpi);
-    this.#owner.log('debug', `Child SA ${spi}, ${child.state} -> ${to}: ${story}`);
+    const { state: from } = child;
+    this.#owner.log(
+      'debug',
+      () => `Child SA ${espSpiText(child.sa.inboundSpi)}, ${from} -> ${to}: ${story}`,
+    );
     const entry = this.#entry(child);
     entry.state = to;
     if (to === 'replaced') {
@@ -305,7 +309,7 @@ export class Children implements Iterable<InstalledChild> {
     for (const kind of [...entry.timers]) this.stopTimer(entry, kind);
     this.#entries.delete(inboundSpi);
     this.#core.childIsOf(inboundSpi, undefined);
-    this.#owner.log('info', `Child SA ${espSpiText(inboundSpi)} removed: ${reason}`);
+    this.#owner.log('info', () => `Child SA ${espSpiText(inboundSpi)} removed: ${reason}`);
   }
 
   #entry(child: InstalledChild): Entry {

@@ -186,9 +186,11 @@ export class Requests {
       return;
     }
     if (sent >= TRIES_ON_A_PATH) this.#sa.place.detour();
-    const message = describeMessage(task.exchange, false, messageId);
-    const to = formatEndpoint(this.#sa.remote);
-    this.#sa.channel.logAgain(`${message} -> ${to}, sent again (${sent})`);
+    const to = this.#sa.remote;
+    this.#sa.channel.logAgain(() => {
+      const message = describeMessage(task.exchange, false, messageId);
+      return `${message} -> ${formatEndpoint(to)}, sent again (${sent})`;
+    });
     request.datagrams = this.#again(request);
     this.#transmit(request);
   }
@@ -208,7 +210,7 @@ export class Requests {
     const outstanding = this.#sa.window.requestOf(header.messageId);
     if (outstanding === undefined || outstanding.task.exchange !== header.exchangeType) {
       this.#core.count('ike-stray-response');
-      this.#sa.log('debug', `${describeHeader(header)} is a stray, ignored`);
+      this.#sa.log('debug', () => `${describeHeader(header)} is a stray, ignored`);
       return;
     }
     const { task } = outstanding;

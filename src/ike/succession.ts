@@ -39,7 +39,9 @@ export class Succession {
     this.rival = undefined;
     this.#successor = to;
     for (const kind of OF_USE) sa.stopTimer(kind);
-    to.log('info', `IKE SA ${sa.localSpi} is rekeyed, ${formatSuite(to.negotiated!.suite)}`);
+    to.log('info', () => {
+      return `IKE SA ${sa.localSpi} is rekeyed, ${formatSuite(to.negotiated!.suite)}`;
+    });
     to.inherit(sa);
   }
 

@@ -132,8 +132,9 @@ export function identityKey({ type, data }: Identity): string {
 
 /** Text of octets that all print, at most 64 of them. */
 function printable(data: Uint8Array): string | undefined {
-  const prints = data.length <= 64 && data.every((octet) => octet > 0x20 && octet < 0x7f);
-  return prints ? String.fromCharCode(...data) : undefined;
+  if (data.length > 64) return undefined;
+  const text = String.fromCharCode(...data);
+  return /^[!-~]*$/.test(text) ? text : undefined;
 }
 
 function toHex(data: Uint8Array): string {

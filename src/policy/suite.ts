@@ -17,7 +17,7 @@ import {
   type WireProposal,
   type WireTransform,
 } from '../wire/index.js';
-import { ADDKE, type Algorithm, algorithmName, PROTOCOL_ID, sameAlgorithm } from './algorithm.js';
+import { ADDKE, type Algorithm, algorithmName, PROTOCOL_ID } from './algorithm.js';
 import type { Proposal, Protocol } from './proposal.js';
 
 /** One algorithm of each type: what two peers have agreed upon. */
@@ -100,6 +100,7 @@ function isNone({ id }: Algorithm): boolean {
   return id === 0;
 }
 
+const NO_ALGORITHMS: readonly Algorithm[] = [];
 const EXTENDED: Algorithm = { id: SEQUENCE_NUMBERS.ESN };
 const NOT_EXTENDED: Algorithm = { id: SEQUENCE_NUMBERS.NO_ESN };
 
@@ -121,8 +122,8 @@ export function algorithmsOf(
     case TRANSFORM.SN:
       return proposal.esn.map((esn) => (esn ? EXTENDED : NOT_EXTENDED));
     default: {
-      const list = proposal.additional[type - TRANSFORM.ADDKE1] ?? [];
-      if (!purpose.keyExchange) return [];
+      const list = proposal.additional[type - TRANSFORM.ADDKE1];
+      if (list === undefined || !purpose.keyExchange) return NO_ALGORITHMS;
       return purpose.singleKeyExchange ? list.filter(isNone) : list;
     }
   }
@@ -169,6 +170,16 @@ export function fromTransform({ id, attributes }: WireTransform): Algorithm | un
   if (attribute === undefined) return { id };
   if (attributes.length > 1 || attribute.type !== TRANSFORM_ATTRIBUTE.KEY_LENGTH) return undefined;
   return typeof attribute.value === 'number' ? { id, keyBits: attribute.value } : undefined;
+}
+
+/** Whether a transform is for this algorithm, and for no other that an unknown attribute makes of it. */
+function stands({ id, attributes }: WireTransform, algorithm: Algorithm): boolean {
+  if (id !== algorithm.id) return false;
+  const [attribute] = attributes;
+  if (attribute === undefined) return algorithm.keyBits === undefined;
+  const { type, value } = attribute;
+  const isKnown = attributes.length === 1 && type === TRANSFORM_ATTRIBUTE.KEY_LENGTH;
+  return isKnown && value === algorithm.keyBits;
 }
 
 /** The responder's choice among what was offered, or undefined: NO_PROPOSAL_CHOSEN. */
@@ -229,8 +240,10 @@ function match(own: Proposal, other: WireProposal, purpose: Purpose): Suite | un
   const chosen = new Map<number, Algorithm>();
   for (const type of TYPES) {
     if ((type === TRANSFORM.KE || isAdditional(type)) && !purpose.keyExchange) continue;
+    const wanted = algorithmsOf(own, type, purpose);
     const offered = transforms.get(type) ?? NO_TRANSFORMS;
-    const common = inCommon(algorithmsOf(own, type, purpose), offered, type, purpose, chosen);
+    if (wanted.length === 0 && offered.length === 0) continue;
+    const common = inCommon(wanted, offered, type, purpose, chosen);
     if (common === 'none') return undefined;
     if (common !== undefined) chosen.set(type, common);
   }
@@ -257,12 +270,9 @@ function inCommon(
   if (wanted.length === 0) {
     // §3.3.2: NONE says the same as leaving the type out; an AEAD may come with either.
     const mayBeNone = type === TRANSFORM.INTEG || type === TRANSFORM.KE || isAdditional(type);
-    const isNone = offered.length === 0 || (mayBeNone && offered.some(({ id }) => id === 0));
-    return isNone ? undefined : 'none';
+    return mayBeNone && offered.some(({ id }) => id === 0) ? undefined : 'none';
   }
-  const algorithms = offered.flatMap((transform) => fromTransform(transform) ?? []);
-  const isOffered = (one: Algorithm) =>
-    algorithms.some((algorithm) => sameAlgorithm(one, algorithm));
+  const isOffered = (one: Algorithm) => offered.some((transform) => stands(transform, one));
   if (isAdditional(type)) {
     // RFC 9370 §2.2.1: no method twice; a type that is left out is NONE.
     const taken = (one: Algorithm) =>
@@ -315,8 +325,19 @@ function chosenOf(suite: Suite, type: TransformType, purpose: Purpose): Algorith
   }
 }
 
+const suiteTexts = new WeakMap<Suite, string>();
+
 /** Such as `AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE25519`. */
 export function formatSuite(suite: Suite): string {
+  let text = suiteTexts.get(suite);
+  if (text === undefined) {
+    text = suiteText(suite);
+    suiteTexts.set(suite, text);
+  }
+  return text;
+}
+
+function suiteText(suite: Suite): string {
   const name = (type: number, algorithm: Algorithm | undefined) =>
     algorithm === undefined ? [] : [algorithmName(type, algorithm)];
   return [
