@@ -48,6 +48,25 @@ interface Flow {
   readonly before: Map<EspSpi, number>;
 }
 
+/** A message in the fragments in which it has gone last. */
+interface Sent {
+  readonly total: number;
+  /** By their number. */
+  readonly fragments: Map<number, Uint8Array>;
+}
+
+/** What is known of a gateway from its start on; IKE SAs by their local SPIs. */
+class Known {
+  /** On which a peer has sent IKE_AUTH to it. */
+  readonly proofs = new Set<IkeSpi>();
+  /** Those that it has authenticated. */
+  readonly proved = new Set<IkeSpi>();
+  /** That their other end has forgotten. */
+  readonly forgotten = new Set<IkeSpi>();
+  /** The changes that have been checked. */
+  checked = -1;
+}
+
 export class Invariants {
   /** The first that did not hold. */
   broken: string | undefined;
@@ -56,19 +75,12 @@ export class Invariants {
   readonly #flows = new Map<string, Flow>();
   readonly #network: Network;
   readonly #tunnels: readonly Tunnel[];
-  readonly #contents = new Map<string, Uint8Array>();
-  /** In how many fragments each message has gone last. */
-  readonly #totals = new Map<string, number>();
-  /** Protected messages as they were sent; one that was corrupted on the way is none of them. */
-  readonly #sent = new WeakSet<Uint8Array>();
-  /** Local SPIs on which a peer has sent IKE_AUTH to a gateway, and those that it authenticates. */
-  readonly #proofs = new WeakMap<Peer, Set<IkeSpi>>();
-  readonly #proved = new WeakMap<Peer, Set<IkeSpi>>();
+  /** By whose message it is, and which. */
+  readonly #messages = new Map<string, Sent>();
+  /** IKE_AUTH as it was sent; one that was corrupted on the way is none of them. */
+  readonly #auths = new Set<Uint8Array>();
+  readonly #known = new Map<Peer, Known>();
   readonly #seen = new Set<Installed>();
-  /** IKE SAs, by local SPI, that their other end has forgotten. */
-  readonly #forgotten = new WeakMap<Peer, Set<IkeSpi>>();
-  /** The gateways' changes that have been checked. */
-  #checked = new WeakMap<Peer, number>();
 
   constructor(network: Network, tunnels: readonly Tunnel[]) {
     this.#network = network;
@@ -82,7 +94,7 @@ export class Invariants {
   set flowing(flowing: boolean) {
     this.#flowing = flowing;
     this.#flows.clear();
-    this.#checked = new WeakMap();
+    for (const known of this.#known.values()) known.checked = -1;
   }
 
   /** The gateway is about to restart: all that others have with it is dead. */
@@ -96,7 +108,7 @@ export class Invariants {
 
   #noteForgotten({ side, connection: { name } }: End): void {
     const peer = this.#network.peer(side);
-    const forgotten = this.#setOf(this.#forgotten, peer);
+    const { forgotten } = this.#knownOf(peer);
     for (const sa of peer.ikeSas()) {
       if (sa.connection === name && sa.state === 'established') forgotten.add(localSpiOf(sa));
     }
@@ -111,17 +123,25 @@ export class Invariants {
     // In clear there are IKE_SA_INIT, which a COOKIE or another group changes under the same
     // message ID (§2.6, §2.7), and answers to who belongs to no IKE SA (§2.21.4).
     if (data[16] !== PAYLOAD.SK && data[16] !== PAYLOAD.SKF) return;
-    this.#sent.add(data);
+    if (data[18] === EXCHANGE.IKE_AUTH) this.#auths.add(data);
     // A bit that is turned over in IKE_SA_INIT may be the one that says who can do fragments.
     if (this.#network.weather.corruption === 0) this.#checkLength(datagram);
-    const message = nameOf(data);
     const { number, total } = fragmentOf(data);
-    if (total < (this.#totals.get(message) ?? 0)) this.#fail(`fewer fragments of ${titleOf(data)}`);
-    this.#totals.set(message, total);
-    const name = `${message} ${number} ${total}`;
-    const before = this.#contents.get(name);
-    if (before === undefined) this.#contents.set(name, data);
+    const { fragments } = this.#sentAs(nameOf(data), total, data);
+    const before = fragments.get(number);
+    if (before === undefined) fragments.set(number, data);
     else if (Buffer.compare(before, data) !== 0) this.#fail(`two contents of ${titleOf(data)}`);
+  }
+
+  #sentAs(name: string, total: number, data: Uint8Array): Sent {
+    const before = this.#messages.get(name);
+    if (before?.total === total) return before;
+    if (before !== undefined && total < before.total) {
+      this.#fail(`fewer fragments of ${titleOf(data)}`);
+    }
+    const sent = { total, fragments: new Map() };
+    this.#messages.set(name, sent);
+    return sent;
   }
 
   #checkLength(datagram: Datagram): void {
@@ -146,23 +166,28 @@ export class Invariants {
   }
 
   #noteProof(to: Peer, data: Uint8Array): void {
-    if (data[18] !== EXCHANGE.IKE_AUTH || !this.#sent.has(data)) return;
+    if (data[18] !== EXCHANGE.IKE_AUTH || !this.#auths.has(data)) return;
     const header = peekHeader(data)!;
-    this.#setOf(this.#proofs, to).add(header.response ? header.initiatorSpi : header.responderSpi);
+    const { proofs } = this.#knownOf(to);
+    proofs.add(header.response ? header.initiatorSpi : header.responderSpi);
   }
 
-  #setOf(sets: WeakMap<Peer, Set<IkeSpi>>, peer: Peer): Set<IkeSpi> {
-    const found = sets.get(peer) ?? new Set();
-    sets.set(peer, found);
+  #knownOf(peer: Peer): Known {
+    let found = this.#known.get(peer);
+    if (found === undefined) {
+      found = new Known();
+      this.#known.set(peer, found);
+    }
     return found;
   }
 
   #check(): void {
     let changed = false;
     for (const peer of this.#network.peers) {
-      this.#checkProofs(peer);
-      if (this.#checked.get(peer) === peer.changes) continue;
-      this.#checked.set(peer, peer.changes);
+      const known = this.#knownOf(peer);
+      if (known.proved.size < peer.established.length) this.#checkProofs(peer, known);
+      if (known.checked === peer.changes) continue;
+      known.checked = peer.changes;
       changed = true;
     }
     // What follows is about Child SAs alone.
@@ -174,24 +199,21 @@ export class Invariants {
     }
   }
 
-  #checkProofs(peer: Peer): void {
-    const proved = this.#setOf(this.#proved, peer);
-    if (proved.size === peer.established.length) return;
+  #checkProofs(peer: Peer, { proofs, proved }: Known): void {
     for (const event of peer.established.slice(proved.size)) {
       const { ikeSpi, replaces, connection, initialContact } = event;
-      const good =
-        replaces === undefined ? this.#proofs.get(peer)?.has(ikeSpi) : proved.has(replaces);
-      if (good !== true) this.#fail(`${peer.name} has an IKE SA without AUTH`);
+      const good = replaces === undefined ? proofs.has(ikeSpi) : proved.has(replaces);
+      if (!good) this.#fail(`${peer.name} has an IKE SA without AUTH`);
       proved.add(ikeSpi);
       if (initialContact) this.#checkForgotten(peer, connection);
     }
   }
 
   #checkForgotten(peer: Peer, connection: string): void {
-    const forgotten = this.#forgotten.get(peer);
+    const { forgotten } = this.#knownOf(peer);
     const left = peer.ikeSas().some((sa) => {
       if (sa.connection !== connection || sa.state !== 'established') return false;
-      return forgotten?.has(localSpiOf(sa)) === true;
+      return forgotten.has(localSpiOf(sa));
     });
     if (left) this.#fail(`${peer.name} has an IKE SA that the other end has forgotten`);
   }

@@ -28,6 +28,9 @@ import {
 /** This part of all lives is long. */
 const LONG = 0.05;
 
+/** Timers that go on while a tunnel is as it is to be. */
+const SWITCHING = [...BACKGROUND, 'linger', 'child-switch'];
+
 /** Senders of each gateway that may have Child SAs of their own (RFC 9611). */
 const RESOURCES = 2;
 
@@ -433,10 +436,18 @@ class Player {
   }
 
   #isAtRest(): boolean {
-    if (!this.network.isAtRest) return false;
+    if (!this.network.isAtRest) return this.#isDone();
     return this.#tunnels.every(({ ends: [one, other] }) => {
       return this.#sasOf(one).length === this.#sasOf(other).length;
     });
+  }
+
+  /**
+   * Only a long life waits for minutes until a responder takes its peer to be ready without a sign
+   * of it, and all others where a tunnel has two Child SAs until then.
+   */
+  #isDone(): boolean {
+    return !this.#long && this.network.isAtRestBut(SWITCHING) && this.#isUp();
   }
 
   // --- what is there -----------------------------------------------------------------------

@@ -162,15 +162,12 @@ export class Network {
 
   /** Nothing is on its way and nobody waits for anything: only background timers run. */
   get isAtRest(): boolean {
-    return this.#flights.length === 0 && this.peers.every((peer) => this.#isIdle(peer));
+    return this.isAtRestBut(this.background);
   }
 
-  #isIdle({ outbox, timers }: Peer): boolean {
-    if (outbox.length > 0) return false;
-    for (const timer of timers.keys()) {
-      if (!isOfKind(timer, this.background)) return false;
-    }
-    return true;
+  /** The same with these timers in the background. */
+  isAtRestBut(background: readonly string[]): boolean {
+    return this.#flights.length === 0 && this.peers.every((peer) => isIdleBut(background, peer));
   }
 
   #next(): Flight | Timer | undefined {
@@ -241,6 +238,12 @@ export class Network {
     const [from, to] = [sideAt(local.address), sideAt(remote.address)];
     this.chart.push({ at: this.now, from, to, fate, data });
   }
+}
+
+function isIdleBut(background: readonly string[], { outbox, timers }: Peer): boolean {
+  if (outbox.length > 0) return false;
+  for (const timer of timers.keys()) if (!isOfKind(timer, background)) return false;
+  return true;
 }
 
 /** Such as `IKE_AUTH request 1`. */

@@ -33,6 +33,7 @@ import type { SeededRandom } from './random.js';
 
 type Of<T extends Effect['type']> = Extract<Effect, { type: T }>;
 type WithoutTime<E> = E extends Event ? Omit<E, 'at'> : never;
+type WithTime = Event & { at: number };
 
 export type PeerEvent = WithoutTime<Event>;
 export type Datagram = Of<'send'>;
@@ -108,13 +109,14 @@ export class Peer {
     };
   }
 
-  /** Hands an event to the core and applies what comes of it, jobs included. */
+  /** Gives the event its time, hands it to the core and applies what comes of it, jobs included. */
   handle(event: PeerEvent): void {
     this.#events.push(event);
     if (this.#busy) return;
     this.#busy = true;
     for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-      const event = { ...next, at: this.now } as Event;
+      const event = next as WithTime;
+      event.at = this.now;
       this.#ikeSas = undefined;
       for (const effect of this.ike.handle(event)) this.#apply(effect);
     }
