@@ -74,6 +74,13 @@ std::optional<std::vector<spd::Scope>> to_scopes(const Fields& options) {
   return scopes;
 }
 
+/// { filter, interfaceFilter, interfaces? }
+pipeline::WatchedPackets to_packets(const Fields& options) {
+  return {.filter = to_filter(options, "filter"),
+          .tun_filter = to_filter(options, "interfaceFilter"),
+          .scopes = to_scopes(options)};
+}
+
 class CaptureObject final : public Napi::ObjectWrap<CaptureObject> {
  public:
   static Napi::Function define(Napi::Env env) {
@@ -90,11 +97,9 @@ class CaptureObject final : public Napi::ObjectWrap<CaptureObject> {
     dataplane_ = to_dataplane(info[0]);
     const Fields f(info[1], "options");
     pipeline::CaptureOptions options{
-        .filter = to_filter(f, "filter"),
-        .tun_filter = to_filter(f, "interfaceFilter"),
+        .packets = to_packets(f),
         .outside = f.flag("outside"),
         .inside = f.flag("inside"),
-        .scopes = to_scopes(f),
         .snap_bytes = static_cast<uint32_t>(f.integer("snapBytes", 1, 65535)),
         .ring_bytes = static_cast<uint32_t>(f.integer("ringBytes", 1 << 16, 1 << 28)),
     };
@@ -139,6 +144,17 @@ Napi::Value from_header(Napi::Env env, const packet::IpHeader& header) {
   return o;
 }
 
+/// A port by its number, or a TUN by its scope.
+Napi::Value from_place(Napi::Env env, bool is_tun, spd::Scope scope, uint16_t port) {
+  auto o = Napi::Object::New(env);
+  if (is_tun) {
+    o.Set("interface", scope);
+  } else {
+    o.Set("port", port);
+  }
+  return o;
+}
+
 class TraceObject final : public Napi::ObjectWrap<TraceObject> {
  public:
   static Napi::Function define(Napi::Env env) {
@@ -147,11 +163,11 @@ class TraceObject final : public Napi::ObjectWrap<TraceObject> {
                         InstanceMethod<&TraceObject::stop>("stop")});
   }
 
-  /// new Trace(id, { filter }): waits from now on for the first packet that passes.
+  /// new Trace(id, { filter, interfaceFilter, interfaces? }): waits from now on for the first packet that passes.
   explicit TraceObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TraceObject>(info) {
     dataplane_ = to_dataplane(info[0]);
-    auto filter = to_filter(Fields(info[1], "options"), "filter");
-    trace_ = guarded(info.Env(), [&] { return dataplane_->start_trace(std::move(filter)); });
+    auto packets = to_packets(Fields(info[1], "packets"));
+    trace_ = guarded(info.Env(), [&] { return dataplane_->start_trace(std::move(packets)); });
   }
   ~TraceObject() override { end(); }
 
@@ -162,7 +178,7 @@ class TraceObject final : public Napi::ObjectWrap<TraceObject> {
     if (r == nullptr) return env.Null();
     auto o = Napi::Object::New(env);
     o.Set("lane", r->lane);
-    o.Set("port", r->port);
+    o.Set("receivedAt", from_place(env, r->from.from_host, r->from.scope, r->from.port));
     o.Set("outbound", r->outbound);
     o.Set("received", from_header(env, r->received));
     o.Set("receivedBytes", r->received_bytes);
@@ -173,8 +189,9 @@ class TraceObject final : public Napi::ObjectWrap<TraceObject> {
     if (r->has_sa) o.Set("spi", r->spi);
     o.Set("sent", from_header(env, r->sent));
     o.Set("sentBytes", r->sent_bytes);
-    o.Set("sentPort", r->sent_port);
     o.Set("sentFrames", r->sent_frames);
+    if (r->sent_frames > 0)
+      o.Set("sentAt", from_place(env, r->into_host, r->sent_scope, r->sent_port));
     o.Set("turned", r->turned);
     const auto& verdict = packet::kVerdicts[static_cast<uint32_t>(r->verdict)];
     o.Set("verdict", verdict.name);

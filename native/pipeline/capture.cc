@@ -52,9 +52,8 @@ Capture::Capture(CaptureOptions options, const std::vector<port::Role>& roles,
     : options_(std::move(options)), rings_(lanes) {
   for (const auto role : roles)
     wanted_.push_back(role == port::Role::kWan ? options_.outside : options_.inside);
-  const auto& only = options_.scopes;
   for (uint32_t scope = 0; scope <= last_scope; scope++) {
-    const bool meant = !only || std::find(only->begin(), only->end(), scope) != only->end();
+    const bool meant = options_.packets.covers_tun(static_cast<spd::Scope>(scope));
     wanted_tuns_.push_back(options_.inside && meant);
   }
   for (auto& ring : rings_) ring.bytes = std::make_unique<uint8_t[]>(options_.ring_bytes);
@@ -71,14 +70,14 @@ void Capture::forget_tun(spd::Scope scope) {
 void Capture::take(uint32_t lane, uint16_t port, Direction direction, const uint8_t* const* data,
                    const uint32_t* length, uint32_t count) {
   if (port >= wanted_.size() || !wanted_[port]) return;
-  const Source source{port, options_.filter, PacketFilter::kEthernetBytes};
+  const Source source{port, options_.packets.filter, PacketFilter::kEthernetBytes};
   take_passing(lane, source, direction, data, length, count);
 }
 
 void Capture::take_from_tun(uint32_t lane, spd::Scope scope, Direction direction,
                             const uint8_t* const* data, const uint32_t* length, uint32_t count) {
   if (scope >= wanted_tuns_.size() || !wanted_tuns_[scope]) return;
-  const Source source{port_places() + scope, options_.tun_filter, 0};
+  const Source source{port_places() + scope, options_.packets.tun_filter, 0};
   take_passing(lane, source, direction, data, length, count);
 }
 

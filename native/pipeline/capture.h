@@ -8,7 +8,6 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "pipeline/counters.h"
@@ -19,11 +18,8 @@
 namespace esplane::pipeline {
 
 struct CaptureOptions {
-  PacketFilter filter{{}};      ///< at ports
-  PacketFilter tun_filter{{}};  ///< at TUNs
+  WatchedPackets packets;
   bool outside = true, inside = true;
-  /// Of the inside only the TUNs of these scopes; none: of every scope.
-  std::optional<std::vector<spd::Scope>> scopes;
   uint32_t snap_bytes = 65535;   ///< of each packet, at most
   uint32_t ring_bytes = 1 << 20; ///< of each lane, a power of two
 };

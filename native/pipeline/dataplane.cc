@@ -445,11 +445,11 @@ std::shared_ptr<Capture> Dataplane::start_capture(CaptureOptions options) {
   return capture;
 }
 
-std::shared_ptr<Trace> Dataplane::start_trace(PacketFilter filter) {
+std::shared_ptr<Trace> Dataplane::start_trace(WatchedPackets packets) {
   const std::lock_guard lock(watch_mutex_);
   require_running();
   if (watched_.trace) throw std::runtime_error("another trace waits for its packet");
-  auto trace = std::make_shared<Trace>(std::move(filter));
+  auto trace = std::make_shared<Trace>(std::move(packets));
   set_watch({watched_.capture, trace});
   return trace;
 }

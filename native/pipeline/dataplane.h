@@ -160,7 +160,7 @@ class Dataplane {
 
   /// One of each at a time. @throws std::exception where one runs, or the dataplane does not
   std::shared_ptr<Capture> start_capture(CaptureOptions options);
-  std::shared_ptr<Trace> start_trace(PacketFilter filter);
+  std::shared_ptr<Trace> start_trace(WatchedPackets packets);
   /// Nothing where it is not the one that runs. What it has taken may still be read.
   void stop_capture(const std::shared_ptr<Capture>& capture);
   void stop_trace(const std::shared_ptr<Trace>& trace);

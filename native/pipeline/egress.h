@@ -101,6 +101,12 @@ class Egress {
         each(p, ports_[p].data[i], ports_[p].length[i]);
     }
   }
+  /// Calls each(scope, packet, length) for what is staged to enter the host.
+  template <typename Each>
+  void each_staged_to_host(Each each) const {
+    for (uint32_t i = 0; i < host_.count; i++)
+      each(host_.scope[i], host_.data[i], host_.length[i]);
+  }
 
  private:
   struct Stage {

@@ -24,10 +24,10 @@ class Lap {
   uint64_t last_ = base::ticks();
 };
 
-void read_frame(const uint8_t* frame, uint32_t length, packet::IpHeader& into) {
-  const uint32_t ethernet = Egress::kEthernetBytes;
-  if (length <= ethernet ||
-      packet::parse_ip(frame + ethernet, length - ethernet, into) != Verdict::kPending)
+/// @param ip_at  bytes before its IP header
+void read_frame(const uint8_t* frame, uint32_t length, uint32_t ip_at, packet::IpHeader& into) {
+  if (length <= ip_at ||
+      packet::parse_ip(frame + ip_at, length - ip_at, into) != Verdict::kPending)
     into.family = packet::Family::kNone;
 }
 
@@ -55,18 +55,14 @@ class VerdictOf {
 bool Lane::watch_received(const Watch& watch, port::Role role, Burst& burst) {
   const auto& batch = burst.batch;
   constexpr auto kReceived = Capture::Direction::kReceived;
-  if (role == port::Role::kHost) {
-    if (watch.capture) {
-      watch.capture->take_from_tun(index_, burst.from.scope, kReceived, batch.data, batch.length,
-                                   batch.size);
-    }
-    return false;  // a trace speaks of Ethernet frames
-  }
-  if (watch.capture) {
+  if (watch.capture && burst.from.from_host) {
+    watch.capture->take_from_tun(index_, burst.from.scope, kReceived, batch.data, batch.length,
+                                 batch.size);
+  } else if (watch.capture) {
     watch.capture->take(index_, burst.from.port, kReceived, batch.data, batch.length, batch.size);
   }
   if (!watch.trace) return false;
-  const uint32_t at = watch.trace->claim(batch.data, batch.length, batch.size);
+  const uint32_t at = watch.trace->claim(burst.from, batch.data, batch.length, batch.size);
   if (at == batch.size) return false;
   trace_one(*watch.trace, role, burst, at);
   return true;
@@ -111,10 +107,11 @@ Burst& Lane::next_burst(const Ingress& from) {
 
 TraceReport Lane::run_traced(Burst& one, port::Role role) {
   TraceReport report{.lane = index_,
-                     .port = one.from.port,
-                     .outbound = role == port::Role::kLan,
+                     .from = one.from,
+                     .outbound = role != port::Role::kWan,
                      .received_bytes = one.batch.length[0]};
-  read_frame(one.batch.data[0], one.batch.length[0], report.received);
+  read_frame(one.batch.data[0], one.batch.length[0],
+             one.from.from_host ? 0 : Egress::kEthernetBytes, report.received);
   const VerdictOf verdict(*core_.counters);
   Lap lap;
   stages_.begin(one, role);
@@ -136,9 +133,16 @@ TraceReport Lane::run_traced(Burst& one, port::Role role) {
   report.turned = stages_.turned_any();
   core_.egress.each_staged([&](uint16_t port, const uint8_t* frame, uint32_t length) {
     if (report.sent_frames++ > 0) return;
-    read_frame(frame, length, report.sent);
+    read_frame(frame, length, Egress::kEthernetBytes, report.sent);
     report.sent_bytes = length;
     report.sent_port = port;
+  });
+  core_.egress.each_staged_to_host([&](spd::Scope scope, const uint8_t* packet, uint32_t length) {
+    if (report.sent_frames++ > 0) return;
+    read_frame(packet, length, 0, report.sent);
+    report.sent_bytes = length;
+    report.into_host = true;
+    report.sent_scope = scope;
   });
   lap();
   core_.egress.send();

@@ -1,12 +1,16 @@
-// Which packets a capture or a trace is about: conditions on the headers of an IP packet, as any
+// Which packets a capture or a trace is about: those of some places, under conditions on the headers of an IP packet, as any
 // of several lists that hold as a whole. The language that people write, src/watch/filter.ts
 // brings into this form.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "packet/address.h"
+#include "spd/spd.h"
 
 namespace esplane::pipeline {
 
@@ -43,6 +47,18 @@ class PacketFilter {
 
  private:
   std::vector<All> any_;
+};
+
+/// At ports, and at the TUNs by which tunnels and the host are joined: packets there have no
+/// Ethernet header.
+struct WatchedPackets {
+  PacketFilter filter{{}};      ///< at ports
+  PacketFilter tun_filter{{}};  ///< at TUNs
+  std::optional<std::vector<spd::Scope>> scopes;  ///< TUNs of these only; none: of every scope
+
+  bool covers_tun(spd::Scope scope) const {
+    return !scopes || std::find(scopes->begin(), scopes->end(), scope) != scopes->end();
+  }
 };
 
 }  // namespace esplane::pipeline

@@ -64,19 +64,20 @@ export function renderTrace(answer: TraceAnswer, waited: number): string {
 
 /** What each phase of the pipeline does, by the way of the packet. */
 function stagesOf(report: TraceReport): readonly (readonly [string, number])[] {
-  const { beginTicks, workTicks, finishTicks, sendTicks } = report;
+  const { beginTicks, workTicks, finishTicks, sendTicks, sentAt } = report;
+  const sending = sentAt !== undefined && 'interface' in sentAt ? 'into the host' : 'transmit ring';
   return report.outbound
     ? [
         ['headers, policy, path, number', beginTicks],
         ['encryption', workTicks],
         ['next hop', finishTicks],
-        ['transmit ring', sendTicks],
+        [sending, sendTicks],
       ]
     : [
         ['begin', beginTicks],
         ['headers, SA, decryption, selectors', workTicks],
         ['replay window, next hop', finishTicks],
-        ['transmit ring', sendTicks],
+        [sending, sendTicks],
       ];
 }
 
@@ -93,7 +94,7 @@ function describeSent({ sentOn }: TraceAnswer, report: TraceReport): string {
   return `${pieces}${describe(report.sent, report.sentBytes)} on ${sentOn}`;
 }
 
-/** @param frameBytes  with the Ethernet header */
+/** @param frameBytes  with the Ethernet header, where it has one */
 function describe(headers: TracedHeaders | null, frameBytes: number): string {
   if (headers === null) return `a frame of ${frameBytes} bytes that is no IP packet`;
   const { source, destination, sourcePort, destinationPort, protocol, bytes } = headers;

@@ -18,15 +18,19 @@ export type FilterCondition = { readonly negated?: boolean } & (
 /** A packet passes where all conditions of one of the lists hold; without any list, always. */
 export type PacketFilter = readonly (readonly FilterCondition[])[];
 
-export interface CaptureOptions {
+/** native/pipeline/packet_filter.h, WatchedPackets */
+export interface PacketChoice {
   /** At ports; and at interfaces, that of the host (`HOST_SCOPE`) among them. */
   readonly filter: PacketFilter;
   readonly interfaceFilter: PacketFilter;
+  /** Interfaces of these scopes only. */
+  readonly interfaces?: readonly number[];
+}
+
+export interface CaptureOptions extends PacketChoice {
   /** WAN ports; LAN ports and interfaces. */
   readonly outside: boolean;
   readonly inside: boolean;
-  /** Interfaces of these scopes only. */
-  readonly interfaces?: readonly number[];
   /** Of each packet at most, 1 to 65535. */
   readonly snapBytes: number;
   /** Of each lane, a power of two; packets that find theirs full are counted and left out. */
@@ -56,12 +60,15 @@ export interface TracedHeaders {
   readonly destinationPort?: number;
 }
 
+/** A port by its number, or an interface by its scope. */
+export type TracedPlace = { readonly port: number } | { readonly interface: number };
+
 /** native/pipeline/trace.h */
 export interface TraceReport {
   /** Its number among the lanes (native/pipeline/lane.h). */
   readonly lane: number;
-  /** Index of the port. */
-  readonly port: number;
+  readonly receivedAt: TracedPlace;
+  /** From a LAN port, or from the host. */
   readonly outbound: boolean;
   readonly received: TracedHeaders | null;
   /** Of the frame. */
@@ -74,9 +81,9 @@ export interface TraceReport {
   readonly spi?: number;
   readonly sent: TracedHeaders | null;
   readonly sentBytes: number;
-  readonly sentPort: number;
   /** 0: none left; more than one: fragments. */
   readonly sentFrames: number;
+  readonly sentAt?: TracedPlace;
   /** From one tunnel it went into another. */
   readonly turned: boolean;
   readonly verdict: string;
@@ -96,6 +103,6 @@ export function startCapture(id: number, options: CaptureOptions): NativeCapture
 }
 
 /** Likewise. */
-export function startTrace(id: number, filter: PacketFilter): NativeTrace {
-  return new addon.Trace(id, { filter });
+export function startTrace(id: number, packets: PacketChoice): NativeTrace {
+  return new addon.Trace(id, packets);
 }

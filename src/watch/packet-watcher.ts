@@ -1,10 +1,11 @@
 /** What `capture` and `trace` ask of a running gateway. */
 import { HOST_SCOPE, type InterfaceStatus, type PortStatus } from '../dataplane/dataplane.js';
 import {
-  type CaptureOptions,
+  type PacketChoice,
   type PacketFilter,
   startCapture,
   startTrace,
+  type TracedPlace,
   type TraceReport,
 } from '../dataplane/watch.js';
 import type { IkeSaView } from '../ike/event.js';
@@ -31,7 +32,7 @@ export interface CaptureQuery extends WatchedPackets {
 export interface TraceAnswer {
   /** Undefined: no packet came in time. */
   readonly report?: TraceReport;
-  /** Names of the ports, and connection and Child SA of the SA, where it still exists. */
+  /** Names of the ports, or interfaces, and connection and Child SA of the SA, where it still exists. */
   readonly receivedOn?: string;
   readonly sentOn?: string;
   readonly connection?: string;
@@ -56,8 +57,8 @@ export interface CaptureStream {
   stop(): void;
 }
 
-type CapturedPackets = Pick<CaptureOptions, 'filter' | 'interfaceFilter' | 'interfaces'>;
-
+/** What people read for the gateway's own TUN. */
+const HOST_NAME = 'host';
 const RING_BYTES = 1 << 21;
 const POLL_MS = 5;
 
@@ -72,7 +73,7 @@ export class PacketWatcher {
   async capture(query: CaptureQuery): Promise<CaptureStream> {
     const { dataplane } = this.#gateway;
     const capture = startCapture(dataplane.id, {
-      ...(await this.#captured(query)),
+      ...(await this.#chosen(query)),
       outside: query.where !== 'inside',
       inside: query.where !== 'outside',
       snapBytes: query.snapBytes,
@@ -97,7 +98,7 @@ export class PacketWatcher {
   /** Waits for the next packet. Throws `FilterError`, and where another trace waits. */
   async trace(packets: WatchedPackets, seconds: number): Promise<TraceAnswer> {
     const { dataplane } = this.#gateway;
-    const trace = startTrace(dataplane.id, await this.#filterOf(packets));
+    const trace = startTrace(dataplane.id, await this.#chosen(packets));
     try {
       const end = performance.now() + seconds * 1000;
       while (performance.now() < end) {
@@ -112,7 +113,7 @@ export class PacketWatcher {
   }
 
   /** A route-based tunnel is all that its interface has, whatever the addresses. */
-  async #captured(query: CaptureQuery): Promise<CapturedPackets> {
+  async #chosen(query: WatchedPackets): Promise<PacketChoice> {
     const filter = await this.#filterOf(query);
     const connection = this.#connection(query.connection);
     if (connection === undefined) return { filter, interfaceFilter: filter };
@@ -137,13 +138,9 @@ export class PacketWatcher {
     return bothFilters(connectionFilter(connection, sas), wanted);
   }
 
-  async #names({ port, sentPort, sentFrames, spi, outbound }: TraceReport): Promise<TraceAnswer> {
-    const ports = this.#gateway.dataplane.ports();
-    // It may have gone since.
-    const nameOf = (key: 'receivedOn' | 'sentOn', number: number) => {
-      const found = ports.find((one) => one.number === number);
-      return found === undefined ? {} : { [key]: found.name };
-    };
+  async #names({ receivedAt, sentAt, spi, outbound }: TraceReport): Promise<TraceAnswer> {
+    const receivedOn = this.#nameOf(receivedAt);
+    const sentOn = sentAt && this.#nameOf(sentAt);
     const sas = await this.#gateway.ikeSas();
     const [owner] = sas.flatMap(({ connection, children }) =>
       children
@@ -151,10 +148,18 @@ export class PacketWatcher {
         .map((child) => ({ connection, child: child.name })),
     );
     return {
-      ...nameOf('receivedOn', port),
-      ...(sentFrames > 0 ? nameOf('sentOn', sentPort) : {}),
+      ...(receivedOn === undefined ? {} : { receivedOn }),
+      ...(sentOn === undefined ? {} : { sentOn }),
       ...owner,
     };
+  }
+
+  /** Undefined: it has gone since. */
+  #nameOf(place: TracedPlace): string | undefined {
+    const { dataplane } = this.#gateway;
+    if ('port' in place) return dataplane.ports().find((one) => one.number === place.port)?.name;
+    if (place.interface === HOST_SCOPE) return HOST_NAME;
+    return dataplane.interfaces().find((one) => one.scope === place.interface)?.name;
   }
 }
 
@@ -165,7 +170,7 @@ function capturedInterfaces(
 ): CapturedInterface[] {
   const described = new Map<number, CapturedInterface>([
     ...dataplane.ports().map((port) => [port.number, describePort(port)] as const),
-    [portPlaces + HOST_SCOPE, { name: 'host', description: 'inside, the host', link: 'ip' }],
+    [portPlaces + HOST_SCOPE, { name: HOST_NAME, description: 'inside, the host', link: 'ip' }],
     ...dataplane.interfaces().map(({ name, scope }) => {
       const tunnel = { name, description: 'inside, a tunnel', link: 'ip' } as const;
       return [portPlaces + scope, tunnel] as const;

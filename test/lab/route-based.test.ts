@@ -177,6 +177,29 @@ esp = ["aes256gcm16"]
     expect(blocks.packets).toBe(6);
   });
 
+  it('are traced from the interface into the tunnel, and from it into the host', async () => {
+    const query = { connection: 'blue', seconds: 10 };
+    const leaving = api.a.trace({ ...query, filter: 'icmp' });
+    const entering = api.b.trace({ ...query, filter: 'esp' });
+    let traced = false;
+    const both = Promise.all([leaving, entering]).finally(() => {
+      traced = true;
+    });
+    await waitFor('the traces', 10, async () => {
+      await from('a', 'blue', 1);
+      return traced || undefined;
+    });
+    await both;
+    expect(await leaving).toMatchObject({
+      ...{ receivedOn: 'blue0', sentOn: 'wan', connection: 'blue' },
+      report: { outbound: true, verdict: 'sent', sent: { protocol: 50 } },
+    });
+    expect(await entering).toMatchObject({
+      ...{ receivedOn: 'wan', sentOn: 'blue0', connection: 'blue' },
+      report: { outbound: false, verdict: 'interface', sent: { protocol: 1 } },
+    });
+  });
+
   it('carry what is larger than their path in pieces, or say how large it may be', async () => {
     const pings = { count: 3, intervalSeconds: 0.05, bytes: 3000 };
     expect(await ping(sites.a.red, INSIDE.b, pings)).toMatchObject({ received: 3 });

@@ -119,7 +119,7 @@ export const someExplanation: Explanation = {
 
 export const someTrace: TraceAnswer = {
   report: {
-    ...{ lane: 1, port: 0, outbound: true, receivedBytes: 78 },
+    ...{ lane: 1, receivedAt: { port: 0 }, outbound: true, receivedBytes: 78 },
     received: {
       ...{ source: '10.1.0.5', destination: '10.2.0.9', protocol: 17, bytes: 64 },
       ...{ sourcePort: 4000, destinationPort: 53 },
@@ -127,7 +127,7 @@ export const someTrace: TraceAnswer = {
     ...{ beginTicks: 1400, workTicks: 300, finishTicks: 200, sendTicks: 100 },
     spi: 0xc0000001,
     sent: { source: '192.0.2.1', destination: '192.0.2.2', protocol: 50, bytes: 120 },
-    ...{ sentBytes: 134, sentPort: 1, sentFrames: 1, turned: false },
+    ...{ sentBytes: 134, sentAt: { port: 1 }, sentFrames: 1, turned: false },
     ...{ verdict: 'sent', meaning: 'left through a port', dropped: false },
   },
   ...{ receivedOn: 'lan0', sentOn: 'wan0', connection: 'office', child: 'net' },

@@ -182,9 +182,11 @@ describe('a capture', () => {
 });
 
 describe('a trace', () => {
+  const packets = (filter: PacketFilter) => ({ filter, interfaceFilter: everything });
+
   it('tells SA, verdict and cycles of the one packet, and no other is out of its place', async () => {
     const spis = pair.connect();
-    const trace = startTrace(pair.a.dataplane.id, parseFilter('port 7'));
+    const trace = startTrace(pair.a.dataplane.id, packets(parseFilter('port 7')));
     expect(trace.report()).toBeNull();
     const ports = [1, 2, 7, 7, 5];
     pair.a.host.send(ports.map((port) => datagram(port)));
@@ -192,7 +194,8 @@ describe('a trace', () => {
     expect(received.map((bytes) => Buffer.from(bytes).readUInt16BE(14 + 22))).toEqual(ports);
     const report = trace.report()!;
     expect(report).toMatchObject({
-      ...{ outbound: true, port: 0, sentPort: 1, sentFrames: 1, spi: spis.b, verdict: 'sent' },
+      ...{ outbound: true, receivedAt: { port: 0 }, spi: spis.b, verdict: 'sent' },
+      ...{ sentAt: { port: 1 }, sentFrames: 1 },
       received: { source: '10.1.0.5', destination: '10.2.0.7', protocol: 17, destinationPort: 7 },
       sent: { source: '192.0.2.1', destination: '192.0.2.2', protocol: 50 },
     });
@@ -202,15 +205,15 @@ describe('a trace', () => {
 
   it('follows a packet inwards, and names what drops one', async () => {
     const spis = pair.connect();
-    const inwards = startTrace(pair.b.dataplane.id, parseFilter('esp'));
+    const inwards = startTrace(pair.b.dataplane.id, packets(parseFilter('esp')));
     pair.a.host.send([datagram(9)]);
     await collect(pair.b.host, 1);
     expect(inwards.report()).toMatchObject({
-      ...{ outbound: false, spi: spis.b, verdict: 'sent', sentPort: 0 },
+      ...{ outbound: false, spi: spis.b, verdict: 'sent', sentAt: { port: 0 } },
       sent: { source: '10.1.0.5', destinationPort: 9 },
     });
     inwards.stop();
-    const refused = startTrace(pair.a.dataplane.id, everything);
+    const refused = startTrace(pair.a.dataplane.id, packets(everything));
     pair.a.host.send([
       frame(ipPacket({ ...addresses, destination: '127.0.0.1', payload: pattern(8) })),
     ]);
@@ -221,5 +224,44 @@ describe('a trace', () => {
       sent: null,
     });
     refused.stop();
+  });
+
+  it('follows what the host sends into a tunnel, and what enters it there', async () => {
+    const spis = pair.connect();
+    const { a, b } = pair;
+    const [ours] = a.site.gateway;
+    const there = { source: '10.2.0.7', destination: ours! };
+    const back = { source: ours!, destination: '10.2.0.7' };
+    const packet = (ends: typeof there) =>
+      ipPacket({ ...ends, protocol: 17, payload: udp(ends, [4000, 53], pattern(30)) });
+    const entering = startTrace(a.dataplane.id, {
+      filter: parseFilter('esp'),
+      interfaceFilter: everything,
+    });
+    b.host.send([frame(packet(there))]);
+    await collect(a.kernel, 1);
+    expect(entering.report()).toMatchObject({
+      ...{ outbound: false, receivedAt: { port: 1 }, spi: spis.a, verdict: 'reinjected' },
+      ...{ sentAt: { interface: 0 }, sentFrames: 1, sent: { source: '10.2.0.7', protocol: 17 } },
+    });
+    entering.stop();
+    const elsewhere = { filter: everything, interfaceFilter: everything, interfaces: [1] };
+    const other = startTrace(a.dataplane.id, elsewhere);
+    a.kernel.send([packet(back)]);
+    await collect(b.host, 1);
+    expect(other.report()).toBeNull();
+    other.stop();
+    const leaving = startTrace(a.dataplane.id, {
+      filter: parseFilter('ip6'),
+      interfaceFilter: parseFilter('dst host 10.2.0.7'),
+    });
+    a.kernel.send([packet(back)]);
+    await collect(b.host, 1);
+    expect(leaving.report()).toMatchObject({
+      ...{ outbound: true, receivedAt: { interface: 0 }, spi: spis.b, verdict: 'sent' },
+      ...{ sentAt: { port: 1 }, sent: { protocol: 50 } },
+      received: { source: ours!, destination: '10.2.0.7', destinationPort: 53 },
+    });
+    leaving.stop();
   });
 });
