@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include <utility>
+
 namespace esplane::base {
 
 /// At the beginning of its memory; blocks follow, and what was never given out yet lies behind
@@ -55,6 +57,7 @@ void* Pool::allocate(size_t bytes) {
     size.chunks++;
   }
   Chunk* chunk = size.usable;
+  if (chunk->used == 0) size.has_empty = false;
   void* block = chunk->take(each);
   if (chunk->is_full(each)) unlink(size, chunk);
   return block;
@@ -69,6 +72,7 @@ void Pool::release(void* block, size_t bytes) noexcept {
   chunk->give_back(block);
   if (was_full) link(size, chunk);
   if (chunk->used > 0) return;
+  if (!std::exchange(size.has_empty, true)) return;
   unlink(size, chunk);
   size.chunks--;
   munmap(chunk, kChunkBytes);

@@ -5,7 +5,8 @@
 // kernel backs by one huge page where it can (`madvise` in
 // /sys/kernel/mm/transparent_hugepage/enabled). The first chunk of a size stays in small pages: a
 // gateway with few SAs takes no more than it uses. Chunks are no part of a core dump, as keys are in
-// them; one that has become empty goes back to the kernel.
+// them. One that has become empty goes back to the kernel, but for one of each size: where few SAs
+// come and go, each would map it anew.
 //
 // Where ESPLANE_HEAP_BLOCKS is defined, as in builds of tests, the blocks of instance() are the
 // heap's own, so that sanitizers see their ends and their lives.
@@ -46,6 +47,7 @@ class Pool {
   struct Size {
     Chunk* usable = nullptr;
     uint32_t chunks = 0;
+    bool has_empty = false;  ///< one of them has no block in use
   };
 
   static constexpr size_t kChunkBytes = size_t{2} << 20;

@@ -81,6 +81,18 @@ TEST_CASE("threads share a pool") {
   for (uint32_t t = 0; t < 3; t++) threads.emplace_back([&pool, t] { churn(pool, t, 3'000); });
 }
 
+TEST_CASE("one that comes and goes alone does not map memory anew each time") {
+  Pool pool;
+  void* first = pool.allocate(1024);
+  pool.release(first, 1024);
+  const uint64_t before = mapped_bytes();
+  void* second = pool.allocate(1024);
+  CHECK(second == first);
+  CHECK(mapped_bytes() == before);
+  pool.release(second, 1024);
+  CHECK(mapped_bytes() == before);
+}
+
 TEST_CASE("a chunk that has become empty goes back to the kernel, and a full one is used again") {
   constexpr size_t kBytes = 1024, kCount = 20'000;
   Pool pool;
