@@ -221,12 +221,11 @@ export function hostParts(
     createDataplane: (options) => NativeDataplane.create({ ...options, tunName: tun }),
     transport,
     openLink: (dataplane) =>
-      threadLinks(
-        dataplane.id,
-        ikeOptions(config, dataplane),
-        transport.spiKey,
-        config.espKeysFile,
-      ),
+      threadLinks({
+        ...threadsOf(dataplane, transport),
+        ikeOptions: ikeOptions(config, dataplane),
+        espKeysFile: config.espKeysFile,
+      }),
     jobs: openPool(defaultIkeWorkers()),
     localAddresses: hostAddresses,
     serveApi: (control) =>
@@ -261,11 +260,20 @@ export function memoryParts(surroundings: MemorySurroundings): GatewayParts {
     openLink:
       surroundings.openLink ??
       ((dataplane) =>
-        threadLinks(dataplane.id, { resources: dataplane.resources() }, transport.spiKey)),
+        threadLinks({
+          ...threadsOf(dataplane, transport),
+          ikeOptions: { resources: dataplane.resources() },
+          espKeysFile: undefined,
+        })),
     jobs: openPool(1),
     localAddresses: () => localAddresses,
     serveApi: async () => undefined,
   };
+}
+
+/** By what IKE workers in threads reach the dataplane and the sockets. */
+function threadsOf({ id: dataplaneId }: Dataplane, { senderId, spiKey }: Transport) {
+  return { dataplaneId, senderId, spiKey };
 }
 
 function logDataplane({ workers: wanted }: GatewayConfig, dataplane: Dataplane, log: Log): void {

@@ -1,17 +1,19 @@
 // IkeSockets: the UDP sockets of IKE, read in batches on Node's event loop (net/udp_socket.h), with
-// the gate for those who want a new IKE SA before them (ike/gate.h).
+// the gate for those who want a new IKE SA before them (ike/gate.h). IkeSender: sends by them, in any
+// thread.
 #include <uv.h>
 
 #include <cstring>
 #include <map>
 #include <memory>
 #include <system_error>
+#include <utility>
 
 #include "addon/arguments.h"
 #include "addon/registry.h"
 #include "base/clock.h"
 #include "ike/gate.h"
-#include "net/udp_socket.h"
+#include "net/udp_sockets.h"
 #include "pipeline/rate_limit.h"
 
 namespace esplane::addon {
@@ -27,11 +29,18 @@ constexpr uint32_t kForeignPerSecond = 100, kForeignBurst = 100;
 /// Before IKE on the port that it shares with ESP (RFC 3948 §2.2).
 constexpr size_t kMarkerBytes = 4;
 
+net::Endpoint to_endpoint(const Napi::CallbackInfo& info, size_t at) {
+  const auto address = packet::IpAddress::parse(to_text(info[at], "address").c_str());
+  if (!address) throw_type(info.Env(), "address", "a numeric IP address");
+  return {*address, static_cast<uint16_t>(to_integer(info[at + 1], "port", 0, 65'535))};
+}
+
 class IkeSockets;
 
 /// A socket on the event loop; it goes when the loop has let go of it.
 struct Listening {
-  std::unique_ptr<net::UdpSocket> socket;
+  std::shared_ptr<net::UdpSockets> sockets;
+  net::UdpSocket* socket;  ///< one of them; none once it is closed
   bool marked;  ///< IKE comes behind the non-ESP marker here
   uint32_t id;
   IkeSockets* owner;
@@ -41,13 +50,12 @@ struct Listening {
 
   /// Stops reading; to be called once or more often.
   void close() {
-    socket.reset();
-    auto* handle = reinterpret_cast<uv_handle_t*>(&poll);
-    if (uv_is_closing(handle)) return;
-    uv_close(handle, [](uv_handle_t* closed) {
+    if (socket == nullptr) return;
+    uv_close(reinterpret_cast<uv_handle_t*>(&poll), [](uv_handle_t* closed) {
       std::unique_ptr<Listening> self(static_cast<Listening*>(closed->data));
       napi_remove_async_cleanup_hook(self->hook);
     });
+    sockets->close(*std::exchange(socket, nullptr));
   }
 };
 
@@ -55,9 +63,9 @@ class IkeSockets final : public Napi::ObjectWrap<IkeSockets> {
  public:
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "IkeSockets",
-                       {InstanceMethod<&IkeSockets::open>("open"),
+                       {InstanceAccessor<&IkeSockets::id>("id"),
+                        InstanceMethod<&IkeSockets::open>("open"),
                         InstanceMethod<&IkeSockets::close>("close"),
-                        InstanceMethod<&IkeSockets::send>("send"),
                         InstanceMethod<&IkeSockets::demand_cookies>("demandCookies"),
                         InstanceMethod<&IkeSockets::counters>("counters")});
   }
@@ -78,11 +86,14 @@ class IkeSockets final : public Napi::ObjectWrap<IkeSockets> {
     return key;
   }
 
+  /// What an IkeSender finds the sockets by.
+  Napi::Value id(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), shared_->id()); }
+
   /// open(address, port, marked) -> { id, port }
   Napi::Value open(const Napi::CallbackInfo& info) {
     const auto env = info.Env();
-    auto socket = bind(endpoint(info, 0));
-    auto* listening = new Listening{.socket = std::move(socket),
+    auto* listening = new Listening{.sockets = shared_,
+                                    .socket = &bind(to_endpoint(info, 0)),
                                     .marked = to_flag(info[2], "marked"),
                                     .id = next_id_++,
                                     .owner = this};
@@ -105,9 +116,9 @@ class IkeSockets final : public Napi::ObjectWrap<IkeSockets> {
     return o;
   }
 
-  std::unique_ptr<net::UdpSocket> bind(const net::Endpoint& local) {
+  net::UdpSocket& bind(const net::Endpoint& local) {
     try {
-      return std::make_unique<net::UdpSocket>(local, kReceiveBufferBytes);
+      return shared_->open(local, kReceiveBufferBytes);
     } catch (const std::system_error& e) {
       auto error = Napi::Error::New(Env(), e.code().message());
       error.Set("code", uv_err_name(-e.code().value()));
@@ -126,25 +137,20 @@ class IkeSockets final : public Napi::ObjectWrap<IkeSockets> {
     return info.Env().Undefined();
   }
 
-  /// send(socket, address, port, data, whole) -> whether it could be sent
-  Napi::Value send(const Napi::CallbackInfo& info) {
-    const auto found = sockets_.find(to_id(info[0]));
-    const bool sent = found != sockets_.end() &&
-                      found->second->socket->send(to_bytes(info[3], "data"), endpoint(info, 1),
-                                                  to_flag(info[4], "whole"));
-    return Napi::Boolean::New(info.Env(), sent);
-  }
-
   /// demandCookies(on)
   Napi::Value demand_cookies(const Napi::CallbackInfo& info) {
     demanding_ = to_flag(info[0], "on");
     return info.Env().Undefined();
   }
 
-  /// counters() -> { cookiesDemanded, foreign, nonsense, overflows }
+  /// counters() -> { sent, sendErrors, noSocket, cookiesDemanded, foreign, nonsense, overflows }
   Napi::Value counters(const Napi::CallbackInfo& info) {
     for (const auto& [id, listening] : sockets_) count_drops(*listening);
+    const auto [sent, errors, no_socket] = shared_->counters();
     auto o = Napi::Object::New(info.Env());
+    o.Set("sent", static_cast<double>(sent));
+    o.Set("sendErrors", static_cast<double>(errors));
+    o.Set("noSocket", static_cast<double>(no_socket));
     o.Set("cookiesDemanded", static_cast<double>(cookies_demanded_));
     o.Set("foreign", static_cast<double>(foreign_));
     o.Set("nonsense", static_cast<double>(nonsense_));
@@ -199,9 +205,7 @@ class IkeSockets final : public Napi::ObjectWrap<IkeSockets> {
   }
 
   void answer(Listening& from, const ike::Gate::Answer& response, const net::Endpoint& to) {
-    std::array<uint8_t, kMarkerBytes + ike::Gate::kAnswerBytes> marked{};
-    std::memcpy(&marked[kMarkerBytes], response.data(), response.size());
-    from.socket->send(std::span(marked).subspan(from.marked ? 0 : kMarkerBytes), to);
+    from.socket->send({.to = to, .data = response, .marked = from.marked});
   }
 
   /// In memory of its own, so that it can be moved to another thread.
@@ -224,14 +228,9 @@ class IkeSockets final : public Napi::ObjectWrap<IkeSockets> {
     return static_cast<uint32_t>(to_integer(v, "socket", 0, UINT32_MAX));
   }
 
-  static net::Endpoint endpoint(const Napi::CallbackInfo& info, size_t at) {
-    const auto address = packet::IpAddress::parse(to_text(info[at], "address").c_str());
-    if (!address) throw_type(info.Env(), "address", "a numeric IP address");
-    return {*address, static_cast<uint16_t>(to_integer(info[at + 1], "port", 0, 65'535))};
-  }
-
   Napi::FunctionReference listener_;
   Napi::AsyncContext context_;
+  const std::shared_ptr<net::UdpSockets> shared_ = net::UdpSockets::create();
   std::map<uint32_t, Listening*> sockets_;
   uint32_t next_id_ = 0;
   ike::Gate gate_;
@@ -241,10 +240,36 @@ class IkeSockets final : public Napi::ObjectWrap<IkeSockets> {
   uint64_t cookies_demanded_ = 0, foreign_ = 0, nonsense_ = 0, overflows_ = 0;
 };
 
+class IkeSender final : public Napi::ObjectWrap<IkeSender> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "IkeSender", {InstanceMethod<&IkeSender::send>("send")});
+  }
+
+  /// new IkeSender(id), of an IkeSockets
+  explicit IkeSender(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<IkeSender>(info),
+        sockets_(net::UdpSockets::find(static_cast<uint32_t>(to_integer(info[0], "id", 1, UINT32_MAX)))) {
+    if (!sockets_) throw Napi::Error::New(info.Env(), "there are no such sockets in this process");
+  }
+
+ private:
+  /// send(localAddress, localPort, address, port, marker, data, whole)
+  void send(const Napi::CallbackInfo& info) {
+    sockets_->send(to_endpoint(info, 0), {.to = to_endpoint(info, 2),
+                                          .data = to_bytes(info[5], "data"),
+                                          .marked = to_flag(info[4], "marker"),
+                                          .whole = to_flag(info[6], "whole")});
+  }
+
+  const std::shared_ptr<net::UdpSockets> sockets_;
+};
+
 }  // namespace
 
 void export_ike_sockets(Napi::Env env, Napi::Object exports) {
   exports.Set("IkeSockets", IkeSockets::define(env));
+  exports.Set("IkeSender", IkeSender::define(env));
 }
 
 }  // namespace esplane::addon

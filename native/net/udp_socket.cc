@@ -107,14 +107,20 @@ int UdpSocket::discover_path_mtu(int discovery) {
                     &discovery, sizeof discovery);
 }
 
-bool UdpSocket::send(std::span<const uint8_t> data, const Endpoint& to, bool whole) {
+bool UdpSocket::send(const Outgoing& datagram) {
+  static constexpr uint8_t kMarker[4] = {};
   SocketAddress address;
-  const socklen_t length = write(address, to);
+  msghdr header{};
+  header.msg_name = &address;
+  header.msg_namelen = write(address, datagram.to);
+  iovec parts[] = {{const_cast<uint8_t*>(kMarker), sizeof kMarker},
+                   {const_cast<uint8_t*>(datagram.data.data()), datagram.data.size()}};
+  header.msg_iov = datagram.marked ? &parts[0] : &parts[1];
+  header.msg_iovlen = datagram.marked ? 2 : 1;
   // There is no such option of a single datagram (cmsg(3)).
-  if (whole && discover_path_mtu(IP_PMTUDISC_PROBE) < 0) return false;
-  const bool sent = sendto(fd_, data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
-                           reinterpret_cast<const sockaddr*>(&address), length) >= 0;
-  if (whole) discover_path_mtu(IP_PMTUDISC_DONT);
+  if (datagram.whole && discover_path_mtu(IP_PMTUDISC_PROBE) < 0) return false;
+  const bool sent = sendmsg(fd_, &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+  if (datagram.whole) discover_path_mtu(IP_PMTUDISC_DONT);
   return sent;
 }
 

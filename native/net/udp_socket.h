@@ -23,6 +23,17 @@ namespace esplane::net {
 struct Endpoint {
   packet::IpAddress address;
   uint16_t port = 0;
+  bool operator==(const Endpoint&) const = default;
+};
+
+/// A datagram to be sent.
+struct Outgoing {
+  Endpoint to;
+  std::span<const uint8_t> data;
+  /// Behind the non-ESP marker (RFC 3948 §2.2).
+  bool marked = false;
+  /// With DF, whatever is known of the path; over IPv6 the host does not cut it.
+  bool whole = false;
 };
 
 /// Datagrams that were received; their octets are good until the next `receive`.
@@ -67,9 +78,9 @@ class UdpSocket {
   /// Takes what is there and does not wait.
   /// @return datagrams in the batch, none after an error
   uint32_t receive(DatagramBatch& batch);
-  /// @param whole  with DF, whatever is known of the path; over IPv6 the host does not cut it
+  /// In any thread; what others send beside a whole datagram may have DF too.
   /// @return false where it could not be sent
-  bool send(std::span<const uint8_t> data, const Endpoint& to, bool whole = false);
+  bool send(const Outgoing& datagram);
 
  private:
   /// @param discovery  IP_PMTUDISC_*, which IPv6 numbers in the same way

@@ -214,6 +214,8 @@ export interface MemoryHostBinding {
 
 /** native/addon/ike_sockets_binding.cc: UDP sockets on the event loop of the thread. */
 export interface NativeIkeSockets {
+  /** What an IkeSender finds the sockets by. */
+  readonly id: number;
   /**
    * Binds a socket. `marked`: IKE comes behind the non-ESP marker there, and leaves so.
    * Throws an error with the `code` of errno(3).
@@ -224,11 +226,14 @@ export interface NativeIkeSockets {
     marked: boolean,
   ): { readonly id: number; readonly port: number };
   close(socket: number): void;
-  /** Sends what is given as it is, `whole` with DF; false where it could not be sent. */
-  send(socket: number, address: string, port: number, data: Uint8Array, whole: boolean): boolean;
   /** Whether requests for a new IKE SA without a COOKIE are answered with one, and not told. */
   demandCookies(on: boolean): void;
   counters(): {
+    /** By all threads. */
+    readonly sent: number;
+    readonly sendErrors: number;
+    /** There was no socket to send from. */
+    readonly noSocket: number;
     readonly cookiesDemanded: number;
     /** Messages for IKE SAs with SPIs that we have not made, more than are told in a second. */
     readonly foreign: number;
@@ -239,10 +244,28 @@ export interface NativeIkeSockets {
   };
 }
 
+/** native/addon/ike_sockets_binding.cc: sends by the sockets of an IkeSockets, in any thread. */
+export interface NativeIkeSender {
+  /** `marker`: behind the non-ESP marker. `whole`: with DF. What cannot be sent is counted. */
+  send(
+    localAddress: string,
+    localPort: number,
+    remoteAddress: string,
+    remotePort: number,
+    marker: boolean,
+    data: Uint8Array,
+    whole: boolean,
+  ): void;
+}
+
 export interface IkeSocketsBinding {
+  /** Throws where there is no IkeSockets with this `id` in the process. */
+  readonly IkeSender: new (
+    id: number,
+  ) => NativeIkeSender;
   /**
-   * `spiKey`, 32 octets: of the mark in our SPIs. `listener` is told of each datagram; `proved`: it is a request for a new IKE SA that bears a
-   * COOKIE of ours (RFC 7296 §2.6).
+   * `spiKey`, 32 octets: of the mark in our SPIs. `listener` is told of each datagram; `proved`: it
+   * is a request for a new IKE SA that bears a COOKIE of ours (RFC 7296 §2.6).
    */
   readonly IkeSockets: new (
     spiKey: Uint8Array,

@@ -38,6 +38,8 @@ export type TransportCounter =
 export interface Transport {
   /** Of the mark in our IKE SPIs (workers/shard-map.ts): little is heard for others than these. */
   readonly spiKey: Uint8Array;
+  /** By which other threads send for themselves (udp-sender.ts); undefined: they cannot. */
+  readonly senderId?: number;
   onDatagram(listener: (datagram: Datagram) => void): void;
   /**
    * `marker`: put the non-ESP marker before the message. `whole`: nobody is to cut it on the way

@@ -1,6 +1,7 @@
 /**
  * UDP sockets for IKE (RFC 7296 §2.23, RFC 3948): a pair, port 500 and 4500, for each local
- * address, which tells where a datagram was sent to.
+ * address, which tells where a datagram was sent to. One thread opens and reads them, every thread
+ * sends by them (udp-sender.ts).
  *
  * An address that is not there yet is tried again every two seconds, and at once after
  * `refresh()`. A socket outlives its address: Linux looks sockets up by the address of each
@@ -11,7 +12,7 @@
 import { randomBytes } from 'node:crypto';
 import { addon, type NativeIkeSockets } from '../dataplane/addon.js';
 import type { Endpoint } from '../sad/sad.js';
-import { classifyUdp4500, withNonEspMarker } from '../wire/index.js';
+import { classifyUdp4500 } from '../wire/index.js';
 import {
   type Datagram,
   IKE_PORT,
@@ -19,6 +20,7 @@ import {
   type Transport,
   zeroCounters,
 } from './transport.js';
+import { UdpSender } from './udp-sender.js';
 
 const RETRY_MS = 2_000;
 
@@ -35,6 +37,7 @@ export class UdpTransport implements Transport {
   readonly #ports: readonly [number, number];
   readonly #counters = zeroCounters();
   readonly #native: NativeIkeSockets;
+  readonly #sender: UdpSender;
   /** Open sockets by `address port`, and where each is. */
   readonly #sockets = new Map<string, number>();
   readonly #places = new Map<number, Endpoint>();
@@ -50,6 +53,11 @@ export class UdpTransport implements Transport {
     this.#native = new addon.IkeSockets(this.spiKey, (socket, address, port, data, proved) => {
       this.#receive(this.#places.get(socket)!, { address, port }, data, proved);
     });
+    this.#sender = new UdpSender(this.#native.id);
+  }
+
+  get senderId(): number {
+    return this.#native.id;
   }
 
   onDatagram(listener: (datagram: Datagram) => void): void {
@@ -105,15 +113,7 @@ export class UdpTransport implements Transport {
   }
 
   send(local: Endpoint, remote: Endpoint, marker: boolean, data: Uint8Array, whole = false): void {
-    const socket = this.#sockets.get(keyOf(local));
-    if (socket === undefined) {
-      this.#counters['no-socket']++;
-      return;
-    }
-    const bytes = marker ? withNonEspMarker(data) : data;
-    // Of the outcome only a number is kept: IKE retransmits what is lost.
-    const sent = this.#native.send(socket, remote.address, remote.port, bytes, whole);
-    this.#counters[sent ? 'sent' : 'send-errors']++;
+    this.#sender.send(local, remote, marker, data, whole);
   }
 
   missing(): readonly string[] {
@@ -121,8 +121,11 @@ export class UdpTransport implements Transport {
   }
 
   counters() {
-    const { cookiesDemanded, ...others } = this.#native.counters();
-    return { ...this.#counters, ...others, 'cookies-demanded': cookiesDemanded };
+    const { sendErrors, noSocket, cookiesDemanded, ...others } = this.#native.counters();
+    return {
+      ...{ ...this.#counters, ...others },
+      ...{ 'send-errors': sendErrors, 'no-socket': noSocket, 'cookies-demanded': cookiesDemanded },
+    };
   }
 
   async close(): Promise<void> {

@@ -52,19 +52,17 @@ export class HalfOpenTable {
     return true;
   }
 
-  /** Our IKE_SA_INIT response leaves: the SA now has an SPI of ours. */
-  answered(address: string, initiatorSpi: IkeSpi, ourSpi: IkeSpi): void {
+  /** An IKE_SA_INIT message of ours leaves: the SA has this SPI of ours, the initiator's or not. */
+  note(address: string, initiatorSpi: IkeSpi, ourSpi: IkeSpi): void {
+    if (this.#bySpi.has(ourSpi)) return;
+    if (initiatorSpi === ourSpi) {
+      this.#add({ address, since: this.#now(), initiatorSpi, theirs: false, ourSpi });
+      return;
+    }
     const entry = this.#entries.get(key(initiatorSpi, address));
     if (entry === undefined || entry.ourSpi !== undefined) return;
     entry.ourSpi = ourSpi;
     this.#bySpi.set(ourSpi, entry);
-  }
-
-  /** Our own IKE_SA_INIT request leaves. */
-  initiated(address: string, ourSpi: IkeSpi): void {
-    if (this.#bySpi.has(ourSpi)) return;
-    const since = this.#now();
-    this.#add({ address, since, initiatorSpi: ourSpi, theirs: false, ourSpi });
   }
 
   /** The SA is established or given up; answers when it was begun, if that is known. */

@@ -21,6 +21,7 @@ import { PeerVerifier } from '../pki/peer-verifier.js';
 import { wipeKeys } from '../policy/authentication.js';
 import type { Connection } from '../policy/connection.js';
 import type { ChildSa, Sad } from '../sad/sad.js';
+import { EXCHANGE, peekHeader, ZERO_IKE_SPI } from '../wire/index.js';
 import { IKE_LINE_RATE, LogGate } from './log-gate.js';
 import type { PostToMain, ToWorker } from './messages.js';
 import { packJob, transferOf, unpackConnection, unpackResult } from './portable.js';
@@ -35,6 +36,8 @@ export interface ProtocolCore {
   readonly isEmpty: boolean;
 }
 
+type Outgoing = Extract<Effect, { type: 'send' }>;
+
 /** IKE SAs that are shown in one event: some milliseconds. */
 const VIEW_PART = 256;
 
@@ -45,6 +48,8 @@ export interface ShardOptions {
   readonly sad: Sad;
   readonly now: () => Milliseconds;
   readonly post: PostToMain;
+  /** Sends a datagram; without it they are posted. */
+  readonly send?: ((datagram: Outgoing) => void) | undefined;
   /** Asks authorities about revocation; without it only CRLs of the configuration count. */
   readonly ask?: Ask;
   /** Hears of the keys of Child SAs before they are wiped, in a lab. */
@@ -58,6 +63,7 @@ export class IkeShard {
   readonly #sad: Sad;
   readonly #now: () => Milliseconds;
   readonly #post: PostToMain;
+  readonly #send: (datagram: Outgoing) => void;
   readonly #timers = new Timers((timer) => this.#handle({ type: 'timer', timer }));
   readonly #verifier: PeerVerifier;
   readonly #gate: LogGate;
@@ -65,7 +71,9 @@ export class IkeShard {
   #connections: readonly Connection[] = [];
   #stopping = false;
 
-  constructor({ shard, shards, makeCore, sad, now, post, ask, spiKey, noteKeys }: ShardOptions) {
+  constructor(options: ShardOptions) {
+    const { shard, shards, makeCore, sad, now, post, send = post, ask, spiKey, noteKeys } = options;
+    this.#send = send;
     this.#verifier = new PeerVerifier(ask === undefined ? {} : { ask });
     this.#sad = sad;
     this.#now = now;
@@ -165,6 +173,10 @@ export class IkeShard {
 
   #apply(effect: Effect): void {
     switch (effect.type) {
+      case 'send':
+        this.#noteBeginning(effect);
+        this.#send(effect);
+        break;
       case 'start-timer':
         this.#timers.start(effect.timer, effect.delay);
         break;
@@ -196,6 +208,17 @@ export class IkeShard {
       default:
         this.#post(effect);
     }
+  }
+
+  /** Those who watch over half-open IKE SAs hear of what this datagram begins. */
+  #noteBeginning({ remote, data }: Outgoing): void {
+    const header = peekHeader(data);
+    if (header?.exchangeType !== EXCHANGE.IKE_SA_INIT) return;
+    const { response, initiatorSpi, responderSpi } = header;
+    // Of a COOKIE, or an error, nothing is left.
+    if (response && responderSpi === ZERO_IKE_SPI) return;
+    const ourSpi = response ? responderSpi : initiatorSpi;
+    this.#post({ type: 'half-open', address: remote.address, initiatorSpi, ourSpi });
   }
 
   #log(line: Extract<Effect, { type: 'log' }>): void {

@@ -4,6 +4,7 @@ import { NativeDataplane } from '../dataplane/native.js';
 import { keepCapabilities } from '../dataplane/process.js';
 import { Ike } from '../ike/ike.js';
 import { monotonicNow } from '../net/clock.js';
+import { UdpSender } from '../net/udp-sender.js';
 import { logKeys } from '../sad/key-log.js';
 import type { ChildSa } from '../sad/sad.js';
 import { askByHttp } from './ask-by-http.js';
@@ -16,23 +17,25 @@ import { Packer, type Parcel, unpack } from './parcel.js';
 keepCapabilities([]);
 
 const port = parentPort!;
-const { shard, shards, dataplaneId, ikeOptions, spiKey, espKeysFile, handled } =
+const { shard, shards, dataplaneId, senderId, ikeOptions, spiKey, espKeysFile, handled } =
   workerData as IkeWorkerData;
 
-/** Longest that lines of the log wait for something to go with. */
-const LOG_WAIT_MS = 20;
-
 /**
- * What is posted in one turn goes as one message, and lines of the log go with the next one that
- * is more: each message wakes the main thread.
+ * Each parcel wakes the main thread. What is posted in one turn goes as one; and what it only takes
+ * note of waits this long for company.
  */
+const NEWS_WAIT_MS = 5;
+const NEWS: ReadonlySet<FromWorker['type']> = new Set([
+  ...(['half-open', 'spi', 'ike-established', 'ike-closed', 'child-rekeyed', 'log'] as const),
+]);
+
 const packer = new Packer();
 let urgent = false;
 let patience: NodeJS.Timeout | undefined;
 
 function post(message: FromWorker, transfer: readonly ArrayBuffer[] = []): void {
   packer.add(message, transfer);
-  if (message.type === 'log') patience ??= setTimeout(flush, LOG_WAIT_MS);
+  if (NEWS.has(message.type)) patience ??= setTimeout(flush, NEWS_WAIT_MS);
   else if (!urgent) {
     urgent = true;
     setImmediate(flush);
@@ -56,6 +59,8 @@ function noteKeys(file: string, sa: ChildSa): void {
   }
 }
 
+const sender = senderId === undefined ? undefined : new UdpSender(senderId);
+
 const ikeShard = new IkeShard({
   shard,
   shards,
@@ -66,6 +71,9 @@ const ikeShard = new IkeShard({
   spiKey,
   noteKeys: espKeysFile === undefined ? undefined : (sa) => noteKeys(espKeysFile, sa),
   post,
+  send:
+    sender &&
+    (({ local, remote, marker, data, whole }) => sender.send(local, remote, marker, data, whole)),
 });
 
 port.on('message', (parcel: Parcel) =>

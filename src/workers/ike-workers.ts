@@ -410,18 +410,6 @@ export class IkeWorkers {
     }, SIEGE_MS);
   }
 
-  #send({ local, remote, marker, data, whole }: Extract<FromWorker, { type: 'send' }>): void {
-    const header = peekHeader(data);
-    if (header?.exchangeType === EXCHANGE.IKE_SA_INIT) {
-      const { initiatorSpi, responderSpi } = header;
-      if (!header.response) this.#halfOpen.initiated(remote.address, initiatorSpi);
-      else if (responderSpi !== ZERO_IKE_SPI) {
-        this.#halfOpen.answered(remote.address, initiatorSpi, responderSpi);
-      }
-    }
-    this.#options.transport.send(local, remote, marker, data, whole);
-  }
-
   // What workers tell.
 
   #receive(shard: number, message: FromWorker): void {
@@ -431,6 +419,9 @@ export class IkeWorkers {
         break;
       case 'send':
         this.#send(message);
+        break;
+      case 'half-open':
+        this.#halfOpen.note(message.address, message.initiatorSpi, message.ourSpi);
         break;
       case 'compute':
         void this.#compute(slot, message);
@@ -470,6 +461,10 @@ export class IkeWorkers {
       default:
         assertNever(message);
     }
+  }
+
+  #send({ local, remote, marker, data, whole }: Extract<FromWorker, { type: 'send' }>): void {
+    this.#options.transport.send(local, remote, marker, data, whole);
   }
 
   #failed(message: Extract<FromWorker, { type: 'failed' }>): void {

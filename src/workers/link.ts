@@ -29,6 +29,8 @@ export interface IkeWorkerData {
   readonly shard: number;
   readonly shards: number;
   readonly dataplaneId: number;
+  /** What it sends by (`Transport.senderId`); undefined: the main thread. */
+  readonly senderId: number | undefined;
   readonly ikeOptions: Partial<IkeOptions>;
   /** Of the mark in our SPIs. */
   readonly spiKey: Uint8Array;
@@ -41,18 +43,16 @@ export interface IkeWorkerData {
 /** How long a worker may take to end before it is terminated. */
 const CLOSE_MS = 1_000;
 
-/** Workers in threads, which reach the dataplane through an addon instance of their own. */
-export function threadLinks(
-  dataplaneId: number,
-  ikeOptions: Partial<IkeOptions>,
-  spiKey: Uint8Array,
-  espKeysFile?: string,
-): OpenLink {
+export type ThreadOptions = Pick<
+  IkeWorkerData,
+  'dataplaneId' | 'senderId' | 'ikeOptions' | 'spiKey' | 'espKeysFile'
+>;
+
+/** Workers in threads, which reach dataplane and sockets through an addon instance of their own. */
+export function threadLinks(options: ThreadOptions): OpenLink {
   return (shard, shards, handlers) => {
     const handled = new Int32Array(new SharedArrayBuffer(4));
-    const workerData: IkeWorkerData = {
-      ...{ shard, shards, dataplaneId, ikeOptions, spiKey, espKeysFile, handled },
-    };
+    const workerData: IkeWorkerData = { ...options, shard, shards, handled };
     const worker = new Worker(threadScript('ike-worker'), { workerData, name: `ike-${shard}` });
     let posted = 0;
     let closing = false;

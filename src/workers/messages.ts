@@ -1,6 +1,7 @@
 /** What the main thread and an IKE worker say to each other. Each worker serves one shard. */
 import type { Effect, Event, IkeSaView, LogLevel, Untimed } from '../ike/event.js';
 import type { EspSpi } from '../sad/sad.js';
+import type { IkeSpi } from '../wire/index.js';
 import type { PortableConnection, PortableJob, PortableJobResult } from './portable.js';
 
 /** Events that the main thread hands on as they are. */
@@ -52,6 +53,14 @@ type Told = Extract<
 export type FromWorker =
   | { readonly type: 'ready' }
   | Told
+  /** An IKE_SA_INIT message of ours leaves that begins an IKE SA, or answers who does. */
+  | {
+      readonly type: 'half-open';
+      readonly address: string;
+      readonly initiatorSpi: IkeSpi;
+      /** The same as `initiatorSpi` where we have begun. */
+      readonly ourSpi: IkeSpi;
+    }
   | { readonly type: 'compute'; readonly id: string; readonly job: PortableJob }
   /**
    * What becomes of an inbound SPI, so that nothing is left behind if the worker dies; with

@@ -393,8 +393,12 @@ describe('two gateways', () => {
   it('remove the SAs of an IKE worker that dies, and set the tunnel up anew', async () => {
     const pair = new Pair();
     const links: WorkerLink[] = [];
+    const plain = {
+      ...{ senderId: undefined, ikeOptions: {}, espKeysFile: undefined },
+      spiKey: new Uint8Array(32),
+    };
     const openLink: GatewayParts['openLink'] = (dataplane) => (shard, shards, handlers) => {
-      const link = threadLinks(dataplane.id, {}, new Uint8Array(32))(shard, shards, handlers);
+      const link = threadLinks({ dataplaneId: dataplane.id, ...plain })(shard, shards, handlers);
       links.push(link);
       return link;
     };

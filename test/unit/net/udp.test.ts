@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { MemoryNetwork } from '../../../src/net/memory.js';
 import type { Datagram, Transport } from '../../../src/net/transport.js';
 import { UdpTransport } from '../../../src/net/udp.js';
+import { UdpSender } from '../../../src/net/udp-sender.js';
 import {
   decodeMessage,
   EXCHANGE,
@@ -97,6 +98,27 @@ describe('the UDP transport', () => {
       ['127.0.0.3', ike, [...message]],
       ['127.0.0.2', nat, [...marker, ...message]],
     ]);
+  });
+
+  it('lets others in its process send, which it counts, until it is closed', async () => {
+    const [ike, nat] = somePorts();
+    const transport = new UdpTransport({ ports: [ike, nat] });
+    const sender = new UdpSender(transport.senderId);
+    const local = { address: '127.0.0.2', port: nat };
+    const peer = await plainSocket();
+    const remote = { address: '127.0.0.9', port: peer.address().port };
+    const seen: number[][] = [];
+    peer.on('message', (data) => seen.push([...data]));
+    sender.send(local, remote, true, message);
+    await transport.open(['127.0.0.2']);
+    sender.send(local, remote, true, message);
+    sender.send(local, { address: '::1', port: 9 }, true, message);
+    await until(() => seen.length === 1);
+    await transport.close();
+    sender.send(local, remote, true, message);
+    expect(transport.counters()).toMatchObject({ sent: 1, 'send-errors': 1, 'no-socket': 2 });
+    expect(seen).toEqual([[...marker, ...message]]);
+    expect(() => new UdpSender(transport.senderId + 1_000)).toThrow('no such sockets');
   });
 
   it('waits for an address that is not there, and counts what cannot leave', async () => {

@@ -23,7 +23,7 @@ describe('the table of half-open IKE SAs', () => {
   it('makes room when an SA is established or closed', () => {
     const table = new HalfOpenTable(1, () => 7);
     table.admit('192.0.2.1', spi(1));
-    table.answered('192.0.2.1', spi(1), spi(100));
+    table.note('192.0.2.1', spi(1), spi(100));
     expect(table.settle(spi(100))).toBe(7);
     expect(table.settle(spi(100))).toBeUndefined();
     expect(table.admit('192.0.2.1', spi(2))).toBe(true);
@@ -42,7 +42,7 @@ describe('the table of half-open IKE SAs', () => {
 
   it('does not count what we begin against the peer', () => {
     const table = new HalfOpenTable(1, () => 3);
-    table.initiated('192.0.2.1', spi(1));
+    table.note('192.0.2.1', spi(1), spi(1));
     expect(table.admit('192.0.2.1', spi(2))).toBe(true);
     expect(table.settle(spi(1))).toBe(3);
   });

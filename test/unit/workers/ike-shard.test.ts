@@ -2,7 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { Secret } from '../../../src/crypto/secret.js';
 import type { Effect, Event } from '../../../src/ike/event.js';
 import { FakeSad } from '../../../src/sad/fake-sad.js';
-import type { ChildSa, EspSpi } from '../../../src/sad/sad.js';
+import type { ChildSa, Endpoint, EspSpi } from '../../../src/sad/sad.js';
+import {
+  EXCHANGE,
+  encodeMessage,
+  type HeaderToSend,
+  type IkeSpi,
+  ZERO_IKE_SPI,
+} from '../../../src/wire/index.js';
 import { IkeShard } from '../../../src/workers/ike-shard.js';
 import type { FromWorker } from '../../../src/workers/messages.js';
 
@@ -63,5 +70,62 @@ describe('a shard whose SAD refuses a Child SA', () => {
     expect(posted).toContainEqual(
       expect.objectContaining({ type: 'failed', connection: 'office' }),
     );
+  });
+});
+
+describe('a shard that sends by itself', () => {
+  const [local, remote] = [1, 2].map((n) => ({ address: `192.0.2.${n}`, port: 500 })) as [
+    Endpoint,
+    Endpoint,
+  ];
+  const [initiatorSpi, responderSpi] = ['00112233445566aa', '11223344556677bb'] as IkeSpi[];
+  const message = (header: Partial<HeaderToSend>) =>
+    encodeMessage({
+      header: {
+        ...{ initiatorSpi: initiatorSpi!, responderSpi: ZERO_IKE_SPI, messageId: 0 },
+        ...{ exchangeType: EXCHANGE.IKE_SA_INIT, initiator: false, response: true },
+        ...header,
+      },
+      payloads: [],
+    });
+
+  function run(datagrams: readonly Uint8Array[]) {
+    const [posted, sent]: [FromWorker[], Effect[]] = [[], []];
+    const effects = datagrams.map(
+      (data): Effect => ({ type: 'send', local, remote, marker: false, data }),
+    );
+    const shard = new IkeShard({
+      shard: 0,
+      shards: 1,
+      makeCore: () => ({
+        setConnections: () => {},
+        eachIkeSa: () => [][Symbol.iterator](),
+        drops: () => ({}),
+        isEmpty: true,
+        handle: () => effects,
+      }),
+      sad: new FakeSad(),
+      now: () => 0,
+      post: (message) => posted.push(message),
+      send: (datagram) => sent.push(datagram),
+    });
+    shard.receive({ type: 'terminate', connection: 'office' });
+    expect(sent).toEqual(effects);
+    return posted;
+  }
+
+  it('tells of the half-open IKE SAs that it begins and answers, and not of the datagrams', () => {
+    const begun = { type: 'half-open', address: '192.0.2.2', initiatorSpi } as const;
+    const request = message({ initiator: true, response: false });
+    const response = message({ responderSpi: responderSpi! });
+    expect(run([request, response])).toEqual([
+      { ...begun, ourSpi: initiatorSpi },
+      { ...begun, ourSpi: responderSpi },
+    ]);
+  });
+
+  it('tells nothing of a COOKIE, of which nothing is left, and of later exchanges', () => {
+    const later = message({ exchangeType: EXCHANGE.IKE_AUTH, responderSpi: responderSpi! });
+    expect(run([message({}), later])).toEqual([]);
   });
 });
