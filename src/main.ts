@@ -4,7 +4,7 @@
  * memory ports in one process.
  */
 import { availableParallelism, networkInterfaces } from 'node:os';
-import { composeStatus } from './api/compose-status.js';
+import { composeIkeSas, composeStatus } from './api/compose-status.js';
 import { type Explanation, explainConnection } from './api/explain.js';
 import {
   type Control,
@@ -412,7 +412,7 @@ function makeControl(parts: ControlParts): Control {
   });
   const status = async (): Promise<Status> => {
     // First: meanwhile the configuration may change.
-    const ikeSas = await workers.ikeSas();
+    const ikeSas = await composeIkeSas(await workers.ikeSas(), dataplane, monotonicNow());
     return composeStatus({
       config: configuration.running,
       dataplane,

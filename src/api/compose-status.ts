@@ -1,4 +1,5 @@
-/** Puts the status document together from what the dataplane and the IKE workers tell. Pure. */
+/** Puts the status document together from what the dataplane and the IKE workers tell. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { GatewayConfig } from '../config/gateway-config.js';
 import type { Dataplane, InterfaceStatus, PortStatus } from '../dataplane/dataplane.js';
 import type { ChildSaView, IkeSaView, Milliseconds } from '../ike/event.js';
@@ -9,11 +10,8 @@ import type { ChildSaStatus, ConnectionStatus, IkeSaStatus, Status } from './sta
 
 export interface StatusSources {
   readonly config: GatewayConfig;
-  readonly dataplane: Pick<
-    Dataplane,
-    'counters' | 'interfaces' | 'kernels' | 'ports' | 'statistics'
-  >;
-  readonly ikeSas: readonly IkeSaView[];
+  readonly dataplane: Pick<Dataplane, 'interfaces' | 'kernels' | 'ports' | 'statistics'>;
+  readonly ikeSas: IkeSasOfConnections;
   readonly connectionState: (name: string) => {
     wanted: ConnectionStatus['wanted'];
     lastError: string | undefined;
@@ -24,11 +22,36 @@ export interface StatusSources {
   readonly now: Milliseconds;
 }
 
+/** By the names of their connections. */
+export type IkeSasOfConnections = ReadonlyMap<string, readonly IkeSaStatus[]>;
+
+/** So many take a few milliseconds. */
+const PART = 200;
+
+/** In parts: nobody waits until all of ten thousand have been looked at. */
+export async function composeIkeSas(
+  views: readonly IkeSaView[],
+  dataplane: Pick<Dataplane, 'counters'>,
+  now: Milliseconds,
+): Promise<IkeSasOfConnections> {
+  const found = new Map<string, IkeSaStatus[]>();
+  for (const [n, view] of views.entries()) {
+    const status = ikeSaStatus(view, dataplane, now);
+    const others = found.get(view.connection);
+    if (others === undefined) found.set(view.connection, [status]);
+    else others.push(status);
+    if (n % PART === PART - 1) await nextTurn();
+  }
+  return found;
+}
+
+/** All of one moment: what it reads of the configuration may be gone with the next turn. */
 export function composeStatus(sources: StatusSources): Status {
   const { config, dataplane, now } = sources;
   const statistics = dataplane.statistics();
   const ports = dataplane.ports();
   const interfaces = dataplane.interfaces();
+  const doors = new Map(interfaces.map((one) => [one.name, one]));
   return {
     version,
     name: config.name,
@@ -43,7 +66,7 @@ export function composeStatus(sources: StatusSources): Status {
       rings,
     })),
     ports: ports.map(portStatus),
-    connections: config.connections.map((one) => connectionStatus(one, interfaces, sources)),
+    connections: config.connections.map((one) => connectionStatus(one, doors, sources)),
     esp: {
       outPackets: Number(statistics.espOutPackets),
       inPackets: Number(statistics.espInPackets),
@@ -78,21 +101,18 @@ function portDrops(
 
 function connectionStatus(
   connection: Connection,
-  interfaces: readonly InterfaceStatus[],
+  doors: ReadonlyMap<string, InterfaceStatus>,
   sources: StatusSources,
 ): ConnectionStatus {
-  const { name } = connection;
-  const door = interfaces.find((one) => one.name === connection.interface);
+  const { name, interface: tun } = connection;
+  const door = tun === undefined ? undefined : doors.get(tun);
   const { wanted, lastError } = sources.connectionState(name);
-  const ikeSas = sources.ikeSas
-    .filter(({ connection }) => connection === name)
-    .map((sa) => ikeSaStatus(sa, sources));
   return {
     name,
     wanted,
     ...(lastError === undefined ? {} : { lastError }),
     ...(door === undefined ? {} : { interface: interfaceStatus(door) }),
-    ikeSas,
+    ikeSas: sources.ikeSas.get(name) ?? [],
   };
 }
 
@@ -100,7 +120,11 @@ function interfaceStatus({ name, mtu, rxPackets, txPackets }: InterfaceStatus) {
   return { name, mtu, outPackets: Number(rxPackets), inPackets: Number(txPackets) };
 }
 
-function ikeSaStatus(sa: IkeSaView, sources: StatusSources): IkeSaStatus {
+function ikeSaStatus(
+  sa: IkeSaView,
+  dataplane: Pick<Dataplane, 'counters'>,
+  now: Milliseconds,
+): IkeSaStatus {
   const { initiatorSpi, responderSpi, role, state, localId, remoteId, proposal } = sa;
   return {
     initiatorSpi,
@@ -113,8 +137,8 @@ function ikeSaStatus(sa: IkeSaView, sources: StatusSources): IkeSaStatus {
     remoteId,
     proposal,
     nat: natOf(sa),
-    ageSeconds: seconds(sources.now - (sa.establishedAt ?? sa.startedAt)),
-    childSas: sa.children.map((child) => childSaStatus(child, sources)),
+    ageSeconds: seconds(now - (sa.establishedAt ?? sa.startedAt)),
+    childSas: sa.children.map((child) => childSaStatus(child, dataplane, now)),
   };
 }
 
@@ -124,7 +148,11 @@ function natOf({ natLocal, natRemote }: IkeSaView): IkeSaStatus['nat'] {
   return natRemote ? 'remote' : 'none';
 }
 
-function childSaStatus(child: ChildSaView, { dataplane, now }: StatusSources): ChildSaStatus {
+function childSaStatus(
+  child: ChildSaView,
+  dataplane: Pick<Dataplane, 'counters'>,
+  now: Milliseconds,
+): ChildSaStatus {
   const counters = dataplane.counters(child.inboundSpi);
   const { name, state, proposal, protocol, mode, udpEncapsulation, esn } = child;
   const { localSelectors, remoteSelectors, resource, peerResource } = child;

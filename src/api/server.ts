@@ -7,9 +7,11 @@ import { chownSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { dirname } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ConfigError } from '../config/problem.js';
 import { FilterError } from '../watch/filter.js';
 import { belongs, findGroup, type Group } from './group.js';
+import { jsonParts } from './json-parts.js';
 import { BadQueryError, routeOf } from './router.js';
 import { type ApiError, type Control, UnknownConnectionError } from './routes.js';
 
@@ -36,6 +38,8 @@ export interface ApiServer {
 
 const MAX_BODY_BYTES = 4096;
 const MAX_CONNECTIONS = 32;
+const PART_CHARACTERS = 1 << 16;
+const JSON_HEADERS = { 'content-type': 'application/json' } as const;
 
 /** Throws where another daemon answers on the socket, or the path is not ours to use. */
 export async function serveApi(options: ApiOptions): Promise<ApiServer> {
@@ -146,11 +150,11 @@ async function answer(
     if (route === undefined) return refuse(response, 404, `no such path: ${pathname}`);
     if (request.method !== route.method) return refuse(response, 405, `use ${route.method}`);
     if ('stream' in route) await route.stream(control, response);
-    else send(response, 200, await route.act(control));
+    else await send(response, 200, await route.act(control));
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     if (error instanceof ConfigError) {
-      send(response, 422, { error: message, problems: error.problems } satisfies ApiError);
+      await send(response, 422, { error: message, problems: error.problems } satisfies ApiError);
       return;
     }
     refuse(response, statusOf(error), message);
@@ -182,18 +186,29 @@ async function drain(request: IncomingMessage): Promise<boolean> {
   }
 }
 
-function send(response: ServerResponse, status: number, document: unknown): void {
-  const body = `${JSON.stringify(document)}\n`;
-  response.writeHead(status, {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(body),
-  });
-  response.end(body);
+/** A document that is long goes in parts; between them others have their turns. */
+async function send(response: ServerResponse, status: number, document: unknown): Promise<void> {
+  let text = '';
+  for (const part of jsonParts(document)) {
+    text += part;
+    if (text.length < PART_CHARACTERS) continue;
+    if (!response.headersSent) response.writeHead(status, JSON_HEADERS);
+    if (response.destroyed) return;
+    response.write(text);
+    text = '';
+    await nextTurn();
+  }
+  const end = `${text}\n`;
+  if (!response.headersSent) {
+    const length = { 'content-length': Buffer.byteLength(end) };
+    response.writeHead(status, { ...JSON_HEADERS, ...length });
+  }
+  response.end(end);
 }
 
 function refuse(response: ServerResponse, status: number, error: string): void {
   if (response.headersSent) return;
   // What the client still sends is not read.
   response.setHeader('connection', 'close');
-  send(response, status, { error });
+  void send(response, status, { error });
 }

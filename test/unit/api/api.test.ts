@@ -57,11 +57,14 @@ const control: Control = {
   },
 };
 
-async function serve(credentials: (fd: number) => PeerCredentials = peerCredentials) {
+async function serve(
+  credentials: (fd: number) => PeerCredentials = peerCredentials,
+  other: Partial<Control> = {},
+) {
   const server = await serveApi({
     socketPath,
     group: undefined,
-    control,
+    control: { ...control, ...other },
     peerCredentials: credentials,
   });
   open.push(server);
@@ -98,6 +101,13 @@ describe('the API over a real Unix socket', () => {
       expect(await client.rekey('office', what)).toEqual({ connection: 'office', what, begun: 2 });
     }
     expect((await raw('POST', '/v1/connections/office/rekey/all'))[0]).toBe(404);
+  });
+
+  it('answers with a document of megabytes, in parts', async () => {
+    const one = { name: 'é'.repeat(100), wanted: 'up', ikeSas: [] } as const;
+    const long = { ...emptyStatus, connections: Array.from({ length: 10_000 }, () => one) };
+    const client = await serve(undefined, { status: async () => long });
+    expect(await client.status()).toEqual(long);
   });
 
   it('answers a plan, and a configuration that cannot be used with each problem', async () => {
