@@ -4,26 +4,11 @@
  * memory ports in one process.
  */
 import { availableParallelism, networkInterfaces } from 'node:os';
-import { composeIkeSas, composeStatus } from './api/compose-status.js';
-import { type Explanation, explainConnection } from './api/explain.js';
-import {
-  type Control,
-  type DownResult,
-  type RekeyResult,
-  UnknownConnectionError,
-  type UpResult,
-} from './api/routes.js';
+import type { Control } from './api/routes.js';
 import { type ApiServer, serveApi } from './api/server.js';
-import type { Status } from './api/status.js';
 import { type GatewayConfig, tunName } from './config/gateway-config.js';
 import { hintsForHost } from './config/host-hints.js';
-import type { Plan } from './config/plan.js';
-import type {
-  Dataplane,
-  DataplaneEvent,
-  DataplaneOptions,
-  WorkerPlan,
-} from './dataplane/dataplane.js';
+import type { Dataplane, DataplaneOptions, WorkerPlan } from './dataplane/dataplane.js';
 import {
   describeChoice,
   type EngineChoice,
@@ -33,6 +18,8 @@ import {
 import { NativeDataplane } from './dataplane/native.js';
 import { peerCredentials } from './dataplane/process.js';
 import { numaNodesOf, readCpus, receiveQueuesOf } from './doctor/cpus.js';
+import { makeControl } from './gateway/control.js';
+import { handleEvent } from './gateway/dataplane-events.js';
 import { Networks } from './gateway/networks.js';
 import { Ports } from './gateway/ports.js';
 import { addresses, Reconfigure } from './gateway/reconfigure.js';
@@ -43,23 +30,19 @@ import {
   TunnelInterfaces,
   tunnelInterfaces,
 } from './gateway/tunnel-interfaces.js';
+import { watchedGateway } from './gateway/watched.js';
 import { planWorkers } from './gateway/worker-plan.js';
 import type { IkeOptions } from './ike/options.js';
 import { type DaemonLog, type Log, ofSubsystem } from './log.js';
 import { ConnectionCounters } from './metrics/connection-counters.js';
-import { gatewayMetrics } from './metrics/gateway-metrics.js';
-import { serveMetrics, type Watched } from './metrics/server.js';
+import { serveMetrics } from './metrics/server.js';
 import { monotonicNow } from './net/clock.js';
 import { type Guard, nftGuard, noGuard } from './net/guard.js';
 import { type HostRoutes, ipHostRoutes, noHostRoutes } from './net/host-routes.js';
-import { interfaceMtu, knownPathMtu } from './net/path-mtu.js';
 import type { Transport } from './net/transport.js';
 import { UdpTransport } from './net/udp.js';
 import { wipeKeys } from './policy/authentication.js';
 import { logKeys } from './sad/key-log.js';
-import type { EspSpi } from './sad/sad.js';
-import { PacketWatcher } from './watch/packet-watcher.js';
-import { probeConnection } from './watch/probe.js';
 import { GatewayEvents } from './workers/gateway-event.js';
 import { IkeWorkers } from './workers/ike-workers.js';
 import { type OpenLink, threadLinks } from './workers/link.js';
@@ -93,7 +76,6 @@ export interface Gateway extends Control {
 
 /** For how long `stop` waits without an answer of any peer to our Deletes. */
 const FAREWELL_MS = 2_000;
-const ETHERNET_MTU = 1500;
 const ADDRESS_POLL_MS = 2_000;
 
 /** Starts a gateway; where a part cannot be had, gives back what was taken and rejects. */
@@ -337,202 +319,8 @@ function hostAddresses(): string[] {
   return all.map(({ address }) => address);
 }
 
-function handleEvent(
-  event: DataplaneEvent,
-  { workers, networks, dataplane }: EventParts,
-  log: Log,
-): void {
-  switch (event.type) {
-    case 'acquire':
-      if (event.resource === undefined) workers.keeper.acquire(event.policy);
-      else workers.acquire(event.policy, event.resource);
-      break;
-    case 'address-changed':
-      networks.follow();
-      break;
-    case 'path-mtu':
-      settleMtu(dataplane, event.inboundSpi, log);
-      break;
-    case 'unknown-spi':
-      log.debug(`ESP with an unknown SPI from ${event.remote}`, { spi: event.spi });
-      break;
-    case 'sequence-near-end':
-      workers.expire(event.inboundSpi, false, 'its sequence numbers are near their end');
-      break;
-    case 'expire':
-      workers.expire(event.inboundSpi, event.hard, `${event.direction}: limit of ${event.cause}`);
-      break;
-    case 'nat-mapping-changed':
-      workers.natMappingChanged(event.inboundSpi, { address: event.address, port: event.port });
-      break;
-    case 'events-lost':
-      log.warn(`${event.count} events of the dataplane were lost`);
-  }
-}
-
-interface EventParts extends Pick<ControlParts, 'workers' | 'dataplane'> {
-  readonly networks: Networks;
-}
-
-/** The SA may be gone already, and an interface may have been taken away by hand. */
-function settleMtu(dataplane: Dataplane, inboundSpi: EspSpi, log: Log): void {
-  try {
-    dataplane.settleMtu(inboundSpi);
-  } catch (error) {
-    log.warn(error instanceof Error ? error.message : String(error));
-  }
-}
-
-/** The largest of the WAN ports. */
-function portMtu({ ports }: GatewayConfig): number {
-  const mtus = ports.filter(({ role }) => role === 'wan').map(({ device }) => interfaceMtu(device));
-  return Math.max(...mtus.map((mtu) => mtu ?? ETHERNET_MTU));
-}
-
-interface ControlParts {
-  readonly log: DaemonLog;
-  readonly events: GatewayEvents;
-  readonly configuration: Reconfigure;
-  readonly dataplane: Dataplane;
-  readonly workers: IkeWorkers;
-  readonly transport: Transport;
-}
-
-function makeControl(parts: ControlParts): Control {
-  const { log, events, configuration, dataplane, workers, transport } = parts;
-  const startedAt = monotonicNow();
-  const mustExist = (name: string) => {
-    const names = configuration.running.connections.map((connection) => connection.name);
-    if (!names.includes(name)) throw new UnknownConnectionError(name, names);
-  };
-  const watcher = new PacketWatcher({
-    dataplane,
-    connections: () => configuration.running.connections,
-    ikeSas: () => workers.ikeSas(),
-  });
-  const status = async (): Promise<Status> => {
-    // First: meanwhile the configuration may change.
-    const ikeSas = await composeIkeSas(await workers.ikeSas(), dataplane, monotonicNow());
-    return composeStatus({
-      config: configuration.running,
-      dataplane,
-      ikeSas,
-      connectionState: (name) => workers.keeper.state(name),
-      ikeDrops: { ...transportDrops(transport), ...workers.drops() },
-      startedAt,
-      now: monotonicNow(),
-    });
-  };
-  return {
-    name: configuration.running.name,
-    log,
-    events,
-    status,
-    async explain(name): Promise<Explanation> {
-      mustExist(name);
-      const { connections } = await status();
-      return explainConnection({
-        connection: configuration.running.connections.find((one) => one.name === name)!,
-        status: connections.find((one) => one.name === name)!,
-        failure: workers.keeper.lastFailure(name),
-        now: Date.now(),
-      });
-    },
-    async up(connection): Promise<UpResult> {
-      mustExist(connection);
-      return { connection, ...(await workers.keeper.up(connection)) };
-    },
-    async down(connection): Promise<DownResult> {
-      mustExist(connection);
-      const sas = (await workers.ikeSas()).filter((sa) => sa.connection === connection);
-      workers.keeper.down(connection);
-      return { connection, deletedIkeSas: sas.length };
-    },
-    async rekey(connection, what): Promise<RekeyResult> {
-      mustExist(connection);
-      const sas = (await workers.ikeSas()).filter(
-        (sa) => sa.connection === connection && sa.state === 'established',
-      );
-      workers.rekey(connection, what);
-      const children = sas.reduce((sum, sa) => sum + sa.children.length, 0);
-      return { connection, what, begun: what === 'child' ? children : sas.length };
-    },
-    async probe(connection) {
-      mustExist(connection);
-      return probeConnection(connection, {
-        ikeSas: () => workers.ikeSas(),
-        probe: (ikeSpi, bytes) => workers.probe(ikeSpi, bytes),
-        counters: (inboundSpi) => dataplane.counters(inboundSpi),
-        portMtu: () => portMtu(configuration.running),
-        knownMtu: knownPathMtu,
-      });
-    },
-    async capture(query) {
-      if (query.connection !== undefined) mustExist(query.connection);
-      return watcher.capture(query);
-    },
-    async trace(packets, seconds) {
-      if (packets.connection !== undefined) mustExist(packets.connection);
-      return watcher.trace(packets, seconds);
-    },
-    plan: async (): Promise<Plan> => configuration.plan(),
-    apply: () => configuration.apply(),
-  };
-}
-
-interface WatchedParts extends Pick<ControlParts, 'dataplane' | 'workers' | 'transport'> {
-  readonly control: Control;
-  readonly counters: ConnectionCounters;
-}
-
-function watchedGateway({
-  control,
-  counters,
-  dataplane,
-  workers,
-  transport,
-}: WatchedParts): Watched {
-  return {
-    metrics: async (perSa) =>
-      gatewayMetrics({
-        status: await control.status(),
-        statistics: dataplane.statistics(),
-        ports: dataplane.ports(),
-        counters,
-        ikeDrops: { ...transportDrops(transport), ...workers.drops() },
-        perSa,
-      }),
-    async health() {
-      const silent = await workers.silent();
-      return {
-        ok: silent.length === 0,
-        problems: silent.map((shard) => `IKE worker ${shard} does not answer`),
-      };
-    },
-    ready() {
-      const missing = transport.missing();
-      const problems = missing.map((address) => `${address} is not on this host: IKE waits for it`);
-      return { ok: missing.length === 0, problems };
-    },
-  };
-}
-
 function formatListen({ address, port }: { address: string; port: number }): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
-function transportDrops(transport: Transport): Record<string, number> {
-  const counters = transport.counters();
-  return {
-    'udp-esp-at-socket': counters['esp-in-udp'],
-    'udp-short': counters.short,
-    'ike-socket-overflow': counters.overflows,
-    'ike-cookie-demanded': counters['cookies-demanded'],
-    'ike-foreign-spi': counters.foreign,
-    'ike-init-malformed': counters.nonsense,
-    'ike-send-errors': counters['send-errors'],
-    'ike-no-socket': counters['no-socket'],
-  };
 }
 
 function openGuard(config: GatewayConfig, guard: Guard, log: Log): void {
