@@ -1,6 +1,7 @@
 /** ESP on batches in a thread of its own, as bench/pipeline/workers.ts asks for it. */
 import { parentPort } from 'node:worker_threads';
-import { addon, type TunnelBenchOptions } from '../src/dataplane/addon.js';
+import { addon } from '../src/dataplane/addon.js';
+import type { TunnelBenchOptions } from '../src/dataplane/bindings/bench.js';
 
 parentPort!.on('message', (options: TunnelBenchOptions) => {
   parentPort!.postMessage(addon.benchEsp(options));

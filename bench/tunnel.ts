@@ -1,5 +1,9 @@
 /** What the ESP and the pipeline benchmark have in common: sizes, columns and interleaving. */
-import type { Cost, TunnelBenchOptions, TunnelBenchResult } from '../src/dataplane/addon.js';
+import type {
+  Cost,
+  TunnelBenchOptions,
+  TunnelBenchResult,
+} from '../src/dataplane/bindings/bench.js';
 import { type BenchColumn, type BenchRow, median } from './table.js';
 
 export const INNER_BYTES = [64, 256, 512, 1024, 1420];

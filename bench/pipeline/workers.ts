@@ -7,7 +7,8 @@ import { once } from 'node:events';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { addon, type Cost, type TunnelBenchResult } from '../../src/dataplane/addon.js';
+import { addon } from '../../src/dataplane/addon.js';
+import type { Cost, TunnelBenchResult } from '../../src/dataplane/bindings/bench.js';
 import { type BenchRow, type BenchTable, describeMachine, median, printIfMain } from '../table.js';
 import { BATCH, INNER_BYTES, SUITE } from '../tunnel.js';
 

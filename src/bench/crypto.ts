@@ -1,5 +1,6 @@
 /** Engines of a suite on hot buffers, compared within one run. */
-import { addon, type CryptoSuite } from '../dataplane/addon.js';
+import { addon } from '../dataplane/addon.js';
+import type { CryptoSuite } from '../dataplane/bindings/crypto.js';
 import { median } from '../report/statistics.js';
 
 /** One engine on one suite and size; nanoseconds a packet are medians over the rounds. */

@@ -11,7 +11,8 @@
  */
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { addon, type NativeTrafficSource } from '../dataplane/addon.js';
+import { addon } from '../dataplane/addon.js';
+import type { NativeTrafficSource } from '../dataplane/bindings/bench.js';
 import { makeFrames, type PacketSize } from './frames.js';
 
 export interface SourceOptions {

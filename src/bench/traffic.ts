@@ -1,5 +1,5 @@
 /** Trials with a generator and a sink, wherever they run; and what they show. */
-import type { ReceivedTraffic } from '../dataplane/addon.js';
+import type { ReceivedTraffic } from '../dataplane/bindings/bench.js';
 import type { Report, Section } from '../report/report.js';
 import type { Figure } from './compare.js';
 import { meanBytes, type PacketSize } from './frames.js';

@@ -3,12 +3,8 @@
  * each core, by burst and by worker; and ports that it is given, alone.
  */
 import { availableParallelism } from 'node:os';
-import {
-  addon,
-  type Cost,
-  type PortBenchResult,
-  type TunnelBenchResult,
-} from '../dataplane/addon.js';
+import { addon } from '../dataplane/addon.js';
+import type { Cost, PortBenchResult, TunnelBenchResult } from '../dataplane/bindings/bench.js';
 import { type BenchFigure, measureSuite } from './crypto.js';
 
 /** Sizes of inner IP packets, in bytes: the smallest, the middle of a mix, and a full one. */

@@ -1,7 +1,8 @@
 /** `esplane bench pipeline`: what a packet costs from rx to tx, over memory ports, on this machine. */
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
-import { addon, type Cost } from '../dataplane/addon.js';
+import { addon } from '../dataplane/addon.js';
+import type { Cost } from '../dataplane/bindings/bench.js';
 
 interface PipelineOptions {
   readonly seconds: number;

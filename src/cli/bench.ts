@@ -2,7 +2,8 @@
 import { cpus } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
 import { type BenchFigure, type CryptoBenchOptions, measureSuite } from '../bench/crypto.js';
-import { addon, type CryptoSuite } from '../dataplane/addon.js';
+import { addon } from '../dataplane/addon.js';
+import type { CryptoSuite } from '../dataplane/bindings/crypto.js';
 import { addCompareBench } from './bench-compare.js';
 import { addEspBench } from './bench-esp.js';
 import { addPipelineBench } from './bench-pipeline.js';

@@ -2,9 +2,10 @@
  * Which implementation of each algorithm the dataplane uses on this machine: the fastest that passes
  * its known answers (native/crypto/choice.h).
  */
-import { addon, type Contestant, type CpuFeatures, type EngineChoice } from './addon.js';
+import { addon } from './addon.js';
+import type { Contestant, CpuFeatures, EngineChoice } from './bindings/crypto.js';
 
-export type { EngineChoice } from './addon.js';
+export type { EngineChoice } from './bindings/crypto.js';
 
 /** IANA transform IDs (RFC 7296 §3.3.2) and key length; 0: none. */
 export interface SuiteNumbers {

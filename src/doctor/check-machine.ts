@@ -1,5 +1,5 @@
 /** The machine as a whole: processor, kernel, memory, what a process may do. Pure. */
-import type { CpuFeatures } from '../dataplane/addon.js';
+import type { CpuFeatures } from '../dataplane/bindings/crypto.js';
 import { bad, type Finding, note, ok } from './finding.js';
 import type { Machine } from './machine.js';
 

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { PacketSize } from '../bench/frames.js';
 import type { TrafficPair, TrafficTrial } from '../bench/traffic.js';
 import type { SendCommand, SinkOptions, SourceOptions } from '../bench/traffic-part.js';
-import type { ReceivedTraffic } from '../dataplane/addon.js';
+import type { ReceivedTraffic } from '../dataplane/bindings/bench.js';
 import { execute, inNamespace, ip } from './namespaces.js';
 import { compiledProgram } from './program.js';
 import { LAN, type Topology } from './topology.js';

@@ -3,7 +3,8 @@
  * for IKE and for an identity (RFC 4945 §3, §5).
  */
 import { type KeyObject, X509Certificate } from 'node:crypto';
-import { addon, type CertificateFacts } from '../dataplane/addon.js';
+import { addon } from '../dataplane/addon.js';
+import type { CertificateFacts } from '../dataplane/bindings/pki.js';
 import { formatIdentity, type Identity, nameIdentity, sameIdentity } from '../policy/identity.js';
 import { ID_TYPE } from '../wire/index.js';
 

@@ -5,12 +5,8 @@
  * Every refusal says which certificate it is about, why, and what to change.
  */
 import { refuseAuth, weaknessOf } from '../crypto/signature.js';
-import {
-  addon,
-  type NativeTrustStore,
-  type PathResult,
-  type RevocationStatus,
-} from '../dataplane/addon.js';
+import { addon } from '../dataplane/addon.js';
+import type { NativeTrustStore, PathResult, RevocationStatus } from '../dataplane/bindings/pki.js';
 import type { Trust } from '../policy/authentication.js';
 import { formatIdentity, nameIdentity } from '../policy/identity.js';
 import type { RecheckJob, VerifyJob, VerifyResult } from '../policy/peer-proof.js';

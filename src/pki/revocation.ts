@@ -3,7 +3,8 @@
  * looked at with the path, else by OCSP, else by CRLs that are fetched. A certificate that is known
  * as revoked is refused; what an unknown one means is for the policy of the connection to say.
  */
-import { addon, type PathResult, type RevocationStatus } from '../dataplane/addon.js';
+import { addon } from '../dataplane/addon.js';
+import type { PathResult, RevocationStatus } from '../dataplane/bindings/pki.js';
 import type { Revocation } from '../policy/authentication.js';
 import type { VerifyResult } from '../policy/peer-proof.js';
 import type { Answers, Question } from './answers.js';

@@ -3,7 +3,8 @@
  * other lengths, batches and alignments is native/test/crypto.
  */
 import { describe, expect, it } from 'vitest';
-import { addon, type GcmBenchOptions } from '../../../src/dataplane/addon.js';
+import { addon } from '../../../src/dataplane/addon.js';
+import type { GcmBenchOptions } from '../../../src/dataplane/bindings/crypto.js';
 import { hex, readVectors, readWycheproof, toHex } from './vectors.js';
 
 interface Case {

@@ -4,7 +4,8 @@
  * is native/test/crypto; AES-GCM-16 is gcm.test.ts.
  */
 import { describe, expect, it } from 'vitest';
-import { addon, type CryptoSuite } from '../../../src/dataplane/addon.js';
+import { addon } from '../../../src/dataplane/addon.js';
+import type { CryptoSuite } from '../../../src/dataplane/bindings/crypto.js';
 import { hex, readVectors, readWycheproof, toHex, type WycheproofGroup } from './vectors.js';
 
 /** All in hexadecimal, empty where left out. */
