@@ -31,11 +31,14 @@ interface Place {
 export function encodeStruct(writer: Writer, struct: Struct, record: Rec, around: Surroundings) {
   const start = writer.offset;
   const lengths: Place[] = [];
-  for (const { name, label, field } of struct.steps) {
+  for (const step of struct.steps) {
+    const { label, field } = step;
     if (field.kind === 'length') {
       const from = start + field.from;
       lengths.push({ name: label, place: writer.skip(field.bits), bits: field.bits, from });
-    } else encodeField(writer, label, field, record[name], record, around);
+    } else if (!encodeDerived(writer, label, field, record, around)) {
+      encodeValue(writer, label, field, record[step.name]);
+    }
   }
   around.following?.();
   for (const { place, bits, from, name } of lengths) {
@@ -43,14 +46,39 @@ export function encodeStruct(writer: Writer, struct: Struct, record: Rec, around
   }
 }
 
-function encodeField(
+/** A field that follows from others, or from nothing; false: it has a value of its own. */
+function encodeDerived(
   writer: Writer,
   label: string,
   field: Field,
-  value: unknown,
   record: Rec,
   around: Surroundings,
-): void {
+): boolean {
+  switch (field.kind) {
+    case 'reserved':
+      writer.uint(field.bits, 0, label);
+      return true;
+    case 'size-of':
+      writer.uint(field.bits, sizeOfValue(record[field.target]), label);
+      return true;
+    case 'count-of':
+      writer.uint(field.bits, (record[field.target] as readonly unknown[]).length, label);
+      return true;
+    case 'format-of':
+      writer.uint(1, typeof record[field.target] === 'number' ? 1 : 0, label);
+      return true;
+    case 'more':
+      writer.uint(8, around.more ? field.value : 0, label);
+      return true;
+    case 'next':
+      writer.uint(8, around.next ?? 0, label);
+      return true;
+    default:
+      return false;
+  }
+}
+
+function encodeValue(writer: Writer, label: string, field: Field, value: unknown): void {
   switch (field.kind) {
     case 'uint':
       writer.uint(field.bits, value as number, label);
@@ -79,26 +107,8 @@ function encodeField(
     case 'attribute-value':
       encodeAttributeValue(writer, label, value as number | Uint8Array);
       break;
-    case 'reserved':
-      writer.uint(field.bits, 0, label);
-      break;
-    case 'size-of':
-      writer.uint(field.bits, sizeOfValue(record[field.target]), label);
-      break;
-    case 'count-of':
-      writer.uint(field.bits, (record[field.target] as readonly unknown[]).length, label);
-      break;
-    case 'format-of':
-      writer.uint(1, typeof record[field.target] === 'number' ? 1 : 0, label);
-      break;
-    case 'more':
-      writer.uint(8, around.more ? field.value : 0, label);
-      break;
-    case 'next':
-      writer.uint(8, around.next ?? 0, label);
-      break;
-    case 'length':
-      throw new Error('written by encodeStruct');
+    default:
+      throw new Error(`${field.kind} has no value`);
   }
 }
 
