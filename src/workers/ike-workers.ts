@@ -1,24 +1,25 @@
 /**
- * All IKE workers together: datagrams go to the shard that they belong to, effects come back and
- * are carried out, and what has to be known across shards is kept here: half-open SAs by address
- * and established ones by identity. A worker that dies is replaced; its SAs are removed.
+ * All IKE workers together: what comes in goes to the shard that it belongs to (intake.ts), what the
+ * workers tell is carried out, and what has to be known across shards is kept here: half-open SAs by
+ * address and established ones by identity. A worker that dies is replaced; its SAs are removed.
  */
 import { randomBytes } from 'node:crypto';
 import { assertNever } from '../crypto/assert-never.js';
 import type { IkeSaView, IkeSpi, LogLevel, Milliseconds, RekeyWhat } from '../ike/event.js';
 import type { ProbeAnswer } from '../ike/tasks/probe.js';
 import { type Log, ofSubsystem } from '../log.js';
-import type { Datagram, Transport } from '../net/transport.js';
+import type { Transport } from '../net/transport.js';
 import { type Connection, identitiesKey } from '../policy/connection.js';
 import type { Endpoint, EspSpi, Sad } from '../sad/sad.js';
-import { EXCHANGE, type PeekedHeader, peekHeader, ZERO_IKE_SPI } from '../wire/index.js';
 import type { GatewayEvents } from './gateway-event.js';
 import { HalfOpenTable } from './half-open.js';
+import { Intake } from './intake.js';
 import { ConnectionKeeper } from './keeper.js';
 import type { OpenLink, WorkerLink } from './link.js';
 import type { FromWorker, ToWorker } from './messages.js';
 import type { JobRunner } from './pool.js';
 import { keysOf, packConnection, transferOf } from './portable.js';
+import { Questions } from './questions.js';
 import { SaIndex } from './sa-index.js';
 import { ShardMap, shardOfSpi } from './shard-map.js';
 
@@ -37,33 +38,9 @@ export interface IkeWorkersOptions {
   readonly events: GatewayEvents;
 }
 
-/** Why a datagram did not reach a worker. */
-type Undelivered =
-  | 'ike-malformed'
-  | 'ike-version-1'
-  | 'ike-init-too-long'
-  | 'ike-overload'
-  | 'ike-init-overload';
-
-/**
- * A worker with more messages than this waiting gets no further datagrams; and with more than that
- * no first requests without a COOKIE, so that a flood of them, from forged addresses, delays
- * neither who has one nor who has an IKE SA. For the next seconds one is demanded of everybody
- * (RFC 7296 §2.6).
- */
-const MAX_BACKLOG = 2048;
-const MAX_STRANGERS = 128;
-const SIEGE_MS = 10_000;
-
-/** An IKE_SA_INIT request has no reason to be longer; what is in it is read before anybody has proved anything. */
-const MAX_INIT_OCTETS = 10_000;
-
 const RESTART_MS = 1_000;
-const VIEW_MS = 2_000;
 /** What a stop may take at most, in times of the patience with silence. */
 const MOST_PATIENCE = 5;
-/** Long enough for a few retransmissions. */
-const PROBE_MS = 6_000;
 
 interface Slot {
   link: WorkerLink;
@@ -91,14 +68,10 @@ export class IkeWorkers {
   #logLevel: LogLevel | undefined;
   /** Pairs of ESP SAs of each policy, in all workers. */
   readonly #installed = new Map<string, number>();
-  /** Our own, and those of workers that have died. */
+  readonly #intake: Intake;
+  /** Those of workers that have died. */
   readonly #drops = new Map<string, number>();
-  readonly #views = new Map<number, (part: readonly IkeSaView[], isLast: boolean) => void>();
-  #nextView = 0;
-  /** While a COOKIE is demanded of everybody. */
-  #siege: NodeJS.Timeout | undefined;
-  readonly #probes = new Map<number, (answer?: ProbeAnswer) => void>();
-  #nextProbe = 0;
+  readonly #questions = new Questions();
   #stopping = false;
   #oneStopped: () => void = () => {};
   #allStopped: () => void = () => {};
@@ -117,12 +90,17 @@ export class IkeWorkers {
       isUp: (policy) => this.#isUp(policy),
       log: options.log,
     });
-    options.transport.onDatagram((datagram) => this.#deliver(datagram));
+    this.#intake = new Intake({
+      ...{ transport: options.transport, map: this.#map, halfOpen: this.#halfOpen },
+      linkOf: (shard) => this.#slots[shard]!.link,
+      log: this.#log,
+    });
   }
 
   /** Datagrams that reached no worker, and those that the workers did not serve, as last told. */
   drops(): Readonly<Record<string, number>> {
     const sum = new Map(this.#drops);
+    addUp(sum, this.#intake.drops());
     for (const slot of this.#slots) addUp(sum, slot.drops);
     return Object.fromEntries(sum);
   }
@@ -186,17 +164,8 @@ export class IkeWorkers {
    * Undefined: it does not, within some seconds.
    */
   probe(ikeSpi: IkeSpi, bytes: number): Promise<ProbeAnswer | undefined> {
-    const probe = this.#nextProbe++;
-    return new Promise((resolve) => {
-      const answer = (got?: ProbeAnswer) => {
-        clearTimeout(timer);
-        this.#probes.delete(probe);
-        resolve(got);
-      };
-      const timer = setTimeout(answer, PROBE_MS);
-      this.#probes.set(probe, answer);
-      this.#post(shardOfSpi(ikeSpi, this.#options.shards), { type: 'probe', ikeSpi, probe, bytes });
-    });
+    const { link } = this.#slots[shardOfSpi(ikeSpi, this.#options.shards)]!;
+    return this.#questions.probe(link, ikeSpi, bytes);
   }
 
   /** What a Child SA may be used for is used up in part (soft), or altogether (hard). */
@@ -232,7 +201,7 @@ export class IkeWorkers {
   async stop(patienceMs: Milliseconds): Promise<void> {
     this.#stopping = true;
     this.keeper.stop();
-    clearTimeout(this.#siege);
+    this.#intake.stop();
     await new Promise<void>((resolve) => {
       const end = () => {
         clearTimeout(silence);
@@ -303,25 +272,8 @@ export class IkeWorkers {
   }
 
   /** Undefined where the worker does not answer in time. */
-  #ask(slot: Slot): Promise<readonly IkeSaView[] | undefined> {
-    if (!slot.alive) return Promise.resolve(undefined);
-    const id = this.#nextView++;
-    const all: IkeSaView[] = [];
-    return new Promise((resolve) => {
-      const end = (ikeSas?: readonly IkeSaView[]) => {
-        clearTimeout(timer);
-        this.#views.delete(id);
-        resolve(ikeSas);
-      };
-      // As long as parts come the worker lives.
-      let timer = setTimeout(end, VIEW_MS);
-      this.#views.set(id, (part, isLast) => {
-        for (const ikeSa of part) all.push(ikeSa);
-        if (isLast) end(all);
-        else timer = timer.refresh();
-      });
-      slot.link.post({ type: 'view', id });
-    });
+  async #ask({ alive, link }: Slot): Promise<readonly IkeSaView[] | undefined> {
+    return alive ? this.#questions.view(link) : undefined;
   }
 
   /**
@@ -360,56 +312,6 @@ export class IkeWorkers {
     }
   }
 
-  // Datagrams.
-
-  #deliver(datagram: Datagram): void {
-    const header = peekHeader(datagram.data);
-    // RFC 7296 §2.21 lets all that is wrong before anything is decoded go unanswered.
-    if (header === undefined || header.length !== datagram.data.length) this.#drop('ike-malformed');
-    else if (header.majorVersion < 2) this.#drop('ike-version-1');
-    else this.#pass(datagram, header);
-  }
-
-  #drop(reason: Undelivered): void {
-    this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + 1);
-  }
-
-  #pass({ local, remote, data, proved = false }: Datagram, header: PeekedHeader): void {
-    const { link } = this.#slots[this.#map.ofMessage(header, remote.address)]!;
-    const initial = isInitRequest(header);
-    if (initial && data.length > MAX_INIT_OCTETS) {
-      this.#drop('ike-init-too-long');
-      return;
-    }
-    const backlog = link.backlog();
-    if (backlog > MAX_BACKLOG) {
-      this.#drop('ike-overload');
-      return;
-    }
-    if (backlog > MAX_STRANGERS && initial && !proved) {
-      this.#drop('ike-init-overload');
-      this.#besieged();
-      return;
-    }
-    // Memory of its own: with what is part of a larger one, all of that would be copied.
-    const bytes = new Uint8Array(data);
-    const admitted = !initial || this.#halfOpen.admit(remote.address, header.initiatorSpi);
-    const proof = proved ? 'given' : admitted ? undefined : 'demanded';
-    link.post({ type: 'datagram', local, remote, data: bytes, proof });
-  }
-
-  /** A flood of first requests: from now on the transport asks each for a COOKIE. */
-  #besieged(): void {
-    const { transport } = this.#options;
-    if (this.#siege !== undefined) return;
-    this.#log.warn(`too many IKE_SA_INIT requests: a COOKIE is demanded for ${SIEGE_MS / 1000} s`);
-    transport.demandCookies(true);
-    this.#siege = setTimeout(() => {
-      this.#siege = undefined;
-      transport.demandCookies(false);
-    }, SIEGE_MS);
-  }
-
   // What workers tell.
 
   #receive(shard: number, message: FromWorker): void {
@@ -443,7 +345,7 @@ export class IkeWorkers {
         });
         break;
       case 'probed':
-        this.#probes.get(message.probe)?.(message.answer);
+        this.#questions.probed(message);
         break;
       case 'failed':
         this.#failed(message);
@@ -453,7 +355,7 @@ export class IkeWorkers {
         break;
       case 'view':
         slot.drops = message.drops;
-        this.#views.get(message.id)?.(message.ikeSas, message.isLast);
+        this.#questions.viewed(message);
         break;
       case 'stopped':
         this.#settleStopped(slot);
@@ -552,10 +454,4 @@ function neighboursOf(connections: readonly Connection[]): ReadonlyMap<string, s
       return [connection.name, group];
     }),
   );
-}
-
-/** The first message of all: no responder SPI yet. */
-function isInitRequest(header: PeekedHeader): boolean {
-  const { exchangeType, response, responderSpi } = header;
-  return exchangeType === EXCHANGE.IKE_SA_INIT && !response && responderSpi === ZERO_IKE_SPI;
 }
