@@ -14,7 +14,7 @@ const gcc = { env: {}, hint: 'cmake, g++, doctest-dev and libssl-dev are needed'
 /** What a build is for, and how: its compiler and the options of native/CMakeLists.txt. */
 export const kinds = {
   asan: { ...clang, options: { FUZZ: 'ON', SANITIZE: 'address,undefined' } },
-  // What several threads do to one SA; the other tests have nothing to show here.
+  // What several threads do to one SA or to ports; the other tests have nothing to show here.
   tsan: { ...gcc, options: { SANITIZE: 'thread', SUITE: 'concurrency' } },
   plain: { ...gcc, options: {} },
 };

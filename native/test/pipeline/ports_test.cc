@@ -87,6 +87,8 @@ struct Traffic {
 
 }  // namespace
 
+TEST_SUITE_BEGIN("concurrency");
+
 TEST_CASE("ports come and go under traffic: no packet is lost, and no SA") {
   Traffic traffic;
   auto &a = traffic.a, &b = traffic.b;
@@ -134,6 +136,8 @@ TEST_CASE("a port that is removed leaves its number to the next one, of whatever
   CHECK(a.ports()[2].role == port::Role::kLan);
   CHECK(traffic.flows());
 }
+
+TEST_SUITE_END();
 
 TEST_CASE("a port that cannot be had changes nothing") {
   Traffic traffic;
