@@ -170,12 +170,14 @@ void Outbound::prepare(Batch& batch, uint32_t now_s) {
   select(batch);
   uint64_t next[Batch::kCapacity];  // by group
   uint64_t end[Batch::kCapacity];
+  near_end_ = 0;
   for (uint32_t g = 0; g < groups_.size(); g++) {
     OutboundSa& sa = groups_.sa(g);
     taken_[g] = sa.usage().take(groups_.packets(g), inner_bytes_[g], now_s);
     const OutboundSa::Reservation range = sa.reserve(taken_[g].refused ? 0 : groups_.packets(g));
     next[g] = range.first;
     end[g] = range.first + range.granted;
+    near_end_ |= uint64_t{end[g] - 1 >= sa.near_end_from} << g;
   }
   for (uint32_t k = 0; k < selected_; k++) {
     const uint32_t i = index_[k];

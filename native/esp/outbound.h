@@ -60,10 +60,12 @@ class Outbound {
   void seal();
   /// Takes off the SAs' counters what was refused after all.
   void finish();
-  /// Between prepare() and finish(): calls each(sa) for the SAs of what was taken up.
+  /// Between prepare() and finish(): calls each(sa, near_end) for the SAs of what was taken up.
+  /// `near_end`: its sequence numbers end soon. Not to be asked of the SA again: its line of the
+  /// cache may be another worker's by then.
   template <typename Each>
   void each_sa(Each each) const {
-    for (uint32_t g = 0; g < groups_.size(); g++) each(groups_.sa(g));
+    for (uint32_t g = 0; g < groups_.size(); g++) each(groups_.sa(g), (near_end_ >> g & 1) != 0);
   }
 
  private:
@@ -92,6 +94,7 @@ class Outbound {
   uint8_t group_[packet::Batch::kCapacity];
   packet::Insertion insertion_[packet::Batch::kCapacity];  ///< transport mode
   bool any_refused_ = false;  ///< after their numbers were counted; else nobody fills how many
+  uint64_t near_end_ = 0;     ///< a bit by group
   // By group.
   uint64_t inner_bytes_[packet::Batch::kCapacity];
   sad::Lifetime::Group taken_[packet::Batch::kCapacity];  ///< counted, and the limits ahead

@@ -89,7 +89,8 @@ void Stages::prepare_seal(Burst& burst) {
     if (burst.batch.outbound[i]->pad_to_bytes != 0) [[unlikely]] pad(burst, i);
   }
   burst.sealing.prepare(burst.batch, core_.now_s);
-  burst.sealing.each_sa([this](sad::OutboundSa& sa) {
+  burst.sealing.each_sa([this](sad::OutboundSa& sa, bool near_end) {
+    if (near_end) [[unlikely]] raise_near_end(sa.inbound_spi);
     if (sa.lifetime.has_news()) [[unlikely]] raise_expiry(sa.lifetime, sa.inbound_spi, false);
   });
 }
@@ -255,10 +256,8 @@ void Stages::clamp_mss(uint8_t* ip, const packet::IpHeader& header, const sad::O
 }
 
 void Stages::send_sealed(Burst& burst) {
-  const sad::OutboundSa* last = nullptr;
   for (uint32_t i = 0; i < burst.batch.size; i++) {
     if (!burst.pending(i)) continue;
-    const auto* sa = burst.batch.outbound[i];
     uint8_t* data = burst.batch.data[i];
     if (burst.batch.length[i] > burst.path[i].mtu_bytes || core_.large.owns(data)) {
       send_sealed_in_pieces(burst, i);
@@ -267,11 +266,12 @@ void Stages::send_sealed(Burst& burst) {
                            burst.origin);
       burst.gone(i);
     }
-    if (sa == last) continue;
-    last = sa;
-    if (last->near_end() && core_.near_end_limit.pass(last->inbound_spi, core_.now_ms))
-      core_.shared.events.push({.kind = Event::Kind::kSequenceNearEnd, .spi = last->inbound_spi});
   }
+}
+
+void Stages::raise_near_end(uint32_t inbound_spi) {
+  if (core_.near_end_limit.pass(inbound_spi, core_.now_ms))
+    core_.shared.events.push({.kind = Event::Kind::kSequenceNearEnd, .spi = inbound_spi});
 }
 
 /// A limit that was reached is told once (RFC 4301 §4.4.2.1).

@@ -91,6 +91,7 @@ class Stages {
   void clamp_mss(uint8_t* ip, const packet::IpHeader& header, const sad::OutboundSa& sa,
                  uint32_t mtu_bytes);
   void raise_acquire(const spd::Policy& policy, spd::Resource resource);
+  void raise_near_end(uint32_t inbound_spi);
   void raise_expiry(sad::Lifetime& lifetime, uint32_t inbound_spi, bool inbound);
 
   // fragments.cc
