@@ -1,6 +1,7 @@
 #include "esp/inbound.h"
 
 #include <cstring>
+#include <utility>
 
 #include "ah/header.h"
 #include "ah/mutable_fields.h"
@@ -128,7 +129,7 @@ struct Inbound::Opening {
 //  7. Next header, inner packet; in transport mode the packet's own header moves up to its payload.
 //  8. The inner packet against the SA's selectors (RFC 4301 §5.2, step 4).
 //  9. Tunnel mode: ECN (RFC 6040 §4.2). Transport mode through a NAT: checksums (RFC 3948 §3.1.2).
-// 10. Counters, and the SA's lifetime (RFC 4301 §4.4.2.1).
+// 10. Counters, and the SA's lifetime (RFC 4301 §4.4.2.1), under the window's lock.
 // 11. What is left is the inner packet.
 void Inbound::open(Batch& batch, const uint16_t offset[Batch::kCapacity]) {
   Opening opening;
@@ -279,15 +280,15 @@ Verdict Inbound::decapsulate_transport(Opening& opening, uint32_t j, uint8_t nex
 
 void Inbound::finish(Batch& batch, uint32_t now_s) {
   odd_ecn_count_ = 0;
-  if (jobs_ == 0) return;
-  advance_windows();
   Verdict verdict[Batch::kCapacity];
-  for (uint32_t j = 0; j < jobs_; j++) {
-    verdict[j] = is_authentic(j) ? verdict_of(outcome_[j]) : Verdict::kIcvBad;
-    if (verdict[j] == Verdict::kPending) verdict[j] = decapsulated_[j];
+  for (uint32_t j = 0; j < jobs_;) {
+    if (is_authentic(j)) {
+      const uint32_t first = std::exchange(j, end_of_run(j));
+      take(first, j, verdict, now_s);
+    } else {
+      verdict[j++] = Verdict::kIcvBad;
+    }
   }
-  hold_against_lifetimes(verdict, now_s);
-
   for (uint32_t j = 0; j < jobs_; j++) {
     const uint32_t i = index_[j];
     if (verdict[j] != Verdict::kPending) {
@@ -301,45 +302,57 @@ void Inbound::finish(Batch& batch, uint32_t now_s) {
   }
 }
 
-/// Step 10: counts what each SA accepted, as far as its lifetime goes.
-void Inbound::hold_against_lifetimes(Verdict verdict[Batch::kCapacity], uint32_t now_s) {
-  uint32_t accepted[Batch::kCapacity];  // by group
-  uint64_t bytes[Batch::kCapacity];
-  for (uint32_t g = 0; g < groups_.size(); g++) accepted[g] = 0, bytes[g] = 0;
-  for (uint32_t j = 0; j < jobs_; j++) {
-    if (verdict[j] != Verdict::kPending) continue;
-    accepted[group_[j]]++;
-    bytes[group_[j]] += inner_of(j).total_bytes;
-  }
-  for (uint32_t g = 0; g < groups_.size(); g++) {
-    if (accepted[g] == 0) continue;
-    InboundSa& sa = groups_.sa(g);
-    auto taken = sa.usage().take(accepted[g], bytes[g], now_s);
-    if (!taken.watched) [[likely]] continue;
-    uint32_t refused = 0;
-    uint64_t refused_bytes = 0;
-    for (uint32_t j = 0; j < jobs_; j++) {
-      if (group_[j] != g || verdict[j] != Verdict::kPending) continue;
-      if (sa.lifetime.admits(taken, inner_of(j).total_bytes)) continue;
-      verdict[j] = Verdict::kLifetimeExpired;
-      refused++;
-      refused_bytes += inner_of(j).total_bytes;
-    }
-    sa.usage().give_back(taken, refused, refused_bytes);
-  }
+/// Authentic packets of one SA that follow each other are taken at once.
+uint32_t Inbound::end_of_run(uint32_t first) const {
+  if (groups_.size() == 1 && authentic_ == ~uint64_t{0} >> (Batch::kCapacity - jobs_)) [[likely]]
+    return jobs_;
+  uint32_t end = first + 1;
+  while (end < jobs_ && group_[end] == group_[first] && is_authentic(end)) end++;
+  return end;
 }
 
-/// Step 5: the window of each SA takes its authentic numbers in order of arrival, those that follow
-/// each other at once.
-void Inbound::advance_windows() {
-  if (groups_.size() == 1 && authentic_ == ~uint64_t{0} >> (Batch::kCapacity - jobs_)) [[likely]]
-    return groups_.sa(0).window.advance({sequence_, jobs_}, outcome_);
-  for (uint32_t j = 0; j < jobs_;) {
-    const uint32_t first = j++;
-    if (!is_authentic(first)) continue;
-    while (j < jobs_ && group_[j] == group_[first] && is_authentic(j)) j++;
-    groups_.sa(group_[first]).window.advance({sequence_ + first, j - first}, outcome_ + first);
+/// Step 5, and under the same lock step 10.
+void Inbound::take(uint32_t first, uint32_t end, Verdict verdict[Batch::kCapacity],
+                   uint32_t now_s) {
+  Outcome outcome[Batch::kCapacity];
+  auto& window = groups_.sa(group_[first]).window;
+  window.advance({sequence_ + first, end - first}, outcome, [&] {
+    for (uint32_t j = first; j < end; j++) {
+      verdict[j] = verdict_of(outcome[j - first]);
+      if (verdict[j] == Verdict::kPending) verdict[j] = decapsulated_[j];
+    }
+    count(first, end, verdict, now_s);
+  });
+}
+
+/// Step 10: counts what an SA accepted, as far as its lifetime goes.
+void Inbound::count(uint32_t first, uint32_t end, Verdict verdict[Batch::kCapacity],
+                    uint32_t now_s) {
+  uint32_t packets = 0;
+  uint64_t bytes = 0;
+  for (uint32_t j = first; j < end; j++) {
+    if (verdict[j] != Verdict::kPending) continue;
+    packets++;
+    bytes += inner_of(j).total_bytes;
   }
+  if (packets == 0) return;
+  const auto taken = groups_.sa(group_[first]).usage().take_alone(packets, bytes, now_s);
+  if (taken.watched) [[unlikely]] hold_against_limits(taken, first, end, verdict);
+}
+
+void Inbound::hold_against_limits(sad::Lifetime::Group taken, uint32_t first, uint32_t end,
+                                  Verdict verdict[Batch::kCapacity]) {
+  InboundSa& sa = groups_.sa(group_[first]);
+  uint32_t refused = 0;
+  uint64_t refused_bytes = 0;
+  for (uint32_t j = first; j < end; j++) {
+    const uint32_t bytes = inner_of(j).total_bytes;
+    if (verdict[j] != Verdict::kPending || sa.lifetime.admits(taken, bytes)) continue;
+    verdict[j] = Verdict::kLifetimeExpired;
+    refused++;
+    refused_bytes += bytes;
+  }
+  sa.usage().give_back(taken, refused, refused_bytes);
 }
 
 void inbound(Batch& batch, const uint16_t offset[Batch::kCapacity],

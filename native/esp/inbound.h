@@ -63,8 +63,13 @@ class Inbound {
                                         const sad::InboundSa& sa);
   bool is_authentic(uint32_t j) const { return (authentic_ >> j & 1) != 0; }
   packet::IpHeader& inner_of(uint32_t j) { return inner_[index_[j]]; }
-  void advance_windows();
-  void hold_against_lifetimes(packet::Verdict verdict[packet::Batch::kCapacity], uint32_t now_s);
+  uint32_t end_of_run(uint32_t first) const;
+  void take(uint32_t first, uint32_t end, packet::Verdict verdict[packet::Batch::kCapacity],
+            uint32_t now_s);
+  void count(uint32_t first, uint32_t end, packet::Verdict verdict[packet::Batch::kCapacity],
+             uint32_t now_s);
+  void hold_against_limits(sad::Lifetime::Group taken, uint32_t first, uint32_t end,
+                           packet::Verdict verdict[packet::Batch::kCapacity]);
 
   Groups groups_;
   uint32_t jobs_ = 0;
@@ -77,7 +82,6 @@ class Inbound {
   uint64_t sequence_[packet::Batch::kCapacity];
   uint8_t* payload_[packet::Batch::kCapacity];  ///< in the end: the packet that was inside
   packet::Verdict decapsulated_[packet::Batch::kCapacity];  ///< kPending: a good packet was inside
-  replay::Outcome outcome_[packet::Batch::kCapacity];       ///< where authentic
   /// By packet of the batch. Not initialised before it is filled: 64 headers are more to clear than
   /// a batch is to check.
   union {

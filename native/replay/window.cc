@@ -70,8 +70,8 @@ Window::Check Window::check(uint32_t sequence_low) const {
   return {look_up(sequence, highest), sequence};
 }
 
-void Window::advance(std::span<const uint64_t> sequences, Outcome* outcomes) {
-  const std::lock_guard lock(lock_);
+/// Under the lock.
+void Window::advance_alone(std::span<const uint64_t> sequences, Outcome* outcomes) {
   if (sequences.size() == 1) {
     *outcomes = advance_one(sequences[0]);
     return;

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 
 #include "base/spinlock.h"
@@ -48,7 +49,17 @@ class Window {
   /// duplicates in one group the first passes.
   /// @param sequences  whole, authenticated sequence numbers of a group of packets of this SA
   /// @param outcomes   as many
-  void advance(std::span<const uint64_t> sequences, Outcome* outcomes);
+  void advance(std::span<const uint64_t> sequences, Outcome* outcomes) {
+    advance(sequences, outcomes, [] {});
+  }
+  /// @param then  called before another worker may advance: what is counted by the outcomes needs
+  ///              no lock of its own
+  template <typename Then>
+  void advance(std::span<const uint64_t> sequences, Outcome* outcomes, Then then) {
+    const std::lock_guard lock(lock_);
+    advance_alone(sequences, outcomes);
+    then();
+  }
 
   /// Sequence numbers that were never received and now lie left of the window, where they would be
   /// refused: packets lost, or later than the window is wide. 0 with the check off. Any thread.
@@ -73,6 +84,7 @@ class Window {
   static uint64_t bit(uint64_t sequence) { return uint64_t{1} << (sequence % kWordBits); }
   bool infer(uint32_t sequence_low, uint64_t highest, uint64_t& sequence) const;
   Outcome look_up(uint64_t sequence, uint64_t highest) const;
+  void advance_alone(std::span<const uint64_t> sequences, Outcome* outcomes);
   Outcome advance_one(uint64_t sequence);
   size_t advance_in_order(std::span<const uint64_t> sequences, Outcome* outcomes);
   void take(uint64_t first, uint64_t count);

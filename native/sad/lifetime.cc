@@ -15,11 +15,11 @@ uint32_t deadline(uint32_t now_s, uint32_t seconds) {
 
 Lifetime::Lifetime(const LifetimeLimits& limits, uint32_t now_s)
     : soft_packets_(std::min(limits.soft_packets, limits.hard_packets)),
-      hard_packets_(limits.hard_packets),
       soft_bytes_(std::min(limits.soft_bytes, limits.hard_bytes)),
-      hard_bytes_(limits.hard_bytes),
       soft_s_(std::min(deadline(now_s, limits.soft_seconds), deadline(now_s, limits.hard_seconds))),
-      hard_s_(deadline(now_s, limits.hard_seconds)) {}
+      hard_s_(deadline(now_s, limits.hard_seconds)),
+      hard_packets_(limits.hard_packets),
+      hard_bytes_(limits.hard_bytes) {}
 
 bool Lifetime::pass_time(uint32_t now_s) {
   if (soft_s_ < hard_s_) reach(soft_, Cause::kTime);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -49,6 +50,8 @@ class Lifetime {
     if (now_s < soft_s_) [[likely]] return is_over();
     return pass_time(now_s);
   }
+  /// So many bytes of it, from its beginning on, are read for every group of packets.
+  static constexpr size_t kHotBytes = 24;
   /// Seconds of base::monotonic_s() in which its limits are reached; kNoSeconds: never.
   uint32_t soft_s() const { return soft_s_; }
   uint32_t hard_s() const { return hard_s_; }
@@ -75,10 +78,13 @@ class Lifetime {
   static void reach(State& state, Cause cause);
   bool pass_time(uint32_t now_s);
 
-  uint64_t soft_packets_, hard_packets_;
-  uint64_t soft_bytes_, hard_bytes_;
-  uint32_t soft_s_, hard_s_;
+  // What every group asks for.
+  uint64_t soft_packets_, soft_bytes_;
+  uint32_t soft_s_;
   State soft_{kNotReached}, hard_{kNotReached};
+  // What matters when a limit is near.
+  uint32_t hard_s_;
+  uint64_t hard_packets_, hard_bytes_;
 };
 static_assert(sizeof(Lifetime) == 48);
 
@@ -94,6 +100,15 @@ struct Usage {
     return lifetime.group(packets.fetch_add(group_packets, std::memory_order_relaxed),
                           group_packets,
                           bytes.fetch_add(group_bytes, std::memory_order_relaxed), group_bytes);
+  }
+  /// Likewise where a lock keeps all others away: that costs no locked addition.
+  Lifetime::Group take_alone(uint64_t group_packets, uint64_t group_bytes, uint32_t now_s) const {
+    if (lifetime.ends_at(now_s)) [[unlikely]] return {0, 0, true, true};
+    const uint64_t packets_before = packets.load(std::memory_order_relaxed);
+    const uint64_t bytes_before = bytes.load(std::memory_order_relaxed);
+    packets.store(packets_before + group_packets, std::memory_order_relaxed);
+    bytes.store(bytes_before + group_bytes, std::memory_order_relaxed);
+    return lifetime.group(packets_before, group_packets, bytes_before, group_bytes);
   }
   /// Takes those of them that did not pass off the counters.
   void give_back(const Lifetime::Group& group, uint64_t refused_packets,

@@ -88,8 +88,8 @@ InboundSa::InboundSa(const SaParameters& p)
       scope(p.scope),
       window(p.replay_window, p.esn, p.inbound_sequence),
       networks(p.remote_selectors, p.local_selectors),
-      local_selectors(p.local_selectors),
       lifetime(p.lifetime, base::monotonic_s()),
+      local_selectors(p.local_selectors),
       remote_selectors(p.remote_selectors) {
   // Last: what throws before it leaves nothing behind.
   published_peer.store(new Endpoint(p.remote_endpoint()));

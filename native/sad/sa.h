@@ -103,6 +103,7 @@ struct OutboundSa : base::Pooled {
   Lifetime lifetime;  ///< looked at once for each group of packets
 };
 static_assert(offsetof(OutboundSa, sequence) == 64, "what every packet reads is one cache line");
+static_assert(offsetof(OutboundSa, lifetime) + Lifetime::kHotBytes <= 192, "it needs three lines");
 
 struct InboundSa : base::Pooled {
   /// @param parameters  valid ones
@@ -152,12 +153,10 @@ struct InboundSa : base::Pooled {
 
   // Third line: read for every packet.
   alignas(64) packet::Ipv4Networks networks;
-  std::vector<packet::Selector> local_selectors;
-
   Lifetime lifetime;  ///< looked at once for each group of packets
 
-  // Cold.
-  std::vector<packet::Selector> remote_selectors;
+  // Cold, but for selectors that are more than two networks.
+  std::vector<packet::Selector> local_selectors, remote_selectors;
   OutboundSa* outbound = nullptr;  ///< of the pair, which lives as long; set by the Sad
 
  private:
@@ -174,6 +173,7 @@ struct InboundSa : base::Pooled {
 static_assert(offsetof(InboundSa, packets) == 64, "what every packet reads is one cache line");
 static_assert(offsetof(InboundSa, networks) == 128,
               "what every group writes is one cache line");
+static_assert(offsetof(InboundSa, lifetime) + Lifetime::kHotBytes <= 192, "it needs three lines");
 #pragma GCC diagnostic pop
 
 }  // namespace esplane::sad
