@@ -8,6 +8,7 @@ import type { Control } from './api/routes.js';
 import { type ApiServer, serveApi } from './api/server.js';
 import { type GatewayConfig, tunName } from './config/gateway-config.js';
 import { hintsForHost } from './config/host-hints.js';
+import { shadowedPolicies } from './config/shadowed.js';
 import type { Dataplane, DataplaneOptions, WorkerPlan } from './dataplane/dataplane.js';
 import {
   describeChoice,
@@ -184,7 +185,7 @@ export function hostParts(
   log: DaemonLog,
   loadConfig: () => GatewayConfig,
 ): GatewayParts {
-  for (const hint of hintsForHost(config)) log.warn(hint);
+  for (const hint of [...shadowedPolicies(config), ...hintsForHost(config)]) log.warn(hint);
   const { name, routeTable: table } = config;
   const tun = tunName(name);
   const takesOwn = table !== 0 && !config.plainForwarding;

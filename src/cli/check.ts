@@ -5,6 +5,7 @@ import { hintsForHost } from '../config/host-hints.js';
 import { loadConfig } from '../config/load.js';
 import { ConfigError } from '../config/problem.js';
 import { configJsonSchema } from '../config/schema.js';
+import { shadowedPolicies } from '../config/shadowed.js';
 import { guardRuleset } from '../net/guard.js';
 import { wipeKeys } from '../policy/authentication.js';
 import { formatSelector } from '../wire/index.js';
@@ -40,7 +41,7 @@ function check({ config: path, json, guard }: CheckOptions): void {
       unread.push(`the key of connection "${connection}", ${credential}, only the unit can read`);
     });
     wipeKeys(config.connections);
-    const hints = [...unread, ...hintsForHost(config)];
+    const hints = [...unread, ...shadowedPolicies(config), ...hintsForHost(config)];
     if (guard === true) print(guardOf(config).trimEnd());
     else if (json === true) print(JSON.stringify({ ok: true, problems: [], hints }));
     else print([`${path}: ok`, ...summarize(config), ...hints.map((h) => `hint: ${h}`)].join('\n'));

@@ -7,7 +7,7 @@ import { wipeKeys } from '../policy/authentication.js';
 import type { ChildPolicy, Connection, Lifetime } from '../policy/connection.js';
 import { formatIdentity, type Identity, parseIdentity, sameIdentity } from '../policy/identity.js';
 import type { Proposal, Protocol } from '../policy/proposal.js';
-import { DEFAULT_ESP, DEFAULT_IKE, parseProposal } from '../policy/proposal.js';
+import { DEFAULT_ESP, DEFAULT_IKE, parseProposal, UnknownAlgorithm } from '../policy/proposal.js';
 import {
   hostSelector,
   intersect,
@@ -18,7 +18,7 @@ import {
 import type { ReadAuthentication, SidesOfFile } from './authentication.js';
 import { defaultApiSocket, type GatewayConfig } from './gateway-config.js';
 import type { ParsedConfig } from './parse.js';
-import { ConfigError, type ConfigProblem } from './problem.js';
+import { ConfigError, type ConfigProblem, didYouMean } from './problem.js';
 import {
   type ChildFile,
   type ConfigFile,
@@ -116,11 +116,20 @@ function readProposals(
     try {
       return [parseProposal(protocol, text)];
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      complain(['connection', ...path, i], `found "${text}"`, reason);
+      if (!(error instanceof RangeError)) throw error;
+      complain(['connection', ...path, i], ...explainProposal(text, error));
       return [];
     }
   });
+}
+
+/** What was found in place of a proposal, and what is allowed. */
+function explainProposal(text: string, error: RangeError): [found: string, allowed: string] {
+  if (!(error instanceof UnknownAlgorithm)) return [`found "${text}": ${error.message}`, ''];
+  const { word, known, allowed } = error;
+  const near = didYouMean(word, known);
+  const found = `found "${text}": unknown algorithm "${word}"`;
+  return [found, near === undefined ? allowed : `did you mean "${near}"?`];
 }
 
 /**

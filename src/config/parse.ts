@@ -58,12 +58,20 @@ function parseToml(sources: readonly ConfigSource[]): ParsedSource[] {
       // The first line of the message only: the rest quotes the text, which may hold a secret.
       const found = error.message.replace(/^Invalid TOML document: /, '').split('\n')[0]!;
       const { line, column } = error;
-      problems.push({ file: source.file, line, column, key: '', found, allowed: 'TOML 1.0' });
+      const allowed = allowedByToml(found);
+      problems.push({ file: source.file, line, column, key: '', found, allowed });
       return [];
     }
   });
   if (problems.length > 0) throw new ConfigError(problems);
   return parsed;
+}
+
+/** What is most likely meant where the text is no TOML. */
+function allowedByToml(problem: string): string {
+  if (problem === 'invalid value') return 'TOML 1.0, where a text stands in quotes: "wan0"';
+  if (problem.includes('redefine')) return 'TOML 1.0, where each table and each key is there once';
+  return 'TOML 1.0';
 }
 
 function explainDuplicate({ place, first }: Duplicate): ConfigProblem {
@@ -95,14 +103,32 @@ function explain(issue: Issue, document: unknown, problemAt: ProblemAt): ConfigP
   const path = issue.path as KeyPath;
   if (issue.code === 'unrecognized_keys') {
     const known = knownKeys(path);
-    return issue.keys.map((key) => problemAt([...path, key], 'unknown key', suggest(key, known)));
+    return issue.keys.map((key) => {
+      const allowed = placeOf(key, path) ?? suggest(key, known);
+      return problemAt([...path, key], 'unknown key', allowed);
+    });
   }
   const value = valueAt(document, path);
   if (issue.code === 'invalid_key') {
     const reason = issue.issues[0]?.message ?? '';
     return [problemAt(path, `found the name ${JSON.stringify(path.at(-1))}`, reason)];
   }
-  return [problemAt(path, describeFound(value), describeAllowed(issue))];
+  const isLone = issue.code === 'invalid_type' && issue.expected === 'array';
+  const example = isLone && typeof value === 'string' ? `, as in [${JSON.stringify(value)}]` : '';
+  return [problemAt(path, describeFound(value), `${describeAllowed(issue)}${example}`)];
+}
+
+/** Where a key belongs that stands in another table; undefined: nowhere, or in too many. */
+function placeOf(key: string, [section, name]: KeyPath): string | undefined {
+  const connection = `connection.${section === 'connection' ? name : '<name>'}`;
+  const tables: readonly (readonly [string, object])[] = [
+    ['gateway', gatewaySchema.shape],
+    [connection, connectionSchema.shape],
+    [`${connection}.local`, connectionSchema.shape.local.shape],
+    [`${connection}.remote`, connectionSchema.shape.remote.shape],
+  ];
+  const places = tables.flatMap(([table, keys]) => (key in keys ? [`[${table}]`] : []));
+  return places.length === 0 ? undefined : `that key in ${places.join(' or ')}`;
 }
 
 function suggest(key: string, known: readonly string[]): string {

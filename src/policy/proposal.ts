@@ -49,9 +49,30 @@ export const DEFAULT_ESP: readonly string[] = [
   'aes256gcm16-aes128gcm16',
 ];
 
+/** A word of a proposal is none that its protocol has. */
+export class UnknownAlgorithm extends RangeError {
+  override readonly name = 'UnknownAlgorithm';
+  readonly word: string;
+  /** Those that there are. */
+  readonly known: readonly string[];
+  /** The same in words. */
+  readonly allowed: string;
+
+  constructor(protocol: Protocol, word: string) {
+    const known = Object.keys(WORDS[protocol]);
+    const further = 'further key exchanges from ke1_ to ke7_, such as ke1_mlkem768 or ke1_none';
+    const allowed = `for ${protocol}: ${known.join(', ')}, and ${further}`;
+    super(`unknown algorithm "${word}"; allowed ${allowed}`);
+    this.word = word;
+    this.known = [...known, ...Object.keys(ADDITIONAL_WORDS)];
+    this.allowed = allowed;
+  }
+}
+
 /**
  * Reads a proposal.
- * @throws RangeError  that says which word is unknown, what is missing, and what is allowed
+ * @throws UnknownAlgorithm  that says which word is unknown, and what is allowed
+ * @throws RangeError        that says what is missing, or too much
  */
 export function parseProposal(protocol: Protocol, text: string): Proposal {
   const words = text.split('-').map((word) => wordOf(protocol, word));
@@ -74,7 +95,7 @@ export function parseProposal(protocol: Protocol, text: string): Proposal {
   };
   const aeads = of('encryption').map(({ aead }) => aead);
   const problem = problemWith(proposal, aeads);
-  if (problem !== undefined) throw new RangeError(`"${text}" ${problem}`);
+  if (problem !== undefined) throw new RangeError(`it ${problem}`);
   return proposal;
 }
 
@@ -83,9 +104,7 @@ function wordOf(protocol: Protocol, text: string): Word {
   for (const table of [words, ADDITIONAL_WORDS]) {
     if (Object.hasOwn(table, text)) return table[text]!;
   }
-  const names = Object.keys(words).join(', ');
-  const further = ', and further key exchanges from ke1_ to ke7_, such as ke1_mlkem768 or ke1_none';
-  throw new RangeError(`unknown algorithm "${text}"; allowed for ${protocol}: ${names}${further}`);
+  throw new UnknownAlgorithm(protocol, text);
 }
 
 function prfOf({ prf }: Extract<Word, { part: 'integrity' }>): readonly Algorithm[] {

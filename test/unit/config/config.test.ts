@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { hintsForHost } from '../../../src/config/host-hints.js';
 import { loadConfig } from '../../../src/config/load.js';
 import { ConfigError } from '../../../src/config/problem.js';
+import { shadowedPolicies } from '../../../src/config/shadowed.js';
 import { wipeKeys } from '../../../src/policy/authentication.js';
 import { formatSelector } from '../../../src/wire/index.js';
 import { keyOf } from '../../shared-key.js';
@@ -275,7 +276,7 @@ lifetime_seconds = 900
       'connection.office.child.voice.remote: missing, allowed: a list',
     ]);
     expect(problems(tables.replace('esp = ["aes128gcm16-x25519"]', 'ah = ["aes128"]'))[0]).toMatch(
-      /office\.child\.voice\.ah\[0\]: found "aes128", allowed: .*for ah: sha256, /,
+      /office\.child\.voice\.ah\[0\]: found "aes128": unknown algorithm "aes128", allowed: /,
     );
     expect(problems(tables.replace('esp = ["aes128gcm16-x25519"]', 'esp = ["rot13"]'))).toEqual([
       expect.stringContaining('connection.office.child.voice.esp[0]: found "rot13"'),
@@ -293,6 +294,29 @@ lifetime_seconds = 900
   });
 });
 
+describe('what stands in the file in vain is told:', () => {
+  const second = TEN_LINES.slice(TEN_LINES.indexOf('[connection.office]'))
+    .replace('office]', 'branch]')
+    .replace('192.0.2.2', '192.0.2.3');
+  const hints = (text: string) => shadowedPolicies(load(text));
+
+  it('a connection between the same networks as one before it', () => {
+    expect(hints(TEN_LINES)).toEqual([]);
+    expect(hints(`${TEN_LINES}${second}`)).toEqual([
+      'connection branch/net is sent nothing: connection office/net comes before it and takes it all',
+    ]);
+    expect(hints(`${TEN_LINES}${second.replace('10.2.0.0/16', '10.2.0.0/15')}`)).toEqual([]);
+    expect(hints(`${TEN_LINES}${second}interface = "ipsec0"\n`)).toEqual([]);
+  });
+
+  it('a connection between networks that go in clear', () => {
+    const bypass = '[[policy]]\naction = "bypass"\nremote = ["10.0.0.0/8"]\n';
+    expect(hints(`${TEN_LINES}${bypass}`)).toEqual([
+      'connection office/net is sent nothing: [[policy]] with action "bypass" comes before it and takes it all',
+    ]);
+  });
+});
+
 describe('a mistake is told with file, line, key, what was found and what is allowed:', () => {
   const change = (from: string, to: string) => problems(TEN_LINES.replace(from, to));
   const add = (text: string) => problems(`${TEN_LINES}${text}\n`);
@@ -300,6 +324,28 @@ describe('a mistake is told with file, line, key, what was found and what is all
   it('a syntax error', () => {
     expect(problems('[gateway\nlan = 1')).toEqual([
       expect.stringMatching(/^gateway\.toml:1:\d+: .*, allowed: TOML 1\.0$/),
+    ]);
+    expect(change('"lan0"', 'lan0')[0]).toMatch(/: invalid value, allowed: .* in quotes: "wan0"$/);
+    expect(problems(`${TEN_LINES}${TEN_LINES}`)[0]).toMatch(
+      /each table and each key is there once$/,
+    );
+  });
+
+  it('a text in place of a list of one', () => {
+    expect(change('["wan0"]', '"wan0"')).toEqual([
+      'gateway.toml:3:1: gateway.wan: found "wan0", allowed: a list, as in ["wan0"]',
+    ]);
+  });
+
+  it('a key in another table than its own', () => {
+    expect(change('id = "b.example"', 'psk_file = "b"').map(withoutPlace)).toEqual([
+      'connection.office.remote.psk_file: unknown key, allowed: that key in [connection.office]',
+    ]);
+    expect(add('networks = ["10.1.0.0/16"]').map(withoutPlace)).toEqual([
+      'connection.office.networks: unknown key, allowed: that key in [connection.office.local] or [connection.office.remote]',
+    ]);
+    expect(add('wan = ["wan0"]').map(withoutPlace)).toEqual([
+      'connection.office.wan: unknown key, allowed: that key in [gateway]',
     ]);
   });
 
@@ -373,10 +419,19 @@ describe('a mistake is told with file, line, key, what was found and what is all
     expect(problems(TEN_LINES)[0]).toMatch(/office\.psk holds 6 bytes, allowed: at least 8 bytes$/);
   });
 
-  it('an algorithm that does not exist', () => {
+  it('an algorithm that does not exist, with the one that was meant, or all', () => {
     expect(add('ike = ["aes128gcm16-prfsha256-x25519", "rot13"]')[0]).toMatch(
-      /^gateway\.toml:9:40: connection\.office\.ike\[1\]: found "rot13", allowed: /,
+      /^gateway\.toml:9:40: connection\.office\.ike\[1\]: found "rot13": unknown algorithm "rot13", allowed: for ike: .*aes256gcm16/,
     );
+    expect(add('esp = ["aes256gmc16-x25519"]').map(withoutPlace)).toEqual([
+      'connection.office.esp[0]: found "aes256gmc16-x25519": unknown algorithm "aes256gmc16", allowed: did you mean "aes256gcm16"?',
+    ]);
+  });
+
+  it('a proposal that lacks something', () => {
+    expect(add('ike = ["aes256-sha256"]').map(withoutPlace)).toEqual([
+      'connection.office.ike[0]: found "aes256-sha256": it has no key exchange, such as x25519',
+    ]);
   });
 
   it('an identity that cannot be one', () => {
