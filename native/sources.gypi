@@ -168,6 +168,7 @@
       "native/test/esp/vectors_test.cc",
       "native/test/ike/gate_test.cc",
       "native/test/net/fragmenter_test.cc",
+      "native/test/net/icmp_error_test.cc",
       "native/test/net/next_hop_test.cc",
       "native/test/net/reassembler_test.cc",
       "native/test/net/udp_sockets_test.cc",

@@ -14,7 +14,7 @@ using base::store_be16;
 using base::store_be32;
 
 constexpr uint32_t kFragmentHeaderBytes = 8;
-constexpr uint32_t kMostBytes = 65'535;  ///< of a packet, whole
+constexpr uint32_t kMostBytes = 65'535;  ///< IPv4: of the packet; IPv6: behind its first 40 bytes
 constexpr uint8_t kEndOfOptions = 0, kNoOperation = 1, kCopied = 0x80;
 
 /// Options that every fragment repeats (RFC 791 §3.1): those whose copied flag is set.
@@ -52,10 +52,10 @@ Fragmenter::Fragmenter(const uint8_t* ip, uint32_t bytes, uint32_t mtu_bytes, ui
     make_ipv6_header(ipv6_id);
   }
   total_bytes_ = bytes - data_at_;
-  const bool too_far =
-      is_v4_ && (load_be16(ip + packet::kIpv4Fragment) & packet::kIpv4OffsetMask) * 8u + bytes >
-                    kMostBytes;
-  if (too_far || mtu_bytes < std::max(first_bytes_, later_bytes_) + 8) at_ = total_bytes_;
+  const uint32_t end =
+      is_v4_ ? (load_be16(ip + packet::kIpv4Fragment) & packet::kIpv4OffsetMask) * 8u + bytes
+             : total_bytes_;
+  if (end > kMostBytes || mtu_bytes < std::max(first_bytes_, later_bytes_) + 8) at_ = total_bytes_;
 }
 
 void Fragmenter::make_ipv4_header() {

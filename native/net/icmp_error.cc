@@ -50,19 +50,17 @@ bool may_answer_ipv4(const uint8_t* ip, uint32_t bytes) {
   return source_is_host && ip[16] < 224;
 }
 
+/// RFC 4443 §2.4 e.1, e.3 and e.6: no error, whatever stands before it, and none but to one host.
 bool may_answer_ipv6(const uint8_t* ip, uint32_t bytes) {
   static constexpr uint8_t kZero[16] = {};
   if (std::memcmp(ip + 8, kZero, 16) == 0 || ip[8] == 0xff) return false;
   // Errors about a packet to a multicast group: packet too big only, which RFC 4443 §2.4 e.3
   // allows; we forward no multicast, so the question does not arise.
   if (ip[24] == 0xff) return false;
-  const uint8_t next = ip[6];
-  if (next == packet::kIcmpV6)
-    return bytes > kIpv6Bytes && ip[kIpv6Bytes] >= 128;
-  if (next == packet::kFragmentHeader)
-    return bytes >= kIpv6Bytes + 8 && (base::load_be16(ip + kIpv6Bytes + 2) & 0xfff8) == 0 &&
-           ip[kIpv6Bytes] != packet::kIcmpV6;
-  return true;
+  packet::IpHeader header;
+  if (packet::parse_ip(ip, bytes, header) != packet::Verdict::kPending) return false;
+  if (header.fragment_offset != 0) return false;
+  return header.protocol != packet::kIcmpV6 || ip[header.header_bytes] >= 128;
 }
 
 }  // namespace

@@ -89,6 +89,9 @@ TEST_CASE("what cannot be cut has no pieces") {
   CHECK(cut(whole(kV6, pattern(100)), 55).empty());
   // A fragment that reaches beyond 65,535 bytes would come round to the datagram's beginning.
   CHECK(cut(fragment(kV4, pattern(1400), 64'800, false), 576).empty());
+  // So would one of a datagram whose length IPv6 cannot say.
+  CHECK(joined(cut(whole(kV6, pattern(65'535)), 1500, kV6.id)) == whole(kV6, pattern(65'535)));
+  CHECK(cut(whole(kV6, pattern(65'536)), 1500, kV6.id).empty());
 }
 
 TEST_CASE("whatever is cut comes out whole at the far end") {
