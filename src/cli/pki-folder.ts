@@ -19,6 +19,8 @@ import { type Certificate, readCertificate } from '../pki/certificate.js';
 import { EXIT_CODES, ExitError } from './exit.js';
 
 const CRL_DAYS = 30;
+/** Name of the authority that vouches for all others. */
+export const ROOT = 'ca';
 
 export class PkiFolder {
   readonly #path: string;
@@ -29,6 +31,13 @@ export class PkiFolder {
 
   file(name: string): string {
     return join(this.#path, name);
+  }
+
+  #existing(name: string, kind: 'pem' | 'key'): string {
+    const path = this.file(`${name}.${kind}`);
+    if (existsSync(path)) return path;
+    const hint = name === ROOT ? ': "esplane pki init" makes one' : '';
+    throw new ExitError(EXIT_CODES.failed, `there is no ${path}${hint}`);
   }
 
   /** Writes a certificate and its key, which only their owner may read; never over others. */
@@ -50,8 +59,7 @@ export class PkiFolder {
 
   /** The certificates of a name, its own first. */
   chain(name: string): readonly [Certificate, ...Certificate[]] {
-    const path = this.file(`${name}.pem`);
-    if (!existsSync(path)) throw new ExitError(EXIT_CODES.failed, `there is no ${path}`);
+    const path = this.#existing(name, 'pem');
     const blocks = decodePem('CERTIFICATE', readFileSync(path, 'latin1'));
     const [first, ...others] = blocks.flatMap((der) => readCertificate(der) ?? []);
     if (first === undefined) throw new ExitError(EXIT_CODES.failed, `${path} is no certificate`);
@@ -59,8 +67,7 @@ export class PkiFolder {
   }
 
   key(name: string): KeyObject {
-    const path = this.file(`${name}.key`);
-    if (!existsSync(path)) throw new ExitError(EXIT_CODES.failed, `there is no ${path}`);
+    const path = this.#existing(name, 'key');
     const pem = readFileSync(path);
     try {
       return createPrivateKey(pem);

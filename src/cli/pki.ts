@@ -7,9 +7,7 @@ import { identitiesOf, refuseUsage } from '../pki/certificate.js';
 import { formatIdentity, type Identity, nameIdentity, parseIdentity } from '../policy/identity.js';
 import { ID_TYPE } from '../wire/index.js';
 import { EXIT_CODES, ExitError } from './exit.js';
-import { PkiFolder } from './pki-folder.js';
-
-const ROOT = 'ca';
+import { PkiFolder, ROOT } from './pki-folder.js';
 
 interface FolderOptions {
   readonly dir: string;

@@ -60,8 +60,9 @@ function loadOrExplain(path: string) {
   try {
     return loadConfig(path);
   } catch (error) {
-    if (error instanceof ConfigError) throw new ExitError(EXIT_CODES.config, `\n${error.message}`);
-    throw error;
+    if (!(error instanceof ConfigError)) throw error;
+    const message = `the configuration cannot be used\n${error.message}`;
+    throw new ExitError(EXIT_CODES.config, message);
   }
 }
 

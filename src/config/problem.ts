@@ -4,6 +4,7 @@
  */
 export interface ConfigProblem {
   readonly file: string;
+  /** 0: it is about the file as a whole. */
   readonly line: number;
   readonly column: number;
   /** Such as `connection.office.remote.address`; empty for a syntax error. */
@@ -15,8 +16,9 @@ export interface ConfigProblem {
 /** `gateway.toml:7:1: connection.office.start: found "now", allowed: "always", "trap", "wait"`. */
 export function renderProblem(problem: ConfigProblem): string {
   const { file, line, column, key, found, allowed } = problem;
-  const where = `${file}:${line}:${column}: ${key === '' ? '' : `${key}: `}`;
-  return `${where}${found}${allowed === '' ? '' : `, allowed: ${allowed}`}`;
+  const where = line === 0 ? file : `${file}:${line}:${column}`;
+  const what = key === '' ? '' : `${key}: `;
+  return `${where}: ${what}${found}${allowed === '' ? '' : `, allowed: ${allowed}`}`;
 }
 
 /** The configuration cannot be used; `problems` has at least one entry. */

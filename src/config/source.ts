@@ -50,6 +50,6 @@ function attempt<T>(path: string, read: () => T): T {
 }
 
 function nothing(file: string, found: string): ConfigError {
-  const allowed = 'a configuration file, or a folder of them';
-  return new ConfigError([{ file, line: 1, column: 1, key: '', found, allowed }]);
+  const allowed = 'a configuration file, or a folder of them (-c)';
+  return new ConfigError([{ file, line: 0, column: 0, key: '', found, allowed }]);
 }

@@ -86,8 +86,10 @@ export function explainNoScheme({ hashes }: PeerKnows): string {
   return `our private key is of no use with this peer, which ${known}`;
 }
 
-/** The peer refuses us and does not say why: what it may be, by how we have proved ourselves. */
-/** @param ppkId  of the PPK that we have offered, if we have */
+/**
+ * The peer refuses us and does not say why: what it may be, by how we have proved ourselves.
+ * @param ppkId  of the PPK that we have offered, if we have
+ */
 export function explainAuthenticationFailed(
   { local, remote }: Connection,
   ppkId: string | undefined,

@@ -310,16 +310,21 @@ psk_file = "psk"
   it('check and run tell what is wrong and end with 3', async () => {
     const file = join(directory, 'wrong.toml');
     writeFileSync(file, '[gateway]\nlan = ["lan0"]\nwan = "wan0"\n');
-    const problem = `${file}:3:1: gateway.wan: found "wan0", allowed: a list`;
+    const problem = `${file}:3:1: gateway.wan: found "wan0", allowed: a list, as in ["wan0"]`;
     expect(await esplane('check', '-c', file)).toEqual({ code: 3, out: '', err: `${problem}\n` });
     const { code, out } = await esplane('check', '-c', file, '--json');
     expect(code).toBe(3);
     expect(JSON.parse(out)).toMatchObject({
       ok: false,
-      problems: [{ file, line: 3, column: 1, key: 'gateway.wan', allowed: 'a list' }],
+      problems: [
+        { file, line: 3, column: 1, key: 'gateway.wan', allowed: 'a list, as in ["wan0"]' },
+      ],
     });
     expect((await esplane('check', '-c', join(directory, 'none.toml'))).err).toBe(
-      `${join(directory, 'none.toml')}:1:1: there is no such file, allowed: a configuration file, or a folder of them\n`,
+      `${join(directory, 'none.toml')}: there is no such file, allowed: a configuration file, or a folder of them (-c)\n`,
+    );
+    expect((await esplane('run', '-c', file)).err).toBe(
+      `esplane: the configuration cannot be used\n${problem}\n`,
     );
   });
 

@@ -88,7 +88,7 @@ describe('a folder of configuration files', () => {
     expect(problems()).toEqual(['office.toml:1:1: gateway: missing, allowed: a table']);
     rmSync(join(folder, 'office.toml'));
     expect(problems()).toEqual([
-      `${folder}:1:1: no file that ends in .toml in this folder, allowed: a configuration file, or a folder of them`,
+      `${folder}: no file that ends in .toml in this folder, allowed: a configuration file, or a folder of them (-c)`,
     ]);
   });
 });
