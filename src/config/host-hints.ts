@@ -1,15 +1,13 @@
 /** What this machine lacks for a configuration: hints, since it may be meant for another one. */
 import { X509Certificate } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import type { GatewayConfig } from './gateway-config.js';
 
 export function hintsForHost(config: GatewayConfig): string[] {
   const hints: string[] = [];
   for (const { device, role } of config.ports) {
-    if (!existsSync(`/sys/class/net/${device}`)) {
-      hints.push(`there is no interface "${device}" (${role}) on this machine`);
-    }
+    hints.push(...hintsForPort({ device, role }, flagsOf(device)));
   }
   const addresses = new Set(
     Object.values(networkInterfaces()).flatMap((list) => list?.map((one) => one.address) ?? []),
@@ -37,6 +35,26 @@ export function hintsForHost(config: GatewayConfig): string[] {
     );
   }
   return [...hints, ...certificateHints(config), ...forwardingHints(config)];
+}
+
+const INTERFACE_UP = 1; // IFF_UP (netdevice(7))
+
+/** @param flags  of the interface; undefined: there is none */
+export function hintsForPort(
+  { device, role }: Pick<GatewayConfig['ports'][number], 'device' | 'role'>,
+  flags: number | undefined,
+): string[] {
+  if (flags === undefined) return [`there is no interface "${device}" (${role}) on this machine`];
+  if ((flags & INTERFACE_UP) !== 0) return [];
+  return [`interface "${device}" (${role}) is down: ip link set ${device} up`];
+}
+
+function flagsOf(device: string): number | undefined {
+  try {
+    return Number(readFileSync(`/sys/class/net/${device}/flags`, 'utf8'));
+  } catch {
+    return undefined;
+  }
 }
 
 const SOON_MS = 30 * 86_400_000;

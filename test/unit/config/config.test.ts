@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { hintsForHost } from '../../../src/config/host-hints.js';
+import { hintsForHost, hintsForPort } from '../../../src/config/host-hints.js';
 import { loadConfig } from '../../../src/config/load.js';
 import { ConfigError } from '../../../src/config/problem.js';
 import { shadowedPolicies } from '../../../src/config/shadowed.js';
@@ -292,6 +292,18 @@ lifetime_seconds = 900
       expect.stringContaining('remote.networks: found networks beside child tables'),
     ]);
   });
+});
+
+it('an interface that is not there, or is down, is told', () => {
+  const wan = { device: 'wan0', role: 'wan' } as const;
+  expect(hintsForPort(wan, undefined)).toEqual([
+    'there is no interface "wan0" (wan) on this machine',
+  ]);
+  // As /sys/class/net/wan0/flags has them: BROADCAST and MULTICAST, and UP beside those.
+  expect(hintsForPort(wan, 0x1002)).toEqual([
+    'interface "wan0" (wan) is down: ip link set wan0 up',
+  ]);
+  expect(hintsForPort(wan, 0x1003)).toEqual([]);
 });
 
 describe('what stands in the file in vain is told:', () => {
