@@ -413,7 +413,7 @@ export class IkeSa {
 
   /** Whether a request of one of these kinds is on its way. */
   awaits(...kinds: readonly TaskKind[]): boolean {
-    return this.window.requests.some(({ task }) => kinds.includes(task.kind));
+    return this.window.find(({ task }) => kinds.includes(task.kind)) !== undefined;
   }
 
   // --- what arrives ------------------------------------------------------------------------

@@ -48,9 +48,9 @@ export class Requests {
 
   /** Whether a task that this holds for waits, or is under way. */
   has(test: (task: Task) => boolean): boolean {
-    const sent = this.#sa.window.requests.map(({ task }) => task);
-    const preparing = this.#preparing === undefined ? [] : [this.#preparing];
-    return [...sent, ...preparing, ...this.#queue].some((task) => test(beginningOf(task)));
+    const fits = (task: Task) => test(beginningOf(task));
+    if (this.#preparing !== undefined && fits(this.#preparing)) return true;
+    return this.#sa.window.find(({ task }) => fits(task)) !== undefined || this.#queue.some(fits);
   }
 
   /** The tasks of which nothing was sent, taken off. */
@@ -91,7 +91,7 @@ export class Requests {
 
   /** The outstanding requests come to nothing. */
   giveUp(): void {
-    for (const request of this.#sa.window.requests) {
+    for (const request of [...this.#sa.window.requests]) {
       request.task.abandon();
       this.#sa.window.finish(request);
     }
@@ -124,8 +124,8 @@ export class Requests {
   #mayGo(task: Task): boolean {
     const { window } = this.#sa;
     if (window.isIdle) return true;
-    const all = [task, ...window.requests.map((request) => request.task)];
-    return window.hasRoom && !all.some(isAlone);
+    if (!window.hasRoom || isAlone(task)) return false;
+    return window.find((request) => isAlone(request.task)) === undefined;
   }
 
   #start(task: Task): void {
@@ -156,8 +156,12 @@ export class Requests {
 
   /** The one that is due before the others. */
   get #nextDue(): OutstandingRequest | undefined {
-    const due = this.#sa.window.requests.filter(({ dueAt }) => dueAt !== undefined);
-    return due.sort((a, b) => a.dueAt! - b.dueAt!)[0];
+    let next: OutstandingRequest | undefined;
+    for (const request of this.#sa.window.requests) {
+      const { dueAt } = request;
+      if (dueAt !== undefined && (next === undefined || dueAt < next.dueAt!)) next = request;
+    }
+    return next;
   }
 
   #arm(): void {

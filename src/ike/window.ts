@@ -72,16 +72,24 @@ export class MessageWindow {
     return oldest === undefined || this.#nextOwn < oldest + this.#granted;
   }
 
-  get requests(): readonly OutstandingRequest[] {
-    return [...this.#outstanding.values()];
+  /** Ours, in the order of their message IDs. */
+  get requests(): Iterable<OutstandingRequest> {
+    return this.#outstanding.values();
+  }
+
+  /** The first of them of which this holds. */
+  find(test: (request: OutstandingRequest) => boolean): OutstandingRequest | undefined {
+    for (const request of this.#outstanding.values()) if (test(request)) return request;
+    return undefined;
   }
 
   /** The one that was sent most often; where the window is 1, the only one. */
   get outstanding(): OutstandingRequest | undefined {
-    return this.requests.reduce<OutstandingRequest | undefined>(
-      (most, request) => (most === undefined || request.sent > most.sent ? request : most),
-      undefined,
-    );
+    let most: OutstandingRequest | undefined;
+    for (const request of this.#outstanding.values()) {
+      if (most === undefined || request.sent > most.sent) most = request;
+    }
+    return most;
   }
 
   /** The request with a message ID, if it has no answer yet. */
@@ -91,7 +99,7 @@ export class MessageWindow {
 
   /** The request of a task, or of what goes on with it. */
   byTask(task: Task): OutstandingRequest | undefined {
-    return this.requests.find((request) => beginningOf(request.task) === beginningOf(task));
+    return this.find((request) => beginningOf(request.task) === beginningOf(task));
   }
 
   /** Makes a request outstanding; `encode` makes its message for the message ID that it gets. */

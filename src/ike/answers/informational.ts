@@ -12,6 +12,7 @@ import { explainRedirect } from '../redirect.js';
 import { CreateChild } from '../tasks/create-child.js';
 import { DeleteChild } from '../tasks/delete.js';
 import { beginningOf } from '../tasks/task.js';
+import type { OutstandingRequest } from '../window.js';
 import { announceWindow, heedWindow } from '../window-size.js';
 import type { Answer } from './answer.js';
 import { answerMobility } from './mobility.js';
@@ -77,7 +78,8 @@ function deletedEarly(sa: IkeSa, spi: Uint8Array): void {
 }
 
 function isBeingDeleted(sa: IkeSa, child: InstalledChild): boolean {
-  return sa.window.requests.some(({ task }) => task instanceof DeleteChild && task.isOf(child));
+  const isIts = ({ task }: OutstandingRequest) => task instanceof DeleteChild && task.isOf(child);
+  return sa.window.find(isIts) !== undefined;
 }
 
 function isServedByAnother(sa: IkeSa, child: InstalledChild): boolean {
