@@ -26,6 +26,8 @@ export class Place implements Path {
   paths: Paths | undefined;
   /** The peer has told of its move while this IKE SA was a rival. */
   isUnproved = false;
+  /** The message ID of the newest request by which the peer has moved. */
+  #newestMove = -1;
   /** Our own end has moved while there was no telling the peer: it was being set up, or a rival. */
   #isUntold = false;
   /** Where the peer was told that we are, in its own words (`seenAs`). */
@@ -79,6 +81,17 @@ export class Place implements Path {
     this.local = local;
     this.remote = remote;
     this.#moveChildren();
+  }
+
+  /**
+   * The peer has moved by the request with this message ID. Where more than one may be on its way, an
+   * older one may come after a newer one, and then it says nothing any more (RFC 4555 §3.5).
+   * @returns whether it is the newest
+   */
+  isNewestMove(messageId: number): boolean {
+    if (messageId < this.#newestMove) return false;
+    this.#newestMove = messageId;
+    return true;
   }
 
   /** Our own end is at another address now (RFC 4555 §3.5): the peer is told, from there. */

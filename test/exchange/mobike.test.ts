@@ -338,6 +338,24 @@ describe('a follower', () => {
     expect(both.b.failures.at(-1)!.explanation).toContain('COOKIE2');
   });
 
+  it('answers a move that comes after a newer one, and stays where that one has led', () => {
+    const both = new Dialogue({ b: { ...MOBILE, windowSize: 4 } });
+    const peer = peerOf(both);
+    const moveBy = (messageId: number, address: string) => {
+      peer.source = { address, port: 500 };
+      const update = [notify(UPDATE_SA_ADDRESSES)];
+      return kinds(peer.request(EXCHANGE.INFORMATIONAL, messageId, update)[0]);
+    };
+    const places = () => both.b.ikeSas().map(({ remote }) => remote.address);
+    // RFC 4555 §3.5: with a window above 1 requests may come out of order.
+    expect(moveBy(3, ELSEWHERE)).toEqual([]);
+    expect(places()).toEqual([ELSEWHERE]);
+    expect(moveBy(2, '198.51.100.9')).toEqual([]);
+    expect(places()).toEqual([ELSEWHERE]);
+    expect(moveBy(4, '198.51.100.9')).toEqual([]);
+    expect(places()).toEqual(['198.51.100.9']);
+  });
+
   it('says that there is a NAT where none is allowed', () => {
     const both = new Dialogue({ b: MOBILE });
     const peer = peerOf(both);

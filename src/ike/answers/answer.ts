@@ -57,10 +57,11 @@ function answerPayloads(
   sa: IkeSa,
   core: Core,
   datagram: Datagram,
-  { exchangeType }: PeekedHeader,
+  header: PeekedHeader,
   payloads: readonly Payload[],
   reply: Reply,
 ): void {
+  const { exchangeType } = header;
   if (!SEALED_EXCHANGES.has(exchangeType)) {
     reply(answerUnknown(sa, core, exchangeType));
     return;
@@ -86,7 +87,7 @@ function answerPayloads(
       answerIkeAuth(sa, core, story, payloads, reply);
       break;
     case EXCHANGE.INFORMATIONAL:
-      reply(answerInformational(sa, core, payloads, datagram));
+      reply(answerInformational(sa, core, payloads, datagram, header));
       break;
     case EXCHANGE.IKE_FOLLOWUP_KE:
       answerFollowUp(sa, core, payloads, reply);

@@ -2,7 +2,13 @@
  * INFORMATIONAL of the peer (RFC 7296 §1.4): Deletes, notifications, liveness checks.
  * Left out: configuration payloads, which may be ignored (§3.15).
  */
-import { NOTIFY, type Payload, type PayloadOf, PROTOCOL } from '../../wire/index.js';
+import {
+  NOTIFY,
+  type Payload,
+  type PayloadOf,
+  type PeekedHeader,
+  PROTOCOL,
+} from '../../wire/index.js';
 import { announcedLifetime } from '../auth-lifetime.js';
 import { type ChildName, deletePayloads, espSpiOf, type InstalledChild } from '../child-sa.js';
 import type { Core } from '../core.js';
@@ -22,6 +28,7 @@ export function answerInformational(
   core: Core,
   payloads: readonly Payload[],
   datagram: Datagram,
+  { messageId }: PeekedHeader,
 ): Answer {
   const deletes = payloads.flatMap((payload) => (payload.kind === 'D' ? [payload] : []));
   if (deletes.some(({ protocolId }) => protocolId === PROTOCOL.IKE)) {
@@ -43,7 +50,7 @@ export function answerInformational(
   const removed = deletes.flatMap((payload) => removeChildren(sa, payload));
   if (removed.length === 0) {
     const window = heedWindow(sa, payloads) ? announceWindow(sa) : [];
-    const answer = answerMobility(sa, core, payloads, datagram);
+    const answer = answerMobility(sa, core, payloads, datagram, messageId);
     return { ...answer, payloads: [...answer.payloads, ...window] };
   }
   return { payloads: deletePayloads(removed), afterwards: () => core.childGone(sa) };

@@ -18,16 +18,18 @@ export function answerMobility(
   core: Core,
   payloads: readonly Payload[],
   datagram: Datagram,
+  messageId: number,
 ): Answer {
   const { mobility, paths } = sa.place;
   if (mobility === undefined) return { payloads: [] };
   paths?.learn(sa.place, payloads);
   const has = (notifyType: number) => notifiesOf(payloads, notifyType).length > 0;
   const echo = notifiesOf(payloads, NOTIFY.COOKIE2).slice(0, 1);
-  const moves = has(NOTIFY.UPDATE_SA_ADDRESSES) && mobility === 'follower';
   if (isProhibited(payloads, datagram.local, datagram.remote)) {
     return { payloads: [notify(NOTIFY.UNEXPECTED_NAT_DETECTED), ...echo] };
   }
+  const moves =
+    has(NOTIFY.UPDATE_SA_ADDRESSES) && mobility === 'follower' && sa.place.isNewestMove(messageId);
   const asks = has(NOTIFY.NAT_DETECTION_SOURCE_IP);
   const forced = sa.connection!.forceUdpEncapsulation;
   const fake = asks && forced ? core.environment.random(20) : undefined;
