@@ -263,7 +263,8 @@ export class Peer {
 }
 
 function take(secret: Secret): string {
-  const digits = Buffer.from(secret.bytes).toString('hex');
+  const { buffer, byteOffset, length } = secret.bytes;
+  const digits = Buffer.from(buffer, byteOffset, length).toString('hex');
   secret.wipe();
   return digits;
 }

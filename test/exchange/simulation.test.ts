@@ -34,7 +34,8 @@ describe(`${LIVES} lives of a tunnel with two rekeyings and a fault at least`, (
     // One in twenty-five has no key or PPK in common, and no IKE SA comes of it.
     expect(sessions).toBeGreaterThan(0.95 * LIVES);
     expect(rekeyings).toBeGreaterThan(2 * LIVES);
-    for (const number of [3, 4]) expect(gateways[number] ?? 0).toBeGreaterThan(LIVES / 5_000);
+    // Three and four gateways are rare: of 20,000 lives some ten each.
+    if (LIVES >= 20_000) expect(Object.keys(gateways)).toEqual(['2', '3', '4']);
     expect(Object.keys(faults).sort()).toEqual([...FAULTS].sort());
     for (const [fault, count] of Object.entries(faults)) {
       expect(count, fault).toBeGreaterThan(LIVES / 20);
