@@ -123,8 +123,8 @@ bool SuperFrames::same_headers(const Frame& frame, const Segment& next) {
     return false;
   }
   const uint8_t *t = frame.first.tcp(), *u = next.tcp();
-  return frame.first.payload_at == next.payload_at && same(t, u, kTcpAcknowledgement, kTcpFlags) &&
-         same(t, u, kTcpWindow, kTcpChecksum) &&
+  // The length of the options stands before the flags.
+  return same(t, u, kTcpAcknowledgement, kTcpFlags) && same(t, u, kTcpWindow, kTcpChecksum) &&
          same(t, u, kTcpUrgent, next.payload_at - next.tcp_at);
 }
 

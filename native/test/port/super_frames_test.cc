@@ -247,8 +247,9 @@ TEST_CASE("packets of one flow keep their order, those of others go past") {
   // An acknowledgement between two segments stays there.
   CHECK(places({a.packet(), a.then(0).packet(), a.then().packet()}) == Places{1, 2, 4});
   // Whose flow cannot be read may be anybody's: a fragment, IPv4 options, IPv6 extension headers.
-  const Bytes fragment = a.packet([](Bytes& p) { p[6] = 0x20; });
-  Bytes options = ipv4(6, "10.2.0.1", Bytes(40, 0), {.options = {1, 1, 1, 0}});
+  const Bytes fragment = b.packet([](Bytes& p) { p[7] = 1; });
+  Bytes options = ipv4(6, "10.2.0.1", Bytes(40, 0x50), {.options = {0, 0, 0, 0}});
+  store_be16(&options[10], static_cast<uint16_t>(~ones_sum(options.data(), 24)));
   const Bytes extension = ipv6(0, "fd02::1", {6, 0, 1, 4, 0, 0, 0, 0});
   for (const Bytes& hidden : {fragment, options, extension})
     CHECK(places({a.packet(), hidden, a.then().packet()}) == Places{1, 2, 4});
