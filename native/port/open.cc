@@ -36,6 +36,7 @@ OpenedPort open_best(const PortOptions& o, Resources& resources) {
     opened.note = reason + (opened.note.empty() ? "" : "; " + opened.note);
     return opened;
   } catch (const std::runtime_error& error) {
+    if (reason == error.what()) throw;
     throw std::runtime_error(reason + "; " + error.what());
   }
 }

@@ -76,7 +76,7 @@ async function capture(words: readonly string[], options: CaptureCommandOptions)
 function outputOf({ write }: CaptureCommandOptions): NodeJS.WritableStream {
   if (write !== undefined && write !== '-') {
     return createWriteStream(write, { mode: 0o600 }).on('error', (error) => {
-      process.stderr.write(`esplane: ${error.message}\n`);
+      process.stderr.write(`esplane: cannot write ${write}: ${error.message}\n`);
       process.exit(EXIT_CODES.failed);
     });
   }

@@ -258,6 +258,10 @@ describe('arguments', () => {
     const add = (change: object) => () => dataplane.addPort({ ...port, ...change } as PortOptions);
     expect(add({ role: 'dmz' })).toThrow('options.role: expected "lan" or "wan"');
     expect(add({ kind: 'dpdk' })).toThrow('options.kind');
+    // Neither as an XDP port nor as a packet port, for the same reason: it is said once.
+    expect(add({ kind: 'auto', device: 'none0' })).toThrow(
+      /^cannot read the index of interface none0: No such device$/,
+    );
     expect(add({ link: undefined })).toThrow('options.link');
     expect(add({ networks: ['10.0.0.0/33'] })).toThrow('options.networks[0]');
     const networks = { localAddresses: [], localProtected: [], remoteProtected: [] };
