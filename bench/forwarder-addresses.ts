@@ -1,4 +1,4 @@
-/** Addresses of bench/lab/forwarder.ts and the programs that it runs. */
+/** Addresses of bench/esp/forwarder.ts and the programs that it runs. */
 
 /** The gateway that is measured, and the networks behind it. */
 export const LEFT = { lan: '10.1.0.1', wan: '192.0.2.1', network: '10.1.0.0/16' } as const;

@@ -1,5 +1,5 @@
 /**
- * The programs that bench/lab/forwarder.ts runs in namespaces of its own:
+ * The programs that bench/esp/forwarder.ts runs in namespaces of its own:
  *
  *   gateway {"plain": false, "seconds": 3}   between `lan` and `wan`; says `ready`, then JSON
  *   source {"bytes": 1400, "cpu": 0}         sends on `gen` until its standard input ends

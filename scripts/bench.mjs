@@ -7,7 +7,7 @@ import { setUp } from './setup.mjs';
 
 const compiled = join(root, 'build/bench/bench');
 
-/** Every file in a folder below bench/ is a benchmark: `kernel/gcm`. */
+/** Every file in a folder below bench/ is a benchmark: `esp/gcm`. */
 function benchmarks() {
   return readdirSync(join(root, 'bench'), { recursive: true })
     .filter((path) => path.includes('/') && path.endsWith('.ts'))

@@ -1,4 +1,4 @@
-// benchEsp, benchPipeline and benchWorkers for bench/esp and bench/pipeline.
+// benchEsp, benchPipeline and benchWorkers for bench/esp.
 #include "addon/arguments.h"
 #include "addon/registry.h"
 #include "addon/results.h"
