@@ -76,8 +76,9 @@ export class Channel {
     payloads: readonly Payload[],
     protection = this.#sa.protection,
     mostOctets = this.#mostOctets,
+    to = this.#sa.remote,
   ): Uint8Array[] {
-    const { role, remote } = this.#sa;
+    const { role } = this.#sa;
     const { initiatorSpi, responderSpi } = this.#sa.spis;
     const initiator = role === 'initiator';
     const header = { initiatorSpi, responderSpi, exchangeType, response, initiator, messageId };
@@ -92,7 +93,7 @@ export class Channel {
     this.#log(payloads.length === 0, () => {
       const message = describeMessage(exchangeType, response, messageId);
       const content = describePayloads(payloads, response) + inFragments(datagrams.length);
-      return `${message} -> ${formatEndpoint(remote)}: ${content}`;
+      return `${message} -> ${formatEndpoint(to)}: ${content}`;
     });
     return datagrams;
   }
@@ -101,13 +102,15 @@ export class Channel {
   respond(datagram: Datagram, header: PeekedHeader, payloads: readonly Payload[]): void {
     const { exchangeType, messageId } = header;
     const { protection } = this.#sa;
-    const encode = () => this.encode(exchangeType, true, messageId, payloads, protection);
+    const { local, remote } = datagram;
+    const encode = () =>
+      this.encode(exchangeType, true, messageId, payloads, protection, this.#mostOctets, remote);
     const responses = encode();
     const mayShrink = exchangeType !== EXCHANGE.IKE_SA_INIT && this.#mayShrink(responses);
     this.#sa.window.answered(messageId, responses, mayShrink ? encode : undefined);
     if (this.#protection !== protection) this.#protection?.wipe();
     this.#protection = protection;
-    this.send(responses, datagram.local, datagram.remote);
+    this.send(responses, local, remote);
   }
 
   /** @param whole  with DF: it measures the path */

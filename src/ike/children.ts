@@ -243,10 +243,10 @@ export class Children implements Iterable<InstalledChild> {
     }
   }
 
-  /** @param inOrder  both sides know: where others serve, what is on its way is still received */
-  removeAll(reason: string, inOrder: boolean): void {
+  /** @param drains  where others serve, what is on its way is still received */
+  removeAll(reason: string, drains: boolean): void {
     for (const child of this) {
-      if (inOrder && this.#isServedElsewhere(child)) this.drain(child, reason);
+      if (drains && this.#isServedElsewhere(child)) this.drain(child, reason);
       else this.remove(child, reason);
     }
   }

@@ -282,14 +282,14 @@ export class IkeSa {
 
   /**
    * Ends at once, without a word to the peer.
-   * @param inOrder  both sides know: where others serve, what is on its way is still received
+   * @param drains  where others serve, what is on its way is still received
    */
-  close(reason: string, inOrder = false): void {
+  close(reason: string, drains = false): void {
     if (this.#state.name === 'closed') return;
     this.move({ name: 'closed' });
     this.log(this.connection === undefined ? 'debug' : 'info', `IKE SA closed: ${reason}`);
     // A rival's are those of the IKE SA that it does not replace.
-    if (this.children.owner === this) this.children.removeAll(reason, inOrder);
+    if (this.children.owner === this) this.children.removeAll(reason, drains);
     else this.children = new Children(this.#core, this);
     this.succession.close(reason);
     this.#requests.dropAll();
@@ -352,7 +352,9 @@ export class IkeSa {
     }
     const { task, messageId, sent } = this.window.outstanding!;
     const message = describeMessage(task.exchange, false, messageId);
-    this.fail({ notify: NO_ANSWER, explanation: explainSilence(this.remote, message, sent) });
+    this.report({ notify: NO_ANSWER, explanation: explainSilence(this.remote, message, sent) });
+    // A peer that has not heard our Delete may still send on what others have taken the place of.
+    this.close(NO_ANSWER, this.#state.name === 'deleting');
   }
 
   // --- our requests ------------------------------------------------------------------------

@@ -148,9 +148,10 @@ export class Requests {
   #transmit(request: OutstandingRequest): void {
     const whole = request.sent === 0 && request.task.measures === true;
     request.sent++;
+    request.tries++;
     this.#sa.channel.send(request.datagrams, this.#sa.local, this.#sa.remote, whole);
     const { options, environment, now } = this.#core;
-    request.dueAt = now + retransmitDelay(options, environment, request.sent);
+    request.dueAt = now + retransmitDelay(options, environment, request.tries);
     this.#arm();
   }
 
@@ -170,10 +171,12 @@ export class Requests {
     else this.#sa.startTimer('retransmit', Math.max(0, next.dueAt! - this.#core.now));
   }
 
-  /** Sends what is outstanding at once, since it may have gone the wrong way. */
+  /** Sends what is outstanding at once, since it may have gone the wrong way; all tries are left. */
   resend(): void {
     for (const request of this.#sa.window.requests) {
-      if (request.dueAt !== undefined) this.#transmit(request);
+      if (request.dueAt === undefined) continue;
+      request.tries = 0;
+      this.#transmit(request);
     }
   }
 
@@ -181,15 +184,15 @@ export class Requests {
   retransmit(): void {
     const request = this.#nextDue;
     if (request === undefined) return;
-    const { task, messageId, sent } = request;
+    const { task, messageId, sent, tries } = request;
     // Who wants it gone does not wait for minutes until a dead peer has answered something else.
     const { deleteTries } = this.#core.options;
     const leaving = this.#sa.state.name === 'deleting';
-    if (sent >= (leaving ? Math.min(task.tries, deleteTries) : task.tries)) {
+    if (tries >= (leaving ? Math.min(task.tries, deleteTries) : task.tries)) {
       task.timedOut();
       return;
     }
-    if (sent >= TRIES_ON_A_PATH) this.#sa.place.detour();
+    if (tries >= TRIES_ON_A_PATH) this.#sa.place.detour();
     const to = this.#sa.remote;
     this.#sa.channel.logAgain(() => {
       const message = describeMessage(task.exchange, false, messageId);

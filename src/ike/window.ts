@@ -17,6 +17,8 @@ export interface OutstandingRequest {
   /** As it was sent last: the first again, bit by bit (§2.1), or in smaller fragments. */
   datagrams: readonly Uint8Array[];
   sent: number;
+  /** How often on the way that is taken now: where we are elsewhere, it all begins anew. */
+  tries: number;
   /** When it is sent again; undefined: its response is here, and what it brings is computed. */
   dueAt: Milliseconds | undefined;
 }
@@ -83,11 +85,11 @@ export class MessageWindow {
     return undefined;
   }
 
-  /** The one that was sent most often; where the window is 1, the only one. */
+  /** The one that was tried most often; where the window is 1, the only one. */
   get outstanding(): OutstandingRequest | undefined {
     let most: OutstandingRequest | undefined;
     for (const request of this.#outstanding.values()) {
-      if (most === undefined || request.sent > most.sent) most = request;
+      if (most === undefined || request.tries > most.tries) most = request;
     }
     return most;
   }
@@ -111,10 +113,7 @@ export class MessageWindow {
     if (!this.hasRoom) throw new Error('the window is full');
     const messageId = this.#nextOwn++;
     const first = encode(messageId);
-    const rest = { datagrams: first, sent: 0, dueAt: undefined };
-    const request = { task, messageId, payloads, first, ...rest };
-    this.#outstanding.set(messageId, request);
-    return request;
+    return this.#unsent(task, messageId, payloads, first);
   }
 
   /** Replaces an outstanding request by another with the same message ID (§2.6, §2.7). */
@@ -123,7 +122,16 @@ export class MessageWindow {
     payloads: readonly Payload[],
     first: readonly Uint8Array[],
   ): OutstandingRequest {
-    const rest = { datagrams: first, sent: 0, dueAt: undefined };
+    return this.#unsent(task, messageId, payloads, first);
+  }
+
+  #unsent(
+    task: Task,
+    messageId: number,
+    payloads: readonly Payload[],
+    first: readonly Uint8Array[],
+  ): OutstandingRequest {
+    const rest = { datagrams: first, sent: 0, tries: 0, dueAt: undefined };
     const request = { task, messageId, payloads, first, ...rest };
     this.#outstanding.set(messageId, request);
     return request;

@@ -113,6 +113,19 @@ describe('an initiator that is elsewhere', () => {
     expectPath(both, ELSEWHERE, ADDRESS_B);
   });
 
+  it('has all tries there for what is under way, however often it moved before', () => {
+    const both = established();
+    both.rekey(both.a, 'child');
+    for (let moves = 0; moves < 10; moves++) move(both.a, moves % 2 === 0 ? ELSEWHERE : ADDRESS_A);
+    both.a.outbox.splice(0);
+    both.wait(2_000);
+    expect(both.a.outbox.length).toBeGreaterThanOrEqual(2);
+    both.settle();
+    both.wait(5_000);
+    both.settle();
+    both.expectTunnel();
+  });
+
   it('moves on while it tells of a move, and tells again', () => {
     const both = established({ ...MOBILE, alternatives: [ELSEWHERE, '198.51.100.8'] });
     move(both.a, ELSEWHERE);

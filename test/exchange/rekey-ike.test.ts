@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_OPTIONS } from '../../src/ike/options.js';
+import { EXCHANGE } from '../../src/wire/index.js';
 import { Dialogue } from './dialogue.js';
 
 const { drainTime, replacedTimeout } = DEFAULT_OPTIONS;
@@ -218,6 +219,27 @@ describe('reauthentication (§2.8.3)', () => {
     both.expectChildren(2);
     expect([both.a.states, both.b.states]).toEqual([['established'], ['established']]);
     expect(spisOf(both)).not.toEqual(before);
+  });
+
+  it('still receives what a peer sends that does not hear that the old one is to go', () => {
+    const both = Dialogue.established();
+    both.rekey(both.a, 'reauth');
+    both.rekey(both.a, 'child');
+    const isOfOld = ({ data }: { data: Uint8Array }) => data[18]! >= EXCHANGE.CREATE_CHILD_SA;
+    while (both.a.states.length < 2 || !both.a.states.includes('deleting')) {
+      both.a.outbox.splice(
+        0,
+        both.a.outbox.length,
+        ...both.a.outbox.filter((one) => !isOfOld(one)),
+      );
+      both.deliver(both.a.outbox.length > 0 ? both.a : both.b);
+    }
+    while (both.a.states.length > 1) {
+      both.a.outbox.splice(0);
+      both.wait(100);
+      both.expectFlow();
+    }
+    expect(both.a.failures).toMatchObject([{ notify: 'no answer' }]);
   });
 
   it('comes at its time, rekeyed or not', () => {
