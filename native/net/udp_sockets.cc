@@ -41,7 +41,7 @@ UdpSocket& UdpSockets::open(const Endpoint& local, int buffer_bytes) {
   auto socket = std::make_unique<UdpSocket>(local, buffer_bytes);
   const Endpoint bound{local.address, socket->port()};
   const std::lock_guard lock(mutex_);
-  return *bound_.emplace_back(bound, std::move(socket)).socket;
+  return *bound_.emplace_back(Bound{bound, std::move(socket)}).socket;
 }
 
 void UdpSockets::close(const UdpSocket& socket) {
