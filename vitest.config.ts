@@ -1,12 +1,10 @@
 import { defineConfig } from 'vitest/config';
 
-// unit and exchange run anywhere; interop and lab make namespaces, so one file at a time.
-const alone = {
-  fileParallelism: false,
-  sequence: { groupOrder: 1 },
-  testTimeout: 120_000,
-  hookTimeout: 120_000,
-};
+// vitest leaves one CPU free for itself, which needs none while the tests run.
+const everywhere = { maxWorkers: '100%' };
+
+// Peers in namespaces and machines, which one waits for more than they work.
+const inNamespaces = { testTimeout: 120_000, hookTimeout: 120_000 };
 
 // Gateways in threads, and the making of RSA keys, take their time on a machine that is busy.
 const patient = {
@@ -19,14 +17,32 @@ export default defineConfig({
   test: {
     reporters: ['default'],
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], ...patient } },
-      { test: { name: 'exchange', include: ['test/exchange/**/*.test.ts'], ...patient } },
-      { test: { name: 'interop', include: ['test/interop/**/*.test.ts'], ...alone } },
+      {
+        test: { name: 'unit', include: ['test/unit/**/*.test.ts'], ...patient, ...everywhere },
+      },
+      {
+        test: {
+          name: 'exchange',
+          include: ['test/exchange/**/*.test.ts'],
+          ...patient,
+          ...everywhere,
+        },
+      },
+      {
+        test: {
+          name: 'interop',
+          include: ['test/interop/**/*.test.ts'],
+          ...inNamespaces,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
       {
         test: {
           name: 'lab',
           include: ['test/lab/**/*.test.ts'],
-          ...alone,
+          ...inNamespaces,
+          fileParallelism: false, // they measure
           sequence: { groupOrder: 2 },
         },
       },

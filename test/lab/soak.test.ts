@@ -33,7 +33,7 @@ import {
 const reason = whyNoNamespaces();
 if (reason !== undefined) console.warn(`skipped: ${reason}`);
 
-const SECONDS = Number(process.env.ESPLANE_SOAK ?? 30);
+const SECONDS = Number(process.env.ESPLANE_SOAK ?? (process.env.CI ? 120 : 30));
 const LONG = SECONDS >= 600;
 const REKEY_SECONDS = LONG ? 20 : 5;
 const PACKETS_A_SECOND = 1_000;
