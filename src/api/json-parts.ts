@@ -1,4 +1,4 @@
-/** JSON of documents that may be long, in parts: to write all of one at once holds up the daemon. */
+/** JSON of documents that may be long, piece by piece. */
 
 /** Of elements; with fewer, and no longer list inside, a value is one part. */
 const LONG = 16;
@@ -18,6 +18,12 @@ export function* jsonParts(value: unknown): Generator<string> {
     before = ',';
   }
   yield isArray ? ']' : '}';
+}
+
+/** The same as a line. */
+export function* jsonLine(value: unknown): Generator<string> {
+  yield* jsonParts(value);
+  yield '\n';
 }
 
 function isLong(value: unknown): value is object {

@@ -7,11 +7,11 @@ import { chownSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { dirname } from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ConfigError } from '../config/problem.js';
 import { FilterError } from '../watch/filter.js';
 import { belongs, findGroup, type Group } from './group.js';
-import { jsonParts } from './json-parts.js';
+import { jsonLine } from './json-parts.js';
+import { sendInParts } from './parts.js';
 import { BadQueryError, routeOf } from './router.js';
 import { type ApiError, type Control, UnknownConnectionError } from './routes.js';
 
@@ -38,7 +38,6 @@ export interface ApiServer {
 
 const MAX_BODY_BYTES = 4096;
 const MAX_CONNECTIONS = 32;
-const PART_CHARACTERS = 1 << 16;
 const JSON_HEADERS = { 'content-type': 'application/json' } as const;
 
 /** Throws where another daemon answers on the socket, or the path is not ours to use. */
@@ -186,24 +185,8 @@ async function drain(request: IncomingMessage): Promise<boolean> {
   }
 }
 
-/** A document that is long goes in parts; between them others have their turns. */
-async function send(response: ServerResponse, status: number, document: unknown): Promise<void> {
-  let text = '';
-  for (const part of jsonParts(document)) {
-    text += part;
-    if (text.length < PART_CHARACTERS) continue;
-    if (!response.headersSent) response.writeHead(status, JSON_HEADERS);
-    if (response.destroyed) return;
-    response.write(text);
-    text = '';
-    await nextTurn();
-  }
-  const end = `${text}\n`;
-  if (!response.headersSent) {
-    const length = { 'content-length': Buffer.byteLength(end) };
-    response.writeHead(status, { ...JSON_HEADERS, ...length });
-  }
-  response.end(end);
+function send(response: ServerResponse, status: number, document: unknown): Promise<void> {
+  return sendInParts(response, status, JSON_HEADERS, jsonLine(document));
 }
 
 function refuse(response: ServerResponse, status: number, error: string): void {

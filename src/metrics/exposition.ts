@@ -8,8 +8,11 @@ export interface Family {
   readonly name: string;
   readonly type: 'counter' | 'gauge';
   readonly help: string;
-  readonly samples: readonly Sample[];
+  readonly samples: Samples;
 }
+
+/** Those of many connections are made when it is their turn. */
+export type Samples = readonly Sample[] | (() => readonly Sample[]);
 
 export interface Sample {
   readonly labels?: Readonly<Record<string, string>>;
@@ -18,18 +21,14 @@ export interface Sample {
 
 export const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** Families without samples are left out. */
-export function renderFamilies(families: readonly Family[]): string {
-  return families
-    .filter(({ samples }) => samples.length > 0)
-    .map(renderFamily)
-    .join('');
-}
-
-function renderFamily({ name, type, help, samples }: Family): string {
-  const head = `# HELP ${name} ${help.replaceAll('\\', '\\\\')}\n# TYPE ${name} ${type}\n`;
-  const lines = samples.map(({ labels, value }) => `${name}${renderLabels(labels)} ${value}\n`);
-  return `${head}${lines.join('')}`;
+/** The text, line by line. Families without samples are left out. */
+export function* renderFamilies(families: Iterable<Family>): Generator<string> {
+  for (const { name, type, help, samples } of families) {
+    const all = typeof samples === 'function' ? samples() : samples;
+    if (all.length === 0) continue;
+    yield `# HELP ${name} ${help.replaceAll('\\', '\\\\')}\n# TYPE ${name} ${type}\n`;
+    for (const { labels, value } of all) yield `${name}${renderLabels(labels)} ${value}\n`;
+  }
 }
 
 function renderLabels(labels: Readonly<Record<string, string>> = {}): string {

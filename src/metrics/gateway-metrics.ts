@@ -3,7 +3,7 @@ import { connectionState } from '../api/explain.js';
 import type { ConnectionStatus, Status } from '../api/status.js';
 import type { DataplaneStatistics, PortStatus } from '../dataplane/dataplane.js';
 import type { ConnectionCounters } from './connection-counters.js';
-import type { Family, Sample } from './exposition.js';
+import type { Family, Sample, Samples } from './exposition.js';
 
 export interface MetricsSources {
   readonly status: Status;
@@ -29,14 +29,14 @@ export function gatewayMetrics(sources: MetricsSources): Family[] {
 
 type Labels = Readonly<Record<string, string>>;
 
-const gauge = (name: string, help: string, samples: readonly Sample[]): Family => ({
+const gauge = (name: string, help: string, samples: Samples): Family => ({
   name: `esplane_${name}`,
   type: 'gauge',
   help,
   samples,
 });
 
-const counter = (name: string, help: string, samples: readonly Sample[]): Family => ({
+const counter = (name: string, help: string, samples: Samples): Family => ({
   name: `esplane_${name}_total`,
   type: 'counter',
   help,
@@ -72,8 +72,9 @@ function gatewayFamilies({ status, ikeDrops }: MetricsSources): Family[] {
 
 function connectionFamilies({ status, counters }: MetricsSources): Family[] {
   const { connections } = status;
-  const each = (value: (connection: ConnectionStatus) => Sample[]) => connections.flatMap(value);
-  const one = (value: (connection: ConnectionStatus) => number) =>
+  const each = (value: (connection: ConnectionStatus) => Sample[]) => () =>
+    connections.flatMap(value);
+  const one = (value: (connection: ConnectionStatus) => number) => () =>
     connections.map((connection) => sample(value(connection), { connection: connection.name }));
   const states = ['up', 'connecting', 'down', 'waiting'] as const;
   return [
@@ -298,7 +299,7 @@ function saFamilies({ connections }: Status): Family[] {
     ),
   );
   type Sa = (typeof sas)[number]['sa'];
-  const both = (into: (sa: Sa) => number, out: (sa: Sa) => number) =>
+  const both = (into: (sa: Sa) => number, out: (sa: Sa) => number) => () =>
     sas.flatMap(({ sa, labels }) => [
       sample(into(sa), { ...labels, direction: 'in' }),
       sample(out(sa), { ...labels, direction: 'out' }),
@@ -320,9 +321,7 @@ function saFamilies({ connections }: Status): Family[] {
         (sa) => sa.outBytes,
       ),
     ),
-    gauge(
-      'child_sa_age_seconds',
-      'Age of the Child SA.',
+    gauge('child_sa_age_seconds', 'Age of the Child SA.', () =>
       sas.map(({ sa, labels }) => sample(sa.ageSeconds, labels)),
     ),
   ];

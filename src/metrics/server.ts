@@ -8,6 +8,7 @@
  * It tells nothing that is secret, and whom the gateway talks to: whoever can reach it can read it.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { sendInParts } from '../api/parts.js';
 import { CONTENT_TYPE, type Family, renderFamilies } from './exposition.js';
 
 /** Where to listen. */
@@ -76,38 +77,35 @@ async function answer(
 ): Promise<void> {
   try {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost');
-    if (request.method !== 'GET') return send(response, 405, 'only GET\n');
+    if (request.method !== 'GET') return await send(response, 405, ['only GET\n']);
     switch (pathname) {
       case '/metrics': {
         const families = await watched.metrics(searchParams.get('sas') === 'true');
-        return send(response, 200, renderFamilies(families), CONTENT_TYPE);
+        return await send(response, 200, renderFamilies(families), CONTENT_TYPE);
       }
       case '/health':
-        return sendVerdict(response, await watched.health());
+        return await sendVerdict(response, await watched.health());
       case '/ready':
-        return sendVerdict(response, watched.ready());
+        return await sendVerdict(response, watched.ready());
       default:
-        return send(response, 404, 'there are /metrics, /health and /ready\n');
+        return await send(response, 404, ['there are /metrics, /health and /ready\n']);
     }
   } catch (error) {
-    send(response, 500, `${error instanceof Error ? error.message : error}\n`);
+    if (response.headersSent) return void response.destroy();
+    await send(response, 500, [`${error instanceof Error ? error.message : error}\n`]);
   }
 }
 
-function sendVerdict(response: ServerResponse, verdict: Verdict): void {
-  send(response, verdict.ok ? 200 : 503, `${JSON.stringify(verdict)}\n`, 'application/json');
+function sendVerdict(response: ServerResponse, verdict: Verdict): Promise<void> {
+  const line = `${JSON.stringify(verdict)}\n`;
+  return send(response, verdict.ok ? 200 : 503, [line], 'application/json');
 }
 
 function send(
   response: ServerResponse,
   status: number,
-  body: string,
+  body: Iterable<string>,
   type = 'text/plain; charset=utf-8',
-): void {
-  response.writeHead(status, {
-    'content-type': type,
-    'content-length': Buffer.byteLength(body),
-    connection: 'close',
-  });
-  response.end(body);
+): Promise<void> {
+  return sendInParts(response, status, { 'content-type': type, connection: 'close' }, body);
 }

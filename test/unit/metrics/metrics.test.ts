@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { DataplaneStatistics } from '../../../src/dataplane/dataplane.js';
 import { ConnectionCounters } from '../../../src/metrics/connection-counters.js';
-import { renderFamilies } from '../../../src/metrics/exposition.js';
+import { type Family, renderFamilies } from '../../../src/metrics/exposition.js';
 import { gatewayMetrics } from '../../../src/metrics/gateway-metrics.js';
 import { type MetricsServer, serveMetrics } from '../../../src/metrics/server.js';
 import { ZERO_IKE_SPI } from '../../../src/wire/index.js';
@@ -51,10 +51,10 @@ function metricsOf(events: GatewayEvents, perSa = false) {
   const ports = [{ ...port, queues: 1, rxPackets: 5n, txPackets: 6n, rxDropped: 7n, txFull: 8n }];
   const ikeDrops = { 'ike-malformed': 4 };
   return () =>
-    renderFamilies(
-      gatewayMetrics({ status: busyStatus, statistics, ports, counters, ikeDrops, perSa }),
-    );
+    textOf(gatewayMetrics({ status: busyStatus, statistics, ports, counters, ikeDrops, perSa }));
 }
+
+const textOf = (families: readonly Family[]) => [...renderFamilies(families)].join('');
 
 describe('the metrics', () => {
   it('have the state of connections, the load of workers, and drops by name', () => {
@@ -110,10 +110,10 @@ describe('the metrics', () => {
   it('are text in which each family has its help and type once, and labels are escaped', () => {
     const labels = { connection: 'a"b\\c\nd' };
     const samples = [{ labels, value: 1 }, { value: 2.5 }];
-    expect(renderFamilies([{ name: 'a_total', type: 'counter', help: 'What.', samples }])).toBe(
+    expect(textOf([{ name: 'a_total', type: 'counter', help: 'What.', samples }])).toBe(
       '# HELP a_total What.\n# TYPE a_total counter\na_total{connection="a\\"b\\\\c\\nd"} 1\na_total 2.5\n',
     );
-    expect(renderFamilies([{ name: 'b', type: 'gauge', help: '', samples: [] }])).toBe('');
+    expect(textOf([{ name: 'b', type: 'gauge', help: '', samples: [] }])).toBe('');
     const text = metricsOf(new GatewayEvents(), true)();
     const types = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)];
     expect(new Set(types.map(([, name]) => name)).size).toBe(types.length);
@@ -157,6 +157,19 @@ describe('the listener for machines', () => {
     expect((await get('/metrics', 'POST'))[0]).toBe(405);
     const taken = { address: '127.0.0.1', port: server.port };
     await expect(serveMetrics(taken, {} as never)).rejects.toThrow(/metrics_listen: .* EADDRINUSE/);
+  });
+
+  it('tells of very many connections in parts, between which others have their turns', async () => {
+    const samples = Array.from({ length: 20_000 }, (_, value) => ({ labels: { n: 'x' }, value }));
+    const families = [{ name: 'a', type: 'gauge', help: 'What.', samples: () => samples } as const];
+    const verdict = { ok: true, problems: [] };
+    server = await serveMetrics(
+      { address: '127.0.0.1', port: 0 },
+      { metrics: async () => families, health: async () => verdict, ready: () => verdict },
+    );
+    const response = await fetch(`http://127.0.0.1:${server.port}/metrics`);
+    expect(response.headers.has('content-length')).toBe(false);
+    expect(await response.text()).toBe(textOf(families));
   });
 
   it('does not wait for who sends no request, or takes no answer', async () => {
