@@ -10,7 +10,7 @@ import {
   type IkeSpi,
   ZERO_IKE_SPI,
 } from '../../../src/wire/index.js';
-import { IkeShard } from '../../../src/workers/ike-shard.js';
+import { IkeShard, type ProtocolCore, type ShardOptions } from '../../../src/workers/ike-shard.js';
 import type { FromWorker } from '../../../src/workers/messages.js';
 
 const childSa = (inboundSpi: EspSpi): ChildSa => ({
@@ -33,6 +33,22 @@ const childSa = (inboundSpi: EspSpi): ChildSa => ({
   remoteSelectors: [],
 });
 
+/** The only shard, with a core that has no IKE SAs and answers each event with these effects. */
+function shardOf(
+  handle: (event: Event) => Effect[],
+  options: Pick<ShardOptions, 'post'> & Partial<ShardOptions>,
+): IkeShard {
+  const core: ProtocolCore = {
+    setConnections: () => {},
+    eachIkeSa: () => [][Symbol.iterator](),
+    drops: () => ({}),
+    isEmpty: true,
+    handle,
+  };
+  const only = { shard: 0, shards: 1, makeCore: () => core };
+  return new IkeShard({ ...only, sad: new FakeSad(), now: () => 0, ...options });
+}
+
 describe('a shard whose SAD refuses a Child SA', () => {
   it('gives the SPI back, wipes the keys and takes the connection down with Deletes', async () => {
     const sad = new FakeSad();
@@ -45,23 +61,11 @@ describe('a shard whose SAD refuses a Child SA', () => {
     const sa = childSa(spi);
     const events: Event[] = [];
     const posted: FromWorker[] = [];
-    const shard = new IkeShard({
-      shard: 0,
-      shards: 1,
-      makeCore: () => ({
-        setConnections: () => {},
-        eachIkeSa: () => [][Symbol.iterator](),
-        drops: () => ({}),
-        isEmpty: true,
-        handle: (event): Effect[] => {
-          events.push(event);
-          return event.type === 'initiate' ? [{ type: 'install-child', sa, standby: false }] : [];
-        },
-      }),
-      sad,
-      now: () => 0,
-      post: (message) => posted.push(message),
-    });
+    const handle = (event: Event): Effect[] => {
+      events.push(event);
+      return event.type === 'initiate' ? [{ type: 'install-child', sa, standby: false }] : [];
+    };
+    const shard = shardOf(handle, { sad, post: (message) => posted.push(message) });
     shard.receive({ type: 'initiate', connection: 'office' });
     await Promise.resolve();
     expect(released).toEqual([spi]);
@@ -94,18 +98,7 @@ describe('a shard that sends by itself', () => {
     const effects = datagrams.map(
       (data): Effect => ({ type: 'send', local, remote, marker: false, data }),
     );
-    const shard = new IkeShard({
-      shard: 0,
-      shards: 1,
-      makeCore: () => ({
-        setConnections: () => {},
-        eachIkeSa: () => [][Symbol.iterator](),
-        drops: () => ({}),
-        isEmpty: true,
-        handle: () => effects,
-      }),
-      sad: new FakeSad(),
-      now: () => 0,
+    const shard = shardOf(() => effects, {
       post: (message) => posted.push(message),
       send: (datagram) => sent.push(datagram),
     });
