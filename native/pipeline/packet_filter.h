@@ -1,6 +1,6 @@
-// Which packets a capture or a trace is about: those of some places, under conditions on the headers of an IP packet, as any
-// of several lists that hold as a whole. The language that people write, src/watch/filter.ts
-// brings into this form.
+// Which packets a capture or a trace is about: those of some places, under conditions on the headers
+// of an IP packet, as any of several lists that hold as a whole. The language that people write,
+// src/watch/filter.ts brings into this form.
 #pragma once
 
 #include <algorithm>
