@@ -101,15 +101,18 @@ export class Channel {
   /** Sends the response of the accepted request; it answers its duplicates from now on. */
   respond(datagram: Datagram, header: PeekedHeader, payloads: readonly Payload[]): void {
     const { exchangeType, messageId } = header;
-    const { protection } = this.#sa;
+    const { protection, window } = this.#sa;
     const { local, remote } = datagram;
+    if (this.#protection !== protection) {
+      this.#protection?.wipe();
+      window.keepAnswers();
+    }
+    this.#protection = protection;
     const encode = () =>
       this.encode(exchangeType, true, messageId, payloads, protection, this.#mostOctets, remote);
     const responses = encode();
     const mayShrink = exchangeType !== EXCHANGE.IKE_SA_INIT && this.#mayShrink(responses);
-    this.#sa.window.answered(messageId, responses, mayShrink ? encode : undefined);
-    if (this.#protection !== protection) this.#protection?.wipe();
-    this.#protection = protection;
+    window.answered(messageId, responses, mayShrink ? encode : undefined);
     this.send(responses, local, remote);
   }
 

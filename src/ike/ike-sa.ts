@@ -489,7 +489,7 @@ export class IkeSa {
         this.lifespan.recheck();
         break;
       case 'replaced':
-        this.terminate('the peer has not deleted what it has replaced');
+        this.succession.overdue();
         break;
       case 'postponed':
         this.postponed.askAgain();

@@ -15,6 +15,8 @@ export class PeerLife {
   readonly #sa: IkeSa;
   readonly #core: Core;
   #heardAt: Milliseconds;
+  /** Whether a message has shown that the peer has this IKE SA too. */
+  isKnown = false;
   /** Less than configured by a part that chance decides: not all IKE SAs check at once. */
   #period: Milliseconds = 0;
   #probedAt = Number.NEGATIVE_INFINITY;
@@ -29,6 +31,7 @@ export class PeerLife {
   /** An authentic message has come. */
   heard(): void {
     this.#heardAt = this.#core.now;
+    this.isKnown = true;
     if (this.#sa.state.name !== 'established') return;
     for (const action of this.#whenHeard.splice(0)) action();
   }
@@ -43,7 +46,7 @@ export class PeerLife {
       return;
     }
     this.#whenHeard.push(action);
-    this.#probe();
+    this.probe();
   }
 
   /** From now on silence is noticed. */
@@ -59,17 +62,17 @@ export class PeerLife {
     const period = this.#period;
     const silence = this.#core.now - this.#heardAt;
     const isDue = silence >= period || this.#sa.place.isToAsk;
-    if (isDue) this.#probe();
+    if (isDue) this.probe();
     this.#sa.startTimer('liveness', isDue ? period : period - silence);
   }
 
   /** Somebody says that the peer does not know us; a check finds out, now and then. */
   hint(): void {
-    if (this.#core.now - this.#probedAt >= HINT_INTERVAL) this.#probe();
+    if (this.#core.now - this.#probedAt >= HINT_INTERVAL) this.probe();
   }
 
   /** A liveness check, unless a request is on its way that shows as much. */
-  #probe(): void {
+  probe(): void {
     const sa = this.#sa;
     if (sa.state.name !== 'established' || !sa.window.isIdle) return;
     this.#probedAt = this.#core.now;

@@ -79,6 +79,19 @@ export class Succession {
     this.#sa.startTimer('replaced', this.#core.options.replacedTimeout);
   }
 
+  /**
+   * The peer has not deleted it in time, so we do. But a peer that does not have our answer to its
+   * rekeying yet would forget that over our Delete (§2.25.2), and not know what goes on here: as
+   * long as that is open, the successor is asked.
+   */
+  overdue(): void {
+    const successor = this.#successor;
+    if (successor?.state.name === 'established' && !successor.peerLife.isKnown) {
+      successor.peerLife.probe();
+      this.#sa.startTimer('replaced', this.#core.options.redundantTimeout);
+    } else this.#sa.terminate('the peer has not deleted what it has replaced');
+  }
+
   /** The peer has deleted it. */
   deletedByPeer(): void {
     // §2.25.2: our own rekeying is forgotten; the peer's is what it deletes this one for.

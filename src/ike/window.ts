@@ -38,7 +38,7 @@ export interface Exchanged {
 /** One that is answered, for its duplicates. */
 export interface Answered extends Exchanged {
   responses: readonly Uint8Array[];
-  /** Makes the response anew, in fragments as long as goes by then. */
+  /** Makes the response anew, in fragments as long as goes by then; undefined: it stays as it is. */
   encode: (() => Uint8Array[]) | undefined;
   /** Duplicates that have come. */
   repeats: number;
@@ -188,6 +188,11 @@ export class MessageWindow {
     for (const old of this.#answered.keys()) {
       if (old < this.#nextPeer - this.#offered) this.#answered.delete(old);
     }
+  }
+
+  /** The keys of all that was answered so far go: each answer is repeated as it is. */
+  keepAnswers(): void {
+    for (const answered of this.#answered.values()) answered.encode = undefined;
   }
 
   /** An answered request, as long as duplicates of it may come. */

@@ -97,6 +97,24 @@ describe('two gateways', () => {
     expect(explanations).toContain('additional key exchange 1: ours');
   });
 
+  it('repeat what they have answered, also when its keys are gone and others have been used', () => {
+    const dialogue = both({ ike: [`${BASE}-ke1_mlkem768`], windowSize: 4 });
+    dialogue.initiate();
+    dialogue.deliver(dialogue.a);
+    dialogue.deliver(dialogue.b);
+    const request = dialogue.take(dialogue.a);
+    dialogue.give(request);
+    const { data } = dialogue.b.outbox[0]!;
+    dialogue.settle();
+    dialogue.expectTunnel();
+    // Later duplicates would be answered in smaller fragments, under the keys of before.
+    for (let i = 0; i < 4; i++) {
+      dialogue.give(request);
+      expect(dialogue.b.outbox.splice(0).map((again) => again.data)).toEqual([data]);
+    }
+    dialogue.expectTunnel();
+  });
+
   it('have other keys than without: what is lost on the way comes again', () => {
     const dialogue = both({ ike: [`${BASE}-ke1_mlkem768`] });
     dialogue.initiate();

@@ -15,7 +15,9 @@ export interface Summary {
   /** Lives of so many gateways, and with each fault. */
   readonly gateways: Readonly<Record<string, number>>;
   readonly faults: Readonly<Record<string, number>>;
-  /** Seed and what is wrong; the first hundred. */
+  /** Lives in which something is wrong. */
+  readonly failures: number;
+  /** Seed and what is wrong; of each process the first hundred. */
   readonly problems: readonly (readonly [number, string])[];
   readonly cpuSeconds: number;
 }
@@ -27,6 +29,7 @@ const NOTHING: Summary = {
   datagrams: 0,
   gateways: {},
   faults: {},
+  failures: 0,
   problems: [],
   cpuSeconds: 0,
 };
@@ -79,6 +82,7 @@ function add(one: Summary, other: Summary): Summary {
     datagrams: one.datagrams + other.datagrams,
     gateways: addCounts(one.gateways, other.gateways),
     faults: addCounts(one.faults, other.faults),
+    failures: one.failures + other.failures,
     problems: [...one.problems, ...other.problems],
     cpuSeconds: one.cpuSeconds + other.cpuSeconds,
   };

@@ -7,7 +7,7 @@ import { DEFAULT_OPTIONS } from '../../src/ike/options.js';
 import { EXCHANGE } from '../../src/wire/index.js';
 import { Dialogue } from './dialogue.js';
 
-const { drainTime, replacedTimeout } = DEFAULT_OPTIONS;
+const { drainTime, redundantTimeout, replacedTimeout } = DEFAULT_OPTIONS;
 
 const spisOf = (both: Dialogue) => {
   const [view] = both.a.ike.ikeSas();
@@ -84,9 +84,45 @@ describe('an IKE SA that was rekeyed', () => {
     both.a.outbox.length = 0; // the Delete, and a says no more
     both.a.timers.clear();
     both.wait(replacedTimeout);
+    // That a has the new one shows in its answer on it.
+    expect(both.settle()).toEqual(['b INFORMATIONAL request 0', 'a INFORMATIONAL response 0']);
+    expect(both.b.states).toEqual(['replaced', 'established']);
+    both.wait(redundantTimeout);
     expect(both.deliver(both.b)).toBe('INFORMATIONAL request 0');
     both.settle();
     both.expectTunnel();
+  });
+
+  it('is not deleted before the peer has the new one, which it would forget (§2.25.2)', () => {
+    const both = Dialogue.established();
+    both.rekey(both.a, 'ike');
+    both.deliver(both.a);
+    const response = both.take(both.b);
+    // The clock of b jumps, as after a suspension, and what is due is done.
+    both.b.runTimer([...both.b.timers.keys()].find((timer) => timer.startsWith('replaced'))!);
+    // b -> a  HDR, SK {}, on the new one, which a does not have yet
+    expect(both.settle()).toEqual(['b INFORMATIONAL request 0', 'a INFORMATIONAL response 0']);
+    both.give(response);
+    both.settleFlowing();
+    both.expectTunnel();
+    both.wait(60_000);
+    both.settleFlowing();
+    both.expectTunnel();
+    expect([both.a.timers.size, both.b.timers.size]).toEqual([0, 0]);
+  });
+
+  it('goes in the end, where the peer never has the new one', () => {
+    const both = Dialogue.established();
+    both.rekey(both.a, 'ike');
+    both.deliver(both.a);
+    both.a.timers.clear(); // a says no more of its own
+    both.b.outbox.length = 0;
+    for (let t = 0; t < 2 * replacedTimeout; t += 1_000) {
+      both.wait(1_000);
+      both.settle();
+    }
+    both.wait(60_000);
+    expect([both.a.isClean, both.b.isClean]).toEqual([true, true]);
   });
 
   it('takes nothing but its end: no Child SA any more', () => {

@@ -11,18 +11,21 @@ const most = process.argv[4] === 'stop' ? 1 : 100;
 const faults: Record<string, number> = {};
 const gateways: Record<string, number> = {};
 const problems: [number, string][] = [];
+let failures = 0;
 let sessions = 0;
 let rekeyings = 0;
 let datagrams = 0;
 let seed = first;
-for (; seed < first + count && (most > 1 || problems.length < most); seed++) {
+for (; seed < first + count && (most > 1 || failures === 0); seed++) {
   const life = playLife(seed, false);
   if (life.rekeyings >= 2) sessions++;
   rekeyings += life.rekeyings;
   datagrams += life.network.chart.length;
   gateways[life.gateways] = (gateways[life.gateways] ?? 0) + 1;
   for (const fault of life.faults) faults[fault] = (faults[fault] ?? 0) + 1;
-  if (life.problem !== undefined && problems.length < most) problems.push([seed, life.problem]);
+  if (life.problem === undefined) continue;
+  failures++;
+  if (problems.length < most) problems.push([seed, life.problem]);
 }
 const { user, system } = process.cpuUsage();
 const summary: Summary = {
@@ -32,6 +35,7 @@ const summary: Summary = {
   datagrams,
   gateways,
   faults,
+  failures,
   problems,
   cpuSeconds: (user + system) / 1e6,
 };
