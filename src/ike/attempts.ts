@@ -4,12 +4,11 @@
  * slowly; and a connection is set up anew beside what it has (RFC 7296 §2.8.3).
  */
 import type { ChildPolicy, Connection } from '../policy/connection.js';
-import { requestChild } from './child-procedures.js';
+import { requestChild, requestForResource } from './child-procedures.js';
 import type { Core } from './core.js';
 import { IkeSa } from './ike-sa.js';
 import type { IkeSas } from './ike-sas.js';
 import { Keeper } from './keeper.js';
-import { requestForResource } from './resources.js';
 import { isUnderWay } from './state.js';
 import { InitiateIkeInit } from './tasks/ike-init.js';
 

@@ -20,7 +20,6 @@ import {
   unencryptedMessage,
   WireError,
 } from '../wire/index.js';
-import { answerRequest } from './answers/answer.js';
 import type { Core, Line } from './core.js';
 import { formatEndpoint } from './explain.js';
 import { PartialMessage } from './fragments.js';
@@ -195,7 +194,7 @@ export class Channel {
     const again = standing === 'altered' && this.#isFirstFragment(datagram);
     if (standing === 'duplicate' || again) this.#repeat(datagram, header);
     else if (standing === 'new' && this.#takesRequests(header)) {
-      answerRequest(sa, this.#core, datagram, header);
+      this.#core.answer(sa, datagram, header);
     } else {
       this.#core.count('ike-unexpected-request');
       sa.log('debug', () => `${describeHeader(header)} is outside the window, ignored`);

@@ -4,50 +4,30 @@
  */
 import { assertNever } from '../crypto/assert-never.js';
 import type { ChildPolicy } from '../policy/connection.js';
-import { remainingPairs, type SelectorPair } from '../policy/narrow.js';
-import type { InstalledChild } from './child-sa.js';
+import { type InstalledChild, pairOf } from './child-sa.js';
 import type { ChildTimerKind } from './children.js';
 import type { Core } from './core.js';
 import type { IkeSa } from './ike-sa.js';
-import { isOfResource } from './resources.js';
-import { policySelectors, rekeyedSelectors } from './tasks/child-offer.js';
+import { fallbackInUse, isAskedFor } from './resources.js';
+import { rekeyedSelectors } from './tasks/child-offer.js';
 import { CreateChild } from './tasks/create-child.js';
-import { DeleteChild } from './tasks/delete.js';
-
-/** The selectors of a Child SA, seen from our side as its initiator. */
-export function pairOf({ sa: { localSelectors, remoteSelectors } }: InstalledChild): SelectorPair {
-  return { tsi: localSelectors, tsr: remoteSelectors };
-}
-
-/** Those of all Child SAs of a policy that are there for all senders, and stay. */
-export function selectorsOf(sa: IkeSa, policy: ChildPolicy): SelectorPair[] {
-  return [...sa.children]
-    .filter((child) => child.policy.name === policy.name && child.state !== 'deleting')
-    .filter((child) => !isOfResource(child))
-    .map(pairOf);
-}
+import { deleteChild } from './tasks/delete.js';
 
 /** Asks for a Child SA of the policy, unless that is under way. */
 export function requestChild(sa: IkeSa, core: Core, policy: ChildPolicy): void {
-  const isAsked = sa.isAbout(
-    (task) =>
-      task instanceof CreateChild &&
-      task.plan.policy.name === policy.name &&
-      task.plan.resource === undefined,
-  );
-  if (!isAsked) sa.request(new CreateChild(sa, core, { policy }));
+  if (!isAskedFor(sa, policy, undefined)) sa.request(new CreateChild(sa, core, { policy }));
 }
 
-/**
- * Asks for what of a policy is in no Child SA yet, one pair of selectors in each, once on this IKE
- * SA (§2.9). False where nothing is left to ask for.
- */
-export function requestPairs(sa: IkeSa, core: Core, policy: ChildPolicy): boolean {
-  const left = remainingPairs(policySelectors(sa, policy), selectorsOf(sa, policy)).filter((pair) =>
-    sa.isFirstTry(`${policy.name} ${JSON.stringify(pair)}`),
-  );
-  for (const selectors of left) sa.request(new CreateChild(sa, core, { policy, selectors }));
-  return left.length > 0;
+/** Asks for a Child SA of its own for a resource that sends on a fallback (RFC 9611). */
+export function requestForResource(
+  sa: IkeSa,
+  core: Core,
+  policy: ChildPolicy,
+  resource: number,
+): void {
+  const fallback = fallbackInUse(sa, core, policy, resource);
+  if (fallback === undefined) return;
+  sa.request(new CreateChild(sa, core, { policy, selectors: pairOf(fallback), resource }));
 }
 
 /** Rekeys a Child SA, unless that is under way or it is on its way out. */
@@ -58,19 +38,10 @@ export function rekeyChild(sa: IkeSa, core: Core, child: InstalledChild): void {
     sa.children.startTimer(child, 'child-rekey', core.options.postponedFirst);
     return;
   }
-  const isAsked = sa.isAbout((task) => task instanceof CreateChild && task.plan.rekeys === child);
-  if (isAsked) return;
+  if (sa.isAbout(({ plan }) => plan?.rekeys === child)) return;
   const { policy } = child;
   const selectors = rekeyedSelectors(sa, child);
   sa.request(new CreateChild(sa, core, { policy, selectors, rekeys: child }));
-}
-
-/** Sends nothing on it any more and has the peer delete it; what arrives until then is received. */
-export function deleteChild(sa: IkeSa, core: Core, child: InstalledChild, reason: string): void {
-  sa.log('debug', `Child SA is to be deleted: ${reason}`);
-  sa.children.move(child, 'deleting');
-  sa.children.retire(child);
-  sa.request(new DeleteChild(sa, core, child.sa, child));
 }
 
 /** It may be used no more: it is deleted, and another is made where the connection is kept up. */

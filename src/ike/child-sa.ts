@@ -73,6 +73,11 @@ export interface ChildSeed {
   readonly secrets: readonly Secret[];
 }
 
+/** The selectors of a Child SA, seen from our side as its initiator. */
+export function pairOf({ sa: { localSelectors, remoteSelectors } }: InstalledChild): SelectorPair {
+  return { tsi: localSelectors, tsr: remoteSelectors };
+}
+
 /** An inbound SPI, to be installed or given back; undefined: the SAD is full. */
 export function reserveSpi({ environment }: Core): EspSpi | undefined {
   try {

@@ -6,16 +6,19 @@
  * their way are received for a little longer, so that a rekeying loses none.
  */
 import { PROTOCOL_ID } from '../policy/algorithm.js';
+import type { ChildPolicy } from '../policy/connection.js';
+import type { SelectorPair } from '../policy/narrow.js';
 import { formatSuite } from '../policy/suite.js';
 import { type ChildSa, type Endpoint, type EspSpi, sameEndpoint, sameFamily } from '../sad/sad.js';
-import { deleteChild, rekeyChild } from './child-procedures.js';
-import { type ChildOrigin, espSpiText, type InstalledChild } from './child-sa.js';
+import { rekeyChild } from './child-procedures.js';
+import { type ChildOrigin, espSpiText, type InstalledChild, pairOf } from './child-sa.js';
 import type { Core } from './core.js';
 import type { IkeSa } from './ike-sa.js';
 import { shortened } from './lifetime.js';
 import { isTranslated } from './nat.js';
-import { partInDataplane } from './resources.js';
+import { isOfResource, partInDataplane } from './resources.js';
 import { type ChildState, childTransition } from './state.js';
+import { deleteChild } from './tasks/delete.js';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 type Entry = Mutable<InstalledChild> & {
@@ -55,6 +58,14 @@ export class Children implements Iterable<InstalledChild> {
 
   [Symbol.iterator](): Iterator<InstalledChild> {
     return [...this.#entries.values()][Symbol.iterator]();
+  }
+
+  /** The selectors of those of a policy that are for all senders, and stay. */
+  selectorsOf({ name }: ChildPolicy): SelectorPair[] {
+    return [...this]
+      .filter((child) => child.policy.name === name && child.state !== 'deleting')
+      .filter((child) => !isOfResource(child))
+      .map(pairOf);
   }
 
   /** Whether it is still there. */

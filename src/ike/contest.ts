@@ -1,7 +1,8 @@
 /** Applies the rules of `uniqueness.ts` to the IKE SAs of one connection. */
 import { assertNever } from '../crypto/assert-never.js';
 import type { IkeSa } from './ike-sa.js';
-import { type Contender, judge, lowestNonce } from './uniqueness.js';
+import { lowestNonce } from './nonce.js';
+import { type Contender, judge } from './uniqueness.js';
 
 export class Contest {
   readonly #contenders = new Map<IkeSa, Contender>();

@@ -1,12 +1,13 @@
 /** What an IKE SA and its tasks see of the core around them. */
 import type { Connection } from '../policy/connection.js';
 import type { EspSpi } from '../sad/sad.js';
+import type { PeekedHeader } from '../wire/index.js';
 import type { Children } from './children.js';
 import type { Candidates } from './connections.js';
 import type { DropReason } from './drops.js';
 import type { Effect, Environment, Job, JobResult, LogLevel, Milliseconds } from './event.js';
 import type { FragmentStore } from './fragments.js';
-import type { IkeSa } from './ike-sa.js';
+import type { Datagram, IkeSa } from './ike-sa.js';
 import type { IkeOptions } from './options.js';
 
 /** A line of the log, or what makes it. */
@@ -23,6 +24,8 @@ export interface Core {
   /** What is kept of messages that are not complete yet. */
   readonly fragments: FragmentStore;
   emit(effect: Effect): void;
+  /** Handles a request of the peer's that has the message ID that is next. */
+  answer(sa: IkeSa, datagram: Datagram, header: PeekedHeader): void;
   /** Takes note of a message that was not served. */
   count(reason: DropReason): void;
   /** Tells the log, where it wants to know; a function is asked for its line only then. */

@@ -148,23 +148,20 @@ export class IkeSa {
     this.#state = { name: role === 'initiator' ? 'initiating' : 'half-open' };
   }
 
-  /** What rekeying has made to replace `old`; as long as that is open, a rival of what else may. */
-  static successor(
-    old: IkeSa,
-    core: Core,
-    { role, localSpi, peerSpi }: { role: Role; localSpi: IkeSpi; peerSpi: IkeSpi },
-  ): IkeSa {
-    const made = new IkeSa(core, role, old.local, old.remote, { localSpi, predecessor: old });
+  /** What rekeying makes to replace it; as long as that is open, a rival of what else may. */
+  successor(role: Role, localSpi: IkeSpi, peerSpi: IkeSpi): IkeSa {
+    const origin = { localSpi, predecessor: this };
+    const made = new IkeSa(this.#core, role, this.local, this.remote, origin);
     made.#state = { name: 'rival' };
     made.peerSpi = peerSpi;
-    made.connection = old.connection;
-    made.remoteIdentity = old.remoteIdentity;
-    made.peerCertificates = old.peerCertificates;
-    made.place.inherit(old.place);
-    made.supportsFragments = old.supportsFragments;
-    made.lifespan.inherit(old.lifespan);
+    made.connection = this.connection;
+    made.remoteIdentity = this.remoteIdentity;
+    made.peerCertificates = this.peerCertificates;
+    made.place.inherit(this.place);
+    made.supportsFragments = this.supportsFragments;
+    made.lifespan.inherit(this.lifespan);
     // The peer may use at once what it has made.
-    if (role === 'responder') made.children = old.children;
+    if (role === 'responder') made.children = this.children;
     return made;
   }
 

@@ -21,6 +21,7 @@ import {
   WireError,
   ZERO_IKE_SPI,
 } from '../wire/index.js';
+import { answerRequest } from './answers/answer.js';
 import { answerIkeInit, type Gate } from './answers/ike-init.js';
 import { Attempts } from './attempts.js';
 import { childTimer, endChild, rekeyChild, requestChild } from './child-procedures.js';
@@ -345,6 +346,7 @@ export class Ike {
         this.#drops.count('ike-fragments-ousted'),
       ),
       emit: (effect) => this.#emit(effect),
+      answer: (sa, datagram, header) => answerRequest(sa, this.#core, datagram, header),
       count: (reason) => this.#drops.count(reason),
       log: (level, message, about) => this.#log(level, message, about),
       compute: (sa, job, resume) => this.#jobs.ask(sa, job, resume),

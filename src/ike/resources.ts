@@ -12,11 +12,10 @@ import { type SelectorPair, sameSelectors } from '../policy/narrow.js';
 import type { Suite } from '../policy/suite.js';
 import type { ChildSa } from '../sad/sad.js';
 import { NOTIFY, type Payload, type PayloadOf } from '../wire/index.js';
-import type { InstalledChild } from './child-sa.js';
+import { type InstalledChild, pairOf } from './child-sa.js';
 import type { Core } from './core.js';
 import type { IkeSa } from './ike-sa.js';
 import { fourOctets, notifiesOf, notify } from './payloads.js';
-import { CreateChild } from './tasks/create-child.js';
 
 /** The part of a Child SA in its group; both peers have said that it is of one. */
 export interface GroupPart {
@@ -65,12 +64,8 @@ function alike(sa: IkeSa, policy: ChildPolicy, pair: SelectorPair): InstalledChi
     (child) =>
       child.policy.name === policy.name &&
       (child.state === 'installed' || child.state === 'rekeying') &&
-      sameSelectors(selectorsOf(child), pair),
+      sameSelectors(pairOf(child), pair),
   );
-}
-
-function selectorsOf({ sa: { localSelectors, remoteSelectors } }: InstalledChild): SelectorPair {
-  return { tsi: localSelectors, tsr: remoteSelectors };
 }
 
 /** Most Child SAs of a group beside the fallback: twice as many as resources, at least. */
@@ -176,17 +171,15 @@ export function isGroupGone(
   return !namesResource && alike(sa, policy, pair).every(({ group }) => group === undefined);
 }
 
-/** Asks for a Child SA of its own for a resource that sends on a fallback, where that may be. */
-export function requestForResource(
+/** The fallback that the resource sends on for want of its own, where it may have one yet to be asked for. */
+export function fallbackInUse(
   sa: IkeSa,
   core: Core,
   policy: ChildPolicy,
   resource: number,
-): void {
-  if (resource >= core.options.resources || isAskedFor(sa, policy, resource)) return;
-  const fallback = [...sa.children].find((child) => lacks(sa, core, child, policy, resource));
-  if (fallback === undefined) return;
-  sa.request(new CreateChild(sa, core, { policy, selectors: selectorsOf(fallback), resource }));
+): InstalledChild | undefined {
+  if (resource >= core.options.resources || isAskedFor(sa, policy, resource)) return undefined;
+  return [...sa.children].find((child) => lacks(sa, core, child, policy, resource));
 }
 
 /** Whether the resource still has none of its own beside a fallback of these selectors. */
@@ -212,21 +205,17 @@ function lacks(
   if (isOfResource(child) || (child.state !== 'installed' && child.state !== 'rekeying')) {
     return false;
   }
-  const further = alike(sa, policy, selectorsOf(child)).filter(isOfResource);
+  const further = alike(sa, policy, pairOf(child)).filter(isOfResource);
   return (
     further.every(({ group }) => group!.resource !== resource) &&
     further.length < mostFurther(policy, core) &&
-    further.length < sa.children.mostOf(groupOf(policy, selectorsOf(child)))
+    further.length < sa.children.mostOf(groupOf(policy, pairOf(child)))
   );
 }
 
-function isAskedFor(sa: IkeSa, policy: ChildPolicy, resource: number): boolean {
-  return sa.isAbout(
-    (task) =>
-      task instanceof CreateChild &&
-      task.plan.policy.name === policy.name &&
-      task.plan.resource === resource,
-  );
+/** Whether a Child SA of the policy is asked for, for one resource or, where none is named, for all. */
+export function isAskedFor(sa: IkeSa, policy: ChildPolicy, resource: number | undefined): boolean {
+  return sa.isAbout(({ plan }) => plan?.policy.name === policy.name && plan.resource === resource);
 }
 
 /** The peer has refused one more: none is asked for as long as there are as many as now. */

@@ -46,12 +46,3 @@ export function judge(newest: Contender, other: Contender): Verdict {
   if (loser.role !== 'initiator') return 'both stay';
   return loser === newest ? 'delete newest' : 'delete other';
 }
-
-/** The lower of two nonces; compared as octet strings (RFC 7296 §2.8.1). */
-export function lowestNonce(ni: Uint8Array, nr: Uint8Array): string {
-  return [toHex(ni), toHex(nr)].sort()[0]!;
-}
-
-function toHex(octets: Uint8Array): string {
-  return Buffer.from(octets).toString('hex');
-}

@@ -106,6 +106,34 @@ function imports({ path, text }: Source): string[] {
   return names.map(([, name]) => (name!.startsWith('.') ? join(path, '..', name!) : name!));
 }
 
+/** Files that a TypeScript file needs at run time, and not for their types alone, as paths below src/. */
+function needs({ path, text }: Source): string[] {
+  const names = text.matchAll(/^(?:import|export)\s+(?!type\b)[^;]*?\bfrom\s+'(\.[^']+)\.js';/gm);
+  return [...names].map(([, name]) => `${join(path, '..', name!)}.ts`);
+}
+
+/** The first circle of files that need each other; undefined: there is none. */
+function circle(files: readonly Source[]): string[] | undefined {
+  const byPath = new Map(files.map((file) => [file.path, file]));
+  const done = new Set<string>();
+  const follow = (path: string, way: readonly string[]): string[] | undefined => {
+    if (way.includes(path)) return [...way.slice(way.indexOf(path)), path];
+    const file = done.has(path) ? undefined : byPath.get(path);
+    if (file === undefined) return undefined;
+    for (const next of needs(file)) {
+      const found = follow(next, [...way, path]);
+      if (found !== undefined) return found;
+    }
+    done.add(path);
+    return undefined;
+  };
+  for (const { path } of files) {
+    const found = follow(path, []);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
 /** Files of ours that a C++ file includes, as paths below native/. */
 function includes({ path, text }: Source): string[] {
   const names = [...text.matchAll(/^\s*#\s*include\s*"([^"]+)"/gm)].map(([, name]) => name!);
@@ -148,6 +176,16 @@ describe('the directions between the layers', () => {
   it('hold in C++', () => {
     expect(cpp.length).toBeGreaterThan(10);
     expect(violations(native, cpp, includes)).toEqual([]);
+  });
+
+  it('let no files need each other in a circle', () => {
+    expect(circle(src)).toBeUndefined();
+    const x = { path: 'ike/x.ts', text: "import {\n  type A,\n  y,\n} from './y.js';" };
+    const y = { path: 'ike/y.ts', text: "import { z } from '../wire/z.js';" };
+    const z = { path: 'wire/z.ts', text: "import type { X } from '../ike/x.js';" };
+    expect(circle([x, y, z])).toBeUndefined();
+    const back = { path: 'wire/z.ts', text: "export { x } from '../ike/x.js';" };
+    expect(circle([x, y, back])).toEqual(['ike/x.ts', 'ike/y.ts', 'wire/z.ts', 'ike/x.ts']);
   });
 
   it('are seen when broken', () => {

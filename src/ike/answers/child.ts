@@ -30,10 +30,10 @@ import {
 import type { Core } from '../core.js';
 import { explainSelectors, SAD_FULL } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
+import { lowestNonce } from '../nonce.js';
 import { find, need, notify, notifyName } from '../payloads.js';
 import { type GroupPart, partOfRequest, peerIdentifier, resourceInfo } from '../resources.js';
 import { asksForTransport, modeNotifies, obstacle, takesPadding } from '../tasks/child-offer.js';
-import { lowestNonce } from '../uniqueness.js';
 
 export interface ChildChoice {
   readonly policy: ChildPolicy;

@@ -7,16 +7,16 @@
  * the peer has shown that it has got the response (§2.8). Left out: configuration payloads and
  * IPComp, which a responder may pass over.
  */
+
 import { sameSelectors } from '../../policy/narrow.js';
 import { additionalMethods } from '../../policy/suite.js';
 import { NOTIFY, type Payload, type PayloadOf, type Story } from '../../wire/index.js';
-import { pairOf } from '../child-procedures.js';
-import { espSpiOf, type InstalledChild } from '../child-sa.js';
+import { espSpiOf, type InstalledChild, pairOf } from '../child-sa.js';
 import type { Core } from '../core.js';
 import type { IkeSa } from '../ike-sa.js';
+import { freshNonce } from '../nonce.js';
 import { find, need, notifiesOf, notify } from '../payloads.js';
 import { isOfResource, peerIdentifier } from '../resources.js';
-import { NONCE_OCTETS } from '../tasks/ike-init.js';
 import type { Reply } from './answer.js';
 import {
   type ChildChoice,
@@ -134,7 +134,7 @@ function beginChild(
     return isFurther ? { ...inboundSpi, refusal: NOTIFY.TS_MAX_QUEUE } : inboundSpi;
   }
   const ni = need(payloads, 'Nonce').data;
-  const nr = core.environment.random(NONCE_OCTETS);
+  const nr = freshNonce(core);
   const { granted, selectors } = childAnswer(choice, inboundSpi);
   const begun: Begun = {
     methods: additionalMethods(choice.suite),

@@ -27,9 +27,9 @@ import type { HalfOpen } from '../half-open.js';
 import { type Datagram, IkeSa } from '../ike-sa.js';
 import { agreeOnKeys } from '../keys.js';
 import { detectNat, NO_NAT, natDetection } from '../nat.js';
+import { freshNonce } from '../nonce.js';
 import { describeMessage, describePayloads, need, notifiesOf, notify } from '../payloads.js';
 import { usesPpk } from '../ppk.js';
-import { NONCE_OCTETS } from '../tasks/ike-init.js';
 
 const PURPOSE = { protocol: 'ike', keyExchange: true } as const;
 
@@ -245,7 +245,7 @@ function respond(
   const { suite, answer } = own.selection;
   const group = suite.keyExchange!.id;
   const ni = need(payloads, 'Nonce').data;
-  const nr = core.environment.random(NONCE_OCTETS);
+  const nr = freshNonce(core);
   const before = { ...sa.spis, responderSpi: message.header.responderSpi };
   const candidates = core.candidates(datagram.local.address, datagram.remote.address);
   const nat = candidates.someTraverseNats

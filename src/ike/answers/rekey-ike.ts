@@ -16,8 +16,8 @@ import {
 } from '../../wire/index.js';
 import type { Core } from '../core.js';
 import type { IkeSa } from '../ike-sa.js';
+import { freshNonce } from '../nonce.js';
 import { need, notify } from '../payloads.js';
-import { NONCE_OCTETS } from '../tasks/ike-init.js';
 import { makeSuccessor, REKEYED_IKE } from '../tasks/rekey-ike.js';
 import type { Reply } from './answer.js';
 import { type Begun, exchangeKeys, goOn } from './follow-up.js';
@@ -51,7 +51,7 @@ export function answerRekeyIke(
   const agreed: Agreed = {
     selection,
     ni: need(payloads, 'Nonce').data,
-    nr: core.environment.random(NONCE_OCTETS),
+    nr: freshNonce(core),
     localSpi: core.environment.allocateIkeSpi(),
   };
   const begun: Begun = {

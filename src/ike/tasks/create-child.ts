@@ -15,7 +15,6 @@ import { remainingPairs, type SelectorPair, sameSelectors } from '../../policy/n
 import { additionalMethods } from '../../policy/suite.js';
 import type { EspSpi } from '../../sad/sad.js';
 import { EXCHANGE, NOTIFY, type Payload, type PayloadOf } from '../../wire/index.js';
-import { deleteChild, pairOf, requestPairs, selectorsOf } from '../child-procedures.js';
 import {
   childProtocol,
   childPurpose,
@@ -23,12 +22,14 @@ import {
   espSpiOf,
   type InstalledChild,
   makeChildSa,
+  pairOf,
   reserveSpi,
 } from '../child-sa.js';
 import type { Core } from '../core.js';
 import { explainChildError, type Failure, SAD_FULL } from '../explain.js';
 import type { IkeSa } from '../ike-sa.js';
 import { postponedDelay } from '../lifetime.js';
+import { freshNonce, lowestNonce } from '../nonce.js';
 import { errorOf, find, need, notifiesOf, notify, notifyName } from '../payloads.js';
 import {
   haveEnough,
@@ -38,7 +39,6 @@ import {
   offeredInfo,
   partOfAnswer,
 } from '../resources.js';
-import { lowestNonce } from '../uniqueness.js';
 import {
   type AcceptedChild,
   acceptChild,
@@ -48,8 +48,7 @@ import {
   saPayloads,
   selectorPayloads,
 } from './child-offer.js';
-import { DeleteChild } from './delete.js';
-import { NONCE_OCTETS } from './ike-init.js';
+import { DeleteChild, deleteChild } from './delete.js';
 import { type Begun, KeyExchanges } from './key-exchanges.js';
 import { guessedGroup, KeyPair, requestedGroup } from './key-pair.js';
 import { Liveness } from './liveness.js';
@@ -104,7 +103,7 @@ export class CreateChild implements Begun {
     const group = groups?.at(-1) ?? guessedGroup(policy.proposals);
     const info = offeredInfo(policy, resource, rekeys);
     this.#offer = { policy, selectors, purpose: childPurpose(policy, true), info };
-    this.#ni = core.environment.random(NONCE_OCTETS);
+    this.#ni = freshNonce(core);
     this.#pair = group === undefined ? undefined : new KeyPair(sa, group);
   }
 
@@ -147,7 +146,7 @@ export class CreateChild implements Begun {
     if (resource !== undefined) {
       return !isWanted(this.#sa, this.#core, policy, selectors, resource);
     }
-    const there = selectorsOf(this.#sa, policy);
+    const there = this.#sa.children.selectorsOf(policy);
     // What the peer has made meanwhile is what both have in common, which may be less than ours.
     if (this.plan.selectors === undefined) return there.length > 0;
     return remainingPairs(selectors, there).length === 0;
@@ -455,6 +454,18 @@ export class CreateChild implements Begun {
     this.abandon();
     return new CreateChild(successor, this.#core, this.plan);
   }
+}
+
+/**
+ * Asks for what of a policy is in no Child SA yet, one pair of selectors in each, once on this IKE
+ * SA (§2.9). False where nothing is left to ask for.
+ */
+export function requestPairs(sa: IkeSa, core: Core, policy: ChildPolicy): boolean {
+  const left = remainingPairs(policySelectors(sa, policy), sa.children.selectorsOf(policy)).filter(
+    (pair) => sa.isFirstTry(`${policy.name} ${JSON.stringify(pair)}`),
+  );
+  for (const selectors of left) sa.request(new CreateChild(sa, core, { policy, selectors }));
+  return left.length > 0;
 }
 
 /** What the peer has answered. */

@@ -101,3 +101,11 @@ export class DeleteChild implements Task {
     return new DeleteChild(successor, this.#core, this.#name, this.#child);
   }
 }
+
+/** Sends nothing on it any more and has the peer delete it; what arrives until then is received. */
+export function deleteChild(sa: IkeSa, core: Core, child: InstalledChild, reason: string): void {
+  sa.log('debug', `Child SA is to be deleted: ${reason}`);
+  sa.children.move(child, 'deleting');
+  sa.children.retire(child);
+  sa.request(new DeleteChild(sa, core, child.sa, child));
+}

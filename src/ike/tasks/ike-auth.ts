@@ -14,7 +14,6 @@ import { announceMethods } from '../announcements.js';
 import { announcedLifetime } from '../auth-lifetime.js';
 import { idPayload, proveOurselves, refused, verifyPeer } from '../authentication.js';
 import { certificatePayloads, certificateRequests } from '../certificates.js';
-import { requestPairs } from '../child-procedures.js';
 import { childProtocol, childPurpose, makeChildSa, reserveSpi } from '../child-sa.js';
 import type { Core } from '../core.js';
 import {
@@ -27,12 +26,12 @@ import {
 import type { IkeSa } from '../ike-sa.js';
 import { announceMobility, isMobile } from '../mobility.js';
 import { prohibitNats } from '../nat.js';
+import { lowestNonce } from '../nonce.js';
 import { Paths } from '../paths.js';
 import { errorOf, find, notifiesOf, notify, notifyName } from '../payloads.js';
 import { keysWithPpk, ppkIdentity } from '../ppk.js';
 import { explainRedirect } from '../redirect.js';
 import { offeredInfo, partOfAnswer } from '../resources.js';
-import { lowestNonce } from '../uniqueness.js';
 import { announceWindow, heedWindow } from '../window-size.js';
 import {
   acceptChild,
@@ -42,6 +41,7 @@ import {
   saPayloads,
   selectorPayloads,
 } from './child-offer.js';
+import { requestPairs } from './create-child.js';
 import { DeleteChild, RefusePeer } from './delete.js';
 import type { Response, Task } from './task.js';
 

@@ -17,6 +17,7 @@ import { explainRefusal, explainSilence, type Failure, NO_ANSWER } from '../expl
 import type { IkeSa } from '../ike-sa.js';
 import { agreeOnKeys } from '../keys.js';
 import { detectNat, isTranslated, natDetection } from '../nat.js';
+import { freshNonce } from '../nonce.js';
 import { errorOf, need, notifiesOf, notify, notifyName } from '../payloads.js';
 import { usesPpk } from '../ppk.js';
 import { explainRedirect } from '../redirect.js';
@@ -26,7 +27,6 @@ import { FurtherKeyExchange } from './intermediate.js';
 import type { Response, Task } from './task.js';
 
 const PURPOSE = { protocol: 'ike', keyExchange: true } as const;
-export const NONCE_OCTETS = 32;
 const MAX_COOKIE_OCTETS = 64;
 /** Cookies and key exchange methods that a peer may ask for in one attempt. */
 const MAX_CHANGES = 8;
@@ -56,7 +56,7 @@ export class InitiateIkeInit implements Task {
     this.#connection = connection;
     this.#child = child;
     this.tries = core.options.initTries;
-    this.#ni = core.environment.random(NONCE_OCTETS);
+    this.#ni = freshNonce(core);
     this.#fakeNat = connection.forceUdpEncapsulation ? core.environment.random(20) : undefined;
     this.#group = connection.ikeProposals[0]!.keyExchange[0]!.id;
   }

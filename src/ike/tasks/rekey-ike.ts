@@ -29,12 +29,11 @@ import {
 } from '../../wire/index.js';
 import type { Core } from '../core.js';
 import { explainRefusal, type Failure } from '../explain.js';
-import { IkeSa } from '../ike-sa.js';
+import type { IkeSa } from '../ike-sa.js';
+import { freshNonce, lowestNonce } from '../nonce.js';
 import { errorOf, need, notifyName } from '../payloads.js';
 import { Protection, protectionOf } from '../protection.js';
 import type { Role } from '../state.js';
-import { lowestNonce } from '../uniqueness.js';
-import { NONCE_OCTETS } from './ike-init.js';
 import { type Begun, KeyExchanges } from './key-exchanges.js';
 import { guessedGroup, KeyPair, requestedGroup } from './key-pair.js';
 import type { Response } from './task.js';
@@ -62,7 +61,7 @@ export class RekeyIke implements Begun {
     this.#sa = sa;
     this.#core = core;
     this.#spi = core.environment.allocateIkeSpi();
-    this.#ni = core.environment.random(NONCE_OCTETS);
+    this.#ni = freshNonce(core);
     const group = groups.at(-1) ?? guessedGroup(this.#proposals)!;
     this.#groups = groups.length === 0 ? [group] : groups;
     this.#pair = new KeyPair(sa, group);
@@ -248,7 +247,7 @@ export function makeSuccessor(old: IkeSa, core: Core, agreed: Succession): IkeSa
       : { initiatorSpi: peerSpi, responderSpi: localSpi };
   const keys = deriveIkeKeys(prf, sk, { skeyseed: seed, ni, nr, ...spis });
   for (const secret of [seed, ...secrets]) secret.wipe();
-  const made = IkeSa.successor(old, core, { role, localSpi, peerSpi });
+  const made = old.successor(role, localSpi, peerSpi);
   const none = new Uint8Array(0);
   made.negotiated = { prf, suite, ni, nr, initRequest: none, initResponse: none };
   made.protection = new Protection(sk, keys, role, core.environment);

@@ -4,6 +4,7 @@
  */
 import type { Payload, PeekedHeader, Story } from '../../wire/index.js';
 import type { IkeSa } from '../ike-sa.js';
+import type { ChildPlan } from './create-child.js';
 
 /** What a task is about; requests of the peer that cross it are answered by that (§2.25). */
 export type TaskKind =
@@ -22,6 +23,8 @@ export interface Task {
   readonly kind: TaskKind;
   /** The task that it goes on with, in an exchange of its own (RFC 9370 §2.2.4). */
   readonly begunBy?: Task;
+  /** The Child SA that it asks for. */
+  readonly plan?: ChildPlan;
   /** Nothing else is to be under way beside it, though the window has room. */
   readonly alone?: boolean;
   /** Exchange type of the request. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Contender, judge, lowestNonce } from '../../../src/ike/uniqueness.js';
+import { type Contender, judge } from '../../../src/ike/uniqueness.js';
 
 const contender = (more: Partial<Contender>): Contender => ({
   role: 'initiator',
@@ -62,9 +62,4 @@ describe('judge', () => {
       }
     }
   });
-});
-
-it('lowestNonce compares octet strings', () => {
-  expect(lowestNonce(Uint8Array.of(2, 0), Uint8Array.of(16))).toBe('0200');
-  expect(lowestNonce(Uint8Array.of(16), Uint8Array.of(2, 0))).toBe('0200');
 });
