@@ -36,6 +36,7 @@ export interface EndSettings {
   /** Local: addresses to move to. */
   readonly alternatives?: readonly string[];
   readonly id?: string;
+  /** None where Child SAs have tables of their own. */
   readonly networks: readonly string[];
 }
 
@@ -50,7 +51,8 @@ export function gatewayConfig(settings: GatewaySettings, socket: string): string
   const { name, local, remote, start, ike, esp, ah, udpEncapsulation = 'auto' } = settings;
   const end = ({ address, id = address, networks, alternatives }: EndSettings): string => {
     const list = (key: string, values: readonly string[]) => `, ${key} = ${JSON.stringify(values)}`;
-    const protects = settings.interface === undefined ? list('networks', networks) : '';
+    const isSaid = settings.interface === undefined && networks.length > 0;
+    const protects = isSaid ? list('networks', networks) : '';
     const moves = alternatives === undefined ? '' : list('alternatives', alternatives);
     return `{ address = "${address}", id = "${id}"${protects}${moves} }`;
   };
