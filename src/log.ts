@@ -182,7 +182,10 @@ export function formatEntry({ time, level, connection, message, fields }: LogEnt
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => `${name}=${value}`);
   const detail = pairs.length === 0 ? '' : ` (${pairs.join(', ')})`;
-  return `${clock} ${level.padEnd(5)} ${subject}${message}${detail}`;
+  // Of several lines the first says it; the fields belong to all of them.
+  const [first, ...more] = message.split('\n');
+  const lines = [`${subject}${first}${detail}`, ...more.map((line) => `  ${line}`)];
+  return `${clock} ${level.padEnd(5)} ${lines.join('\n')}`;
 }
 
 export const silentLog: DaemonLog = {

@@ -14,7 +14,7 @@ import {
 } from '../policy/algorithm.js';
 import type { Connection } from '../policy/connection.js';
 import { TRANSFORM } from '../wire/index.js';
-import type { LastFailure } from '../workers/keeper.js';
+import type { LastFailure, StrangersFailure } from '../workers/keeper.js';
 import { adviseOnAuthentication } from './explain-authentication.js';
 import type { ConnectionStatus } from './status.js';
 
@@ -45,6 +45,8 @@ export interface ExplainSources {
   readonly connection: Connection;
   readonly status: ConnectionStatus;
   readonly failure: LastFailure | undefined;
+  /** Of whom no connection knows the address. */
+  readonly stranger?: StrangersFailure | undefined;
   /** Milliseconds since 1970. */
   readonly now: number;
 }
@@ -57,7 +59,10 @@ export function explainConnection(sources: ExplainSources): Explanation {
     state,
     summary: SUMMARIES[state](sources),
     ...(failure === undefined ? {} : { failure: explained(failure, now) }),
-    advice: state === 'up' && !failedSince(sources) ? adviseWhileUp(sources) : advise(sources),
+    advice: [
+      ...(state === 'up' ? [] : adviseOnStranger(sources)),
+      ...(state === 'up' && !failedSince(sources) ? adviseWhileUp(sources) : advise(sources)),
+    ],
   };
 }
 
@@ -119,6 +124,18 @@ function adviseOnRoutes({ interface: door }: ConnectionStatus): string[] {
   ];
 }
 
+/** Who asks in vain at our address may be the peer, from where it is not expected. */
+function adviseOnStranger({ connection, failure, stranger, now }: ExplainSources): string[] {
+  const { name, local, remote } = connection;
+  const here = `no connection is configured between ${local.address} and `;
+  if (stranger === undefined || !stranger.explanation.startsWith(here)) return [];
+  if (failure !== undefined && failure.at > stranger.at) return [];
+  const seconds = Math.round((now - stranger.at) / 1000);
+  return [
+    `${seconds} seconds ago ${stranger.explanation.slice(here.length)} asked ${local.address} for an IKE SA; if that is this peer, its address has to be remote.address of [connection.${name}], which is ${remote.address}`,
+  ];
+}
+
 /** What is up, and yet not as it was meant. */
 function adviseWhileUp({ connection, status }: ExplainSources): string[] {
   const childSas = status.ikeSas.flatMap((sa) => sa.childSas);
@@ -163,7 +180,7 @@ function adviseOnSilence({ local, remote }: Connection): string[] {
 
 type Advise = (connection: Connection, failure: LastFailure) => string[];
 
-const noProposal: Advise = ({ name, children }, { child, explanation }) => {
+const noProposal: Advise = ({ name, local, children }, { notify, child, explanation }) => {
   const isChild = explanation.includes('ESN');
   const policy = children.find((one) => one.name === child) ?? children[0];
   const key = isChild ? (policy?.proposals[0]?.protocol ?? 'esp') : 'ike';
@@ -180,6 +197,11 @@ const noProposal: Advise = ({ name, children }, { child, explanation }) => {
   return [
     `both gateways need one algorithm of each kind in common; what the peer would take, only its own log or esplane explain tells`,
     ...(ours === undefined ? [] : [`what we propose, as a line of its configuration: ${ours}`]),
+    ...(isChild || notify !== 'NO_PROPOSAL_CHOSEN'
+      ? []
+      : [
+          `a peer answers the same where it has no connection for our address; its remote address has to be ${local.address}, or what a NAT between makes of it`,
+        ]),
   ];
 };
 

@@ -3,7 +3,8 @@
  * Names of connections are asked of the running daemon.
  */
 import type { Command, Option } from 'commander';
-import { asksDaemon, type DaemonOptions, openClient } from './daemon.js';
+import type { ApiClient } from '../api/client.js';
+import { asksDaemon, type DaemonOptions, gatewayNames, openClients } from './daemon.js';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof SHELLS)[number];
@@ -18,17 +19,23 @@ export function addCompletion(program: Command): void {
     });
 }
 
-/** What completions ask for the names of connections. */
-export function addConnectionNames(program: Command): void {
-  asksDaemon(program.command('connection-names', { hidden: true })).action(printNames);
+/** What completions ask for names, of connections and of gateways. */
+export function addNames(program: Command): void {
+  asksDaemon(program.command('connection-names', { hidden: true })).action(printConnections);
+  program.command('gateway-names', { hidden: true }).action(() => {
+    for (const name of gatewayNames()) process.stdout.write(`${name}\n`);
+  });
 }
 
-/** For completions: nothing at all where no daemon runs. */
-async function printNames(options: DaemonOptions): Promise<void> {
-  const status = await openClient(options)
-    .status()
-    .catch(() => undefined);
-  for (const { name } of status?.connections ?? []) process.stdout.write(`${name}\n`);
+/** Of all gateways, unless one is named; nothing at all where none runs. */
+async function printConnections(options: DaemonOptions): Promise<void> {
+  const names = openClients(options).map((client) => connectionNames(client));
+  for (const name of new Set((await Promise.all(names)).flat())) process.stdout.write(`${name}\n`);
+}
+
+async function connectionNames(client: ApiClient): Promise<string[]> {
+  const status = await client.status().catch(() => undefined);
+  return (status?.connections ?? []).map(({ name }) => name);
 }
 
 export function completion(program: Command, shell: Shell): string {
@@ -64,6 +71,7 @@ function visibleCommands(program: Command): CompletedCommand[] {
 }
 
 const NAMES = 'esplane connection-names 2>/dev/null';
+const GATEWAYS = 'esplane gateway-names 2>/dev/null';
 
 function bash(commands: readonly CompletedCommand[]): string {
   const flags = ({ options }: CompletedCommand) =>
@@ -83,6 +91,7 @@ _esplane() {
   case $before in
 ${choices.join('\n')}
     --connection) COMPREPLY=($(compgen -W "$(${NAMES})" -- "$word")); return ;;
+    -n|--name) COMPREPLY=($(compgen -W "$(${GATEWAYS})" -- "$word")); return ;;
     -c|--config|--socket) COMPREPLY=($(compgen -f -- "$word")); return ;;
   esac
   case \${COMP_CWORD}:\${COMP_WORDS[1]} in
@@ -122,6 +131,11 @@ _esplane_connections() {
   names=(\${(f)"$(${NAMES})"})
   _describe connection names
 }
+_esplane_gateways() {
+  local -a names
+  names=(\${(f)"$(${GATEWAYS})"})
+  _describe gateway names
+}
 _esplane() {
   local -a commands
   commands=(
@@ -155,6 +169,7 @@ function zshOption(option: Option): string {
 function zshValues({ long, argChoices }: Option): string {
   if (argChoices !== undefined) return `(${argChoices.join(' ')})`;
   if (long === '--connection') return '_esplane_connections';
+  if (long === '--name') return '_esplane_gateways';
   return long === '--config' || long === '--socket' ? '_files' : ' ';
 }
 
@@ -186,7 +201,8 @@ function fish(commands: readonly CompletedCommand[]): string {
 function fishOption(option: Option, seen: string, quote: (text: string) => string): string {
   const { short, long, description, argChoices, required } = option;
   const isPath = long === '--config' || long === '--socket';
-  const values = argChoices?.join(' ') ?? (long === '--connection' ? `(${NAMES})` : undefined);
+  const asked = { '--connection': `(${NAMES})`, '--name': `(${GATEWAYS})` };
+  const values = argChoices?.join(' ') ?? asked[long as keyof typeof asked];
   return [
     'complete -c esplane',
     seen,

@@ -39,6 +39,12 @@ export function openClient(options: DaemonOptions): ApiClient {
   return new ApiClient(socketPath(options));
 }
 
+/** Of the gateway asked for, or of all that run. */
+export function openClients(options: DaemonOptions): ApiClient[] {
+  if (options.socket !== undefined || options.name !== undefined) return [openClient(options)];
+  return gatewayNames().map((one) => openClient({ name: one }));
+}
+
 /** The same, with the daemon's refusals as the exit codes of the command. */
 export async function explained<T>(asked: Promise<T>): Promise<T> {
   try {
@@ -59,7 +65,7 @@ export async function explained<T>(asked: Promise<T>): Promise<T> {
 function socketPath({ name, socket }: DaemonOptions): string {
   if (socket !== undefined) return socket;
   if (name !== undefined) return `${SOCKET_DIRECTORY}/${name}.sock`;
-  const names = socketNames();
+  const names = gatewayNames();
   if (names.length > 1) {
     const list = names.join(', ');
     throw new ExitError(EXIT_CODES.usage, `several gateways run, choose one with --name: ${list}`);
@@ -67,7 +73,8 @@ function socketPath({ name, socket }: DaemonOptions): string {
   return `${SOCKET_DIRECTORY}/${names[0] ?? 'main'}.sock`;
 }
 
-function socketNames(): string[] {
+/** Those whose sockets lie where they are by default. */
+export function gatewayNames(): string[] {
   try {
     return readdirSync(SOCKET_DIRECTORY)
       .filter((file) => file.endsWith('.sock'))

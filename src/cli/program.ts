@@ -91,8 +91,8 @@ const COMMANDS: readonly {
   },
   {
     heading: 'Shell and manual:',
-    names: ['connection-names'],
-    load: async () => (await import('./completion.js')).addConnectionNames,
+    names: ['connection-names', 'gateway-names'],
+    load: async () => (await import('./completion.js')).addNames,
   },
   {
     heading: 'Shell and manual:',

@@ -33,6 +33,7 @@ import {
   checkQueueWorkers,
   checkTunnelInterfaces,
 } from './semantics.js';
+import { algorithmOfStrongSwan } from './strongswan-words.js';
 
 /** Of a connection without tables of Child SAs. */
 const ONLY_CHILD = 'net';
@@ -127,7 +128,7 @@ function readProposals(
 function explainProposal(text: string, error: RangeError): [found: string, allowed: string] {
   if (!(error instanceof UnknownAlgorithm)) return [`found "${text}": ${error.message}`, ''];
   const { word, known, allowed } = error;
-  const near = didYouMean(word, known);
+  const near = algorithmOfStrongSwan(word) ?? didYouMean(word, known);
   const found = `found "${text}": unknown algorithm "${word}"`;
   return [found, near === undefined ? allowed : `did you mean "${near}"?`];
 }

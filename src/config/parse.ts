@@ -3,19 +3,13 @@
  * and looks at no interface; `config/load.ts` does.
  */
 import { parse, TomlError } from 'smol-toml';
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { KeyPath } from './key-locator.js';
 import { type Duplicate, MergedDocument, type ParsedSource } from './merge.js';
 import { ConfigError, type ConfigProblem, didYouMean } from './problem.js';
-import {
-  type ConfigFile,
-  childSchema,
-  connectionSchema,
-  fileSchema,
-  gatewaySchema,
-  policySchema,
-} from './schema.js';
+import { type ConfigFile, connectionSchema, fileSchema, gatewaySchema } from './schema.js';
 import type { ConfigSource } from './source.js';
+import { meantByStrongSwan, startOfStrongSwan } from './strongswan-words.js';
 
 /** The contents of all files, and where each key stands. */
 export interface ParsedConfig {
@@ -115,7 +109,9 @@ function explain(issue: Issue, document: unknown, problemAt: ProblemAt): ConfigP
   }
   const isLone = issue.code === 'invalid_type' && issue.expected === 'array';
   const example = isLone && typeof value === 'string' ? `, as in [${JSON.stringify(value)}]` : '';
-  return [problemAt(path, describeFound(value), `${describeAllowed(issue)}${example}`)];
+  const start = path.at(-1) === 'start' ? startOfStrongSwan(value) : undefined;
+  const allowed = start === undefined ? describeAllowed(issue) : `did you mean "${start}"?`;
+  return [problemAt(path, describeFound(value), `${allowed}${example}`)];
 }
 
 /** Where a key belongs that stands in another table; undefined: nowhere, or in too many. */
@@ -135,21 +131,31 @@ function suggest(key: string, known: readonly string[]): string {
   if (/psk|secret|password|passphrase/i.test(key)) {
     return '"psk_file" or "psk_credential" (secrets never stand in this file)';
   }
+  const meant = meantByStrongSwan(key);
+  if (meant !== undefined) return meant;
   const near = didYouMean(key, known);
   return near === undefined ? known.join(', ') : `did you mean "${near}"?`;
 }
 
 /** The keys that a table may have. */
 function knownKeys(path: KeyPath): string[] {
-  const [section, , end, child] = path;
-  if (section === undefined) return Object.keys(fileSchema.shape);
-  if (section === 'gateway') return Object.keys(gatewaySchema.shape);
-  if (section === 'policy') return Object.keys(policySchema.shape);
-  if (end === 'child' && child !== undefined) return Object.keys(childSchema.shape);
-  if (end === 'local' || end === 'remote') {
-    return Object.keys(connectionSchema.shape[end].shape);
-  }
-  return Object.keys(connectionSchema.shape);
+  const table = path.reduce<z.core.$ZodType>(schemaWithin, fileSchema);
+  const schema = unwrapped(table);
+  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+}
+
+/** The schema of what stands in a table or a list. */
+function schemaWithin(outer: z.core.$ZodType, part: string | number): z.core.$ZodType {
+  const schema = unwrapped(outer);
+  if (schema instanceof z.ZodObject) return schema.shape[part] ?? z.unknown();
+  if (schema instanceof z.ZodRecord) return schema.valueType;
+  return schema instanceof z.ZodArray ? schema.element : z.unknown();
+}
+
+/** Without what makes it optional, or gives it a default. */
+function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
+  const isWrapped = schema instanceof z.ZodOptional || schema instanceof z.ZodDefault;
+  return isWrapped ? unwrapped(schema.unwrap()) : schema;
 }
 
 function valueAt(document: unknown, path: KeyPath): unknown {

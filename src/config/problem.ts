@@ -18,7 +18,14 @@ export function renderProblem(problem: ConfigProblem): string {
   const { file, line, column, key, found, allowed } = problem;
   const where = line === 0 ? file : `${file}:${line}:${column}`;
   const what = key === '' ? '' : `${key}: `;
-  return `${where}: ${what}${found}${allowed === '' ? '' : `, allowed: ${allowed}`}`;
+  return `${where}: ${what}${found}${renderAllowed(allowed)}`;
+}
+
+function renderAllowed(allowed: string): string {
+  if (allowed === '') return '';
+  return /^(did you mean|what strongSwan calls) /.test(allowed)
+    ? `, ${allowed}`
+    : `, allowed: ${allowed}`;
 }
 
 /** The configuration cannot be used; `problems` has at least one entry. */

@@ -71,6 +71,7 @@ export function makeControl(parts: ControlParts): Control {
         connection: configuration.running.connections.find((one) => one.name === name)!,
         status: connections.find((one) => one.name === name)!,
         failure: workers.keeper.lastFailure(name),
+        stranger: workers.keeper.lastStranger,
         now: Date.now(),
       });
     },

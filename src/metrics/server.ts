@@ -54,7 +54,8 @@ export function serveMetrics(
   });
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(new Error(`gateway.metrics_listen: ${at.address} port ${at.port}: ${error.code}`));
+      const where = `${at.address} port ${at.port}`;
+      reject(new Error(`gateway.metrics_listen: ${where}: ${reasonOf(error, at.port)}`));
     });
     server.listen(at.port, at.address, () => {
       const address = server.address() as { readonly port: number };
@@ -68,6 +69,19 @@ export function serveMetrics(
       });
     });
   });
+}
+
+function reasonOf({ code, message }: NodeJS.ErrnoException, port: number): string {
+  switch (code) {
+    case 'EADDRNOTAVAIL':
+      return 'no interface that is up has this address (ip address; ip link set lo up)';
+    case 'EADDRINUSE':
+      return `another program listens there (ss -lntp 'sport = :${port}')`;
+    case 'EACCES':
+      return 'a port below 1024 takes CAP_NET_BIND_SERVICE';
+    default:
+      return message;
+  }
 }
 
 async function answer(

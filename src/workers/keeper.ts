@@ -32,6 +32,13 @@ export interface LastFailure extends Failure {
   readonly at: number;
 }
 
+/** What a peer asked for that no connection is configured with. */
+export interface StrangersFailure {
+  readonly explanation: string;
+  /** By Date.now(). */
+  readonly at: number;
+}
+
 export interface KeeperOptions {
   readonly connections: readonly Connection[];
   readonly initiate: (connection: string, child: string) => void;
@@ -73,6 +80,7 @@ export class ConnectionKeeper {
   #kept: ReadonlyMap<string, Kept> = new Map();
   /** By connection. */
   #children: ReadonlyMap<string, readonly Kept[]> = new Map();
+  #lastStranger: StrangersFailure | undefined;
   #stopped = false;
 
   constructor(options: KeeperOptions) {
@@ -205,6 +213,8 @@ export class ConnectionKeeper {
 
   /** An error that may be a stranger's doing: shown where nothing better is known, no more. */
   note(connection: string | undefined, failure: Failure): void {
+    const { explanation } = failure;
+    if (connection === undefined) this.#lastStranger = { explanation, at: Date.now() };
     for (const kept of this.#those(connection)) {
       if (!this.#options.isUp(kept.policy)) note(kept, failure);
     }
@@ -215,6 +225,11 @@ export class ConnectionKeeper {
     return this.#get(connection)
       .flatMap(({ lastFailure }) => lastFailure ?? [])
       .sort((a, b) => b.at - a.at)[0];
+  }
+
+  /** Of whom no connection knows the address. */
+  get lastStranger(): StrangersFailure | undefined {
+    return this.#lastStranger;
   }
 
   /** An IKE SA of the connection is gone, perhaps with Child SAs. */

@@ -183,7 +183,7 @@ describe.skipIf(reason !== undefined)('a changed configuration', () => {
     const refusal = await here.api.apply().catch((error: unknown) => error);
     expect(refusal).toBeInstanceOf(RefusedError);
     expect((refusal as Error).message).toBe(
-      `${join(place(lab.a), 'conf.d/t9.toml')}:6:1: connection.t9.strat: unknown key, allowed: did you mean "start"?`,
+      `${join(place(lab.a), 'conf.d/t9.toml')}:6:1: connection.t9.strat: unknown key, did you mean "start"?`,
     );
     here.daemon.kill('SIGHUP');
     const isTold = () => /nothing has changed: .*strat/.test(here.daemon.log()) || undefined;

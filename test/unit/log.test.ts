@@ -16,6 +16,12 @@ describe('the log', () => {
     expect(lines[0]).toMatch(/^\d\d:\d\d:\d\d\.\d{3} warn {2}office: no answer \(tries=3\)\n$/);
   });
 
+  it('indents what follows the first line, and has the fields on that', () => {
+    const { log, lines } = capture('text');
+    log.warn('it differs\nours: a\npeer: b', { connection: 'office', tries: 3 });
+    expect(lines[0]?.slice(13)).toBe('warn  office: it differs (tries=3)\n  ours: a\n  peer: b\n');
+  });
+
   it('writes JSON for machines', () => {
     const { log, lines } = capture('json');
     log.error('no answer', { connection: 'office' });

@@ -3,11 +3,13 @@ import { explainConnection } from '../../../src/api/explain.js';
 import type { ConnectionStatus } from '../../../src/api/status.js';
 import type { Connection } from '../../../src/policy/connection.js';
 import { formatProposal, parseProposal } from '../../../src/policy/proposal.js';
+import type { StrangersFailure } from '../../../src/workers/keeper.js';
 
 function explain(
   protocol: 'esp' | 'ah',
   what: { notify: string; explanation: string } | undefined,
   more: { readonly wanted?: string; readonly ikeSas?: readonly unknown[] } = {},
+  stranger?: StrangersFailure,
 ) {
   const child = (name: string) => ({ name, start: 'trap', proposals: [{ protocol }] });
   const connection = {
@@ -22,7 +24,7 @@ function explain(
   } as unknown as ConnectionStatus;
   const failure =
     what === undefined ? undefined : { ...what, child: 'voice', unproved: false, at: 1_000 };
-  return explainConnection({ connection, status, failure, now: 4_000 });
+  return explainConnection({ connection, status, failure, stranger, now: 4_000 });
 }
 
 const established = (ageSeconds: number) => ({ state: 'established', childSas: [{ ageSeconds }] });
@@ -79,6 +81,23 @@ describe('the explanation of a failure', () => {
     const { summary, advice } = attempt(7);
     expect(summary).toBe('it is being set up with 192.0.2.2, which has not answered for 7 seconds');
     expect(advice[0]).toMatch(/does the peer run/);
+  });
+
+  it('may be that the peer has another address than the configuration says', () => {
+    const asks = (local: string, at: number) => ({
+      explanation: `no connection is configured between ${local} and 192.0.2.77:500`,
+      at,
+    });
+    const refused = { notify: 'NO_PROPOSAL_CHOSEN', explanation: 'ours: AES_GCM_16_256' };
+    expect(explain('esp', refused, {}, asks('192.0.2.1', 2_000)).advice[0]).toBe(
+      '2 seconds ago 192.0.2.77:500 asked 192.0.2.1 for an IKE SA; if that is this peer, its address has to be remote.address of [connection.office], which is 192.0.2.2',
+    );
+    const { advice } = explain('esp', refused, {}, asks('192.0.2.1', 500));
+    expect(advice[0]).toMatch(/^both gateways need one algorithm/);
+    expect(advice.join()).toContain('its remote address has to be 192.0.2.1');
+    expect(explain('esp', refused, {}, asks('192.0.2.9', 2_000)).advice).toEqual(advice);
+    const up = { ikeSas: [established(1)] };
+    expect(explain('esp', undefined, up, asks('192.0.2.1', 2_000)).advice).toEqual([]);
   });
 
   it('is told with what to change, and with what brings it up, where it was taken down', () => {

@@ -187,6 +187,13 @@ what to do:
     expect(await complete('esplane', 'completion', 'z')).toEqual(['zsh']);
   });
 
+  it('has names of gateways completed too', async () => {
+    for (const shell of ['bash', 'zsh', 'fish']) {
+      expect((await esplane('completion', shell)).out).toContain('esplane gateway-names');
+    }
+    expect((await esplane('gateway-names')).code).toBe(0);
+  });
+
   it('trace shows the way of a packet, and says what is wrong with a filter', async () => {
     const trace = (...args: string[]) => esplane('trace', ...args, '--socket', socketPath);
     expect((await trace('host', '10.1.0.5')).out).toBe(

@@ -276,7 +276,7 @@ lifetime_seconds = 900
       'connection.office.child.voice.remote: missing, allowed: a list',
     ]);
     expect(problems(tables.replace('esp = ["aes128gcm16-x25519"]', 'ah = ["aes128"]'))[0]).toMatch(
-      /office\.child\.voice\.ah\[0\]: found "aes128": unknown algorithm "aes128", allowed: /,
+      /office\.child\.voice\.ah\[0\]: found "aes128": unknown algorithm "aes128", did you mean /,
     );
     expect(problems(tables.replace('esp = ["aes128gcm16-x25519"]', 'esp = ["rot13"]'))).toEqual([
       expect.stringContaining('connection.office.child.voice.esp[0]: found "rot13"'),
@@ -369,7 +369,7 @@ describe('a mistake is told with file, line, key, what was found and what is all
 
   it('an unknown key, with the one that was meant', () => {
     expect(add('livenes_seconds = 3')).toEqual([
-      'gateway.toml:9:1: connection.office.livenes_seconds: unknown key, allowed: did you mean "liveness_seconds"?',
+      'gateway.toml:9:1: connection.office.livenes_seconds: unknown key, did you mean "liveness_seconds"?',
     ]);
   });
 
@@ -436,7 +436,33 @@ describe('a mistake is told with file, line, key, what was found and what is all
       /^gateway\.toml:9:40: connection\.office\.ike\[1\]: found "rot13": unknown algorithm "rot13", allowed: for ike: .*aes256gcm16/,
     );
     expect(add('esp = ["aes256gmc16-x25519"]').map(withoutPlace)).toEqual([
-      'connection.office.esp[0]: found "aes256gmc16-x25519": unknown algorithm "aes256gmc16", allowed: did you mean "aes256gcm16"?',
+      'connection.office.esp[0]: found "aes256gmc16-x25519": unknown algorithm "aes256gmc16", did you mean "aes256gcm16"?',
+    ]);
+  });
+
+  it('an algorithm as strongSwan has it too, with the same here: no shorter ICV', () => {
+    for (const [word, meant] of [
+      ['aes256gcm', 'aes256gcm16'],
+      ['aes128gcm128', 'aes128gcm16'],
+      ['aes192ccm96', 'aes192ccm12'],
+    ]) {
+      expect(add(`esp = ["${word}"]`)[0]).toContain(`, did you mean "${meant}"?`);
+    }
+    expect(add('esp = ["aes256-sha2_384"]')[0]).toContain(', did you mean "sha384"?');
+  });
+
+  it('a key or a start of strongSwan, with what says the same', () => {
+    expect(add('leftsubnet = ["10.1.0.0/16"]').map(withoutPlace)).toEqual([
+      'connection.office.leftsubnet: unknown key, what strongSwan calls leftsubnet is here: local.networks',
+    ]);
+    expect(add('start = "route"').map(withoutPlace)).toEqual([
+      'connection.office.start: found "route", did you mean "trap"?',
+    ]);
+  });
+
+  it('an unknown key of a table within a connection, with the keys of that table', () => {
+    expect(add('tfc = { rate = 3 }').map(withoutPlace)).toEqual([
+      'connection.office.tfc.rate: unknown key, allowed: pad_to, dummies_per_second',
     ]);
   });
 
