@@ -123,14 +123,23 @@ export class Attempts {
   settled(sa: IkeSa): void {
     if (sa.state.name !== 'established' || sa.isMakingChildren) return;
     const { name } = sa.connection!;
-    const replaced = sa.children.size > 0 ? sa.reauthenticates : [];
-    sa.reauthenticates = [];
-    for (const old of replaced) old.terminate('set up anew');
+    this.#replace(sa);
     if (this.#isComplete(name)) {
       this.#keeper.succeeded(name);
       this.#cancelRetry(name);
     } else {
       this.retryLater(name);
+    }
+  }
+
+  /** §2.8.3: what the IKE SA was made to replace goes; or itself, where it carries nothing. */
+  #replace(sa: IkeSa): void {
+    const { reauthenticates } = sa;
+    sa.reauthenticates = [];
+    if (sa.children.size > 0) {
+      for (const old of reauthenticates) old.terminate('set up anew');
+    } else if (reauthenticates.some(({ state }) => state.name === 'established')) {
+      sa.terminate('it has no Child SA, and what it was to replace goes on');
     }
   }
 

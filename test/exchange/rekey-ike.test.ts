@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { DEFAULT_OPTIONS } from '../../src/ike/options.js';
 import { EXCHANGE } from '../../src/wire/index.js';
 import { Dialogue } from './dialogue.js';
+import { connectionOf } from './peer.js';
 
 const { drainTime, redundantTimeout, replacedTimeout } = DEFAULT_OPTIONS;
 
@@ -304,5 +305,18 @@ describe('reauthentication (§2.8.3)', () => {
     both.settle();
     expect(spisOf(both)).toEqual(before);
     both.expectTunnel();
+  });
+
+  it('leaves no IKE SA behind that got no Child SA, while the old one goes on', () => {
+    const both = Dialogue.established({ a: { esp: ['aes128gcm16'] } });
+    const before = spisOf(both);
+    both.b.ike.setConnections([connectionOf('b', { esp: ['aes256gcm16'] })]);
+    for (let time = 0; time < 3; time++) {
+      both.rekey(both.a, 'reauth');
+      both.settle();
+    }
+    expect(spisOf(both)).toEqual(before);
+    expect([both.a.states, both.b.states]).toEqual([['established'], ['established']]);
+    both.expectFlow();
   });
 });
