@@ -6,7 +6,7 @@ import { ConfigError } from '../config/problem.js';
 import { addon } from '../dataplane/addon.js';
 import { checkInterface } from '../doctor/check-interface.js';
 import { checkMachine, type Needs } from '../doctor/check-machine.js';
-import { checkTunnelInterface } from '../doctor/check-tunnel-interface.js';
+import { checkRoutedFrom, checkTunnelInterface } from '../doctor/check-tunnel-interface.js';
 import { numaNodesOf, readCpus, receiveQueuesOf } from '../doctor/cpus.js';
 import { bad, type Finding, note } from '../doctor/finding.js';
 import {
@@ -46,17 +46,20 @@ async function doctor(names: readonly string[], options: DoctorOptions): Promise
   const needs = needsOf(config);
   const machine = readMachine();
   const modes = await portModes(options);
-  const devices =
-    names.length > 0 ? names : (config?.ports.map((p) => p.device) ?? physicalInterfaces());
+  const devices = (
+    names.length > 0 ? names : (config?.ports.map((p) => p.device) ?? physicalInterfaces())
+  ).map(readInterface);
+  const tunnels = config === undefined || names.length > 0 ? [] : tunnelInterfaces(config);
+  const isLan = (name: string) =>
+    config?.ports.some(({ device, role }) => device === name && role === 'lan');
   const findings = [
     ...problem,
     ...checkMachine(machine, addon.cpuFeatures(), addon.gcmKernels().inUse, needs),
-    ...devices.flatMap((name) =>
-      checkInterface(readInterface(name), machine, needs.workers, modes.get(name)),
-    ),
-    ...(config === undefined || names.length > 0 ? [] : tunnelInterfaces(config)).flatMap((name) =>
-      checkTunnelInterface(readTunnelInterface(name), machine),
-    ),
+    ...devices.flatMap((device) => [
+      ...checkInterface(device, machine, needs.workers, modes.get(device.name)),
+      ...(tunnels.length > 0 && isLan(device.name) ? checkRoutedFrom(device) : []),
+    ]),
+    ...tunnels.flatMap((name) => checkTunnelInterface(readTunnelInterface(name), machine)),
   ];
   const text =
     options.json === true ? `${JSON.stringify({ findings })}\n` : renderFindings(findings);

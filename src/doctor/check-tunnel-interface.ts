@@ -1,6 +1,6 @@
 /** The interface of a route-based tunnel. Pure. */
 import { type Finding, note, ok } from './finding.js';
-import type { Machine, TunnelInterface } from './machine.js';
+import type { Interface, Machine, TunnelInterface } from './machine.js';
 
 export function checkTunnelInterface(
   { name, exists, routes }: TunnelInterface,
@@ -8,6 +8,21 @@ export function checkTunnelInterface(
 ): Finding[] {
   if (!exists) return [ok(name, 'a tunnel: the daemon makes it when it starts')];
   return [checkRoutes(name, routes), ...checkReversePath(name, machine)];
+}
+
+/** A LAN port from which the kernel forwards into tunnels. Network cards join segments, a veth does not. */
+export function checkRoutedFrom({ name, joinsSegments }: Interface): Finding[] {
+  if (joinsSegments === undefined) return [];
+  const about = `${name}: GRO`;
+  if (joinsSegments) return [ok(about, 'on')];
+  return [
+    note(
+      about,
+      'off',
+      'the kernel carries each TCP segment alone into the interface of a tunnel',
+      `ethtool -K ${name} gro on, or leave it out of lan where all tunnels are routed`,
+    ),
+  ];
 }
 
 function checkRoutes(name: string, routes: number): Finding {

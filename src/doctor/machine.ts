@@ -38,6 +38,8 @@ export interface Interface {
   readonly rings: { readonly now: number; readonly most: number } | undefined;
   /** Offloads that are on and can be switched off. */
   readonly offloads: readonly string[];
+  /** GRO: the kernel joins the TCP segments that it receives; undefined: cannot be said or changed. */
+  readonly joinsSegments: boolean | undefined;
   /** VLAN devices above it, and whether the card takes their tags out of the frames. */
   readonly vlans: { readonly above: readonly string[]; readonly stripped: boolean };
   /** Fields that RSS hashes, as ethtool words them; empty: none or not told. */
@@ -97,6 +99,7 @@ export function readInterface(name: string): Interface {
     queues: nowAndMost(run('ethtool', '-l', name), 'Combined'),
     rings: nowAndMost(run('ethtool', '-g', name), 'RX'),
     offloads: offloadsThatAreOn(features),
+    joinsSegments: joinsSegments(features),
     vlans: {
       above: list(`/sys/class/net/${name}`).flatMap((entry) => vlanAbove(entry) ?? []),
       stripped: /^rx-vlan-offload: on/m.test(features),
@@ -145,6 +148,11 @@ const MERGING = ['large-receive-offload', 'rx-gro-hw'];
 
 function offloadsThatAreOn(text: string): string[] {
   return MERGING.filter((name) => new RegExp(`^${name}: on$`, 'm').test(text));
+}
+
+function joinsSegments(text: string): boolean | undefined {
+  const found = /^generic-receive-offload: (on|off)$/m.exec(text)?.[1];
+  return found === undefined ? undefined : found === 'on';
 }
 
 function hashFields(device: string, flow: string): string {

@@ -25,6 +25,8 @@ export interface GatewaySettings {
   readonly plain?: boolean;
   /** A route-based tunnel; the networks of both ends do not matter then. */
   readonly interface?: string;
+  /** The LAN's interface is a port; default: true. */
+  readonly lanPort?: boolean;
   /** Further lines of the [gateway] table. */
   readonly gatewayLines?: readonly string[];
   /** Further lines of the connection's table. */
@@ -59,7 +61,7 @@ export function gatewayConfig(settings: GatewaySettings, socket: string): string
   return [
     '[gateway]',
     `name = "${name}"`,
-    `lan = ["${LAN}"]`,
+    ...(settings.lanPort === false ? [] : [`lan = ["${LAN}"]`]),
     `wan = ["${WAN}"]`,
     `api_socket = "${socket}"`,
     ...(settings.plain === true ? ['lab_plain_forwarding = true'] : []),

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { renderFindings } from '../../../src/cli/doctor.js';
 import { checkInterface } from '../../../src/doctor/check-interface.js';
 import { checkMachine } from '../../../src/doctor/check-machine.js';
+import { checkRoutedFrom } from '../../../src/doctor/check-tunnel-interface.js';
 import type { Finding } from '../../../src/doctor/finding.js';
 import {
   type Interface,
@@ -51,6 +52,7 @@ const card: Interface = {
   queues: { now: 4, most: 64 },
   rings: { now: 4096, most: 8160 },
   offloads: [],
+  joinsSegments: true,
   vlans: { above: [], stripped: true },
   rss: { esp: 'SPI', udp: 'L4 bytes 0 & 1 [TCP/UDP src port]' },
   interrupts: ['0', '1', '2', '3'],
@@ -121,6 +123,14 @@ describe('the doctor', () => {
     expect(device({}, strict)).toEqual([
       'note wan0: rp_filter: sysctl -w net.ipv4.conf.wan0.rp_filter=2',
     ]);
+  });
+
+  it('tells of a LAN port that leaves segments for tunnels unjoined', () => {
+    const lan = (joinsSegments: boolean | undefined) =>
+      complaints(checkRoutedFrom({ ...card, name: 'lan0', joinsSegments }));
+    expect(lan(false)[0]).toMatch(/^note lan0: GRO: ethtool -K lan0 gro on/);
+    expect(lan(true)).toEqual([]);
+    expect(lan(undefined)).toEqual([]);
   });
 
   it('reads this machine', () => {
