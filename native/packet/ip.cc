@@ -77,6 +77,9 @@ Verdict parse_ipv4(const uint8_t* data, uint32_t length, IpHeader& out) {
   return parse_upper(data + header_bytes, total_bytes - header_bytes, out);
 }
 
+/// Where an upper-layer header, and what is read behind it, lies within 16 bits.
+constexpr uint32_t kMostHeaderBytes = 0xff00;
+
 /// Walks the extension headers of RFC 8200 §4 from `at` to the upper-layer header, which to IPsec
 /// AH is one too (RFC 4301 §4.4.1.1). Every step moves forward by at least eight bytes.
 Verdict walk_extensions(const uint8_t* data, uint32_t at, IpHeader& out) {
@@ -99,6 +102,7 @@ Verdict walk_extensions(const uint8_t* data, uint32_t at, IpHeader& out) {
     next = data[at];
     at += bytes;
   }
+  if (at > kMostHeaderBytes) return Verdict::kBadIpLength;
   out.protocol = next;
   out.header_bytes = static_cast<uint16_t>(at);
   return Verdict::kPending;

@@ -2,6 +2,7 @@
 // touches nothing beyond their end.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <random>
 #include <vector>
 
@@ -199,6 +200,26 @@ TEST_CASE("walks IPv6 extension headers to the upper layer") {
     CHECK(h.protocol == kEsp);
     CHECK(h.header_bytes == 48);
   }
+}
+
+TEST_CASE("refuses extension headers as long as all of the largest packet") {
+  // 31 times destination options of 2048 bytes, and one that ends 4 bytes before the packet does:
+  // counted in 16 bits, the ports would be looked for at its beginning.
+  constexpr uint32_t kLongest = 40 + 65535;
+  std::vector<uint8_t> p = ipv6(kDestinationOptions, "");
+  p.resize(kLongest);
+  base::store_be16(&p[kIpv6PayloadLength], 65535);
+  uint32_t at = 40;
+  while (at < kLongest - 7) {
+    const uint32_t bytes = std::min<uint32_t>(2048, (kLongest - at) / 8 * 8);
+    p[at] = kDestinationOptions;
+    p[at + 1] = static_cast<uint8_t>(bytes / 8 - 1);
+    if (at + bytes >= kLongest - 7) p[at] = kUdp;
+    at += bytes;
+  }
+  IpHeader h;
+  CHECK(at > 0xffff);
+  CHECK(parse_ip(p.data(), kLongest, h) == Verdict::kBadIpLength);
 }
 
 TEST_CASE("tells fragments, and does not take data for ports") {
