@@ -191,19 +191,22 @@ export class Channel {
   receiveRequest(datagram: Datagram, header: PeekedHeader): void {
     const sa = this.#sa;
     const standing = sa.window.classify(header.messageId, datagram.data);
-    const again = standing === 'altered' && this.#isFirstFragment(datagram);
-    if (standing === 'duplicate' || again) this.#repeat(datagram, header);
+    const fragment = standing === 'altered' ? this.#fragmentOf(datagram) : undefined;
+    // RFC 7383 §2.6.1: of a request that comes again in other fragments, the first one counts.
+    if (standing === 'duplicate' || fragment === 1) this.#repeat(datagram, header);
     else if (standing === 'new' && this.#takesRequests(header)) {
       this.#core.answer(sa, datagram, header);
+    } else if (standing === 'pending' || fragment !== undefined) {
+      this.#core.count('ike-repeated-request');
     } else {
       this.#core.count('ike-unexpected-request');
       sa.log('debug', () => `${describeHeader(header)} is outside the window, ignored`);
     }
   }
 
-  /** RFC 7383 §2.6.1: of a request that comes again in other fragments, the first one counts. */
-  #isFirstFragment({ data }: Datagram): boolean {
-    return this.#protection?.open(data)?.fragment?.number === 1;
+  /** The number of an authentic fragment; undefined for all else. */
+  #fragmentOf({ data }: Datagram): number | undefined {
+    return this.#protection?.open(data)?.fragment?.number;
   }
 
   #repeat(datagram: Datagram, header: PeekedHeader): void {

@@ -9,6 +9,8 @@ export type DropReason =
   | 'ike-in-clear'
   /** A request with another message ID than what is due (§2.3), or one that has no place now. */
   | 'ike-unexpected-request'
+  /** A request that is here already: its answer is under way, or goes with its first fragment. */
+  | 'ike-repeated-request'
   /** A response to nothing that was asked, or to what has its answer. */
   | 'ike-stray-response'
   /** A response that does not decode, or is none to its request (§2.21.3). */

@@ -249,6 +249,20 @@ describe('fragments of somebody who has no keys', () => {
     both.expectTunnel();
   });
 
+  it('that come again are no surprise, neither while their answer is made nor behind it', () => {
+    const both = authenticating(large(576));
+    const request = both.a.outbox.splice(0);
+    both.b.manualJobs = true;
+    giveAll(both, request);
+    giveAll(both, request);
+    while (both.b.jobs.length > 0) both.b.finishJob();
+    giveAll(both, request);
+    expect(Object.keys(both.b.ike.drops())).toEqual(['ike-repeated-request']);
+    both.b.manualJobs = false;
+    both.settle();
+    both.expectTunnel();
+  });
+
   it('wait for keys in bounded memory, and hold nothing up', () => {
     const both = authenticating(large(576));
     const request = both.a.outbox.splice(0);
