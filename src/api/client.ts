@@ -132,8 +132,7 @@ export class ApiClient {
       const options = { socketPath: this.#socketPath, path, agent: false };
       const ask = request(options, (response) => {
         if (response.statusCode !== 200) {
-          reject(new RefusedError(response.statusCode ?? 0, `status ${response.statusCode}`));
-          ask.destroy();
+          refusalOf(response).then(reject, reject);
           return;
         }
         const lines = createInterface({ input: response });

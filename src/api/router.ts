@@ -27,20 +27,23 @@ const ROUTES: Readonly<Record<string, MakeRoute>> = {
   '/v1/apply': () => ({ method: 'POST', act: (control) => control.apply() }),
   '/v1/log-level': (query) => ({
     method: 'POST',
-    async act({ log }): Promise<LevelResult> {
+    async act({ log, mustExist }): Promise<LevelResult> {
       const [level, scope] = [levelOf(query), scopeOf(query)];
+      // What was set for one that is gone may be taken back.
+      if (level !== undefined && scope.connection !== undefined) mustExist(scope.connection);
       log.setLevel(level, scope);
       return { ...scope, ...(level === undefined ? {} : { level }) };
     },
   }),
   '/v1/logs': (query) => ({
     method: 'GET',
-    stream({ log }, response) {
+    stream({ log, mustExist }, response) {
       const [least, { subsystem, connection }] = [levelOf(query) ?? 'info', scopeOf(query)];
       const wants = (entry: LogEntry) =>
         isAtLeast(entry.level, least) &&
         (subsystem ?? entry.subsystem) === entry.subsystem &&
         (connection ?? entry.connection) === entry.connection;
+      if (connection !== undefined && !log.recent().some(wants)) mustExist(connection);
       streamLines(response, log, { wants, ...extentOf(query) });
     },
   }),
@@ -58,10 +61,11 @@ const ROUTES: Readonly<Record<string, MakeRoute>> = {
   }),
   '/v1/events': (query) => ({
     method: 'GET',
-    stream({ events }, response) {
+    stream({ events, mustExist }, response) {
       const { connection } = scopeOf(query);
       const wants = (event: TimedEvent) =>
         connection === undefined || ('connection' in event && event.connection === connection);
+      if (connection !== undefined && !events.recent().some(wants)) mustExist(connection);
       streamLines(response, events, { wants, ...extentOf(query) });
     },
   }),

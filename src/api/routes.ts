@@ -32,7 +32,7 @@
  * such path or connection), 405, 413, 422 (the configuration cannot be used; it says why) or 500.
  */
 import type { Plan } from '../config/plan.js';
-import type { ConfigProblem } from '../config/problem.js';
+import { type ConfigProblem, didYouMean } from '../config/problem.js';
 import type { LogLevel, RekeyWhat } from '../ike/event.js';
 import type { DaemonLog, LogScope } from '../log.js';
 import type {
@@ -92,6 +92,8 @@ export interface Control {
   readonly events: Source<TimedEvent>;
   status(): Promise<Status>;
   /** Throws `UnknownConnectionError`. */
+  mustExist(connection: string): void;
+  /** Throws `UnknownConnectionError`. */
   explain(connection: string): Promise<Explanation>;
   /** Takes some seconds. Throws `UnknownConnectionError`. */
   probe(connection: string): Promise<ProbeResult>;
@@ -115,7 +117,16 @@ export class UnknownConnectionError extends Error {
   override readonly name = 'UnknownConnectionError';
 
   constructor(connection: string, known: readonly string[]) {
-    const names = known.length === 0 ? 'there is none' : `there are: ${known.join(', ')}`;
-    super(`no connection "${connection}" in the configuration (${names})`);
+    const near = didYouMean(connection, known);
+    const hint = near === undefined ? listed(known) : `did you mean "${near}"?`;
+    super(`no connection "${connection}" in the configuration (${hint})`);
   }
+}
+
+const MOST_NAMES = 20;
+
+function listed(names: readonly string[]): string {
+  if (names.length === 0) return 'there is none';
+  const more = names.length > MOST_NAMES ? ` and ${names.length - MOST_NAMES} more` : '';
+  return `there are: ${names.slice(0, MOST_NAMES).join(', ')}${more}`;
 }

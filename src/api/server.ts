@@ -131,9 +131,14 @@ function isAllowed(
   // Node has no public way to the descriptor of a socket.
   const descriptor = (socket as { _handle?: { fd?: number } })._handle?.fd;
   if (descriptor === undefined || descriptor < 0) return false;
-  const peer = peerCredentials(descriptor);
-  if (peer.uid === 0 || peer.uid === process.geteuid?.()) return true;
-  return group !== undefined && belongs(group, peer);
+  try {
+    const peer = peerCredentials(descriptor);
+    if (peer.uid === 0 || peer.uid === process.geteuid?.()) return true;
+    return group !== undefined && belongs(group, peer);
+  } catch {
+    // Where it cannot be known who asks, as when there are no descriptors left for /etc/passwd.
+    return false;
+  }
 }
 
 async function answer(

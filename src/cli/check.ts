@@ -1,7 +1,7 @@
 /** `esplane check`: validates a configuration and says what it means. */
 import type { Command } from 'commander';
 import { type GatewayConfig, tunName } from '../config/gateway-config.js';
-import { hintsForHost } from '../config/host-hints.js';
+import { hintsForFiles, hintsForHost } from '../config/host-hints.js';
 import { loadConfig } from '../config/load.js';
 import { ConfigError } from '../config/problem.js';
 import { configJsonSchema } from '../config/schema.js';
@@ -41,7 +41,12 @@ function check({ config: path, json, guard }: CheckOptions): void {
       unread.push(`the key of connection "${connection}", ${credential}, only the unit can read`);
     });
     wipeKeys(config.connections);
-    const hints = [...unread, ...shadowedPolicies(config), ...hintsForHost(config)];
+    const hints = [
+      ...unread,
+      ...shadowedPolicies(config),
+      ...hintsForHost(config),
+      ...hintsForFiles(path),
+    ];
     if (guard === true) print(guardOf(config).trimEnd());
     else if (json === true) print(JSON.stringify({ ok: true, problems: [], hints }));
     else print([`${path}: ok`, ...summarize(config), ...hints.map((h) => `hint: ${h}`)].join('\n'));

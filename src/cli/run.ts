@@ -6,6 +6,7 @@
 import { type Command, Option } from 'commander';
 import { refuseSecond } from '../api/server.js';
 import type { GatewayConfig } from '../config/gateway-config.js';
+import { hintsForFiles } from '../config/host-hints.js';
 import { loadConfig } from '../config/load.js';
 import { ConfigError } from '../config/problem.js';
 import { disableCoreDumps, keepCapabilities, RUNNING_CAPABILITIES } from '../dataplane/process.js';
@@ -34,6 +35,7 @@ async function run(options: RunOptions): Promise<void> {
   const config = loadOrExplain(options.config);
   const format = options.json === true ? 'json' : options.logFormat;
   const log = createLog({ level: config.logLevel, format });
+  for (const hint of hintsForFiles(options.config)) log.warn(hint);
   await refuseSecond(config.apiSocket);
   const signals = listenForSignals();
   const parts = hostParts(config, log, () => loadConfig(options.config));

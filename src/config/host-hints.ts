@@ -1,8 +1,10 @@
 /** What this machine lacks for a configuration: hints, since it may be meant for another one. */
 import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
+import { dirname } from 'node:path';
 import type { GatewayConfig } from './gateway-config.js';
+import { sourceFiles } from './source.js';
 
 export function hintsForHost(config: GatewayConfig): string[] {
   const hints: string[] = [];
@@ -35,6 +37,21 @@ export function hintsForHost(config: GatewayConfig): string[] {
     );
   }
   return [...hints, ...certificateHints(config), ...forwardingHints(config)];
+}
+
+const WRITABLE_BY_OTHERS = 0o002;
+const STICKY = 0o1000;
+
+/** What of a configuration anybody may write, and so decide what is protected. */
+export function hintsForFiles(path: string): string[] {
+  const files = sourceFiles(path);
+  const folders = new Set(files.map((file) => dirname(file)));
+  return [...folders, ...files]
+    .filter((one) => {
+      const { mode } = statSync(one);
+      return (mode & WRITABLE_BY_OTHERS) !== 0 && (mode & STICKY) === 0;
+    })
+    .map((one) => `anybody may write ${one}, and so decide what is protected: chmod o-w ${one}`);
 }
 
 const INTERFACE_UP = 1; // IFF_UP (netdevice(7))

@@ -16,9 +16,14 @@ const FRAGMENTS = 'conf.d';
 
 /** Throws `ConfigError` where there is nothing to read. */
 export function readSources(path: string): ConfigSource[] {
-  const files = attempt(path, () => (statSync(path).isDirectory() ? filesOf(path) : [path]));
+  const files = sourceFiles(path);
   if (files.length === 0) throw nothing(path, 'no file that ends in .toml in this folder');
   return files.map((file) => ({ file, text: attempt(file, () => readFileSync(file, 'utf8')) }));
+}
+
+/** The file itself, or those of the folder. Throws `ConfigError` where there is neither. */
+export function sourceFiles(path: string): string[] {
+  return attempt(path, () => (statSync(path).isDirectory() ? filesOf(path) : [path]));
 }
 
 function filesOf(folder: string): string[] {

@@ -64,6 +64,7 @@ export function makeControl(parts: ControlParts): Control {
     log,
     events,
     status,
+    mustExist,
     async explain(name): Promise<Explanation> {
       mustExist(name);
       const { connections } = await status();

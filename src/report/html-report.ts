@@ -27,8 +27,8 @@ h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; }
 .facts { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1.25rem; margin: 0;
   font-size: .92rem; }
 .facts dt { color: var(--soft); } .facts dd { margin: 0; overflow-wrap: anywhere; }
-figure { margin: 1rem 0; } figcaption { font-weight: 600; margin-bottom: .35rem; }
-svg { display: block; width: 100%; height: auto; font: 13px system-ui, sans-serif; }
+figure { margin: 1rem 0; overflow-x: auto; } figcaption { font-weight: 600; margin-bottom: .35rem; }
+svg { display: block; width: 100%; min-width: 34rem; height: auto; font: 13px system-ui, sans-serif; }
 svg text { fill: var(--text); } svg .tick, svg .axis { fill: var(--soft); }
 svg .middle { text-anchor: middle; } svg .end { text-anchor: end; }
 svg .grid { stroke: var(--line); }
@@ -41,7 +41,7 @@ ${LIGHT.map((_, i) => `svg .s${i} { color: var(--s${i}); }`).join(' ')}
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .9rem .3rem 0; text-align: left; border-bottom: 1px solid var(--line); }
-th { color: var(--soft); font-weight: 600; } td:first-child { white-space: nowrap; } .number { text-align: right; }
+th { color: var(--soft); font-weight: 600; white-space: nowrap; } td:first-child { white-space: nowrap; } .number { text-align: right; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: 6px;
   padding: .8rem 1rem; overflow-x: auto; font: 14px/1.5 ui-monospace, monospace; }
 .note { color: var(--soft); font-size: .92rem; margin: .4rem 0; }

@@ -35,14 +35,19 @@ const problem = {
 const log = createLog({ level: 'error', format: 'text', write: () => {} });
 const events = new GatewayEvents();
 
+function mustExist(connection: string): void {
+  if (connection !== 'office') throw new UnknownConnectionError(connection, ['office']);
+}
+
 const control: Control = {
   name: 'main',
   log,
   events,
   explain: async () => someExplanation,
   status: async () => emptyStatus,
+  mustExist,
   up: async (connection) => {
-    if (connection !== 'office') throw new UnknownConnectionError(connection, ['office']);
+    mustExist(connection);
     return { connection, result: 'failed', explanation: 'AUTHENTICATION_FAILED' };
   },
   rekey: async (connection, what) => ({ connection, what, begun: 2 }),
@@ -177,6 +182,32 @@ describe('the API over a real Unix socket', () => {
     expect((await raw('GET', '/v1/logs?recent=-1'))[0]).toBe(400);
     const scope = { connection: 'office', level: 'debug' };
     expect(await raw('POST', '/v1/log-level?level=debug&connection=office')).toEqual([200, scope]);
+  });
+
+  it('refuses to follow or to log more of a connection that there is not, nor was', async () => {
+    const client = await serve();
+    const unknown = /no connection "offise" .*did you mean "office"\?/;
+    for (const asked of [
+      () => client.logs({ connection: 'offise', follow: true }, () => {}),
+      () => client.events({ connection: 'offise', follow: true }, () => {}),
+      () => client.setLevel('debug', { connection: 'offise' }),
+    ]) {
+      await expect(asked()).rejects.toThrow(unknown);
+    }
+    expect(await client.setLevel(undefined, { connection: 'offise' })).toBeDefined();
+    events.emit({ type: 'child-up', connection: 'gone', child: 'net' });
+    await client.events({ connection: 'gone' }, () => {});
+  });
+
+  it('refuses whom it cannot tell apart, and goes on', async () => {
+    let fails = true;
+    const client = await serve((fd) => {
+      if (fails) throw new Error('no descriptors left');
+      return peerCredentials(fd);
+    });
+    await expect(client.health()).rejects.toMatchObject({ status: 403 });
+    fails = false;
+    expect(await client.health()).toMatchObject({ ok: true });
   });
 
   it('is a socket of mode 0660 that goes away with the server', async () => {

@@ -27,6 +27,9 @@ const control: Control = {
   events,
   explain: async () => someExplanation,
   status: async () => busyStatus,
+  mustExist: (connection) => {
+    if (connection === 'nosuch') throw new UnknownConnectionError(connection, ['office', 'home']);
+  },
   up: async (connection) => {
     if (connection === 'office') return { connection, result: 'established' };
     if (connection !== 'home') throw new UnknownConnectionError(connection, ['office', 'home']);

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { hintsForHost, hintsForPort } from '../../../src/config/host-hints.js';
+import { hintsForFiles, hintsForHost, hintsForPort } from '../../../src/config/host-hints.js';
 import { loadConfig } from '../../../src/config/load.js';
 import { ConfigError } from '../../../src/config/problem.js';
 import { shadowedPolicies } from '../../../src/config/shadowed.js';
@@ -304,6 +304,17 @@ it('an interface that is not there, or is down, is told', () => {
     'interface "wan0" (wan) is down: ip link set wan0 up',
   ]);
   expect(hintsForPort(wan, 0x1003)).toEqual([]);
+});
+
+it('a file, or a folder, that anybody may write is told, with the command that mends it', () => {
+  const file = join(directory, 'gateway.toml');
+  load(TEN_LINES);
+  expect(hintsForFiles(directory)).toEqual([]);
+  chmodSync(file, 0o666);
+  chmodSync(directory, 0o777);
+  const told = (one: string) =>
+    `anybody may write ${one}, and so decide what is protected: chmod o-w ${one}`;
+  expect(hintsForFiles(file)).toEqual([told(directory), told(file)]);
 });
 
 describe('what stands in the file in vain is told:', () => {
