@@ -10,9 +10,6 @@ export function freshNonce({ environment }: Core): Uint8Array {
 
 /** The lower of two nonces, in hexadecimal digits; compared as octet strings (§2.8.1). */
 export function lowestNonce(ni: Uint8Array, nr: Uint8Array): string {
-  return [toHex(ni), toHex(nr)].sort()[0]!;
-}
-
-function toHex(octets: Uint8Array): string {
-  return Buffer.from(octets).toString('hex');
+  const { buffer, byteOffset, length } = Buffer.compare(ni, nr) < 0 ? ni : nr;
+  return Buffer.from(buffer, byteOffset, length).toString('hex');
 }

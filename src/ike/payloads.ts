@@ -40,8 +40,10 @@ export function errorOf(payloads: readonly Payload[]): PayloadOf<'N'> | undefine
   );
 }
 
-export function notify(notifyType: number, data: Uint8Array = new Uint8Array(0)): PayloadOf<'N'> {
-  return { kind: 'N', protocolId: 0, notifyType, spi: new Uint8Array(0), data };
+const NOTHING = new Uint8Array(0);
+
+export function notify(notifyType: number, data: Uint8Array = NOTHING): PayloadOf<'N'> {
+  return { kind: 'N', protocolId: 0, notifyType, spi: NOTHING, data };
 }
 
 export function notifyName(notifyType: number): string {

@@ -211,6 +211,7 @@ export class Invariants {
 
   #checkForgotten(peer: Peer, connection: string): void {
     const { forgotten } = this.#knownOf(peer);
+    if (forgotten.size === 0) return;
     const left = peer.ikeSas().some((sa) => {
       if (sa.connection !== connection || sa.state !== 'established') return false;
       return forgotten.has(localSpiOf(sa));

@@ -2,9 +2,14 @@
  * Many lives of a tunnel, in processes side by side. Seeds that fail are played again, and drawn, by
  * `npm run replay -- life SEED`.
  */
-import { execFile } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
-import { promisify } from 'node:util';
+
+/** Lives that have these seeds. */
+export interface Seeds {
+  readonly first: number;
+  readonly count: number;
+}
 
 export interface Summary {
   readonly lives: number;
@@ -17,7 +22,7 @@ export interface Summary {
   readonly faults: Readonly<Record<string, number>>;
   /** Lives in which something is wrong. */
   readonly failures: number;
-  /** Seed and what is wrong; of each process the first hundred. */
+  /** Seed and what is wrong; of each part the first hundred. */
   readonly problems: readonly (readonly [number, string])[];
   readonly cpuSeconds: number;
 }
@@ -38,9 +43,9 @@ const NOTHING: Summary = {
 export const PROCESSES = Math.min(availableParallelism(), 8);
 
 /**
- * Plays the lives with these seeds, in processes of at most `each` lives.
+ * Plays the lives with these seeds, in parts of at most `each`.
  * @param program  `simulate.js`, compiled
- * @param told  hears of each process that has ended: its first seed, and what came of its lives
+ * @param told  hears of each part that is over: its first seed, and what came of its lives
  */
 export async function playLives(
   program: string,
@@ -55,23 +60,36 @@ export async function playLives(
   let next = first;
   let total = NOTHING;
   const work = async () => {
+    const child = start(program);
     while (next < first + count) {
       const from = next;
       next = Math.min(from + each, first + count);
-      const summary = await playInProcess(program, from, next - from);
+      const summary = await playIn(child, { first: from, count: next - from });
       total = add(total, summary);
       told(from, summary);
     }
+    child.disconnect();
   };
   await Promise.all(Array.from({ length: processes }, work));
   return total;
 }
 
-async function playInProcess(program: string, first: number, count: number): Promise<Summary> {
+function start(program: string): ChildProcess {
   // A larger nursery: what a life leaves behind is garbage when it ends.
-  const args = ['--max-semi-space-size=32', program, `${first}`, `${count}`];
-  const { stdout } = await promisify(execFile)(process.execPath, args);
-  return JSON.parse(stdout) as Summary;
+  return fork(program, { execArgv: ['--max-semi-space-size=32'] });
+}
+
+function playIn(child: ChildProcess, seeds: Seeds): Promise<Summary> {
+  return new Promise((resolve, reject) => {
+    const died = () =>
+      reject(new Error(`the process that plays from seed ${seeds.first} on has died`));
+    child.once('exit', died);
+    child.once('message', (summary) => {
+      child.off('exit', died);
+      resolve(summary as Summary);
+    });
+    child.send(seeds);
+  });
 }
 
 function add(one: Summary, other: Summary): Summary {

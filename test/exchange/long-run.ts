@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { PROCESSES, playLives, type Summary } from './lives.js';
 
-/** Lives of one process: some minutes. */
+/** Lives that are told of together: some minutes. */
 const PART = 10_000;
 
 const { values } = parseArgs({

@@ -32,7 +32,7 @@ export function standIn(job: Job, random: RandomBytes): JobResult {
       return { type: 'generated', privateKey: new Secret(publicValue), publicValue };
     }
     case 'derive': {
-      const own = Buffer.from(job.privateKey.bytes);
+      const own = job.privateKey.bytes.slice();
       job.privateKey.wipe();
       if (job.peerPublic.length !== answered) return WRONG_LENGTH;
       return { type: 'derived', sharedSecret: secretOf(own, job.peerPublic) };
