@@ -10,6 +10,7 @@
 import { DEFAULT_FRAGMENT_BYTES, MOST_WINDOW } from '../policy/connection.js';
 import type { Endpoint } from '../sad/sad.js';
 import {
+  asUnencrypted,
   decodeMessage,
   EXCHANGE,
   encodeMessage,
@@ -345,9 +346,7 @@ export class Channel {
 
   /** AUTH covers what lies before it (RFC 9242 §3.3.2). */
   #coverReceived({ first, content }: Whole, { messageId }: PeekedHeader): void {
-    const { header } = decodeMessage(first);
-    const { firstType, plaintext, before } = content;
-    const message = unencryptedMessage(header, firstType, plaintext, before);
+    const message = asUnencrypted(first, content.plaintext);
     this.#cover(this.#sa.role === 'initiator' ? 'responder' : 'initiator', message, messageId);
   }
 

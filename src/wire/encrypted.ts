@@ -15,10 +15,14 @@
  */
 import { invalidSyntax } from './error.js';
 import { encodeMessage, HEADER_OCTETS, type HeaderToSend, type Message } from './message.js';
-import type { Payload } from './payload.js';
+import { PAYLOAD } from './registry/index.js';
 
+const GENERIC_OCTETS = 4;
 /** Generic header, Fragment Number and Total Fragments. */
 const SKF_OCTETS = 8;
+/** In the IKE header. */
+const NEXT_PAYLOAD_AT = 16;
+const LENGTH_AT = 24;
 
 /** Sizes of a cipher with its integrity algorithm, in octets. */
 export interface CipherShape {
@@ -98,19 +102,41 @@ export function beginEncrypted(
 }
 
 /**
- * A message as if its encrypted payload were one in clear, and whole: what IntAuth covers. Its
- * lengths count neither IV nor padding nor ICV (RFC 9242 §3.3.2).
+ * A message of ours as if its encrypted payload were one in clear, and whole: what IntAuth covers.
+ * Its lengths count neither IV nor padding nor ICV (RFC 9242 §3.3.2).
  * @param firstType  type of the first payload of `inner`
- * @param before     payloads in clear before the encrypted one
  */
 export function unencryptedMessage(
   header: HeaderToSend,
   firstType: number,
   inner: Uint8Array,
-  before: readonly Payload[] = [],
 ): Uint8Array<ArrayBuffer> {
-  const payloads = [...before, { kind: 'SK', nextPayload: firstType, body: inner } as const];
-  return encodeMessage({ header, payloads });
+  const payload = { kind: 'SK', nextPayload: firstType, body: inner } as const;
+  return encodeMessage({ header, payloads: [payload] });
+}
+
+/**
+ * The same of a message that was received: the octets are as they came, those that are reserved too,
+ * but for the lengths, and for the type of a fragment.
+ * @param received  the message, or its first fragment; it has decoded
+ * @param inner     payloads of the whole; where they do not fit a payload, its length is no use
+ */
+export function asUnencrypted(received: Uint8Array, inner: Uint8Array): Uint8Array<ArrayBuffer> {
+  const from = new DataView(received.buffer, received.byteOffset, received.length);
+  let typeAt = NEXT_PAYLOAD_AT;
+  let at = HEADER_OCTETS;
+  while (received[typeAt] !== PAYLOAD.SK && received[typeAt] !== PAYLOAD.SKF) {
+    typeAt = at;
+    at += from.getUint16(at + 2);
+  }
+  const message = new Uint8Array(at + GENERIC_OCTETS + inner.length);
+  message.set(received.subarray(0, at + GENERIC_OCTETS));
+  message.set(inner, at + GENERIC_OCTETS);
+  message[typeAt] = PAYLOAD.SK;
+  const view = new DataView(message.buffer);
+  view.setUint32(LENGTH_AT, message.length);
+  view.setUint16(at + 2, GENERIC_OCTETS + inner.length);
+  return message;
 }
 
 /** Octets of an encrypted payload's body for so many octets of payloads inside. */

@@ -1,11 +1,21 @@
 /** More than one key exchange before IKE_AUTH (RFC 9242, RFC 9370 §2.2), by ML-KEM and others. */
 import { describe, expect, it } from 'vitest';
+import { concat } from '../../src/crypto/concat.js';
+import { prf, prfById } from '../../src/crypto/prf.js';
 import { DEFAULT_IKE } from '../../src/policy/proposal.js';
-import { EXCHANGE, NOTIFY, PAYLOAD, type Payload } from '../../src/wire/index.js';
+import {
+  type EncodedPayloads,
+  EXCHANGE,
+  encodePayloads,
+  NOTIFY,
+  PAYLOAD,
+  type Payload,
+} from '../../src/wire/index.js';
 import { Dialogue } from './dialogue.js';
 import type { ConnectionOptions } from './peer.js';
 import { kinds, notify, ScriptedPeer } from './scripted-peer.js';
 
+const PRF_HMAC_SHA2_256 = prfById(5)!;
 const BASE = 'aes128gcm16-prfsha256-x25519';
 
 function both(a: ConnectionOptions, b: ConnectionOptions = a): Dialogue {
@@ -283,6 +293,18 @@ describe('the rekeying of an IKE SA', () => {
   });
 });
 
+/** RFC 9242 §3.3.2: the headers as they came, but for lengths that count the plaintext alone. */
+function coveredBy(message: Uint8Array, plaintext: Uint8Array): Uint8Array {
+  const covered = concat(message.subarray(0, 32), plaintext);
+  const view = new DataView(covered.buffer);
+  covered[16] = PAYLOAD.SK;
+  view.setUint32(24, covered.length);
+  view.setUint16(30, 4 + plaintext.length);
+  return covered;
+}
+
+const VENDOR: Payload[] = [{ kind: 'V', data: new Uint8Array(100).fill(0x55) }];
+
 describe('a responder', () => {
   const more = (peer: ScriptedPeer): Payload[] => [
     ...peer.initPayloads(),
@@ -297,6 +319,41 @@ describe('a responder', () => {
     // Without IntAuth this AUTH proves nothing.
     const answer = peer.request(EXCHANGE.IKE_AUTH, 2, peer.authPayloads());
     expect(answer.map(kinds)).toEqual([[NOTIFY.AUTHENTICATION_FAILED]]);
+  });
+
+  it.each<[string, (peer: ScriptedPeer, inner: EncodedPayloads) => Uint8Array[]]>([
+    [
+      'whole, with every reserved bit, and of a minor version',
+      (peer, { firstType, bytes }) => [
+        peer.sealRaw(
+          EXCHANGE.IKE_INTERMEDIATE,
+          1,
+          [],
+          { firstType, padded: concat(bytes, Uint8Array.of(0)) },
+          (message) => {
+            message[17]! |= 0x0f;
+            message[19]! |= 0b1101_0111;
+            message[29]! = 0xff;
+          },
+        ),
+      ],
+    ],
+    ['in fragments', (peer) => peer.sealInFragments(EXCHANGE.IKE_INTERMEDIATE, 1, VENDOR, 90)],
+  ])('covers a message as it came: %s', (_, seal) => {
+    const { b } = new Dialogue();
+    const peer = new ScriptedPeer(b);
+    peer.init([...more(peer), notify(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED)]);
+    const inner = encodePayloads(VENDOR);
+    const requests = seal(peer, inner);
+    const [response] = requests.flatMap((request) => peer.send(request));
+    // IntAuth_i1 = prf(SK_pi, IntAuth_i1A | IntAuth_i1P), the other likewise; IKE_AUTH has message ID 2.
+    const intAuth = concat(
+      prf(PRF_HMAC_SHA2_256, peer.keys.skPi.bytes, coveredBy(requests[0]!, inner.bytes)),
+      prf(PRF_HMAC_SHA2_256, peer.keys.skPr.bytes, coveredBy(response!, new Uint8Array(0))),
+      Uint8Array.of(0, 0, 0, 2),
+    );
+    const auth = peer.authPayloads(undefined, undefined, intAuth);
+    expect(kinds(peer.request(EXCHANGE.IKE_AUTH, 2, auth)[0])).toContain('AUTH');
   });
 
   it('takes none where they were not negotiated', () => {
@@ -316,6 +373,15 @@ describe('a responder', () => {
       expect(++messageId).toBeLessThan(30);
     }
     expect(b.log.join('\n')).toContain('too many');
+  });
+
+  it('takes as much as there can be in fragments of one, and covers it', () => {
+    const { b } = new Dialogue();
+    const peer = new ScriptedPeer(b);
+    peer.init([...more(peer), notify(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED)]);
+    const half: Payload = { kind: 'V', data: new Uint8Array(32_763) };
+    const fragments = peer.sealInFragments(EXCHANGE.IKE_INTERMEDIATE, 1, [half, half], 1400);
+    expect(fragments.flatMap((fragment) => peer.send(fragment))).toHaveLength(1);
   });
 
   it('refuses a key exchange that nobody has agreed upon', () => {

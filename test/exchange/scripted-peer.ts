@@ -100,13 +100,19 @@ export class ScriptedPeer {
     this.#opener = new Opener(SUITE, this.#keys.responder);
   }
 
-  authPayloads(id = 'a.example.org', psk = PSK): Payload[] {
+  get keys(): IkeKeys {
+    return this.#keys!;
+  }
+
+  /** @param intAuth  what lay between IKE_SA_INIT and IKE_AUTH (RFC 9242 §3.3.2) */
+  authPayloads(id = 'a.example.org', psk = PSK, intAuth = new Uint8Array(0)): Payload[] {
     const idi = idPayload('IDi', parseIdentity(id));
     const data = pskAuth(PRF, new Secret(new TextEncoder().encode(psk)), {
       message: this.#initRequest,
       peerNonce: this.#nr,
       idBody: payloadBody(idi),
       skP: this.#keys!.skPi,
+      intAuth,
     });
     const purpose = { protocol: 'esp', keyExchange: false } as const;
     const esp = [parseProposal('esp', 'aes128gcm16')];
@@ -139,18 +145,21 @@ export class ScriptedPeer {
   /**
    * Seals what the library would not: payloads in clear before the encrypted one, and a plaintext
    * whose padding is as it is given.
+   * @param alter  changes the message before it is authenticated
    */
   sealRaw(
     exchangeType: number,
     messageId: number,
     before: readonly Payload[],
     { firstType, padded }: { firstType: number; padded: Uint8Array },
+    alter: (message: Uint8Array) => void = () => {},
   ): Uint8Array {
     const body = new Uint8Array(8 + padded.length + 16);
     const message = encodeMessage({
       header: this.header(exchangeType, messageId),
       payloads: [...before, { kind: 'SK', nextPayload: firstType, body }],
     });
+    alter(message);
     const bytes = this.#keys!.initiator.encryption.bytes;
     // An IV that the sealer, which counts, does not come to.
     const iv = Uint8Array.of(0xff, 0, 0, 0, 0, 0, 0, messageId);
