@@ -27,6 +27,8 @@ export interface GatewaySettings {
   readonly interface?: string;
   /** The LAN's interface is a port; default: true. */
   readonly lanPort?: boolean;
+  /** In place of the one of the lab's topology. */
+  readonly wan?: readonly string[];
   /** Further lines of the [gateway] table. */
   readonly gatewayLines?: readonly string[];
   /** Further lines of the connection's table. */
@@ -62,7 +64,7 @@ export function gatewayConfig(settings: GatewaySettings, socket: string): string
     '[gateway]',
     `name = "${name}"`,
     ...(settings.lanPort === false ? [] : [`lan = ["${LAN}"]`]),
-    `wan = ["${WAN}"]`,
+    `wan = ${JSON.stringify(settings.wan ?? [WAN])}`,
     `api_socket = "${socket}"`,
     ...(settings.plain === true ? ['lab_plain_forwarding = true'] : []),
     ...(settings.gatewayLines ?? []),

@@ -38,18 +38,14 @@ def send(address, count, per_second, flows=1):
     began = time.monotonic()
     times = []  # [number, seconds of CLOCK_MONOTONIC] of the first packet of each tenth of a second
     number = refused = 0
+    stopped = False
 
-    def report(*_):
-        print(json.dumps({
-            "sent": number,
-            "refused": refused,
-            "seconds": time.monotonic() - began,
-            "times": times,
-        }), flush=True)
-        sys.exit(0)
+    def stop(*_):  # between two packets: one that is being sent is counted
+        nonlocal stopped
+        stopped = True
 
-    signal.signal(signal.SIGTERM, report)
-    while number < count:
+    signal.signal(signal.SIGTERM, stop)
+    while number < count and not stopped:
         now = time.monotonic()
         if not times or now - times[-1][1] >= 0.1:
             times.append([number, now])
@@ -59,7 +55,12 @@ def send(address, count, per_second, flows=1):
             refused += not sent(out[number % flows], struct.pack("!I", number) + PADDING)
             number += 1
         time.sleep(0.0005)
-    report()
+    print(json.dumps({
+        "sent": number,
+        "refused": refused,
+        "seconds": time.monotonic() - began,
+        "times": times,
+    }), flush=True)
 
 
 def receive(count):

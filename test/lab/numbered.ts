@@ -54,11 +54,15 @@ export async function sendNumbered(
       logFile: join(folder, `numbered-${Math.random()}`),
     });
   const receivers = flows.map(({ to }) => python(to, 'receive', packets));
-  for (const one of receivers) await waitFor('a receiver', 20, () => one.log() !== '' || undefined);
+  const begun = async (programs: readonly Program[]) => {
+    for (const one of programs) await waitFor('numbered.py', 20, () => one.log() !== '');
+  };
+  await begun(receivers);
   const senders = flows.map(({ from, address }) =>
     python(from, 'send', address, packets, perSecond, sockets),
   );
   try {
+    await begun(senders);
     await work();
     await Promise.all(senders.map((one) => (untilWorkEnds ? one.stop(30) : one.exited)));
     await sleep(SETTLE_MILLISECONDS);
