@@ -198,6 +198,7 @@
       "native/test/port/segments_test.cc",
       "native/test/port/spsc_ring_test.cc",
       "native/test/port/super_frames_test.cc",
+      "native/test/port/system_test.cc",
       "native/test/port/tap_test.cc",
       "native/test/port/tun_test.cc",
       "native/test/port/umem_test.cc",

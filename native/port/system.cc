@@ -23,13 +23,13 @@ void Fd::reset() {
   fd_ = -1;
 }
 
-std::string missing_capabilities() {
+std::string missing_capabilities(uint64_t among) {
   constexpr std::pair<int, const char*> kNeeded[] = {{CAP_NET_RAW, "CAP_NET_RAW"},
                                                      {CAP_NET_ADMIN, "CAP_NET_ADMIN"},
                                                      {CAP_BPF, "CAP_BPF"},
                                                      {CAP_PERFMON, "CAP_PERFMON"},
                                                      {CAP_IPC_LOCK, "CAP_IPC_LOCK"}};
-  std::ifstream status("/proc/self/status");
+  std::ifstream status("/proc/thread-self/status");
   uint64_t effective = 0;
   for (std::string line; std::getline(status, line);) {
     if (line.starts_with("CapEff:")) effective = std::stoull(line.substr(7), nullptr, 16);
@@ -39,7 +39,7 @@ std::string missing_capabilities() {
     // CAP_SYS_ADMIN includes what was a part of it before Linux 5.8.
     const bool was_admin = bit == CAP_BPF || bit == CAP_PERFMON;
     const bool had = effective >> bit & 1 || (was_admin && effective >> CAP_SYS_ADMIN & 1);
-    if (!had) missing += (missing.empty() ? "" : ", ") + std::string(name);
+    if (!had && (among >> bit & 1)) missing += (missing.empty() ? "" : ", ") + std::string(name);
   }
   return missing;
 }
@@ -47,8 +47,10 @@ std::string missing_capabilities() {
 void throw_errno(int error, const std::string& what) {
   std::string text = what;
   // AF_XDP reports exhausted locked memory as ENOBUFS or ENOMEM.
-  if (error == EPERM || error == EACCES || error == ENOBUFS || error == ENOMEM) {
-    const std::string missing = missing_capabilities();
+  constexpr uint64_t kMemory = uint64_t{1} << CAP_IPC_LOCK;
+  const bool is_memory = error == ENOBUFS || error == ENOMEM;
+  if (is_memory || error == EPERM || error == EACCES) {
+    const std::string missing = missing_capabilities(is_memory ? kMemory : ~kMemory);
     if (!missing.empty()) text += " (missing " + missing + ")";
   }
   throw std::system_error(error, std::generic_category(), text);

@@ -30,12 +30,13 @@ class Fd {
   int fd_ = -1;
 };
 
-/// The capabilities that port set-up needs and this process lacks, such as
+/// The capabilities that port set-up needs and this thread lacks, such as
 /// "CAP_NET_RAW, CAP_BPF"; empty where none is missing.
-std::string missing_capabilities();
+/// @param among  looked at are only those of this mask of 1 << CAP_...
+std::string missing_capabilities(uint64_t among = ~uint64_t{0});
 
 /// Throws a std::system_error for `error` (an errno) that says what was tried and, where the
-/// kernel denied it, which capabilities are missing.
+/// kernel denied it, which capabilities are missing that would have allowed it.
 [[noreturn]] void throw_errno(int error, const std::string& what);
 
 /// What a port knows of its interface.

@@ -22,7 +22,7 @@ inside() {
     mount --bind "/dev/$name" "dev/$name"
   done
   mkdir dev/net dev/pts dev/shm
-  mknod dev/net/tun c 10 200
+  mknod -m 666 dev/net/tun c 10 200
   mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
   ln -s pts/ptmx dev/ptmx
   mount -t tmpfs -o mode=1777 tmpfs dev/shm
