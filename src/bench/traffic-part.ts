@@ -81,7 +81,7 @@ export class Generator {
 
 const SETTLE_MS = 20;
 
-export function macBytes(text: string): Uint8Array {
+function macBytes(text: string): Uint8Array {
   return Uint8Array.from(text.split(':').map((part) => Number.parseInt(part, 16)));
 }
 

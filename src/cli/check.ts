@@ -63,7 +63,7 @@ function guardOf({ name, spd }: GatewayConfig): string {
 }
 
 /** What the configuration means, without its secrets. */
-export function summarize(config: GatewayConfig): string[] {
+function summarize(config: GatewayConfig): string[] {
   const devices = (role: 'lan' | 'wan') =>
     config.ports.filter((port) => port.role === role).map((port) => port.device);
   const lines = [`  gateway ${config.name}: lan ${devices('lan')}, wan ${devices('wan')}`];

@@ -32,7 +32,7 @@ const NAT = {
   both: 'both are behind one',
 } as const;
 
-export function renderProbe(result: ProbeResult): string {
+function renderProbe(result: ProbeResult): string {
   const { connection, liveness, local, remote, nat, pathMtu, tried, children } = result;
   if (liveness === undefined || nat === undefined) {
     return `${connection}: there is no IKE SA to ask over (esplane up ${connection})\n`;

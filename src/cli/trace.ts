@@ -44,7 +44,7 @@ function trace(words: readonly string[], options: TraceOptions): Promise<void> {
 }
 
 /** @param waited  seconds */
-export function renderTrace(answer: TraceAnswer, waited: number): string {
+function renderTrace(answer: TraceAnswer, waited: number): string {
   const { report } = answer;
   if (report === undefined) return `no packet that passes the filter within ${waited} s\n`;
   const stages = stagesOf(report);

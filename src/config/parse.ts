@@ -84,7 +84,7 @@ function inOrder(problems: readonly ConfigProblem[], sources: readonly ConfigSou
 }
 
 /** `connection.office.remote.networks[1]`. */
-export function renderPath(path: KeyPath): string {
+function renderPath(path: KeyPath): string {
   return path.reduce<string>((text, part) => {
     if (typeof part === 'number') return `${text}[${part}]`;
     return text === '' ? part : `${text}.${part}`;

@@ -14,7 +14,7 @@ export interface ConfigProblem {
 }
 
 /** `gateway.toml:7:1: connection.office.start: found "now", allowed: "always", "trap", "wait"`. */
-export function renderProblem(problem: ConfigProblem): string {
+function renderProblem(problem: ConfigProblem): string {
   const { file, line, column, key, found, allowed } = problem;
   const where = line === 0 ? file : `${file}:${line}:${column}`;
   const what = key === '' ? '' : `${key}: `;

@@ -242,7 +242,7 @@ const tfc = z.strictObject({
     .describe('Dummy packets while nothing else is sent; 0: none'),
 });
 
-export const childSchema = z.strictObject({
+const childSchema = z.strictObject({
   local: networks
     .optional()
     .describe('Protected on our side; in transport mode our own address, with protocol and ports'),
@@ -373,7 +373,7 @@ export const connectionSchema = z.strictObject({
     .describe('Silence before the peer is asked whether it lives; 0: never (RFC 7296 §2.4)'),
 });
 
-export const policySchema = z.strictObject({
+const policySchema = z.strictObject({
   action: z.enum(['bypass', 'discard']).describe('Let pass in clear, or drop'),
   direction: z
     .enum(['both', 'outbound', 'inbound'])

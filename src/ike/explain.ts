@@ -117,7 +117,7 @@ export function explainSelectors(policy: SelectorPair, offered: SelectorPair): s
   ].join('\n');
 }
 
-export function explainSelectorsRefused({ tsi, tsr }: SelectorPair): string {
+function explainSelectorsRefused({ tsi, tsr }: SelectorPair): string {
   return [
     'the peer answers TS_UNACCEPTABLE: its policy has nothing in common with ours',
     `TSi ours: ${list(tsi)}`,

@@ -69,7 +69,7 @@ function alike(sa: IkeSa, policy: ChildPolicy, pair: SelectorPair): InstalledChi
 }
 
 /** Most Child SAs of a group beside the fallback: twice as many as resources, at least. */
-export function mostFurther({ perResource }: ChildPolicy, { options }: Core): number {
+function mostFurther({ perResource }: ChildPolicy, { options }: Core): number {
   if (perResource === undefined) return 0;
   return perResource === 'auto' ? Math.max(MIN_FURTHER, 2 * options.resources) : perResource;
 }

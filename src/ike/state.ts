@@ -37,7 +37,7 @@ interface Transition {
   readonly to: StateName;
 }
 
-export const TRANSITIONS = [
+const TRANSITIONS = [
   {
     story: 'IKE_SA_INIT is answered',
     role: 'initiator',
@@ -114,7 +114,7 @@ interface ChildTransition {
   readonly to: ChildState;
 }
 
-export const CHILD_TRANSITIONS = [
+const CHILD_TRANSITIONS = [
   { story: 'rekeying is asked for', from: 'installed', to: 'rekeying' },
   { story: 'the peer does not rekey it now', from: 'rekeying', to: 'installed' },
   { story: 'rekeyed by us', from: 'rekeying', to: 'deleting' },

@@ -6,7 +6,7 @@ export function isExact(selector: TrafficSelector): boolean {
   return isAllPorts(selector) || (hasPorts(selector) && !isOpaque(selector));
 }
 
-export function isAllPorts({ startPort, endPort }: TrafficSelector): boolean {
+function isAllPorts({ startPort, endPort }: TrafficSelector): boolean {
   return startPort === 0 && endPort === 65535;
 }
 

@@ -103,7 +103,7 @@ export function guardRuleset({
 }
 
 /** The interfaces that entries are of, each once. */
-export function interfacesOf(spd: readonly SpdEntry[]): string[] {
+function interfacesOf(spd: readonly SpdEntry[]): string[] {
   return [...new Set(spd.flatMap((entry) => entry.interface ?? []))];
 }
 

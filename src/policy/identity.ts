@@ -75,7 +75,7 @@ function keyId(text: string): Uint8Array {
 }
 
 /** The identity of a host that is known by its address. */
-export function addressIdentity(address: Uint8Array): Identity {
+function addressIdentity(address: Uint8Array): Identity {
   return {
     type: address.length === 4 ? ID_TYPE.ID_IPV4_ADDR : ID_TYPE.ID_IPV6_ADDR,
     data: address,

@@ -88,7 +88,7 @@ export function additionalMethods({ additional }: Suite): number[] {
 }
 
 /** Whether one of them may not be left out. */
-export function needsAdditional({ additional }: Proposal): boolean {
+function needsAdditional({ additional }: Proposal): boolean {
   return additional.some((list) => list.length > 0 && !list.some(isNone));
 }
 

@@ -26,7 +26,7 @@ import { Writer } from './writer.js';
 export const HEADER_OCTETS = 28;
 
 /** Most payloads in one chain. Certificates, notifies and vendor IDs repeat, but not so often. */
-export const MAX_PAYLOADS = 256;
+const MAX_PAYLOADS = 256;
 
 export interface Message {
   readonly header: Header;
