@@ -77,14 +77,25 @@ export class PkiFolder {
   }
 
   /** The name of the authority in this folder that has issued a certificate. */
-  issuerOf({ facts }: Certificate): string {
+  issuerOf(certificate: Certificate): string {
+    const issuer = this.#issuerIn(certificate);
+    if (issuer !== undefined) return issuer;
+    throw new ExitError(EXIT_CODES.failed, 'its authority is not in this folder');
+  }
+
+  #issuerIn({ facts }: Certificate): string | undefined {
     const names = readdirSync(this.#path).flatMap((file) => /^(.+)\.pem$/.exec(file)?.[1] ?? []);
-    const issuer = names.find((name) => {
+    return names.find((name) => {
       const [candidate] = this.chain(name);
       return candidate.facts.isCa && Buffer.compare(candidate.facts.subject, facts.issuer) === 0;
     });
-    if (issuer !== undefined) return issuer;
-    throw new ExitError(EXIT_CODES.failed, 'its authority is not in this folder');
+  }
+
+  /** When its authority in this folder has revoked it, by Date.now(). */
+  revokedAt(certificate: Certificate): number | undefined {
+    const issuer = this.#issuerIn(certificate);
+    const revoked = issuer === undefined ? [] : this.#revoked(issuer);
+    return revoked.find(({ serial }) => serial === certificate.facts.serial)?.at;
   }
 
   revoke(name: string, now: number): string {

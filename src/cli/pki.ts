@@ -150,10 +150,12 @@ function show(folder: PkiFolder, name: string): string {
   const { facts, publicKey, der } = certificate;
   const { validFrom, validTo, fingerprint256 } = new X509Certificate(der);
   const problem = weaknessOf(publicKey) ?? (facts.isCa ? undefined : refuseUsage(certificate));
+  const revokedAt = folder.revokedAt(certificate);
   const rows: readonly (readonly [string, string])[] = [
     ['issuer', formatIdentity(nameIdentity(facts.issuer))],
     ['serial', facts.serial],
     ['valid', `${validFrom} to ${validTo}`],
+    ['revoked', revokedAt === undefined ? '' : new Date(revokedAt).toISOString()],
     ['key', describeKey(publicKey)],
     ['proves', identitiesOf(certificate).map(formatIdentity).join('; ')],
     ['CRL', facts.crlUrls.join(' ')],

@@ -83,6 +83,11 @@ describe('esplane pki', () => {
     const before = openssl('crl', '-noout', '-crlnumber', '-in', file('ca.crl'));
     await pki('revoke', 'gone');
     await pki('crl');
+    said = '';
+    await pki('show', 'here');
+    expect(said).not.toContain('revoked');
+    await pki('show', 'gone');
+    expect(said).toMatch(/^ {2}revoked {3}2\d{3}-\d\d-\d\dT/m);
     expect(readFileSync(file('ca.revoked'), 'utf8').trim().split('\n').length).toBe(1);
     expect(openssl('crl', '-noout', '-crlnumber', '-in', file('ca.crl'))).not.toBe(before);
     expect(openssl('x509', '-noout', '-text', '-in', file('here.pem'))).toContain(
