@@ -9,9 +9,10 @@ import { z } from 'zod';
 import { DEFAULT_FRAGMENT_BYTES, MOST_WINDOW } from '../policy/connection.js';
 import { parseAddress, parseSelector } from '../wire/index.js';
 
+/** Without what the guard's rules (nft) and the kernel (%d) take for a pattern. */
 const interfaceName = z
   .string()
-  .regex(/^[^\s/:]{1,15}$/, 'the name of a network interface, such as "eth0"');
+  .regex(/^[^\s/:%*"\\]{1,15}$/, 'the name of a network interface, such as "eth0"');
 
 const address = z
   .string()

@@ -384,6 +384,12 @@ describe('a mistake is told with file, line, key, what was found and what is all
     ]);
   });
 
+  it('an interface whose name is a pattern to nft or to the kernel: it would open the guard', () => {
+    for (const name of ['wan*', 'ipsec%d', 'a\\\\b']) {
+      expect(add(`interface = "${name}"`)[0]).toContain('allowed: the name of a network interface');
+    }
+  });
+
   it('a key that is missing, at its table', () => {
     expect(change('wan = ["wan0"]', '')).toEqual([
       'gateway.toml:1:1: gateway.wan: missing, allowed: a list',
