@@ -82,10 +82,8 @@ const ADDRESS_POLL_MS = 2_000;
 /** Starts a gateway; where a part cannot be had, gives back what was taken and rejects. */
 export async function runGateway(config: GatewayConfig, parts: GatewayParts): Promise<Gateway> {
   const { log, guard, transport, jobs } = parts;
-  const undo: (() => void | Promise<void>)[] = [];
-  const release = async () => {
-    for (const action of undo.splice(0).reverse()) await action();
-  };
+  const undo: Undo[] = [];
+  const release = () => giveBack(undo.splice(0), log);
   try {
     undo.push(
       () => wipeKeys(config.connections),
@@ -164,6 +162,7 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
       ...control,
       isAlive: async () => (await workers.silent()).length === 0,
       async stop() {
+        await configuration.close();
         if (configuration.running.guardOnStop === 'open') interfaces.retain([]);
         await release();
         openGuard(configuration.running, guard, log);
@@ -173,6 +172,19 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
   } catch (error) {
     await release();
     throw error;
+  }
+}
+
+type Undo = () => void | Promise<void>;
+
+/** The last first; where one thing cannot be given back, the others are all the same. */
+async function giveBack(undo: readonly Undo[], log: Log): Promise<void> {
+  for (const action of undo.toReversed()) {
+    try {
+      await action();
+    } catch (error) {
+      log.error(`not given back: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
 }
 

@@ -42,6 +42,7 @@ export class Reconfigure {
   #running: GatewayConfig;
   /** Changes are made one after the other. */
   #last: Promise<unknown> = Promise.resolve();
+  #closed = false;
 
   constructor(running: GatewayConfig, parts: ReconfigureParts) {
     this.#running = running;
@@ -65,9 +66,16 @@ export class Reconfigure {
 
   /** Puts the configuration as it can be read now in force. Throws `ConfigError`, and host errors. */
   apply(): Promise<Plan> {
+    if (this.#closed) return Promise.reject(new Error('the gateway stops'));
     const applied = this.#last.then(() => this.#apply());
     this.#last = applied.catch(() => {});
     return applied;
+  }
+
+  /** For a gateway that stops: ends with what is under way, and nothing more is changed. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#last;
   }
 
   #load(): GatewayConfig {

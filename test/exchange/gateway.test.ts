@@ -434,9 +434,17 @@ describe('two gateways', () => {
       localAddresses: [],
       reinjectLink: 'gateways-spare-kernel',
     });
+    const errors: string[] = [];
+    const log = { ...silentLog, error: (message: string) => errors.push(message) };
     const jobs = { ...parts.jobs, close: async () => void closed.push('jobs') };
-    await expect(runGateway(config, { ...parts, jobs })).rejects.toThrow('192.0.2.1 is taken');
+    const remove = () => {
+      throw new Error('there is no ip(8)');
+    };
+    const hostRoutes = { ...parts.hostRoutes, remove };
+    const started = runGateway(config, { ...parts, jobs, log, hostRoutes });
+    await expect(started).rejects.toThrow('192.0.2.1 is taken');
     await parts.jobs.close();
+    expect(errors).toEqual(['not given back: there is no ip(8)']);
     expect(closed).toEqual(['jobs']);
     expect(keyOf(config.connections[0]!).byteLength).toBe(0);
     // The links are free again.
