@@ -59,7 +59,7 @@ export interface GatewayParts {
   readonly interfaceHost: InterfaceHost;
   readonly createDataplane: (options: DataplaneOptions) => Dataplane;
   readonly transport: Transport;
-  readonly openLink: (dataplane: Dataplane) => OpenLink;
+  readonly openLink: (dataplane: Dataplane, config: GatewayConfig) => OpenLink;
   readonly jobs: JobRunner;
   /** All addresses of this host. */
   readonly localAddresses: () => readonly string[];
@@ -120,7 +120,7 @@ export async function runGateway(config: GatewayConfig, parts: GatewayParts): Pr
     const workers = new IkeWorkers({
       shards: config.ikeWorkers === 'auto' ? defaultIkeWorkers() : config.ikeWorkers,
       connections: config.connections,
-      openLink: parts.openLink(dataplane),
+      openLink: parts.openLink(dataplane, config),
       transport,
       jobs,
       sad: dataplane,
@@ -254,10 +254,10 @@ export function memoryParts(surroundings: MemorySurroundings): GatewayParts {
     transport,
     openLink:
       surroundings.openLink ??
-      ((dataplane) =>
+      ((dataplane, config) =>
         threadLinks({
           ...threadsOf(dataplane, transport),
-          ikeOptions: { resources: dataplane.resources() },
+          ikeOptions: ikeOptions(config, dataplane),
           espKeysFile: undefined,
         })),
     jobs: openPool(1),

@@ -9,12 +9,12 @@ import { MemoryHost } from '../../src/dataplane/memory-host.js';
 import { Ike } from '../../src/ike/ike.js';
 import { type DaemonLog, silentLog } from '../../src/log.js';
 import { type Gateway, type GatewayParts, memoryParts, runGateway } from '../../src/main.js';
-import { MemoryNetwork } from '../../src/net/memory.js';
+import { MemoryNetwork, type MemoryTap } from '../../src/net/memory.js';
 import type { OwnCertificate, Trust } from '../../src/policy/authentication.js';
 import { DEFAULT_FRAGMENT_BYTES, NO_LIFETIME, type Start } from '../../src/policy/connection.js';
 import { parseIdentity } from '../../src/policy/identity.js';
 import { parseProposal } from '../../src/policy/proposal.js';
-import { parseSelector } from '../../src/wire/index.js';
+import { parseSelector, peekHeader, ZERO_IKE_SPI } from '../../src/wire/index.js';
 import { inlineLinks, threadLinks, type WorkerLink } from '../../src/workers/link.js';
 import { Authorities } from '../authorities.js';
 import { compileIfStale } from '../compiled.js';
@@ -38,6 +38,7 @@ interface Wanted {
   /** Our own identity. */
   readonly id: string | undefined;
   readonly ikeWorkers: number;
+  readonly halfOpenPerAddress: number;
   readonly openLink?: GatewayParts['openLink'];
   readonly log?: DaemonLog;
 }
@@ -48,14 +49,19 @@ const usual: Wanted = {
   psk: 'one key for both of them',
   id: undefined,
   ikeWorkers: 2,
+  halfOpenPerAddress: 16,
 };
 
 let wires = 0;
 
 /** host a - gateway a - wire - gateway b - host b; the hosts are in the test's hands. */
 class Pair {
-  readonly network = new MemoryNetwork();
+  readonly network: MemoryNetwork;
   readonly #wire = `gateways-${process.pid}-${++wires}`;
+
+  constructor(tap?: MemoryTap) {
+    this.network = new MemoryNetwork(tap);
+  }
 
   async gateway(here: 1 | 2, wanted: Partial<Wanted> = {}) {
     const log = wanted.log ?? silentLog;
@@ -148,7 +154,7 @@ function gatewayConfig(here: 1 | 2, id: string, wire: string, wanted: Wanted): G
     busyPollMicroseconds: 0,
     ikeWorkers: wanted.ikeWorkers,
     maxChildSas: 16,
-    halfOpenPerAddress: 16,
+    halfOpenPerAddress: wanted.halfOpenPerAddress,
     apiSocket: '',
     apiGroup: undefined,
     metricsListen: undefined,
@@ -363,6 +369,24 @@ describe('two gateways', () => {
     expect((await a.gateway.explain('office')).advice).toEqual([
       'to bring it up: esplane up office',
     ]);
+  });
+
+  it('want a COOKIE of an address that has half of its places taken, of how many there are', async () => {
+    for (const [halfOpenPerAddress, asked] of [
+      [1, true],
+      [2, false],
+    ] as const) {
+      let withoutSpi = false;
+      const pair = new Pair((_from, _to, data) => {
+        const header = peekHeader(data);
+        if (header?.response === true) withoutSpi ||= header.responderSpi === ZERO_IKE_SPI;
+        return true;
+      });
+      const a = await pair.gateway(1);
+      await pair.gateway(2, { halfOpenPerAddress });
+      expect((await a.gateway.up('office')).result).toBe('established');
+      expect(withoutSpi).toBe(asked);
+    }
   });
 
   it('forget the tunnel on both sides when it is taken down', async () => {
