@@ -1,7 +1,10 @@
 // The cryptography of IKE itself (ike/libcrypto.h). Lengths are checked here.
+#include <algorithm>
+
 #include "addon/arguments.h"
 #include "addon/guarded.h"
 #include "addon/registry.h"
+#include "ike/curves.h"
 #include "ike/libcrypto.h"
 
 namespace esplane::addon {
@@ -51,16 +54,34 @@ Napi::Value shared_secret(const Napi::CallbackInfo& info) {
   return found ? Napi::Value(result) : info.Env().Undefined();
 }
 
+/// Arguments from a place on.
+struct Chunks {
+  Chunks(const Napi::CallbackInfo& info, size_t from) : count(std::max(info.Length(), from) - from) {
+    if (count > kMostChunks) throw_type(info.Env(), "data", "16 chunks at most");
+    for (size_t i = 0; i < count; i++) data[i] = to_bytes(info[from + i], "data");
+  }
+  operator std::span<const Bytes>() const { return {data, count}; }
+
+  size_t count;
+  Bytes data[kMostChunks];
+};
+
+/// hash(digest, ...data)
+Napi::Value hash(const Napi::CallbackInfo& info) {
+  const Digest digest = to_digest(info[0]);
+  const Chunks chunks(info, 1);
+  auto result = Napi::Uint8Array::New(info.Env(), ike::digest_bytes(digest));
+  guarded(info.Env(), [&] { ike::hash(digest, chunks, room(result)); });
+  return result;
+}
+
 /// hmac(digest, key, ...data)
 Napi::Value hmac(const Napi::CallbackInfo& info) {
   const Digest digest = to_digest(info[0]);
   const Bytes key = to_bytes(info[1], "key");
-  const size_t count = info.Length() - 2;
-  if (count > kMostChunks) throw_type(info.Env(), "data", "16 chunks at most");
-  Bytes chunks[kMostChunks];
-  for (size_t i = 0; i < count; i++) chunks[i] = to_bytes(info[2 + i], "data");
+  const Chunks chunks(info, 2);
   auto result = Napi::Uint8Array::New(info.Env(), ike::digest_bytes(digest));
-  guarded(info.Env(), [&] { ike::hmac(digest, key, {chunks, count}, room(result)); });
+  guarded(info.Env(), [&] { ike::hmac(digest, key, chunks, room(result)); });
   return result;
 }
 
@@ -131,6 +152,7 @@ void export_ike(Napi::Env env, Napi::Object exports) {
   auto all = Napi::Object::New(env);
   all.Set("publicValue", Napi::Function::New(env, public_value));
   all.Set("sharedSecret", Napi::Function::New(env, shared_secret));
+  all.Set("hash", Napi::Function::New(env, hash));
   all.Set("hmac", Napi::Function::New(env, hmac));
   all.Set("prfPlus", Napi::Function::New(env, prf_plus));
   all.Set("seal", Napi::Function::New(env, seal));

@@ -1,9 +1,7 @@
 #include "ike/libcrypto.h"
 
-#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/params.h>
 
 #include <algorithm>
 #include <cstring>
@@ -18,107 +16,86 @@ namespace {
 
 using base::Freer;
 
-using KeyPtr = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
-using KeyContextPtr = std::unique_ptr<EVP_PKEY_CTX, Freer<EVP_PKEY_CTX_free>>;
-using MacContextPtr = std::unique_ptr<EVP_MAC_CTX, Freer<EVP_MAC_CTX_free>>;
 using CipherContextPtr = std::unique_ptr<EVP_CIPHER_CTX, Freer<EVP_CIPHER_CTX_free>>;
-
-/// What is refused is our own mistake, or memory is out: peers' values are checked before.
-void require(bool ok) {
-  if (ok) return;
-  ERR_clear_error();
-  throw std::runtime_error("libcrypto failed");
-}
 
 int length(Bytes bytes) { return static_cast<int>(bytes.size()); }
 
-// --- X25519, X448 -----------------------------------------------------------------------------
-
-int type_of(Curve curve) { return curve == Curve::kX25519 ? EVP_PKEY_X25519 : EVP_PKEY_X448; }
-
-KeyPtr private_key_of(Curve curve, Bytes octets) {
-  KeyPtr key(EVP_PKEY_new_raw_private_key(type_of(curve), nullptr, octets.data(), octets.size()));
-  require(key != nullptr);
-  return key;
-}
-
-/// A private key for a derivation alone. Where it comes without its public value, libcrypto works
-/// that out, at the cost of a derivation, and does not use it then: so it is given one, whichever.
-KeyPtr deriving_key_of(Curve curve, Bytes octets, Bytes any_public) {
-  thread_local KeyContextPtr makers[kCurves];
-  auto& maker = makers[static_cast<size_t>(curve)];
-  if (maker == nullptr) {
-    const char* name = curve == Curve::kX25519 ? "X25519" : "X448";
-    maker.reset(EVP_PKEY_CTX_new_from_name(nullptr, name, nullptr));
-    require(maker != nullptr && EVP_PKEY_fromdata_init(maker.get()) == 1);
-  }
-  const auto parameter = [](const char* name, Bytes value) {
-    return OSSL_PARAM_construct_octet_string(name, const_cast<uint8_t*>(value.data()), value.size());
-  };
-  OSSL_PARAM parameters[] = {parameter(OSSL_PKEY_PARAM_PRIV_KEY, octets),
-                             parameter(OSSL_PKEY_PARAM_PUB_KEY, any_public),
-                             OSSL_PARAM_construct_end()};
-  EVP_PKEY* key = nullptr;
-  require(EVP_PKEY_fromdata(maker.get(), &key, EVP_PKEY_KEYPAIR, parameters) == 1);
-  return KeyPtr(key);
-}
-
-/// The peer's half for one derivation. Making a key takes libcrypto as long as half of that.
-EVP_PKEY* peer_key_of(Curve curve, Bytes octets) {
-  thread_local KeyPtr made[kCurves];
-  auto& key = made[static_cast<size_t>(curve)];
-  if (key == nullptr) {
-    key.reset(EVP_PKEY_new_raw_public_key(type_of(curve), nullptr, octets.data(), octets.size()));
-    require(key != nullptr);
-  } else {
-    require(EVP_PKEY_set1_encoded_public_key(key.get(), octets.data(), octets.size()) == 1);
-  }
-  return key.get();
-}
-
-// --- HMAC -------------------------------------------------------------------------------------
+// --- hashes, HMAC -----------------------------------------------------------------------------
 
 constexpr const char* kDigestNames[kDigests] = {"SHA1", "SHA256", "SHA384", "SHA512"};
+constexpr size_t kMostBlockBytes = 128;
 
-/// HMAC over one digest. libcrypto keeps what it makes of the key until the next one is set.
-class Hmac {
+/// One hash, again and again in one context: libcrypto's HMAC copies three for each key.
+class Hash {
  public:
-  explicit Hmac(Digest digest) : bytes_(digest_bytes(digest)) {
-    std::unique_ptr<EVP_MAC, Freer<EVP_MAC_free>> mac(EVP_MAC_fetch(nullptr, "HMAC", nullptr));
-    require(mac != nullptr);
-    context_.reset(EVP_MAC_CTX_new(mac.get()));
-    char* name = const_cast<char*>(kDigestNames[static_cast<size_t>(digest)]);
-    const OSSL_PARAM parameters[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0), OSSL_PARAM_construct_end()};
-    require(context_ != nullptr && EVP_MAC_CTX_set_params(context_.get(), parameters) == 1);
+  explicit Hash(Digest digest)
+      : digest_(EVP_MD_fetch(nullptr, kDigestNames[static_cast<size_t>(digest)], nullptr)),
+        context_(EVP_MD_CTX_new()) {
+    require(digest_ != nullptr && context_ != nullptr);
+    require(EVP_DigestInit_ex2(context_.get(), digest_.get(), nullptr) == 1);
   }
 
-  void set_key(Bytes key) {
-    // Without octets it would go on with the key before; one of zeros is the same (RFC 2104 §2).
-    static constexpr uint8_t kNone[1] = {};
-    if (key.empty()) key = kNone;
-    require(EVP_MAC_init(context_.get(), key.data(), key.size(), nullptr) == 1);
-  }
-  /// Begins anew with the same key.
-  void restart() { require(EVP_MAC_init(context_.get(), nullptr, 0, nullptr) == 1); }
-  void update(Bytes data) { require(EVP_MAC_update(context_.get(), data.data(), data.size()) == 1); }
+  size_t bytes() const { return static_cast<size_t>(EVP_MD_get_size(digest_.get())); }
+  size_t block_bytes() const { return static_cast<size_t>(EVP_MD_get_block_size(digest_.get())); }
+
+  void update(Bytes data) { require(EVP_DigestUpdate(context_.get(), data.data(), data.size()) == 1); }
+  /// Begins anew with that; nothing of what was hashed is left.
   void finish(uint8_t* out) {
-    size_t written = 0;
-    require(EVP_MAC_final(context_.get(), out, &written, bytes_) == 1 && written == bytes_);
+    require(EVP_DigestFinal_ex(context_.get(), out, nullptr) == 1);
+    require(EVP_DigestInit_ex2(context_.get(), nullptr, nullptr) == 1);
   }
-  void forget() { set_key({}); }
 
  private:
-  size_t bytes_;
-  MacContextPtr context_;
+  std::unique_ptr<EVP_MD, Freer<EVP_MD_free>> digest_;
+  std::unique_ptr<EVP_MD_CTX, Freer<EVP_MD_CTX_free>> context_;
 };
 
-Hmac& hmac_of(Digest digest) {
-  thread_local std::unique_ptr<Hmac> made[kDigests];
+Hash& hash_of(Digest digest) {
+  thread_local std::unique_ptr<Hash> made[kDigests];
   auto& one = made[static_cast<size_t>(digest)];
-  if (one == nullptr) one = std::make_unique<Hmac>(digest);
+  if (one == nullptr) one = std::make_unique<Hash>(digest);
   return *one;
 }
+
+/// HMAC under one key, which is overwritten with this: H(K ^ opad, H(K ^ ipad, data)) (RFC 2104 §2).
+class Hmac {
+ public:
+  Hmac(Digest digest, Bytes key) : hash_(hash_of(digest)) {
+    if (key.size() > hash_.block_bytes()) {
+      hash_.update(key);
+      hash_.finish(pad_);
+    } else {
+      std::copy(key.begin(), key.end(), pad_);
+    }
+    turn(kInner);
+  }
+  ~Hmac() { base::wipe(pad_, sizeof pad_); }
+  Hmac(const Hmac&) = delete;
+  Hmac& operator=(const Hmac&) = delete;
+
+  void begin() { hash_.update({pad_, hash_.block_bytes()}); }
+  void update(Bytes data) { hash_.update(data); }
+  /// Of what has come since `begin`, with which it may go on.
+  void finish(uint8_t* out) {
+    hash_.finish(out);
+    turn(kInner ^ kOuter);
+    begin();
+    hash_.update({out, hash_.bytes()});
+    hash_.finish(out);
+    turn(kInner ^ kOuter);
+  }
+
+ private:
+  static constexpr uint8_t kInner = 0x36, kOuter = 0x5c;
+
+  void turn(uint8_t mask) {
+    for (uint8_t& octet : pad_) octet ^= mask;
+  }
+
+  Hash& hash_;
+  /// The key, masked for the inner hash but for a moment.
+  uint8_t pad_[kMostBlockBytes] = {};
+};
 
 // --- AEADs ------------------------------------------------------------------------------------
 
@@ -197,57 +174,38 @@ Cipher& cipher_of(Aead aead, bool encrypt) {
 
 }  // namespace
 
-void public_value(Curve curve, Bytes private_key, Room out) {
-  const KeyPtr key = private_key_of(curve, private_key);
-  size_t bytes = out.size();
-  require(EVP_PKEY_get_raw_public_key(key.get(), out.data(), &bytes) == 1);
+void require(bool ok) {
+  if (ok) return;
+  ERR_clear_error();
+  throw std::runtime_error("libcrypto failed");
 }
 
-bool shared_secret(Curve curve, Bytes private_key, Bytes peer_public, Room out) {
-  const KeyPtr own = deriving_key_of(curve, private_key, peer_public);
-  const KeyContextPtr context(EVP_PKEY_CTX_new_from_pkey(nullptr, own.get(), nullptr));
-  require(context != nullptr && EVP_PKEY_derive_init(context.get()) == 1);
-  // Any octets are a public value (RFC 7748 §5): there is nothing to validate.
-  constexpr int kValidate = 0;
-  EVP_PKEY* peer = peer_key_of(curve, peer_public);
-  require(EVP_PKEY_derive_set_peer_ex(context.get(), peer, kValidate) == 1);
-  uint8_t secret[key_bytes(Curve::kX448)];
-  size_t bytes = sizeof secret;
-  const bool derived = EVP_PKEY_derive(context.get(), secret, &bytes) == 1;
-  if (!derived) ERR_clear_error();
-  // OpenSSL refuses an all-zero result too; that is not relied upon.
-  uint8_t any = 0;
-  for (size_t i = 0; derived && i < bytes; i++) any = static_cast<uint8_t>(any | secret[i]);
-  if (any != 0) std::memcpy(out.data(), secret, out.size());
-  base::wipe(secret, sizeof secret);
-  return any != 0;
+void hash(Digest digest, std::span<const Bytes> chunks, Room out) {
+  Hash& one = hash_of(digest);
+  for (const Bytes chunk : chunks) one.update(chunk);
+  one.finish(out.data());
 }
 
 void hmac(Digest digest, Bytes key, std::span<const Bytes> chunks, Room out) {
-  Hmac& one = hmac_of(digest);
-  one.set_key(key);
+  Hmac one(digest, key);
+  one.begin();
   for (const Bytes chunk : chunks) one.update(chunk);
   one.finish(out.data());
-  one.forget();
 }
 
 void prf_plus(Digest digest, Bytes key, Bytes seed, Room out) {
-  Hmac& one = hmac_of(digest);
+  Hmac one(digest, key);
   const size_t block_bytes = digest_bytes(digest);
   uint8_t block[kMostDigestBytes];
   uint8_t count = 1;
-  one.set_key(key);
   for (size_t at = 0; at < out.size(); at += block_bytes, count++) {
-    if (at > 0) {
-      one.restart();
-      one.update({block, block_bytes});
-    }
+    one.begin();
+    if (at > 0) one.update({block, block_bytes});
     one.update(seed);
     one.update({&count, 1});
     one.finish(block);
     std::memcpy(out.data() + at, block, std::min(block_bytes, out.size() - at));
   }
-  one.forget();
   base::wipe(block, sizeof block);
 }
 

@@ -1,5 +1,6 @@
-// What protects IKE itself, each in one call of OpenSSL's libcrypto, which Node exports: X25519 and
-// X448 (RFC 7748), HMAC (RFC 2104) and prf+ over it (RFC 7296 §2.13), AEADs (RFC 5282, RFC 7634).
+// What protects IKE itself, each in one call of OpenSSL's libcrypto, which Node exports: hashes, HMAC
+// (RFC 2104) and prf+ over it (RFC 7296 §2.13), AEADs (RFC 5282, RFC 7634). X25519 and X448 are in
+// curves.h.
 //
 // node:crypto has all of it, at several times the cost; and a key that it has made can hold up its
 // thread for ever where garbage is collected while the key is exported as a JWK (Node 20).
@@ -17,17 +18,8 @@ namespace esplane::ike {
 using Bytes = std::span<const uint8_t>;
 using Room = std::span<uint8_t>;
 
-enum class Curve : uint8_t { kX25519, kX448 };
-constexpr size_t kCurves = 2;
-/// Octets of private keys, public values and secrets.
-constexpr size_t key_bytes(Curve curve) { return curve == Curve::kX25519 ? 32 : 56; }
-
-/// The public value of a private key, which may be any octets.
-void public_value(Curve curve, Bytes private_key, Room out);
-
-/// The shared secret; false where it is all zero (RFC 8031 §3), and then nothing is written.
-/// @note all of key_bytes(curve)
-bool shared_secret(Curve curve, Bytes private_key, Bytes peer_public, Room out);
+/// Throws what is our own mistake, or memory that is out: peers' values are checked before.
+void require(bool ok);
 
 enum class Digest : uint8_t { kSha1, kSha256, kSha384, kSha512 };
 constexpr size_t kDigests = 4;
@@ -36,6 +28,10 @@ constexpr size_t digest_bytes(Digest digest) {
   constexpr size_t kBytes[kDigests] = {20, 32, 48, 64};
   return kBytes[static_cast<size_t>(digest)];
 }
+
+/// The hash of the chunks, one after the other.
+/// @param out  digest_bytes(digest)
+void hash(Digest digest, std::span<const Bytes> chunks, Room out);
 
 /// HMAC of the chunks, one after the other.
 /// @param out  digest_bytes(digest)

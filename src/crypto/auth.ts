@@ -2,9 +2,10 @@
  * What AUTH covers, and AUTH with a pre-shared key (RFC 7296 §2.15); the NAT detection hashes
  * (§2.23). Signatures are made in signature.ts.
  */
-import { hash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import { type IkeSpi, ikeSpiBytes } from '../wire/index.js';
 import { concat } from './concat.js';
+import { DIGEST, libcrypto } from './libcrypto.js';
 import { type Prf, prf } from './prf.js';
 import type { Secret } from './secret.js';
 
@@ -56,6 +57,6 @@ export function natDetectionHash(
   port: number,
 ): Uint8Array<ArrayBuffer> {
   const end = Uint8Array.of(port >> 8, port & 0xff);
-  const covered = concat(ikeSpiBytes(initiatorSpi), ikeSpiBytes(responderSpi), address, end);
-  return new Uint8Array(hash('sha1', covered, 'buffer'));
+  const spis = [ikeSpiBytes(initiatorSpi), ikeSpiBytes(responderSpi)] as const;
+  return libcrypto.hash(DIGEST.sha1, ...spis, address, end);
 }

@@ -1,5 +1,6 @@
 /**
- * The cryptography of IKE that node:crypto does too slowly, typed (native/ike/libcrypto.h).
+ * The cryptography of IKE that node:crypto does too slowly, typed (native/ike/libcrypto.h,
+ * native/ike/curves.h).
  *
  * Of keys nothing stays behind the call. What is returned is memory of its own; a secret is the
  * caller's to wipe.
@@ -16,6 +17,8 @@ export interface Libcrypto {
     peerPublic: Uint8Array,
   ): Uint8Array<ArrayBuffer> | undefined;
   /** Of up to 16 chunks, as one string of octets. */
+  hash(digest: Digest, ...data: readonly Uint8Array[]): Uint8Array<ArrayBuffer>;
+  /** Of up to 16 chunks likewise. */
   hmac(digest: Digest, key: Uint8Array, ...data: readonly Uint8Array[]): Uint8Array<ArrayBuffer>;
   /** The first octets of prf+ (RFC 7296 §2.13), at most 255 times the digest's. */
   prfPlus(
