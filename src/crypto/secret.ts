@@ -5,6 +5,8 @@
  */
 import { inspect } from 'node:util';
 
+const NOTHING = new Uint8Array(0);
+
 export class Secret {
   #bytes: Uint8Array<ArrayBuffer>;
 
@@ -26,13 +28,13 @@ export class Secret {
   /** Overwrites the bytes with zeros. May be called twice. */
   wipe(): void {
     this.#bytes.fill(0);
-    this.#bytes = new Uint8Array(0);
+    this.#bytes = NOTHING;
   }
 
   /** Hands the memory over for a transfer to another thread; this secret is empty afterwards. */
   release(): ArrayBuffer {
     const { buffer } = this.bytes;
-    this.#bytes = new Uint8Array(0);
+    this.#bytes = NOTHING;
     return buffer;
   }
 

@@ -3,5 +3,6 @@ import type { Milliseconds } from '../ike/event.js';
 
 /** Unlike `performance.now()`, whose origin differs from thread to thread. */
 export function monotonicNow(): Milliseconds {
-  return Number(process.hrtime.bigint() / 1000n) / 1000;
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1e3 + nanoseconds / 1e6;
 }

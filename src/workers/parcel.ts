@@ -5,6 +5,7 @@
  */
 import type { CookieProof } from '../ike/event.js';
 import type { EspSpi } from '../sad/sad.js';
+import type { IkeSpi } from '../wire/index.js';
 import type { FromWorker, ToWorker } from './messages.js';
 
 type Message = FromWorker | ToWorker;
@@ -13,7 +14,15 @@ type Of<T extends Message['type']> = Extract<Message, { type: T }>;
 /** A kind, the words of its message, the next kind, and so on. */
 export type Parcel = readonly unknown[];
 
-const KIND = { other: 0, send: 1, datagram: 2, spi: 3 } as const;
+const KIND = {
+  other: 0,
+  send: 1,
+  datagram: 2,
+  spi: 3,
+  halfOpen: 4,
+  established: 5,
+  closed: 6,
+} as const;
 
 /** Collects messages. */
 export class Packer {
@@ -42,6 +51,17 @@ export class Packer {
       }
       case 'spi':
         words.push(KIND.spi, message.spi, message.state, message.policy);
+        break;
+      case 'half-open':
+        words.push(KIND.halfOpen, message.address, message.initiatorSpi, message.ourSpi);
+        break;
+      case 'ike-established': {
+        const { connection, ikeSpi, peerIdentity, initialContact, replaces } = message;
+        words.push(KIND.established, connection, ikeSpi, peerIdentity, initialContact, replaces);
+        break;
+      }
+      case 'ike-closed':
+        words.push(KIND.closed, message.connection, message.ikeSpi, message.reason);
         break;
       default:
         words.push(KIND.other, message);
@@ -85,6 +105,18 @@ export function unpack<M extends Message>(parcel: Parcel, receive: (message: M) 
         at += 4;
         break;
       }
+      case KIND.halfOpen:
+        receive(halfOpen(parcel, at) as M);
+        at += 4;
+        break;
+      case KIND.established:
+        receive(established(parcel, at) as M);
+        at += 6;
+        break;
+      case KIND.closed:
+        receive(closed(parcel, at) as M);
+        at += 4;
+        break;
       default:
         receive(parcel[at + 1] as M);
         at += 2;
@@ -98,4 +130,34 @@ function ends<About>(parcel: Parcel, at: number) {
   const local = { address: word<string>(1), port: word<number>(2) };
   const remote = { address: word<string>(3), port: word<number>(4) };
   return [local, remote, word<About>(5), word<Uint8Array>(6)] as const;
+}
+
+function halfOpen(parcel: Parcel, at: number): Of<'half-open'> {
+  return {
+    type: 'half-open',
+    address: parcel[at + 1] as string,
+    initiatorSpi: parcel[at + 2] as IkeSpi,
+    ourSpi: parcel[at + 3] as IkeSpi,
+  };
+}
+
+function established(parcel: Parcel, at: number): Of<'ike-established'> {
+  const replaces = parcel[at + 5] as IkeSpi | undefined;
+  return {
+    type: 'ike-established',
+    connection: parcel[at + 1] as string,
+    ikeSpi: parcel[at + 2] as IkeSpi,
+    peerIdentity: parcel[at + 3] as string,
+    initialContact: parcel[at + 4] as boolean,
+    ...(replaces === undefined ? {} : { replaces }),
+  };
+}
+
+function closed(parcel: Parcel, at: number): Of<'ike-closed'> {
+  return {
+    type: 'ike-closed',
+    connection: parcel[at + 1] as string | undefined,
+    ikeSpi: parcel[at + 2] as IkeSpi,
+    reason: parcel[at + 3] as string,
+  };
 }

@@ -8,6 +8,13 @@ const local = { address: '192.0.2.1', port: 4500 };
 const remote = { address: '2001:db8::2', port: 500 };
 const data = Uint8Array.of(1, 2, 3);
 const spi = 0xfedcba98 as EspSpi;
+const [ikeSpi, theirs] = ['0011223344556677' as IkeSpi, '8899aabbccddeeff' as IkeSpi];
+const established = {
+  connection: 'office',
+  ikeSpi,
+  peerIdentity: 'b.example',
+  initialContact: false,
+} as const;
 
 function through<M extends FromWorker | ToWorker>(messages: readonly M[]): M[] {
   const packer = new Packer();
@@ -20,12 +27,17 @@ function through<M extends FromWorker | ToWorker>(messages: readonly M[]): M[] {
 describe('a parcel', () => {
   it('brings what a worker posts, in order', () => {
     const messages: FromWorker[] = [
+      { type: 'half-open', address: '192.0.2.1', initiatorSpi: theirs, ourSpi: ikeSpi },
       { type: 'spi', spi, state: 'reserved' },
       { type: 'send', local, remote, marker: true, data },
       { type: 'send', local, remote, marker: false, data, whole: true },
       { type: 'log', level: 'info', connection: 'office', message: 'a line' },
       { type: 'spi', spi, state: 'installed', policy: 'office/net' },
+      { type: 'ike-established', ...established },
+      { type: 'ike-established', ...established, initialContact: true, replaces: theirs },
       { type: 'spi', spi, state: 'free' },
+      { type: 'ike-closed', connection: 'office', ikeSpi, reason: 'asked for' },
+      { type: 'ike-closed', connection: undefined, ikeSpi, reason: 'silence' },
       { type: 'stopped' },
     ];
     expect(through(messages)).toStrictEqual(messages);
