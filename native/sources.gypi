@@ -153,6 +153,7 @@
       "native/test/watched_memory.cc",
       "native/test/base/deputy_test.cc",
       "native/test/base/epoch_test.cc",
+      "native/test/base/latency_histogram_test.cc",
       "native/test/base/pool_test.cc",
       "native/test/crypto/engines_test.cc",
       "native/test/crypto/iv_test.cc",

@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "addon/arguments.h"
-#include "addon/latency_histogram.h"
 #include "addon/registry.h"
 #include "addon/traffic_stamp.h"
 #include "base/clock.h"
+#include "base/latency_histogram.h"
 #include "port/open.h"
 #include "port/umem.h"
 
@@ -53,7 +53,7 @@ class TrafficSink final : public Napi::ObjectWrap<TrafficSink> {
 
   struct Counts {
     uint64_t packets = 0, bytes = 0, reordered = 0, foreign = 0;
-    LatencyHistogram latency;
+    base::LatencyHistogram latency;
   };
 
   void open(const std::string& device, const std::vector<port::Prefix>& networks) {

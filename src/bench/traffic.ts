@@ -90,11 +90,14 @@ function lossText(loss: number): string {
 function conclusion(figures: readonly TrafficFigure[], loss: number): string {
   const found = figures.filter(({ search }) => search.best !== undefined);
   if (found.length === 0) return `No rate was found ${lossText(loss)}.`;
-  const parts = found.map(({ size, search }) => {
+  const parts = found.map(({ size, search }, i) => {
     const rate = search.best!.received / search.best!.seconds;
-    return `${(rate / 1e3).toFixed(0)} thousand packets a second of ${describeSize(size)}`;
+    const unit = i === 0 ? ' thousand packets a second' : '';
+    return `${(rate / 1e3).toFixed(0)}${unit} of ${describeSize(size)}`;
   });
-  return `It carries ${parts.join(', ')} ${lossText(loss)}.`;
+  const last = parts.pop();
+  const all = parts.length === 0 ? last : `${parts.join(', ')} and ${last}`;
+  return `It carries ${all} ${lossText(loss)}.`;
 }
 
 function ratesSection(path: string, figures: readonly TrafficFigure[], loss: number): Section {

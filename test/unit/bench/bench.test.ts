@@ -118,7 +118,9 @@ describe('results', () => {
       ...{ latencyP999Nanoseconds: 1e6, latencyMostNanoseconds: 2e6, reordered: 0 },
     });
     const text = renderReport(trafficReport('bench', 'a path', figures, [], how));
-    expect(text).toContain('It carries 59 thousand packets a second of 64 B, 59 thousand packets');
+    expect(text).toContain(
+      'It carries 59 thousand packets a second of 64 B and 59 of IMIX without loss.',
+    );
     expect(text).toContain('64 B        59.4   0.030       20       90      1,000     2,000\n');
     for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
   });

@@ -2,11 +2,12 @@
 // memory.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <vector>
 
-namespace esplane::addon {
+namespace esplane::base {
 
 class LatencyHistogram {
  public:
@@ -18,13 +19,13 @@ class LatencyHistogram {
   uint64_t total() const { return total_; }
   uint64_t most() const { return most_; }
 
-  /// The middle of the class of the value that so large a part does not exceed.
+  /// The middle of the class of the value that so large a part does not exceed, or the most.
   double percentile(double part) const {
     const auto rank = static_cast<uint64_t>(part * static_cast<double>(total_));
     uint64_t seen = 0;
     for (uint32_t c = 0; c < counts_.size(); c++) {
       seen += counts_[c];
-      if (seen > rank) return middle_of(c);
+      if (seen > rank) return std::min(middle_of(c), static_cast<double>(most_));
     }
     return static_cast<double>(most_);
   }
@@ -48,4 +49,4 @@ class LatencyHistogram {
   uint64_t total_ = 0, most_ = 0;
 };
 
-}  // namespace esplane::addon
+}  // namespace esplane::base
