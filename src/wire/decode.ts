@@ -14,12 +14,17 @@ export const MAX_LIST = 255;
 
 export type Decoded = Record<string, unknown>;
 
+interface Told {
+  readonly target: string;
+  readonly value: number;
+}
+
 /** What the fields of one structure tell of the ones after them, and of the structure itself. */
 interface Scope {
   readonly start: number;
-  /** Octets of fields that follow, and elements of lists, by name. */
-  sizes: Map<string, number> | undefined;
-  counts: Map<string, number> | undefined;
+  /** The field whose octets were told, and the list whose elements; no table has two. */
+  size: Told | undefined;
+  count: Told | undefined;
   /** Fields that are formats: true for a TV. */
   short: boolean;
   /** What Last Substruc said; undefined where the structure has none. */
@@ -49,8 +54,8 @@ export function decodeStruct(
   const outerEnd = cursor.end;
   const scope: Scope = {
     start: cursor.offset,
-    sizes: undefined,
-    counts: undefined,
+    size: undefined,
+    count: undefined,
     short: false,
     more: undefined,
     bounded: false,
@@ -82,7 +87,7 @@ function decodeField(cursor: Cursor, name: string, field: Field, scope: Scope): 
     case 'ike-spi':
       return ikeSpiAt(cursor.data, cursor.skip(8));
     case 'octets':
-      return decodeOctets(cursor, field, field.size ?? scope.sizes?.get(name) ?? cursor.left);
+      return decodeOctets(cursor, field, field.size ?? toldOf(scope.size, name) ?? cursor.left);
     case 'optional-uint':
       return cursor.left > 0 ? cursor.uint(field.bits) : undefined;
     case 'kept-reserved': {
@@ -90,9 +95,9 @@ function decodeField(cursor: Cursor, name: string, field: Field, scope: Scope): 
       return octets.some((octet) => octet !== 0) ? octets : undefined;
     }
     case 'items':
-      return decodeItems(cursor, scope.sizes?.get(name) ?? 0, scope.counts?.get(name) ?? 0);
+      return decodeItems(cursor, toldOf(scope.size, name) ?? 0, toldOf(scope.count, name) ?? 0);
     case 'list':
-      return decodeList(cursor, name, field, scope.counts?.get(name));
+      return decodeList(cursor, name, field, toldOf(scope.count, name));
     case 'attribute-value':
       return scope.short ? cursor.uint(16) : cursor.octets(cursor.uint(16));
     case 'reserved':
@@ -102,12 +107,10 @@ function decodeField(cursor: Cursor, name: string, field: Field, scope: Scope): 
       boundStruct(cursor, scope, scope.start + field.from, field.bits);
       return undefined;
     case 'size-of':
-      scope.sizes ??= new Map();
-      scope.sizes.set(field.target, cursor.uint(field.bits));
+      scope.size = { target: field.target, value: cursor.uint(field.bits) };
       return undefined;
     case 'count-of':
-      scope.counts ??= new Map();
-      scope.counts.set(field.target, cursor.uint(field.bits));
+      scope.count = { target: field.target, value: cursor.uint(field.bits) };
       return undefined;
     case 'format-of':
       scope.short = cursor.uint(1) === 1;
@@ -123,6 +126,10 @@ function decodeField(cursor: Cursor, name: string, field: Field, scope: Scope): 
     case 'next':
       throw new Error('read by decodeStruct');
   }
+}
+
+function toldOf(told: Told | undefined, name: string): number | undefined {
+  return told?.target === name ? told.value : undefined;
 }
 
 /** Reads a length and ends the structure where it says, within the one around it. */

@@ -252,6 +252,10 @@ export function struct<F extends Fields>(name: string, section: string, fields: 
   const steps = Object.entries(fields).map(([key, field]) => {
     return { name: key, label: `${name}: ${key}`, field };
   });
+  for (const kind of ['size-of', 'count-of']) {
+    const those = steps.filter(({ field }) => field.kind === kind);
+    if (those.length > 1) throw new Error(`${name} has more than one ${kind}`);
+  }
   return { kind: 'struct', name, section, fields, steps };
 }
 
