@@ -197,6 +197,39 @@ describe('a Child SA that is refused leaves the IKE SA up', () => {
   });
 });
 
+describe('two Child SAs with the same networks', () => {
+  const net = [['10.2.0.0/16'], ['10.1.0.0/16']] as const;
+  const b = {
+    children: { strong: [...net, ['aes256gcm16']], usual: [...net, ['aes128gcm16']] },
+  } as const;
+
+  it.each([
+    ['strong', 'aes256gcm16'],
+    ['usual', 'aes128gcm16'],
+  ])('it becomes the one whose algorithms fit: %s', (name, esp) => {
+    const both = new Dialogue({ a: { esp: [esp] }, b });
+    both.establish();
+    expect(both.b.ike.ikeSas()[0]!.children.map((child) => child.name)).toEqual([name]);
+    both.rekey(both.a, 'child');
+    both.settle();
+    both.wait(60_000);
+    both.settle();
+    expect(both.b.ike.ikeSas()[0]!.children.map((child) => child.name)).toEqual([name]);
+  });
+
+  it('it becomes none where those of neither fit, and both are told of', () => {
+    const both = new Dialogue({ a: { esp: ['chacha20poly1305'] }, b });
+    both.initiate();
+    both.settle();
+    const [failure] = both.b.failures;
+    expect(failure).toMatchObject({ notify: 'NO_PROPOSAL_CHOSEN' });
+    expect(failure!.explanation).toContain('strong');
+    expect(failure!.explanation).toContain('AES_GCM_16_256');
+    expect(failure!.explanation).toContain('usual');
+    expect(failure!.explanation).toContain('AES_GCM_16_128');
+  });
+});
+
 describe('narrowing (§2.9)', () => {
   it('takes what both policies have in common, several selectors and both families', () => {
     const both = new Dialogue({

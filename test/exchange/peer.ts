@@ -328,8 +328,13 @@ export interface ConnectionOptions {
   readonly replayWindow?: number;
   readonly perResource?: 'auto' | number;
   readonly childLifetime?: Lifetime;
-  /** In place of the one Child SA `net`: name and selectors of each, ours first. */
-  readonly children?: Readonly<Record<string, readonly [readonly string[], readonly string[]]>>;
+  /** In place of the one Child SA `net`: name and selectors of each, ours first; and its own ESP. */
+  readonly children?: Readonly<
+    Record<
+      string,
+      readonly [local: readonly string[], remote: readonly string[], esp?: readonly string[]]
+    >
+  >;
 }
 
 const secretOf = (text: string) => new Secret(new TextEncoder().encode(text));
@@ -361,7 +366,7 @@ export function connectionOf(side: Side, options: ConnectionOptions = {}): Conne
   const other = gateway(options.peer ?? (side === 'a' ? 'b' : 'a'));
   const { localSelectors = own.net, remoteSelectors = other.net } = options;
   const net: readonly [readonly string[], readonly string[]] = [localSelectors, remoteSelectors];
-  const { children = { net } } = options;
+  const { children = { net } }: Pick<ConnectionOptions, 'children'> = options;
   const authentication = sharedKey(options.psk ?? PSK);
   return {
     name: options.name ?? 'site',
@@ -387,13 +392,13 @@ export function connectionOf(side: Side, options: ConnectionOptions = {}): Conne
     lifetime: options.lifetime ?? NO_LIFETIME,
     reauthSeconds: options.reauthSeconds ?? 0,
     childless: options.childless ?? false,
-    children: Object.entries(children).map(([name, [local, remote]]) => ({
+    children: Object.entries(children).map(([name, [local, remote, esp = options.esp]]) => ({
       name,
       start: options.start ?? 'wait',
       mode: options.mode ?? 'tunnel',
       localSelectors: local.map(selectorOf),
       remoteSelectors: remote.map(selectorOf),
-      proposals: options.ah?.map(proposalOf.ah) ?? (options.esp ?? DEFAULT_ESP).map(proposalOf.esp),
+      proposals: options.ah?.map(proposalOf.ah) ?? (esp ?? DEFAULT_ESP).map(proposalOf.esp),
       replayWindow: options.replayWindow ?? 64,
       ...(options.perResource !== undefined && { perResource: options.perResource }),
       lifetime: options.childLifetime ?? NO_LIFETIME,

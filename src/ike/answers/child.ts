@@ -58,6 +58,8 @@ export interface ChildRefusal {
 }
 
 /**
+ * The policy, selectors and algorithms of the Child SA that is asked for: of the first policy that has
+ * both in common with the offer.
  * @param keyExchange  whether it may have a key exchange of its own
  * @param rekeyed      the Child SA in whose place it comes: its policy is the policy
  */
@@ -73,39 +75,39 @@ export function chooseChild(
   const policies = rekeyed === undefined ? children : [rekeyed.policy];
   const candidates = findCandidates(sa, policies, payloads);
   if ('refusal' in candidates) return candidates;
-  const offered = offeredSelectors(payloads);
-  // §2.9: a policy that has the initiator's first choices goes before one that has others only.
-  const chosen =
-    candidates.find(({ answered }) => hasFirstChoices(answered, offered)) ?? candidates[0]!;
-  const { policy, selectors, answered } = chosen;
   const { proposals } = need(payloads, 'SA');
-  const purpose = childPurpose(policy, keyExchange, find(payloads, 'KE')?.method);
-  const select = (spi: Uint8Array) => selectSuite(policy.proposals, proposals, spi, purpose);
-  const selection = select(new Uint8Array(4));
-  const outboundSpi = selection && espSpiOf(selection.spi);
-  if (selection === undefined || outboundSpi === undefined) {
-    const explanation = explainProposals(policy, proposals, purpose);
-    return { refusal: NOTIFY.NO_PROPOSAL_CHOSEN, explanation };
-  }
-  const group = partInGroup(
-    sa,
-    core,
-    { policy, selectors, suite: selection.suite },
-    payloads,
-    rekeyed,
+  const purposeOf = (policy: ChildPolicy): Purpose =>
+    childPurpose(policy, keyExchange, find(payloads, 'KE')?.method);
+  const fitting = candidates.flatMap(
+    (candidate) => agreed(candidate, proposals, purposeOf(candidate.policy)) ?? [],
   );
+  const [chosen] = fitting;
+  if (chosen === undefined) {
+    const explanations = candidates.map(({ policy }) =>
+      explainProposals(policy, proposals, purposeOf(policy)),
+    );
+    return { refusal: NOTIFY.NO_PROPOSAL_CHOSEN, explanation: explanations.join('\n') };
+  }
+  const { policy, selectors, suite, outboundSpi, answered, answer } = chosen;
+  const group = partInGroup(sa, core, chosen, payloads, rekeyed);
   if (group !== undefined && 'refusal' in group) return group;
   return {
-    policy,
-    group,
-    selectors,
+    ...{ policy, group, selectors, suite, outboundSpi, answer },
     answeredSelectors: answered,
-    suite: selection.suite,
-    outboundSpi,
     takesPadding: takesPadding(payloads),
-    more: candidates.some((other) => !isCovered(other.answered, answered)),
-    answer: (inboundSpi) => select(espSpiBytes(inboundSpi))!.answer,
+    more: fitting.some((other) => !isCovered(other.answered, answered)),
   };
+}
+
+/** The algorithms that a candidate and the offer have in common; undefined where there are none. */
+function agreed(candidate: Candidate, proposals: readonly WireProposal[], purpose: Purpose) {
+  const select = (spi: Uint8Array) =>
+    selectSuite(candidate.policy.proposals, proposals, spi, purpose);
+  const selection = select(new Uint8Array(4));
+  const outboundSpi = selection && espSpiOf(selection.spi);
+  if (selection === undefined || outboundSpi === undefined) return undefined;
+  const answer = (inboundSpi: EspSpi) => select(espSpiBytes(inboundSpi))!.answer;
+  return { ...candidate, suite: selection.suite, outboundSpi, answer };
 }
 
 /** RFC 9611: a rekeyed Child SA has the part of the old one, whether the peer says so or not. */
@@ -141,8 +143,10 @@ interface Candidate {
 }
 
 /**
- * The policies that have selectors in common with the offer, and are of its protocol and mode; or
- * why there are none. Of those the ones in transport mode come first where that is asked for.
+ * The policies that have selectors in common with the offer, and are of its protocol and mode,
+ * preferred first; or why there are none. One that has the initiator's first choices goes before one
+ * that has others only (§2.9), and among those transport mode, where that is asked for, before tunnel
+ * mode.
  */
 function findCandidates(
   sa: IkeSa,
@@ -166,8 +170,13 @@ function findCandidates(
     const explanation = unsuitable(sa, all[0]!.policy, payloads)!;
     return { refusal: NOTIFY.NO_PROPOSAL_CHOSEN, explanation };
   }
-  const isTransport = ({ policy: { mode } }: Candidate) => mode === 'transport';
-  return [...suitable.filter(isTransport), ...suitable.filter((one) => !isTransport(one))];
+  const byMode = firstly(suitable, ({ policy: { mode } }) => mode === 'transport');
+  return firstly(byMode, ({ answered }) => hasFirstChoices(answered, offered));
+}
+
+/** Those for which it holds before the others, each in their order. */
+function firstly<T>(all: readonly T[], holds: (one: T) => boolean): readonly T[] {
+  return [...all.filter(holds), ...all.filter((one) => !holds(one))];
 }
 
 /** Why what is asked for is no Child SA of this policy, whatever the algorithms. */
@@ -194,7 +203,7 @@ function explainProposals(
   purpose: Purpose,
 ): string {
   const compared = explainNoProposal(policy.proposals, offered, purpose);
-  return `the peer proposes nothing for the Child SA that we accept\n${compared}`;
+  return `the peer proposes nothing for the Child SA ${policy.name} that we accept\n${compared}`;
 }
 
 /** What policy and offer have in common, as we know it and as it is answered. */
