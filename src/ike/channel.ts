@@ -299,7 +299,7 @@ export class Channel {
     if (whole === undefined) return undefined;
     if (!header.response) this.#sa.window.accept(header.messageId, whole.first);
     if (header.exchangeType === EXCHANGE.IKE_INTERMEDIATE) this.#coverReceived(whole, header);
-    this.#sa.heard(datagram);
+    this.#sa.heard(datagram, header);
     try {
       const payloads = whole.content.decode();
       this.#logReceived(datagram, header, payloads, whole.fragments);

@@ -423,10 +423,10 @@ export class IkeSa {
   }
 
   /** An authentic message came: the peer lives, and this is where it is (§2.4, §2.23). */
-  heard(datagram: Datagram): void {
+  heard(datagram: Datagram, header: PeekedHeader): void {
     if (this.#state.name === 'established') this.children.peerIsEstablished();
     this.peerLife.heard();
-    this.place.heard(datagram);
+    this.place.heard(datagram, header);
   }
 
   /** Sends what is outstanding at once: it may have gone the wrong way. */

@@ -3,7 +3,7 @@
  * how that changes, and that the Child SAs go along.
  */
 import { type Endpoint, sameEndpoint } from '../sad/sad.js';
-import type { Payload } from '../wire/index.js';
+import type { Payload, PeekedHeader } from '../wire/index.js';
 import type { Core } from './core.js';
 import { formatEndpoint } from './explain.js';
 import type { IkeSa } from './ike-sa.js';
@@ -28,6 +28,9 @@ export class Place implements Path {
   isUnproved = false;
   /** The message ID of the newest request by which the peer has moved. */
   #newestMove = -1;
+  /** Of the newest authentic request; and where the peer was before a NAT showed it elsewhere. */
+  #newestRequest = -1;
+  #left: Endpoint | undefined;
   /** Our own end has moved while there was no telling the peer: it was being set up, or a rival. */
   #isUntold = false;
   /** Where the peer was told that we are, in its own words (`seenAs`). */
@@ -48,10 +51,12 @@ export class Place implements Path {
   }
 
   /** An authentic message has come this way. */
-  heard({ local, remote }: Path): void {
+  heard({ local, remote }: Path, header: PeekedHeader): void {
+    const isNewest = this.#isNewest(header);
     if (this.paths?.isSearching === true) this.#found({ local, remote });
     // The move to port 4500 is taken along by whoever is behind a NAT, too.
-    else if (this.#sa.state.name === 'half-open' || this.#followsIke) this.moveTo(local, remote);
+    else if (this.#sa.state.name === 'half-open') this.moveTo(local, remote);
+    else if (this.#followsIke && (isNewest || !this.#hasLeft(remote))) this.#follow(local, remote);
   }
 
   /**
@@ -59,7 +64,24 @@ export class Place implements Path {
    * heeded with MOBIKE too, as RFC 4555 §3.8 allows.
    */
   heardEsp(remote: Endpoint): void {
-    if (this.#followsPeer) this.moveTo(this.local, remote);
+    if (this.#followsPeer) this.#follow(this.local, remote);
+  }
+
+  #follow(local: Endpoint, remote: Endpoint): void {
+    if (!sameEndpoint(this.remote, remote)) this.#left = this.remote;
+    this.moveTo(local, remote);
+  }
+
+  /** Whether it is a request that the peer has made after all others of which we know. */
+  #isNewest({ response, messageId }: PeekedHeader): boolean {
+    if (response || messageId <= this.#newestRequest) return false;
+    this.#newestRequest = messageId;
+    return true;
+  }
+
+  /** §2.23: only what is new may say so, and what comes from there may have been long on its way. */
+  #hasLeft(remote: Endpoint): boolean {
+    return this.#left !== undefined && sameEndpoint(this.#left, remote);
   }
 
   /** §2.23: a host that is itself behind a NAT must not follow; where there is none, nobody has to. */

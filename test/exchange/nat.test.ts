@@ -103,6 +103,65 @@ describe('an initiator behind a NAT', () => {
     }
   });
 
+  describe('that has a new mapping, with several requests on their way', () => {
+    const net = (from: number, to: number) => {
+      const pair = (n: number) => [[`10.${from}.${n}.0/24`], [`10.${to}.${n}.0/24`]] as const;
+      return { windowSize: 4, children: { one: pair(1), two: pair(2) } };
+    };
+
+    function established(): Translated {
+      const both = new Translated(net(2, 1), net(1, 2));
+      both.initiate();
+      both.settle();
+      both.expectChildren(2);
+      return both;
+    }
+
+    /** A datagram of a, as it comes by one of the mappings. */
+    function give(both: Translated, datagram: Datagram, portOffset: number): void {
+      both.portOffset = portOffset;
+      both.give(datagram);
+    }
+
+    const seen = ({ b }: Translated) => b.ike.ikeSas()[0]!.remote.port;
+
+    it('is not followed back by an older request that is late', () => {
+      const both = established();
+      both.rekey(both.a, 'child');
+      const [older, newer] = both.a.outbox.splice(0);
+      give(both, newer!, 20_000);
+      expect(seen(both)).toBe(24_500);
+      give(both, older!, 10_000);
+      expect(seen(both)).toBe(24_500);
+      // It is answered to where it came from, all the same.
+      expect(both.b.outbox.map(({ remote }) => remote.port)).toEqual([24_500, 14_500]);
+    });
+
+    it('is not followed back by a late response to what went to the mapping of before', () => {
+      const both = established();
+      both.rekey(both.b, 'child');
+      both.give(both.take(both.b));
+      const response = both.take(both.a);
+      both.rekey(both.a, 'child');
+      give(both, both.take(both.a), 20_000);
+      expect(seen(both)).toBe(24_500);
+      give(both, response, 10_000);
+      expect(seen(both)).toBe(24_500);
+    });
+
+    it('is followed to another one by an older request, and back by a newer one', () => {
+      const both = established();
+      both.rekey(both.a, 'child');
+      const [older, newer] = both.a.outbox.splice(0);
+      give(both, newer!, 20_000);
+      give(both, older!, 30_000);
+      expect(seen(both)).toBe(34_500);
+      for (const answer of both.b.outbox.splice(0)) give(both, answer, 30_000);
+      give(both, both.take(both.a), 20_000);
+      expect(seen(both)).toBe(24_500);
+    });
+  });
+
   it('follows nobody itself, and an SA without a replay check makes nobody follow', () => {
     const both = new Translated();
     both.establish();
