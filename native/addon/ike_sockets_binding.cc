@@ -204,6 +204,9 @@ class IkeSockets final : public Napi::ObjectWrap<IkeSockets> {
     return ike ? data.subspan(kMarkerBytes) : ike::Message{};
   }
 
+  /// Without the lock under which others send: this thread alone opens and closes sockets, so `from`
+  /// has its own, and the kernel takes datagrams of several threads. Beside one that measures the
+  /// path it may bear DF, which does not matter to so few octets.
   void answer(Listening& from, const ike::Gate::Answer& response, const net::Endpoint& to) {
     from.socket->send({.to = to, .data = response, .marked = from.marked});
   }

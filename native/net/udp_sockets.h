@@ -32,7 +32,8 @@ class UdpSockets {
   /// @return valid until it is closed
   /// @throws std::system_error with the errno of what failed
   UdpSocket& open(const Endpoint& local, int buffer_bytes);
-  /// Waits for who is sending.
+  /// Waits for who is sending by `send`. In the owner's thread, so that the owner may use a socket
+  /// without the lock.
   void close(const UdpSocket& socket);
 
   /// In any thread; does not wait for the network.
