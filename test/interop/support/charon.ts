@@ -32,6 +32,10 @@ export interface CharonOptions {
   readonly ppk?: { readonly id: string; readonly secret: string; readonly required: boolean };
   /** Addresses to move to, beside the first one. */
   readonly alternatives?: readonly string[];
+  /** RFC 4555; default: it can. */
+  readonly mobike?: boolean;
+  /** Silence before it asks whether we live; 0, the default: it never does. */
+  readonly dpdSeconds?: number;
   /** Bytes of an IP datagram above which its IKE messages go in fragments. */
   readonly fragmentBytes?: number;
   /** In place of the pre-shared key on its side, or on ours. */
@@ -66,6 +70,7 @@ export interface Side {
 export interface CharonIkeSa {
   readonly state: string;
   readonly remoteHost: string;
+  readonly remotePort: string;
   readonly initiatorSpi: string;
   readonly responderSpi: string;
   /** In the words of strongSwan's log, such as `AES_GCM_16-128/PRF_HMAC_SHA2_256/CURVE_25519`. */
@@ -241,7 +246,7 @@ secrets {
 
 function connectionTable(name: string, options: CharonOptions): string {
   const { local, remote, ikeProposal, espProposal, forceUdp = false, start = 'none' } = options;
-  const { childless = 'allow', alternatives = [], ppk } = options;
+  const { childless = 'allow', alternatives = [], ppk, mobike = true, dpdSeconds = 0 } = options;
   const { children = { net: [local.networks, remote.networks] as const } } = options;
   const child = (
     childName: string,
@@ -260,6 +265,8 @@ function connectionTable(name: string, options: CharonOptions): string {
     remote_addrs = ${remote.address}
     proposals = ${ikeProposal}
     encap = ${forceUdp ? 'yes' : 'no'}
+    mobike = ${mobike ? 'yes' : 'no'}
+    dpd_delay = ${dpdSeconds}s
     childless = ${childless}
     ${ppk === undefined ? '' : `ppk_id = ${ppk.id}\n    ppk_required = ${ppk.required ? 'yes' : 'no'}`}
     local {
@@ -284,6 +291,7 @@ function ikeSa(event: Section): CharonIkeSa {
   return {
     state: text(sa.state),
     remoteHost: text(sa['remote-host']),
+    remotePort: text(sa['remote-port']),
     initiatorSpi: text(sa['initiator-spi']),
     responderSpi: text(sa['responder-spi']),
     proposal: [algorithm(sa), text(sa['prf-alg']), text(sa['dh-group'])].filter(Boolean).join('/'),
