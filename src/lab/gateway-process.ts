@@ -9,6 +9,9 @@ import { LAN, WAN } from './topology.js';
 
 const program = compiledProgram('cli/main.js');
 
+/** More than 20 were taken by two CPUs with a load of 14. */
+const START_SECONDS = 60;
+
 export interface GatewaySettings {
   readonly name: string;
   readonly local: EndSettings;
@@ -113,7 +116,7 @@ export class GatewayProcess {
     const api = new ApiClient(socket);
     const gateway = new GatewayProcess(started, api, configFile, settings.name);
     try {
-      await waitFor(`gateway ${settings.name}`, 20, () => gateway.#answers());
+      await waitFor(`gateway ${settings.name}`, START_SECONDS, () => gateway.#answers());
     } catch (error) {
       await started.stop(2);
       throw error;
