@@ -38,23 +38,45 @@ uint32_t copied_options(const uint8_t* options, uint32_t bytes, uint8_t* to) {
   return copied;
 }
 
+/// The headers that every piece repeats (RFC 8200 §4.5): the IPv6 header and those that nodes on
+/// the way process, up to the last Routing header, or else Hop-by-Hop Options.
+/// @param next_at  becomes where the last of them names what follows
+/// @return their bytes
+uint32_t per_fragment_bytes(const uint8_t* ip, uint32_t bytes, uint32_t& next_at) {
+  next_at = packet::kIpv6NextHeader;
+  uint32_t repeated = packet::kIpv6HeaderBytes;
+  uint32_t at = repeated;
+  for (uint8_t next = ip[next_at]; bytes - at >= 8;) {
+    if (next != packet::kHopByHop && next != packet::kRouting && next != packet::kDestinationOptions)
+      break;
+    const uint32_t header = at, length = 8 + ip[at + 1] * 8u;
+    if (bytes - at < length) break;
+    at += length;
+    if (next != packet::kDestinationOptions) {
+      next_at = header;
+      repeated = at;
+    }
+    next = ip[header];
+  }
+  return repeated;
+}
+
 }  // namespace
 
 Fragmenter::Fragmenter(const uint8_t* ip, uint32_t bytes, uint32_t mtu_bytes, uint32_t ipv6_id)
-    : ip_(ip), mtu_bytes_(mtu_bytes), is_v4_(ip[0] >> 4 == 4) {
+    : ip_(ip), mtu_bytes_(mtu_bytes), ipv6_id_(ipv6_id), is_v4_(ip[0] >> 4 == 4) {
   if (is_v4_) {
     data_at_ = (ip[0] & 0xfu) * 4;
     first_bytes_ = data_at_;
     make_ipv4_header();
   } else {
-    data_at_ = packet::kIpv6HeaderBytes;
+    data_at_ = per_fragment_bytes(ip, bytes, next_at_);
     first_bytes_ = later_bytes_ = data_at_ + kFragmentHeaderBytes;
-    make_ipv6_header(ipv6_id);
   }
   total_bytes_ = bytes - data_at_;
   const uint32_t end =
       is_v4_ ? (load_be16(ip + packet::kIpv4Fragment) & packet::kIpv4OffsetMask) * 8u + bytes
-             : total_bytes_;
+             : bytes - packet::kIpv6HeaderBytes;
   if (end > kMostBytes || mtu_bytes < std::max(first_bytes_, later_bytes_) + 8) at_ = total_bytes_;
 }
 
@@ -65,15 +87,6 @@ void Fragmenter::make_ipv4_header() {
                                 data_at_ - packet::kIpv4HeaderBytes,
                                 later_ + packet::kIpv4HeaderBytes);
   later_[0] = static_cast<uint8_t>(0x40 | later_bytes_ / 4);
-}
-
-void Fragmenter::make_ipv6_header(uint32_t id) {
-  std::memcpy(later_, ip_, packet::kIpv6HeaderBytes);
-  uint8_t* fragment = later_ + packet::kIpv6HeaderBytes;
-  fragment[0] = later_[packet::kIpv6NextHeader];
-  fragment[1] = 0;
-  store_be32(fragment + 4, id);
-  later_[packet::kIpv6NextHeader] = packet::kFragmentHeader;
 }
 
 uint32_t Fragmenter::data_bytes(uint32_t at) const {
@@ -91,23 +104,37 @@ uint32_t Fragmenter::left() const {
 uint32_t Fragmenter::next(uint8_t* to) {
   const uint32_t header = header_bytes(), data = data_bytes(at_);
   const bool last = at_ + data == total_bytes_;
-  std::memcpy(to, at_ == 0 && is_v4_ ? ip_ : later_, header);
   std::memcpy(to + header, ip_ + data_at_ + at_, data);
   if (is_v4_) {
-    const uint32_t own = load_be16(ip_ + packet::kIpv4Fragment);  // of a fragment that is cut again
-    const uint32_t offset = (own & packet::kIpv4OffsetMask) + at_ / 8;
-    const uint32_t more = last ? own & packet::kIpv4MoreFragments : packet::kIpv4MoreFragments;
-    store_be16(to + packet::kIpv4TotalLength, static_cast<uint16_t>(header + data));
-    store_be16(to + packet::kIpv4Fragment, static_cast<uint16_t>(offset | more));
-    store_be16(to + packet::kIpv4Checksum, 0);
-    store_be16(to + packet::kIpv4Checksum, packet::internet_checksum(to, header));
+    write_ipv4_header(to, header, data, last);
   } else {
-    store_be16(to + packet::kIpv6PayloadLength,
-               static_cast<uint16_t>(header - packet::kIpv6HeaderBytes + data));
-    store_be16(to + packet::kIpv6HeaderBytes + 2, static_cast<uint16_t>(at_ | (last ? 0 : 1)));
+    write_ipv6_header(to, header, data, last);
   }
   at_ += data;
   return header + data;
+}
+
+void Fragmenter::write_ipv4_header(uint8_t* to, uint32_t header, uint32_t data, bool last) const {
+  std::memcpy(to, at_ == 0 ? ip_ : later_, header);
+  const uint32_t own = load_be16(ip_ + packet::kIpv4Fragment);  // of a fragment that is cut again
+  const uint32_t offset = (own & packet::kIpv4OffsetMask) + at_ / 8;
+  const uint32_t more = last ? own & packet::kIpv4MoreFragments : packet::kIpv4MoreFragments;
+  store_be16(to + packet::kIpv4TotalLength, static_cast<uint16_t>(header + data));
+  store_be16(to + packet::kIpv4Fragment, static_cast<uint16_t>(offset | more));
+  store_be16(to + packet::kIpv4Checksum, 0);
+  store_be16(to + packet::kIpv4Checksum, packet::internet_checksum(to, header));
+}
+
+void Fragmenter::write_ipv6_header(uint8_t* to, uint32_t header, uint32_t data, bool last) const {
+  std::memcpy(to, ip_, data_at_);
+  store_be16(to + packet::kIpv6PayloadLength,
+             static_cast<uint16_t>(header - packet::kIpv6HeaderBytes + data));
+  to[next_at_] = packet::kFragmentHeader;
+  uint8_t* fragment = to + data_at_;
+  fragment[0] = ip_[next_at_];
+  fragment[1] = 0;
+  store_be16(fragment + 2, static_cast<uint16_t>(at_ | (last ? 0 : 1)));
+  store_be32(fragment + 4, ipv6_id_);
 }
 
 }  // namespace esplane::net

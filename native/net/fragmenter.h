@@ -17,7 +17,7 @@ namespace esplane::net {
 class Fragmenter {
  public:
   /// @param ip       a checked packet of `bytes`, which outlives this object. IPv4: any, be it a
-  ///                 fragment itself. IPv6: without extension headers.
+  ///                 fragment itself. IPv6: without a Fragment header.
   /// @param mtu_bytes  of the longest piece
   /// @param ipv6_id  identification, fresh for source and destination
   Fragmenter(const uint8_t* ip, uint32_t bytes, uint32_t mtu_bytes, uint32_t ipv6_id = 0);
@@ -35,17 +35,20 @@ class Fragmenter {
   /// Bytes of data in a piece that begins at `at`.
   uint32_t data_bytes(uint32_t at) const;
   void make_ipv4_header();
-  void make_ipv6_header(uint32_t id);
+  void write_ipv4_header(uint8_t* to, uint32_t header, uint32_t data, bool last) const;
+  void write_ipv6_header(uint8_t* to, uint32_t header, uint32_t data, bool last) const;
 
   const uint8_t* const ip_;
   const uint32_t mtu_bytes_;
+  const uint32_t ipv6_id_;
   const bool is_v4_;
-  uint32_t data_at_;         ///< of the packet's data, behind its headers
+  uint32_t data_at_;         ///< of the packet's data, behind the headers that pieces repeat
+  uint32_t next_at_ = 0;     ///< IPv6: where the last of those names what follows
   uint32_t total_bytes_;     ///< of the data
   uint32_t at_ = 0;          ///< how much of it has been written
   uint32_t first_bytes_;     ///< of the headers of the first piece, and of each later one
   uint32_t later_bytes_;
-  uint8_t later_[60];        ///< those headers; in IPv6 of the first as well
+  uint8_t later_[60];        ///< IPv4: those headers
 };
 
 }  // namespace esplane::net

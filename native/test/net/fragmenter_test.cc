@@ -83,6 +83,63 @@ TEST_CASE("options that lie about their length end the list") {
   }
 }
 
+namespace {
+
+Bytes operator+(Bytes a, const Bytes& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+/// An IPv6 header (RFC 8200 §3) from 2001:db8::2 to 2001:db8::1.
+Bytes ipv6_header(uint8_t next, uint16_t payload_bytes) {
+  return {0x60, 0, 0, 0, static_cast<uint8_t>(payload_bytes >> 8), static_cast<uint8_t>(payload_bytes),
+          next, 64, 0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2,
+          0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+}
+
+/// Of eight bytes: a router alert (RFC 2711 §2.1), padded.
+Bytes hop_by_hop(uint8_t next) { return {next, 0, 5, 2, 0, 0, 1, 0}; }
+Bytes destination_options(uint8_t next) { return {next, 0, 1, 4, 0, 0, 0, 0}; }
+/// With no segments left, so that it is skipped (RFC 8200 §4.4); sixteen bytes.
+Bytes routing(uint8_t next) { return {next, 1, 253, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}; }
+Bytes fragment_header(uint8_t next, uint16_t offset, bool more) {
+  return {next, 0, static_cast<uint8_t>(offset >> 8), static_cast<uint8_t>(offset | more),
+          0xde, 0xad, 0xbe, 0xef};
+}
+
+constexpr uint8_t kHopByHop = 0, kRouting = 43, kFragment = 44, kEsp = 50, kDestination = 60;
+
+}  // namespace
+
+TEST_CASE("pieces of IPv6 repeat what nodes on the way process, before the Fragment header (RFC 8200 §4.5)") {
+  const Bytes data = pattern(96);
+  const Bytes begin(data.begin(), data.begin() + 64), end(data.begin() + 64, data.end());
+
+  // Hop-by-Hop Options: 40 + 8 of headers, 8 of the Fragment header, 64 of data.
+  CHECK(cut(ipv6_header(kHopByHop, 104) + hop_by_hop(kEsp) + data, 120, kV6.id) ==
+        std::vector<Bytes>{ipv6_header(kHopByHop, 80) + hop_by_hop(kFragment) +
+                               fragment_header(kEsp, 0, true) + begin,
+                           ipv6_header(kHopByHop, 48) + hop_by_hop(kFragment) +
+                               fragment_header(kEsp, 64, false) + end});
+
+  // Destination Options before a Routing header are for the nodes that it names.
+  const Bytes chain = hop_by_hop(kDestination) + destination_options(kRouting);
+  CHECK(cut(ipv6_header(kHopByHop, 128) + chain + routing(kEsp) + data, 144, kV6.id) ==
+        std::vector<Bytes>{ipv6_header(kHopByHop, 104) + chain + routing(kFragment) +
+                               fragment_header(kEsp, 0, true) + begin,
+                           ipv6_header(kHopByHop, 72) + chain + routing(kFragment) +
+                               fragment_header(kEsp, 64, false) + end});
+
+  // Those without, and those behind it, are for the destination alone: they are cut with the rest.
+  const Bytes options = destination_options(kEsp);
+  CHECK(cut(ipv6_header(kDestination, 104) + options + data, 112, kV6.id) ==
+        fragments({.source = kV6.source, .destination = kV6.destination, .id = kV6.id, .protocol = kDestination},
+                  options + data, {64}));
+  CHECK(cut(ipv6_header(kRouting, 120) + routing(kDestination) + options + data, 136, kV6.id)[0] ==
+        ipv6_header(kRouting, 96) + routing(kFragment) + fragment_header(kDestination, 0, true) +
+            options + Bytes(data.begin(), data.begin() + 64));
+}
+
 TEST_CASE("what cannot be cut has no pieces") {
   CHECK(cut(whole(kV4, pattern(100)), 27).empty());
   CHECK(cut(whole(kV4, pattern(16)), 28).size() == 2);
@@ -92,6 +149,10 @@ TEST_CASE("what cannot be cut has no pieces") {
   // So would one of a datagram whose length IPv6 cannot say.
   CHECK(joined(cut(whole(kV6, pattern(65'535)), 1500, kV6.id)) == whole(kV6, pattern(65'535)));
   CHECK(cut(whole(kV6, pattern(65'536)), 1500, kV6.id).empty());
+  CHECK(cut(ipv6_header(kHopByHop, 104) + hop_by_hop(kEsp) + pattern(96), 63, kV6.id).empty());
+  const Bytes longest = ipv6_header(kHopByHop, 65'535) + hop_by_hop(kEsp) + pattern(65'527);
+  CHECK(joined(cut(longest, 1500, kV6.id)) == longest);
+  CHECK(cut(longest + Bytes{0}, 1500, kV6.id).empty());
 }
 
 TEST_CASE("whatever is cut comes out whole at the far end") {
@@ -99,6 +160,10 @@ TEST_CASE("whatever is cut comes out whole at the far end") {
   for (int round = 0; round < 2000; round++) {
     DatagramFields f = round % 2 ? kV4 : kV6;
     if (round % 4 == 1) f.ipv4_options = Bytes(4 * (random() % 11), 1);
+    if (round % 4 == 2) {
+      f.ipv6_extensions = hop_by_hop(f.protocol);
+      f.first_extension = kHopByHop;
+    }
     const uint32_t mtu = static_cast<uint32_t>(round % 2 ? 576 + random() % 2000 : 1280 + random() % 2000);
     const Bytes packet = whole(f, pattern(mtu + random() % 20'000, static_cast<uint32_t>(round)));
     const auto pieces = cut(packet, mtu, f.id);
