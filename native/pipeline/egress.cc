@@ -29,7 +29,7 @@ void Egress::reinject(uint8_t* data, uint32_t length, Origin origin, spd::Scope 
 }
 
 void Egress::send_to_host() {
-  uint64_t left = host_.count == 64 ? ~uint64_t{0} : (uint64_t{1} << host_.count) - 1;
+  uint64_t left = ~uint64_t{0} >> (packet::Batch::kCapacity - host_.count);
   while (left != 0) left &= ~send_to_host(host_.scope[std::countr_zero(left)], left);
   host_.count = 0;
 }
