@@ -4,6 +4,7 @@
 #include <bit>
 #include <map>
 #include <stdexcept>
+#include <unordered_map>
 #include <utility>
 
 #include "pipeline/reinjection.h"
@@ -242,12 +243,18 @@ bool Dataplane::remove_interface(const std::string& name) {
 
 std::vector<InterfaceStatus> Dataplane::interfaces() const {
   const std::lock_guard lock(mutex_);
+  std::unordered_map<spd::Scope, port::QueueStats> stats;
+  for (const auto& lane : lanes_) {
+    lane->each_host_queue([&](spd::Scope scope, const port::QueueStats& of_queue) {
+      stats[scope] += of_queue;
+    });
+  }
   std::vector<InterfaceStatus> all;
   for (const auto& [scope, interface] : interfaces_) {
     InterfaceStatus status{.name = interface.tun ? interface.tun->name() : interface.options.name,
                            .scope = scope,
-                           .mtu_bytes = interface.tun ? interface.tun->mtu_bytes() : 0};
-    for (const auto& lane : lanes_) status.stats += lane->host_stats(scope);
+                           .mtu_bytes = interface.tun ? interface.tun->mtu_bytes() : 0,
+                           .stats = stats[scope]};
     all.push_back(std::move(status));
   }
   return all;

@@ -41,11 +41,10 @@ class HostQueues {
   }
   bool any_blind() const { return blind_ > 0; }
   int fd() const { return epoll_.get(); }
-  port::QueueStats stats(spd::Scope scope) const {
-    for (const auto& door : doors_) {
-      if (door->scope == scope) return door->queue->queue().stats();
-    }
-    return {};
+  /// Calls each(scope, stats) for every queue.
+  template <typename Each>
+  void each_stats(Each each) const {
+    for (const auto& door : doors_) each(door->scope, door->queue->queue().stats());
   }
 
   /// Calls `receive(queue, scope)` for the queues where packets wait.

@@ -88,8 +88,11 @@ class Lane {
       if (rings.receive.size > 0) each(served.port, rings);
     }
   }
-  /// Likewise, while the interface is there.
-  port::QueueStats host_stats(spd::Scope scope) const { return host_.stats(scope); }
+  /// Calls each(scope, stats) for the queue of every interface; likewise, while none comes or goes.
+  template <typename Each>
+  void each_host_queue(Each each) const {
+    host_.each_stats(each);
+  }
 
  private:
   struct Served {
