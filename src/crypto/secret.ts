@@ -1,7 +1,7 @@
 /**
  * Key material that can be wiped and never prints itself.
  *
- * A secret owns its bytes. `toString`, `JSON.stringify` and `util.inspect` show a redaction only.
+ * A secret owns its bytes, which stay where they are until they are wiped. `toString`, `JSON.stringify` and `util.inspect` show a redaction only.
  */
 import { inspect } from 'node:util';
 
@@ -12,7 +12,9 @@ export class Secret {
 
   /** Copies `bytes` into memory of its own; the caller still owns, and wipes, the original. */
   constructor(bytes: Uint8Array) {
-    this.#bytes = new Uint8Array(bytes);
+    // Short arrays are on V8's heap, where collecting garbage moves them and leaves copies behind.
+    this.#bytes = new Uint8Array(new ArrayBuffer(bytes.length));
+    this.#bytes.set(bytes);
   }
 
   /** The bytes themselves, not a copy. Throws once the secret was wiped or handed over. */
