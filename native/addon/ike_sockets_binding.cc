@@ -70,7 +70,8 @@ class IkeSockets final : public Napi::ObjectWrap<IkeSockets> {
                         InstanceMethod<&IkeSockets::counters>("counters")});
   }
 
-  /// new IkeSockets(spiKey, listener): listener(socket, address, port, data, proved)
+  /// new IkeSockets(spiKey, listener): listener(socket, address, port, message, proved), the message
+  /// without the non-ESP marker
   explicit IkeSockets(const Napi::CallbackInfo& info)
       : Napi::ObjectWrap<IkeSockets>(info), context_(info.Env(), "IkeSockets"), gate_(spi_key(info[0])) {
     if (!info[1].IsFunction()) throw_type(info.Env(), "listener", "a function");
@@ -143,7 +144,8 @@ class IkeSockets final : public Napi::ObjectWrap<IkeSockets> {
     return info.Env().Undefined();
   }
 
-  /// counters() -> { sent, sendErrors, noSocket, cookiesDemanded, foreign, nonsense, overflows }
+  /// counters() -> { sent, sendErrors, noSocket, cookiesDemanded, foreign, nonsense, overflows,
+  ///   keepalives, espInUdp, short }
   Napi::Value counters(const Napi::CallbackInfo& info) {
     for (const auto& [id, listening] : sockets_) count_drops(*listening);
     const auto [sent, errors, no_socket] = shared_->counters();
@@ -155,6 +157,9 @@ class IkeSockets final : public Napi::ObjectWrap<IkeSockets> {
     o.Set("foreign", static_cast<double>(foreign_));
     o.Set("nonsense", static_cast<double>(nonsense_));
     o.Set("overflows", static_cast<double>(overflows_));
+    o.Set("keepalives", static_cast<double>(keepalives_));
+    o.Set("espInUdp", static_cast<double>(esp_in_udp_));
+    o.Set("short", static_cast<double>(short_));
     return o;
   }
 
@@ -179,10 +184,7 @@ class IkeSockets final : public Napi::ObjectWrap<IkeSockets> {
 
   void take(Listening& from, std::span<const uint8_t> data, const net::Endpoint& source) {
     const auto message = message_in(from, data);
-    if (message.empty()) {
-      deliver(from.id, data, source, false);
-      return;
-    }
+    if (message.empty()) return;
     const uint32_t now_s = base::monotonic_s();
     const auto standing = gate_.judge(message, source.address, now_s);
     if (standing == ike::Standing::kForeign && !foreigners_.take(base::monotonic_ms())) {
@@ -193,15 +195,25 @@ class IkeSockets final : public Napi::ObjectWrap<IkeSockets> {
       cookies_demanded_++;
       answer(from, gate_.answer(message, source.address, now_s), source);
     } else {
-      deliver(from.id, data, source, standing == ike::Standing::kProved);
+      deliver(from.id, message, source, standing == ike::Standing::kProved);
     }
   }
 
-  static ike::Message message_in(const Listening& from, std::span<const uint8_t> data) {
-    if (!from.marked) return data;
+  /// IKE on the port that it shares with ESP, where a lone 0xFF keeps a NAT's mapping (RFC 3948 §2);
+  /// all else is counted, and empty here.
+  ike::Message message_in(const Listening& from, std::span<const uint8_t> data) {
     static constexpr uint8_t kMarker[kMarkerBytes] = {};
-    const bool ike = data.size() > kMarkerBytes && std::memcmp(data.data(), kMarker, kMarkerBytes) == 0;
-    return ike ? data.subspan(kMarkerBytes) : ike::Message{};
+    if (!from.marked && !data.empty()) return data;
+    if (data.size() == 1 && data[0] == 0xff) {
+      keepalives_++;
+    } else if (data.size() <= kMarkerBytes) {
+      short_++;
+    } else if (std::memcmp(data.data(), kMarker, kMarkerBytes) != 0) {
+      esp_in_udp_++;
+    } else {
+      return data.subspan(kMarkerBytes);
+    }
+    return {};
   }
 
   /// Without the lock under which others send: this thread alone opens and closes sockets, so `from`
@@ -240,7 +252,8 @@ class IkeSockets final : public Napi::ObjectWrap<IkeSockets> {
   bool demanding_ = false;
   net::DatagramBatch batch_;
   pipeline::TokenBucket foreigners_{kForeignPerSecond, kForeignBurst};
-  uint64_t cookies_demanded_ = 0, foreign_ = 0, nonsense_ = 0, overflows_ = 0;
+  uint64_t cookies_demanded_ = 0, foreign_ = 0, nonsense_ = 0, overflows_ = 0, keepalives_ = 0, esp_in_udp_ = 0,
+           short_ = 0;
 };
 
 class IkeSender final : public Napi::ObjectWrap<IkeSender> {

@@ -119,6 +119,11 @@ export interface NativeIkeSockets {
     readonly nonsense: number;
     /** Datagrams that came while the kernel had no room for them. */
     readonly overflows: number;
+    /** On port 4500, and no IKE: a lone 0xFF, ESP that the dataplane has not taken. */
+    readonly keepalives: number;
+    readonly espInUdp: number;
+    /** Empty, or too short for anything. */
+    readonly short: number;
   };
 }
 

@@ -21,7 +21,7 @@ export type TransportCounter =
   | 'keepalives'
   /** ESP in UDP that reached a socket: the dataplane has not taken it. */
   | 'esp-in-udp'
-  /** On port 4500, and too short for anything. */
+  /** Empty, or on port 4500 and too short for anything. */
   | 'short'
   /** Requests for a new IKE SA that were answered with a COOKIE here. */
   | 'cookies-demanded'

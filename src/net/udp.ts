@@ -12,14 +12,7 @@
 import { randomBytes } from 'node:crypto';
 import { addon, type NativeIkeSockets } from '../dataplane/addon.js';
 import type { Endpoint } from '../sad/sad.js';
-import { classifyUdp4500 } from '../wire/index.js';
-import {
-  type Datagram,
-  IKE_PORT,
-  NAT_TRAVERSAL_PORT,
-  type Transport,
-  zeroCounters,
-} from './transport.js';
+import { type Datagram, IKE_PORT, NAT_TRAVERSAL_PORT, type Transport } from './transport.js';
 import { UdpSender } from './udp-sender.js';
 
 const RETRY_MS = 2_000;
@@ -35,7 +28,7 @@ export class UdpTransport implements Transport {
   readonly spiKey = randomBytes(32);
   readonly #onAddress: (address: string, present: boolean) => void;
   readonly #ports: readonly [number, number];
-  readonly #counters = zeroCounters();
+  #received = 0;
   readonly #native: NativeIkeSockets;
   readonly #sender: UdpSender;
   /** Open sockets by `address port`, and where each is. */
@@ -51,7 +44,8 @@ export class UdpTransport implements Transport {
     this.#onAddress = options.onAddress ?? (() => {});
     this.#ports = options.ports ?? [IKE_PORT, NAT_TRAVERSAL_PORT];
     this.#native = new addon.IkeSockets(this.spiKey, (socket, address, port, data, proved) => {
-      this.#receive(this.#places.get(socket)!, { address, port }, data, proved);
+      this.#received++;
+      this.#listener({ local: this.#places.get(socket)!, remote: { address, port }, data, proved });
     });
     this.#sender = new UdpSender(this.#native.id);
   }
@@ -121,9 +115,9 @@ export class UdpTransport implements Transport {
   }
 
   counters() {
-    const { sendErrors, noSocket, cookiesDemanded, ...others } = this.#native.counters();
+    const { sendErrors, noSocket, cookiesDemanded, espInUdp, ...others } = this.#native.counters();
     return {
-      ...{ ...this.#counters, ...others },
+      ...{ ...others, received: this.#received, 'esp-in-udp': espInUdp },
       ...{ 'send-errors': sendErrors, 'no-socket': noSocket, 'cookies-demanded': cookiesDemanded },
     };
   }
@@ -156,32 +150,6 @@ export class UdpTransport implements Transport {
     this.#native.close(socket);
     this.#sockets.delete(keyOf(place));
     this.#places.delete(socket);
-  }
-
-  #receive(local: Endpoint, remote: Endpoint, data: Uint8Array, proved: boolean): void {
-    if (local.port !== this.#ports[1]) {
-      this.#deliver({ local, remote, data, proved });
-      return;
-    }
-    const content = classifyUdp4500(data);
-    switch (content.type) {
-      case 'ike':
-        this.#deliver({ local, remote, data: content.data, proved });
-        break;
-      case 'keepalive':
-        this.#counters.keepalives++;
-        break;
-      case 'esp':
-        this.#counters['esp-in-udp']++;
-        break;
-      case 'nothing':
-        this.#counters.short++;
-    }
-  }
-
-  #deliver(datagram: Datagram): void {
-    this.#counters.received++;
-    this.#listener(datagram);
   }
 }
 

@@ -64,6 +64,8 @@ describe('the UDP transport', () => {
       new Promise((resolve) => peer.send(data, port, '127.0.0.2', resolve));
     await send(Uint8Array.of(0xff), nat);
     await send(Uint8Array.of(1, 2, 3), nat);
+    await send(Uint8Array.of(...marker), nat);
+    await send(new Uint8Array(0), ike);
     await send(Uint8Array.of(0xc0, 0, 0, 1, 9, 9, 9, 9), nat);
     await send(Uint8Array.from([...marker, ...message]), nat);
     await send(message, ike);
@@ -77,7 +79,7 @@ describe('the UDP transport', () => {
       received: 2,
       keepalives: 1,
       'esp-in-udp': 1,
-      short: 1,
+      short: 3,
     });
   });
 
