@@ -225,6 +225,12 @@ uint32_t Inbound::join(Opening& opening, const Batch& batch, uint32_t i, uint32_
   return j;
 }
 
+uint64_t Inbound::sequence(uint32_t i) const {
+  for (uint32_t j = 0; j < jobs_; j++)
+    if (index_[j] == i) return sequence_[j];
+  return 0;
+}
+
 /// Steps 6 to 9 for one authentic packet.
 Verdict Inbound::decapsulate(Opening& opening, uint32_t j) {
   const InboundSa& sa = groups_.sa(group_[j]);

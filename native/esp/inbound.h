@@ -39,6 +39,9 @@ class Inbound {
   void finish(packet::Batch& batch, uint32_t now_s);
   /// After finish(): the headers of inner packet i, which stayed pending.
   const packet::IpHeader& inner(uint32_t i) const { return inner_[i]; }
+  /// After open(): the sequence number of packet i of the batch, which was taken up; 0 where it was
+  /// refused at once.
+  uint64_t sequence(uint32_t i) const;
   /// After finish(): how many of the packets that stay pending had ECN fields, outside and inside,
   /// that no router on the way makes of what a sender sends (RFC 6040 §4.2, figure 4).
   uint32_t odd_ecn() const { return odd_ecn_count_; }

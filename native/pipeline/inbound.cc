@@ -182,13 +182,14 @@ void Stages::clamp_received_mss(uint8_t* ip, const packet::IpHeader& header,
   clamp_mss(ip, header, *sa.outbound, sa.outbound->path_mtu.least(mtu, core_.now_ms));
 }
 
-/// An authentic packet from elsewhere: a NAT on the way changed its mapping (RFC 7296 §2.23). The
-/// control plane decides what follows from it.
+/// An authentic packet from elsewhere: a NAT on the way changed its mapping (RFC 7296 §2.23). One that
+/// is late may have come by the mapping of before. The control plane decides what follows from it.
 void Stages::watch_nat_mapping(const Burst& burst, uint32_t i, const sad::InboundSa& sa) {
   const auto& outer = burst.headers[i];
   if (!sa.udp_encapsulation || outer.protocol != packet::kUdp) return;
   const sad::Endpoint& peer = sa.peer();
   if (outer.source_port == peer.port && outer.source == peer.address) return;
+  if (burst.opening.sequence(i) < sa.window.highest()) return;
   if (!core_.nat_limit.pass(sa.spi, core_.now_ms)) return;
   core_.shared.events.push({.kind = Event::Kind::kNatMappingChanged,
                             .port = outer.source_port,

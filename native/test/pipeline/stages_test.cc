@@ -172,6 +172,47 @@ TEST_CASE("ESP in UDP and ESP alone are both taken, whichever the SA itself send
   }
 }
 
+TEST_CASE("of ESP from elsewhere only the newest tells of a new mapping") {
+  // RFC 7296 §2.23: an update is made in response to a new packet only.
+  static constexpr uint8_t kKey[20] = {9};
+  const auto any = Rig::range("10.0.0.0", "10.255.255.255");
+  Rig rig;
+  auto entry = Rig::entry(spd::Direction::kOutbound);
+  entry.local = entry.remote = {any};
+  rig.spd.set({entry});
+  sad::SaParameters p;
+  p.inbound_spi = p.outbound_spi = rig.sad.allocate_spi();
+  p.local = test::address("192.0.2.1");
+  p.remote = test::address("192.0.2.2");
+  p.udp_encapsulation = true;
+  p.inbound_key = p.outbound_key = kKey;
+  p.local_selectors = p.remote_selectors = {any};
+  rig.spd.attach("tunnel", rig.sad.install(p), {any}, {any});
+  const auto packet = [](uint8_t n) { return Rig::ipv4("10.2.0.7", "10.1.0.9", n); };
+  rig.receive(Rig::kLan, {packet(1), packet(2), packet(3)});
+  rig.answer("192.0.2.2", NextHop::Kind::kForward, Rig::kWan);
+  const auto outer = reflected(rig.sent(Rig::kWan));
+  REQUIRE(outer.size() == 3);
+  const auto from_port = [&](size_t n, uint16_t port) {
+    auto copy = outer[n];
+    base::store_be16(&copy[20], port);
+    return copy;
+  };
+  pipeline::Event event;
+  rig.receive(Rig::kWan, {outer[1]});
+  rig.receive(Rig::kWan, {from_port(0, 5000)});
+  while (rig.events.pop(event)) CHECK(event.kind != pipeline::Event::Kind::kNatMappingChanged);
+  rig.receive(Rig::kWan, {from_port(2, 6000)});
+  CHECK(rig.counters.esp_in_packets.read() == 3);
+  bool told = false;
+  while (rig.events.pop(event)) {
+    if (event.kind != pipeline::Event::Kind::kNatMappingChanged) continue;
+    told = true;
+    CHECK(event.port == 6000);
+  }
+  CHECK(told);
+}
+
 TEST_CASE("a decrypted packet for the host is the kernel's, TTL untouched") {
   Rig rig;
   // Selectors that fit both ways, so that the echo of our own packet is accepted.
