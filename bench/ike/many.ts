@@ -16,7 +16,7 @@ import { pooledRandom } from '../../src/crypto/random.js';
 import type { Effect, Environment, Event, IkeSpi } from '../../src/ike/event.js';
 import { Ike } from '../../src/ike/ike.js';
 import { FakeSad } from '../../src/sad/fake-sad.js';
-import { connectionOf } from '../../test/exchange/peer.js';
+import { connectionOf } from '../../test/exchange/harness/peer.js';
 import { type BenchTable, describeMachine, printIfMain } from '../table.js';
 
 const PAIRS = Number(process.env['ESPLANE_PAIRS'] ?? 10_000);

@@ -4,12 +4,12 @@
  * slowly; and a connection is set up anew beside what it has (RFC 7296 §2.8.3).
  */
 import type { ChildPolicy, Connection } from '../policy/connection.js';
-import { requestChild, requestForResource } from './child-procedures.js';
+import { requestChild, requestForResource } from './child/child-procedures.js';
 import type { Core } from './core.js';
-import { IkeSa } from './ike-sa.js';
 import type { IkeSas } from './ike-sas.js';
 import { Keeper } from './keeper.js';
-import { isUnderWay } from './state.js';
+import { IkeSa } from './sa/ike-sa.js';
+import { isUnderWay } from './sa/state.js';
 import { InitiateIkeInit } from './tasks/ike-init.js';
 
 export class Attempts {

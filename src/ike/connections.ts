@@ -6,8 +6,8 @@ import type { Connection } from '../policy/connection.js';
 import { type Identity, identityKey, sameIdentity } from '../policy/identity.js';
 import type { Proposal } from '../policy/proposal.js';
 import type { Payload } from '../wire/index.js';
-import { announceHashes, announceMethods } from './announcements.js';
-import { certificateRequests } from './certificates.js';
+import { announceHashes, announceMethods } from './auth/announcements.js';
+import { certificateRequests } from './auth/certificates.js';
 
 /** Those that a peer at some address may belong to, before it says who it is. */
 export class Candidates {

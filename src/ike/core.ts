@@ -2,13 +2,13 @@
 import type { Connection } from '../policy/connection.js';
 import type { EspSpi } from '../sad/sad.js';
 import type { PeekedHeader } from '../wire/index.js';
-import type { Children } from './children.js';
+import type { Children } from './child/children.js';
 import type { Candidates } from './connections.js';
 import type { DropReason } from './drops.js';
 import type { Effect, Environment, Job, JobResult, LogLevel, Milliseconds } from './event.js';
-import type { FragmentStore } from './fragments.js';
-import type { Datagram, IkeSa } from './ike-sa.js';
+import type { FragmentStore } from './messages/fragments.js';
 import type { IkeOptions } from './options.js';
+import type { Datagram, IkeSa } from './sa/ike-sa.js';
 
 /** A line of the log, or what makes it. */
 export type Line = string | (() => string);

@@ -4,8 +4,8 @@
  */
 import { type Connection, hasSameIdentities, identitiesKey } from '../policy/connection.js';
 import type { IkeSpi } from '../wire/index.js';
-import type { IkeSa } from './ike-sa.js';
-import { isOfResource } from './resources.js';
+import { isOfResource } from './child/resources.js';
+import type { IkeSa } from './sa/ike-sa.js';
 
 export class IkeSas {
   readonly #bySpi = new Map<IkeSpi, IkeSa>();

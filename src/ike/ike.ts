@@ -24,13 +24,12 @@ import {
 import { answerRequest } from './answers/answer.js';
 import { answerIkeInit, type Gate } from './answers/ike-init.js';
 import { Attempts } from './attempts.js';
-import { childTimer, endChild, rekeyChild, requestChild } from './child-procedures.js';
-import type { Children, ChildTimerKind } from './children.js';
+import { recheckPeer } from './auth/peer-certificate.js';
+import { childTimer, endChild, rekeyChild, requestChild } from './child/child-procedures.js';
+import type { Children, ChildTimerKind } from './child/children.js';
+import { Draining } from './child/draining.js';
 import { Connections } from './connections.js';
-import { Contest } from './contest.js';
-import { CookieJar } from './cookie.js';
 import type { About, Core, Line } from './core.js';
-import { Draining } from './draining.js';
 import { Drops } from './drops.js';
 import type {
   Effect,
@@ -42,16 +41,17 @@ import type {
   Milliseconds,
   RekeyWhat,
 } from './event.js';
-import { FragmentStore } from './fragments.js';
-import { HalfOpen } from './half-open.js';
-import type { Datagram, IkeSa, TimerKind } from './ike-sa.js';
 import { IkeSas } from './ike-sas.js';
 import { Jobs } from './jobs.js';
+import { FragmentStore } from './messages/fragments.js';
 import { DEFAULT_OPTIONS, type IkeOptions } from './options.js';
-import { recheckPeer } from './peer-certificate.js';
-import { Relocation } from './relocation.js';
+import { Relocation } from './path/relocation.js';
+import { Contest } from './sa/contest.js';
+import type { Datagram, IkeSa, TimerKind } from './sa/ike-sa.js';
 import { SLICE_TIMER, Slices } from './slices.js';
-import { Strangers } from './strangers.js';
+import { CookieJar } from './strangers/cookie.js';
+import { HalfOpen } from './strangers/half-open.js';
+import { Strangers } from './strangers/strangers.js';
 import { probePeer } from './tasks/probe.js';
 import { viewIkeSa } from './view.js';
 

@@ -1,6 +1,6 @@
 /** What others compute for the IKE SAs, and who waits for it. */
 import type { Effect, Job, JobResult } from './event.js';
-import type { IkeSa } from './ike-sa.js';
+import type { IkeSa } from './sa/ike-sa.js';
 
 export class Jobs {
   readonly #emit: (effect: Effect) => void;

@@ -4,8 +4,8 @@
  */
 import type { ChildPolicy } from '../policy/connection.js';
 import type { Environment, Milliseconds } from './event.js';
+import { reconnectDelay } from './messages/retransmit.js';
 import type { IkeOptions } from './options.js';
-import { reconnectDelay } from './retransmit.js';
 
 interface Kept {
   readonly children: Set<string>;

@@ -4,7 +4,7 @@
  */
 import { formatAddress, NOTIFY, type Payload } from '../wire/index.js';
 import type { Failure } from './explain.js';
-import { notifiesOf } from './payloads.js';
+import { notifiesOf } from './messages/payloads.js';
 
 /** Of the new gateway's identity (RFC 5685 §7.2). */
 const IPV4 = 1;

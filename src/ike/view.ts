@@ -1,9 +1,9 @@
 /** An IKE SA as status shows it. */
 import { formatIdentity } from '../policy/identity.js';
 import { formatSuite } from '../policy/suite.js';
-import { viewChild } from './child-sa.js';
+import { viewChild } from './child/child-sa.js';
 import type { IkeSaView } from './event.js';
-import type { IkeSa } from './ike-sa.js';
+import type { IkeSa } from './sa/ike-sa.js';
 
 /** Undefined for a half-open SA, whose connection is not known yet. */
 export function viewIkeSa(sa: IkeSa): IkeSaView | undefined {

@@ -8,8 +8,8 @@ import {
   NOTIFY,
   type Payload,
 } from '../../src/wire/index.js';
-import { Dialogue } from './dialogue.js';
-import { kinds, ScriptedPeer } from './scripted-peer.js';
+import { Dialogue } from './harness/dialogue.js';
+import { kinds, ScriptedPeer } from './harness/scripted-peer.js';
 
 const { IKE_AUTH, INFORMATIONAL } = EXCHANGE;
 

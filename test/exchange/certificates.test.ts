@@ -1,12 +1,12 @@
 /** IKE_AUTH with certificates (RFC 7296 §2.15, RFC 7427, RFC 4945), between two of us. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SignatureScheme } from '../../src/crypto/signature-scheme.js';
-import { readMethods } from '../../src/ike/announcements.js';
-import { notify } from '../../src/ike/payloads.js';
+import { readMethods } from '../../src/ike/auth/announcements.js';
+import { notify } from '../../src/ike/messages/payloads.js';
 import { decodeMessage, encodeMessage, NOTIFY, type Payload } from '../../src/wire/index.js';
 import { Authorities, type KeyKind } from '../authorities.js';
-import { Dialogue } from './dialogue.js';
-import { type ConnectionOptions, connectionOf } from './peer.js';
+import { Dialogue } from './harness/dialogue.js';
+import { type ConnectionOptions, connectionOf } from './harness/peer.js';
 
 const KINDS: readonly KeyKind[] = [
   'rsa:2048',

@@ -4,8 +4,8 @@
  * the other can read, and nothing is left behind.
  */
 import { describe, expect, it } from 'vitest';
+import { need } from '../../src/ike/messages/payloads.js';
 import { DEFAULT_OPTIONS } from '../../src/ike/options.js';
-import { need } from '../../src/ike/payloads.js';
 import {
   EXCHANGE,
   formatSelector,
@@ -14,10 +14,10 @@ import {
   type Payload,
   PROTOCOL,
 } from '../../src/wire/index.js';
-import { Dialogue, type DialogueOptions } from './dialogue.js';
-import type { ConnectionOptions, Datagram, Peer } from './peer.js';
-import { kinds, notify, ScriptedPeer } from './scripted-peer.js';
-import { ScriptedResponder } from './scripted-responder.js';
+import { Dialogue, type DialogueOptions } from './harness/dialogue.js';
+import type { ConnectionOptions, Datagram, Peer } from './harness/peer.js';
+import { kinds, notify, ScriptedPeer } from './harness/scripted-peer.js';
+import { ScriptedResponder } from './harness/scripted-responder.js';
 
 const { drainTime, replacedTimeout } = DEFAULT_OPTIONS;
 

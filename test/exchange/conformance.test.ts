@@ -3,8 +3,8 @@
  * here already tells as a story is not told again.
  */
 import { describe, expect, it } from 'vitest';
-import { detectNat, natDetection } from '../../src/ike/nat.js';
-import { notifiesOf } from '../../src/ike/payloads.js';
+import { notifiesOf } from '../../src/ike/messages/payloads.js';
+import { detectNat, natDetection } from '../../src/ike/path/nat.js';
 import type { IkeSpi } from '../../src/wire/index.js';
 import {
   decodeMessage,
@@ -19,10 +19,10 @@ import {
   toWireSelector,
   ZERO_IKE_SPI,
 } from '../../src/wire/index.js';
-import { Dialogue } from './dialogue.js';
-import { connectionOf } from './peer.js';
-import { kinds, notify, ScriptedPeer } from './scripted-peer.js';
-import { ScriptedResponder } from './scripted-responder.js';
+import { Dialogue } from './harness/dialogue.js';
+import { connectionOf } from './harness/peer.js';
+import { kinds, notify, ScriptedPeer } from './harness/scripted-peer.js';
+import { ScriptedResponder } from './harness/scripted-responder.js';
 
 const { IKE_AUTH, INFORMATIONAL } = EXCHANGE;
 const GCM = { ike: ['aes128gcm16-prfsha256-x25519'] };

@@ -1,7 +1,7 @@
 /** IKE_SA_INIT and IKE_AUTH as they should go (RFC 7296 §1.2). */
 import { describe, expect, it } from 'vitest';
-import { Dialogue } from './dialogue.js';
-import { PSK } from './peer.js';
+import { Dialogue } from './harness/dialogue.js';
+import { PSK } from './harness/peer.js';
 
 describe('two gateways', () => {
   it('establish an IKE SA and a Child SA in two exchanges', () => {

@@ -8,9 +8,9 @@ import { deriveChildKeys } from '../../src/crypto/keymat.js';
 import { prfById } from '../../src/crypto/prf.js';
 import { Secret } from '../../src/crypto/secret.js';
 import { EXCHANGE, NOTIFY, type Payload } from '../../src/wire/index.js';
-import { Dialogue, type DialogueOptions } from './dialogue.js';
-import type { Peer } from './peer.js';
-import { kinds, notify, ScriptedPeer } from './scripted-peer.js';
+import { Dialogue, type DialogueOptions } from './harness/dialogue.js';
+import type { Peer } from './harness/peer.js';
+import { kinds, notify, ScriptedPeer } from './harness/scripted-peer.js';
 
 const { CREATE_CHILD_SA, IKE_FOLLOWUP_KE, INFORMATIONAL } = EXCHANGE;
 const ESP = ['aes128gcm16-x25519-ke1_mlkem768'];

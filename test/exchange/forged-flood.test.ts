@@ -1,7 +1,7 @@
 /** IKE_SA_INIT requests with forged sources: what they may not bring about (RFC 7296 §2.6). */
 import { describe, expect, it } from 'vitest';
-import { ADDRESS_A, Dialogue } from './dialogue.js';
-import { connectionOf, type Datagram } from './peer.js';
+import { ADDRESS_A, Dialogue } from './harness/dialogue.js';
+import { connectionOf, type Datagram } from './harness/peer.js';
 
 /** The request as it would come from elsewhere, for another IKE SA. */
 function forged(request: Datagram, n: number, source = request.local): Datagram {

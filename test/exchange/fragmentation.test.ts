@@ -1,9 +1,9 @@
 /** Messages in fragments (RFC 7383): negotiation, sizes, loss, retransmission, forged ones. */
 import { describe, expect, it } from 'vitest';
 import { EXCHANGE, NOTIFY, PAYLOAD, type Payload } from '../../src/wire/index.js';
-import { Dialogue, type DialogueOptions, describe as nameOf } from './dialogue.js';
-import type { Datagram, Peer } from './peer.js';
-import { kinds, notify, ScriptedPeer } from './scripted-peer.js';
+import { Dialogue, type DialogueOptions, describe as nameOf } from './harness/dialogue.js';
+import type { Datagram, Peer } from './harness/peer.js';
+import { kinds, notify, ScriptedPeer } from './harness/scripted-peer.js';
 
 /** So many networks that a message with their selectors takes 2,500 octets. */
 const MANY = Array.from({ length: 60 }, (_, n) => `2001:db8:${n + 10}::/48`);

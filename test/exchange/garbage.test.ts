@@ -1,8 +1,8 @@
 /** Nothing that anybody sends may crash the core, grow it, or take a tunnel down. */
 import { describe, expect, it } from 'vitest';
-import { Dialogue } from './dialogue.js';
-import { SeededRandom } from './random.js';
-import { ScriptedPeer } from './scripted-peer.js';
+import { Dialogue } from './harness/dialogue.js';
+import { SeededRandom } from './harness/random.js';
+import { ScriptedPeer } from './harness/scripted-peer.js';
 
 /** Changes some octets, cuts, or repeats. */
 function mutate(data: Uint8Array, dice: SeededRandom): Uint8Array {

@@ -1,8 +1,8 @@
 /** Deletes, liveness, and what an established IKE SA says to all else (RFC 7296 §1.4, §2.4, §2.21). */
 import { describe, expect, it } from 'vitest';
 import { EXCHANGE, encodeMessage, NOTIFY, type Payload, PROTOCOL } from '../../src/wire/index.js';
-import { Dialogue } from './dialogue.js';
-import { kinds, notify, ScriptedPeer } from './scripted-peer.js';
+import { Dialogue } from './harness/dialogue.js';
+import { kinds, notify, ScriptedPeer } from './harness/scripted-peer.js';
 
 const { CREATE_CHILD_SA, INFORMATIONAL } = EXCHANGE;
 

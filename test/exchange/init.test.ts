@@ -7,8 +7,8 @@ import {
   NOTIFY,
   type Payload,
 } from '../../src/wire/index.js';
-import { ADDRESS_A, Dialogue } from './dialogue.js';
-import { kinds, notify, ScriptedPeer } from './scripted-peer.js';
+import { ADDRESS_A, Dialogue } from './harness/dialogue.js';
+import { kinds, notify, ScriptedPeer } from './harness/scripted-peer.js';
 
 const GCM = 'aes128gcm16-prfsha256';
 

@@ -11,9 +11,9 @@ import {
   PAYLOAD,
   type Payload,
 } from '../../src/wire/index.js';
-import { Dialogue } from './dialogue.js';
-import type { ConnectionOptions } from './peer.js';
-import { kinds, notify, ScriptedPeer } from './scripted-peer.js';
+import { Dialogue } from './harness/dialogue.js';
+import type { ConnectionOptions } from './harness/peer.js';
+import { kinds, notify, ScriptedPeer } from './harness/scripted-peer.js';
 
 const PRF_HMAC_SHA2_256 = prfById(5)!;
 const BASE = 'aes128gcm16-prfsha256-x25519';

@@ -12,10 +12,10 @@ import {
   type Payload,
   PROTOCOL,
 } from '../../src/wire/index.js';
-import { Dialogue } from './dialogue.js';
-import type { Peer } from './peer.js';
-import { kinds, notify, ScriptedPeer } from './scripted-peer.js';
-import { ScriptedResponder } from './scripted-responder.js';
+import { Dialogue } from './harness/dialogue.js';
+import type { Peer } from './harness/peer.js';
+import { kinds, notify, ScriptedPeer } from './harness/scripted-peer.js';
+import { ScriptedResponder } from './harness/scripted-responder.js';
 
 const { CREATE_CHILD_SA, IKE_AUTH, IKE_FOLLOWUP_KE, IKE_INTERMEDIATE, IKE_SA_INIT, INFORMATIONAL } =
   EXCHANGE;

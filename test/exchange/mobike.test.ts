@@ -1,9 +1,9 @@
 /** MOBIKE (RFC 4555): one end moves to another address, and IKE and ESP go with it. */
 import { describe, expect, it } from 'vitest';
 import { EXCHANGE, NOTIFY, type Payload } from '../../src/wire/index.js';
-import { ADDRESS_A, ADDRESS_B, Dialogue } from './dialogue.js';
-import type { ConnectionOptions, Peer } from './peer.js';
-import { kinds, notify, ScriptedPeer } from './scripted-peer.js';
+import { ADDRESS_A, ADDRESS_B, Dialogue } from './harness/dialogue.js';
+import type { ConnectionOptions, Peer } from './harness/peer.js';
+import { kinds, notify, ScriptedPeer } from './harness/scripted-peer.js';
 
 const ELSEWHERE = '198.51.100.7';
 const MOBILE: ConnectionOptions = { mobike: true };

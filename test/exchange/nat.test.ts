@@ -1,7 +1,7 @@
 /** NAT traversal (RFC 7296 §2.23, RFC 3948): detection, port 4500, moving peers, keepalives. */
 import { describe, expect, it } from 'vitest';
-import { ADDRESS_A, Dialogue } from './dialogue.js';
-import type { ConnectionOptions, Datagram } from './peer.js';
+import { ADDRESS_A, Dialogue } from './harness/dialogue.js';
+import type { ConnectionOptions, Datagram } from './harness/peer.js';
 
 const OUTSIDE = '198.51.100.1';
 

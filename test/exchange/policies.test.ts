@@ -11,9 +11,9 @@ import {
   type Payload,
 } from '../../src/wire/index.js';
 import { Authorities } from '../authorities.js';
-import { Dialogue } from './dialogue.js';
-import { kinds, notify, ScriptedPeer } from './scripted-peer.js';
-import { ScriptedResponder } from './scripted-responder.js';
+import { Dialogue } from './harness/dialogue.js';
+import { kinds, notify, ScriptedPeer } from './harness/scripted-peer.js';
+import { ScriptedResponder } from './harness/scripted-responder.js';
 
 const GCM = { ike: ['aes128gcm16-prfsha256-x25519'] };
 const { IKE_AUTH, IKE_SA_INIT, INFORMATIONAL } = EXCHANGE;

@@ -1,7 +1,7 @@
 /** Postquantum preshared keys (RFC 8784): in every case of its table 1. */
 import { describe, expect, it } from 'vitest';
 import { NOTIFY } from '../../src/wire/index.js';
-import { Dialogue } from './dialogue.js';
+import { Dialogue } from './harness/dialogue.js';
 
 const PPK = { id: 'ppk.example', secret: 'a secret that both sides have', required: true };
 const OPTIONAL = { ...PPK, required: false };

@@ -1,7 +1,7 @@
 /** Liveness checks that measure the path (RFC 7296 §2.4, §3.10.1; RFC 7383 §2.5.2). */
 import { describe, expect, it } from 'vitest';
 import { PAYLOAD } from '../../src/wire/index.js';
-import { Dialogue, type DialogueOptions } from './dialogue.js';
+import { Dialogue, type DialogueOptions } from './harness/dialogue.js';
 
 const ipLength = ({ data, marker }: { data: Uint8Array; marker: boolean }) =>
   data.length + 28 + (marker ? 4 : 0);

@@ -5,10 +5,10 @@
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_OPTIONS } from '../../src/ike/options.js';
 import { NOTIFY } from '../../src/wire/index.js';
-import { Dialogue } from './dialogue.js';
-import type { Peer } from './peer.js';
-import { kinds } from './scripted-peer.js';
-import { ScriptedResponder } from './scripted-responder.js';
+import { Dialogue } from './harness/dialogue.js';
+import type { Peer } from './harness/peer.js';
+import { kinds } from './harness/scripted-peer.js';
+import { ScriptedResponder } from './harness/scripted-responder.js';
 
 const { drainTime, switchDelay, replacedTimeout } = DEFAULT_OPTIONS;
 

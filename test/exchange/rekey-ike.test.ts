@@ -5,8 +5,8 @@
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_OPTIONS } from '../../src/ike/options.js';
 import { EXCHANGE } from '../../src/wire/index.js';
-import { Dialogue } from './dialogue.js';
-import { connectionOf } from './peer.js';
+import { Dialogue } from './harness/dialogue.js';
+import { connectionOf } from './harness/peer.js';
 
 const { drainTime, redundantTimeout, replacedTimeout } = DEFAULT_OPTIONS;
 

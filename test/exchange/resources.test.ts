@@ -4,13 +4,13 @@
  * know of them.
  */
 import { describe, expect, it } from 'vitest';
+import { need, notify } from '../../src/ike/messages/payloads.js';
 import { DEFAULT_OPTIONS } from '../../src/ike/options.js';
-import { need, notify } from '../../src/ike/payloads.js';
 import { NOTIFY } from '../../src/wire/index.js';
-import { Dialogue, type DialogueOptions } from './dialogue.js';
-import type { Peer } from './peer.js';
-import { kinds } from './scripted-peer.js';
-import { type ReceivedRequest, ScriptedResponder } from './scripted-responder.js';
+import { Dialogue, type DialogueOptions } from './harness/dialogue.js';
+import type { Peer } from './harness/peer.js';
+import { kinds } from './harness/scripted-peer.js';
+import { type ReceivedRequest, ScriptedResponder } from './harness/scripted-responder.js';
 
 const { drainTime, switchDelay } = DEFAULT_OPTIONS;
 const FOUR = { resources: 4 };

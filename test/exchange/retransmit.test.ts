@@ -1,6 +1,6 @@
 /** Retransmission and its end (RFC 7296 §2.1, §2.4). */
 import { describe, expect, it } from 'vitest';
-import { Dialogue } from './dialogue.js';
+import { Dialogue } from './harness/dialogue.js';
 
 /** When each datagram of a leaves, with nobody answering. */
 function sendTimes(both: Dialogue, until: number): number[] {

@@ -3,9 +3,9 @@
  * and connections that are kept up.
  */
 import { describe, expect, it } from 'vitest';
-import { Dialogue } from './dialogue.js';
-import { connectionOf } from './peer.js';
-import { ScriptedPeer } from './scripted-peer.js';
+import { Dialogue } from './harness/dialogue.js';
+import { connectionOf } from './harness/peer.js';
+import { ScriptedPeer } from './harness/scripted-peer.js';
 
 describe('INITIAL_CONTACT', () => {
   it('of a peer that has restarted drops the SAs from before, without a Delete', () => {

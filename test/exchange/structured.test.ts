@@ -8,11 +8,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { find, notify } from '../../src/ike/payloads.js';
+import { find, notify } from '../../src/ike/messages/payloads.js';
 import { EXCHANGE, NOTIFY, type Payload } from '../../src/wire/index.js';
 import { clearPayload } from '../unit/wire/arbitrary.js';
-import { Dialogue } from './dialogue.js';
-import { ScriptedPeer } from './scripted-peer.js';
+import { Dialogue } from './harness/dialogue.js';
+import { ScriptedPeer } from './harness/scripted-peer.js';
 
 const PEERS = Number(process.env.ESPLANE_STRUCTURED ?? 200);
 const NONCE: Payload = { kind: 'Nonce', data: new Uint8Array(32).fill(7) };

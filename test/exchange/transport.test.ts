@@ -1,10 +1,10 @@
 /** Transport mode and AH (RFC 7296 §1.3.1, §2.17, §2.23.1). */
 import { describe, expect, it } from 'vitest';
-import { notify } from '../../src/ike/payloads.js';
+import { notify } from '../../src/ike/messages/payloads.js';
 import { EXCHANGE, formatSelector, NOTIFY } from '../../src/wire/index.js';
-import { ADDRESS_A, ADDRESS_B, Dialogue } from './dialogue.js';
-import { type ConnectionOptions, connectionOf, type Datagram } from './peer.js';
-import { ScriptedPeer } from './scripted-peer.js';
+import { ADDRESS_A, ADDRESS_B, Dialogue } from './harness/dialogue.js';
+import { type ConnectionOptions, connectionOf, type Datagram } from './harness/peer.js';
+import { ScriptedPeer } from './harness/scripted-peer.js';
 
 const OUTSIDE = '198.51.100.1';
 

@@ -1,7 +1,7 @@
 /** A window above 1 (RFC 7296 §2.3, SET_WINDOW_SIZE). */
 import { expect, it, describe as suite } from 'vitest';
-import { Dialogue, describe } from './dialogue.js';
-import type { ConnectionOptions, Datagram } from './peer.js';
+import { Dialogue, describe } from './harness/dialogue.js';
+import type { ConnectionOptions, Datagram } from './harness/peer.js';
 
 /** A connection with so many Child SAs, seen from one side. */
 function withChildren(count: number, own: number, remote: number): ConnectionOptions {

@@ -15,8 +15,14 @@ import {
   peekHeader,
   ZERO_IKE_SPI,
 } from '../../src/wire/index.js';
-import { ADDRESS_A, ADDRESS_B, connectionOf, type Datagram, Peer } from '../exchange/peer.js';
-import { SeededRandom } from '../exchange/random.js';
+import {
+  ADDRESS_A,
+  ADDRESS_B,
+  connectionOf,
+  type Datagram,
+  Peer,
+} from '../exchange/harness/peer.js';
+import { SeededRandom } from '../exchange/harness/random.js';
 import { Insider } from './insider.js';
 import { mutate, noise, splice } from './mutation.js';
 import { Random } from './random.js';

@@ -12,8 +12,8 @@ import { deriveIkeKeys, type IkeKeys, skeyseed } from '../../src/crypto/keymat.j
 import { prfById } from '../../src/crypto/prf.js';
 import { Secret } from '../../src/crypto/secret.js';
 import type { IkeSpi } from '../../src/ike/event.js';
-import { find } from '../../src/ike/payloads.js';
-import { type Protection, Protection as Protector } from '../../src/ike/protection.js';
+import { find } from '../../src/ike/messages/payloads.js';
+import { type Protection, Protection as Protector } from '../../src/ike/messages/protection.js';
 import { type Identity, parseIdentity } from '../../src/policy/identity.js';
 import { parseProposal } from '../../src/policy/proposal.js';
 import { toWireProposals } from '../../src/policy/suite.js';

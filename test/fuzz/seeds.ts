@@ -1,11 +1,11 @@
 /** What guided fuzzing begins with: proper messages, and what earlier runs have found (`corpus/`). */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { notify } from '../../src/ike/payloads.js';
+import { notify } from '../../src/ike/messages/payloads.js';
 import { EXCHANGE, NOTIFY, type Payload } from '../../src/wire/index.js';
-import { connectionOf, Peer } from '../exchange/peer.js';
-import { SeededRandom } from '../exchange/random.js';
-import { ScriptedPeer } from '../exchange/scripted-peer.js';
+import { connectionOf, Peer } from '../exchange/harness/peer.js';
+import { SeededRandom } from '../exchange/harness/random.js';
+import { ScriptedPeer } from '../exchange/harness/scripted-peer.js';
 import { captured, withRightLength } from './captured.js';
 import { checkSealed, checkWire, sealedCase, type Target } from './targets.js';
 

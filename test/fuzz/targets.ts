@@ -16,9 +16,9 @@ import {
   validate,
   WireError,
 } from '../../src/wire/index.js';
-import { connectionOf, Peer } from '../exchange/peer.js';
-import { SeededRandom } from '../exchange/random.js';
-import { ScriptedPeer } from '../exchange/scripted-peer.js';
+import { connectionOf, Peer } from '../exchange/harness/peer.js';
+import { SeededRandom } from '../exchange/harness/random.js';
+import { ScriptedPeer } from '../exchange/harness/scripted-peer.js';
 import { digitsOf } from '../unit/wire/fixtures.js';
 
 export type Target = (data: Uint8Array) => string;

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { notify } from '../../src/ike/payloads.js';
+import { notify } from '../../src/ike/messages/payloads.js';
 import { NamespaceLab } from '../../src/lab/namespace-lab.js';
 import { execute, whyNoNamespaces } from '../../src/lab/namespaces.js';
 import { Program, waitFor } from '../../src/lab/program.js';

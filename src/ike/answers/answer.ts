@@ -10,8 +10,8 @@ import {
   WireError,
 } from '../../wire/index.js';
 import type { Core } from '../core.js';
-import type { Datagram, IkeSa } from '../ike-sa.js';
-import { notify, notifyName } from '../payloads.js';
+import { notify, notifyName } from '../messages/payloads.js';
+import type { Datagram, IkeSa } from '../sa/ike-sa.js';
 import { answerCreateChild } from './create-child.js';
 import { answerFollowUp, forgetFollowUp } from './follow-up.js';
 import { answerIkeAuth } from './ike-auth.js';

@@ -26,13 +26,13 @@ import {
   type InstalledChild,
   makeChildSa,
   reserveSpi,
-} from '../child-sa.js';
+} from '../child/child-sa.js';
+import { type GroupPart, partOfRequest, peerIdentifier, resourceInfo } from '../child/resources.js';
 import type { Core } from '../core.js';
 import { explainSelectors, SAD_FULL } from '../explain.js';
-import type { IkeSa } from '../ike-sa.js';
-import { lowestNonce } from '../nonce.js';
-import { find, need, notify, notifyName } from '../payloads.js';
-import { type GroupPart, partOfRequest, peerIdentifier, resourceInfo } from '../resources.js';
+import { find, need, notify, notifyName } from '../messages/payloads.js';
+import type { IkeSa } from '../sa/ike-sa.js';
+import { lowestNonce } from '../sa/nonce.js';
 import { asksForTransport, modeNotifies, obstacle, takesPadding } from '../tasks/child-offer.js';
 
 export interface ChildChoice {

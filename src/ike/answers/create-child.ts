@@ -11,12 +11,12 @@
 import { sameSelectors } from '../../policy/narrow.js';
 import { additionalMethods } from '../../policy/suite.js';
 import { NOTIFY, type Payload, type PayloadOf, type Story } from '../../wire/index.js';
-import { espSpiOf, type InstalledChild, pairOf } from '../child-sa.js';
+import { espSpiOf, type InstalledChild, pairOf } from '../child/child-sa.js';
+import { isOfResource, peerIdentifier } from '../child/resources.js';
 import type { Core } from '../core.js';
-import type { IkeSa } from '../ike-sa.js';
-import { freshNonce } from '../nonce.js';
-import { find, need, notifiesOf, notify } from '../payloads.js';
-import { isOfResource, peerIdentifier } from '../resources.js';
+import { find, need, notifiesOf, notify } from '../messages/payloads.js';
+import type { IkeSa } from '../sa/ike-sa.js';
+import { freshNonce } from '../sa/nonce.js';
 import type { Reply } from './answer.js';
 import {
   type ChildChoice,

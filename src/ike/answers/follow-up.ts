@@ -6,9 +6,9 @@ import { publicValueLength } from '../../crypto/key-exchange.js';
 import type { Secret } from '../../crypto/secret.js';
 import { NOTIFY, type Payload, type PayloadOf } from '../../wire/index.js';
 import type { Core } from '../core.js';
-import type { IkeSa } from '../ike-sa.js';
-import { need, notifiesOf, notify } from '../payloads.js';
-import { sameOctets } from '../window.js';
+import { need, notifiesOf, notify } from '../messages/payloads.js';
+import { sameOctets } from '../messages/window.js';
+import type { IkeSa } from '../sa/ike-sa.js';
 import type { Answer, Reply } from './answer.js';
 
 const LINK_OCTETS = 8;

@@ -12,8 +12,8 @@ import { sameIdentity } from '../../policy/identity.js';
 import type { Proposal } from '../../policy/proposal.js';
 import type { Suite } from '../../policy/suite.js';
 import { NOTIFY, type Payload, type PayloadOf, type Story } from '../../wire/index.js';
-import { readMethods } from '../announcements.js';
-import { announceLifetime } from '../auth-lifetime.js';
+import { readMethods } from '../auth/announcements.js';
+import { announceLifetime } from '../auth/auth-lifetime.js';
 import {
   identityOf,
   idPayload,
@@ -21,17 +21,17 @@ import {
   proveOurselves,
   refused,
   verifyPeer,
-} from '../authentication.js';
-import { certificatePayloads } from '../certificates.js';
+} from '../auth/authentication.js';
+import { certificatePayloads } from '../auth/certificates.js';
+import { decideOnPpk, keysWithPpk } from '../auth/ppk.js';
 import type { Candidates } from '../connections.js';
 import type { Core } from '../core.js';
 import { explainStranger, type Failure } from '../explain.js';
-import type { IkeSa } from '../ike-sa.js';
-import { announceMobility, isMobile } from '../mobility.js';
-import { isProhibited } from '../nat.js';
-import { find, need, notifiesOf, notify } from '../payloads.js';
-import { decideOnPpk, keysWithPpk } from '../ppk.js';
-import { announceWindow, heedWindow } from '../window-size.js';
+import { find, need, notifiesOf, notify } from '../messages/payloads.js';
+import { announceWindow, heedWindow } from '../messages/window-size.js';
+import { announceMobility, isMobile } from '../path/mobility.js';
+import { isProhibited } from '../path/nat.js';
+import type { IkeSa } from '../sa/ike-sa.js';
 import type { Answer, Reply } from './answer.js';
 import { childAnswer, chooseChild, installChild, refuseChild, reserveChild } from './child.js';
 

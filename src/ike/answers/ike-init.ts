@@ -19,17 +19,23 @@ import {
   parseAddress,
   type WireProposal,
 } from '../../wire/index.js';
-import { readHashes } from '../announcements.js';
-import type { CookieJar } from '../cookie.js';
+import { readHashes } from '../auth/announcements.js';
+import { usesPpk } from '../auth/ppk.js';
 import type { Core } from '../core.js';
 import { formatEndpoint } from '../explain.js';
-import type { HalfOpen } from '../half-open.js';
-import { type Datagram, IkeSa } from '../ike-sa.js';
-import { agreeOnKeys } from '../keys.js';
-import { detectNat, NO_NAT, natDetection } from '../nat.js';
-import { freshNonce } from '../nonce.js';
-import { describeMessage, describePayloads, need, notifiesOf, notify } from '../payloads.js';
-import { usesPpk } from '../ppk.js';
+import {
+  describeMessage,
+  describePayloads,
+  need,
+  notifiesOf,
+  notify,
+} from '../messages/payloads.js';
+import { detectNat, NO_NAT, natDetection } from '../path/nat.js';
+import { type Datagram, IkeSa } from '../sa/ike-sa.js';
+import { agreeOnKeys } from '../sa/keys.js';
+import { freshNonce } from '../sa/nonce.js';
+import type { CookieJar } from '../strangers/cookie.js';
+import type { HalfOpen } from '../strangers/half-open.js';
 
 const PURPOSE = { protocol: 'ike', keyExchange: true } as const;
 

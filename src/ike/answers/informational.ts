@@ -9,17 +9,22 @@ import {
   type PeekedHeader,
   PROTOCOL,
 } from '../../wire/index.js';
-import { announcedLifetime } from '../auth-lifetime.js';
-import { type ChildName, deletePayloads, espSpiOf, type InstalledChild } from '../child-sa.js';
+import { announcedLifetime } from '../auth/auth-lifetime.js';
+import {
+  type ChildName,
+  deletePayloads,
+  espSpiOf,
+  type InstalledChild,
+} from '../child/child-sa.js';
 import type { Core } from '../core.js';
-import type { Datagram, IkeSa } from '../ike-sa.js';
-import { errorOf, notifyName } from '../payloads.js';
+import { errorOf, notifyName } from '../messages/payloads.js';
+import type { OutstandingRequest } from '../messages/window.js';
+import { announceWindow, heedWindow } from '../messages/window-size.js';
 import { explainRedirect } from '../redirect.js';
+import type { Datagram, IkeSa } from '../sa/ike-sa.js';
 import { CreateChild } from '../tasks/create-child.js';
 import { DeleteChild } from '../tasks/delete.js';
 import { beginningOf } from '../tasks/task.js';
-import type { OutstandingRequest } from '../window.js';
-import { announceWindow, heedWindow } from '../window-size.js';
 import type { Answer } from './answer.js';
 import { answerMobility } from './mobility.js';
 

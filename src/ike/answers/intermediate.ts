@@ -5,9 +5,9 @@
  */
 import { invalidSyntax, type Payload, type WireError } from '../../wire/index.js';
 import type { Core } from '../core.js';
-import type { IkeSa } from '../ike-sa.js';
-import { strengthenKeys } from '../keys.js';
-import { find } from '../payloads.js';
+import { find } from '../messages/payloads.js';
+import type { IkeSa } from '../sa/ike-sa.js';
+import { strengthenKeys } from '../sa/keys.js';
 import type { Reply } from './answer.js';
 import { exchangeKeys } from './follow-up.js';
 

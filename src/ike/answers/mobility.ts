@@ -6,9 +6,9 @@ import { sameEndpoint } from '../../sad/sad.js';
 import { NOTIFY, type Payload } from '../../wire/index.js';
 import type { Core } from '../core.js';
 import { formatEndpoint } from '../explain.js';
-import type { Datagram, IkeSa } from '../ike-sa.js';
-import { detectNat, isProhibited, natDetection } from '../nat.js';
-import { notifiesOf, notify } from '../payloads.js';
+import { notifiesOf, notify } from '../messages/payloads.js';
+import { detectNat, isProhibited, natDetection } from '../path/nat.js';
+import type { Datagram, IkeSa } from '../sa/ike-sa.js';
 import { ReturnRoutability } from '../tasks/mobility.js';
 import type { Answer } from './answer.js';
 

@@ -15,9 +15,9 @@ import {
   ZERO_IKE_SPI,
 } from '../../wire/index.js';
 import type { Core } from '../core.js';
-import type { IkeSa } from '../ike-sa.js';
-import { freshNonce } from '../nonce.js';
-import { need, notify } from '../payloads.js';
+import { need, notify } from '../messages/payloads.js';
+import type { IkeSa } from '../sa/ike-sa.js';
+import { freshNonce } from '../sa/nonce.js';
 import { makeSuccessor, REKEYED_IKE } from '../tasks/rekey-ike.js';
 import type { Reply } from './answer.js';
 import { type Begun, exchangeKeys, goOn } from './follow-up.js';

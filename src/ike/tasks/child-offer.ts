@@ -22,11 +22,11 @@ import {
   parseAddress,
   toWireSelector,
 } from '../../wire/index.js';
-import { childProtocol, espSpiBytes, espSpiOf, type InstalledChild } from '../child-sa.js';
+import { childProtocol, espSpiBytes, espSpiOf, type InstalledChild } from '../child/child-sa.js';
 import type { Failure } from '../explain.js';
-import type { IkeSa } from '../ike-sa.js';
-import { isTranslated } from '../nat.js';
-import { need, notifiesOf, notify } from '../payloads.js';
+import { need, notifiesOf, notify } from '../messages/payloads.js';
+import { isTranslated } from '../path/nat.js';
+import type { IkeSa } from '../sa/ike-sa.js';
 
 export interface ChildOffer {
   readonly policy: ChildPolicy;

@@ -24,13 +24,7 @@ import {
   makeChildSa,
   pairOf,
   reserveSpi,
-} from '../child-sa.js';
-import type { Core } from '../core.js';
-import { explainChildError, type Failure, SAD_FULL } from '../explain.js';
-import type { IkeSa } from '../ike-sa.js';
-import { postponedDelay } from '../lifetime.js';
-import { freshNonce, lowestNonce } from '../nonce.js';
-import { errorOf, find, need, notifiesOf, notify, notifyName } from '../payloads.js';
+} from '../child/child-sa.js';
 import {
   haveEnough,
   isGroupGone,
@@ -38,7 +32,13 @@ import {
   isWanted,
   offeredInfo,
   partOfAnswer,
-} from '../resources.js';
+} from '../child/resources.js';
+import type { Core } from '../core.js';
+import { explainChildError, type Failure, SAD_FULL } from '../explain.js';
+import { errorOf, find, need, notifiesOf, notify, notifyName } from '../messages/payloads.js';
+import type { IkeSa } from '../sa/ike-sa.js';
+import { postponedDelay } from '../sa/lifetime.js';
+import { freshNonce, lowestNonce } from '../sa/nonce.js';
 import {
   type AcceptedChild,
   acceptChild,

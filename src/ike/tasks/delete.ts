@@ -1,9 +1,9 @@
 /** Our Deletes (RFC 7296 §1.4.1), and the refusal of a peer that has not proved itself. */
 import { EXCHANGE, NOTIFY, type Payload, PROTOCOL } from '../../wire/index.js';
-import { type ChildName, deletePayloads, type InstalledChild } from '../child-sa.js';
+import { type ChildName, deletePayloads, type InstalledChild } from '../child/child-sa.js';
 import type { Core } from '../core.js';
-import type { IkeSa } from '../ike-sa.js';
-import { notify } from '../payloads.js';
+import { notify } from '../messages/payloads.js';
+import type { IkeSa } from '../sa/ike-sa.js';
 import type { Task } from './task.js';
 
 /** Deletes the IKE SA with all its Child SAs. However it ends, the IKE SA is gone afterwards. */

@@ -3,8 +3,8 @@
  * has begun. It counts as that for what crosses it.
  */
 import { EXCHANGE, NOTIFY, type Payload } from '../../wire/index.js';
-import type { IkeSa } from '../ike-sa.js';
-import { find, notify } from '../payloads.js';
+import { find, notify } from '../messages/payloads.js';
+import type { IkeSa } from '../sa/ike-sa.js';
 import type { Begun, KeyExchanges } from './key-exchanges.js';
 import type { KeyPair } from './key-pair.js';
 import type { Response, Task, TaskKind } from './task.js';

@@ -10,11 +10,13 @@ import { type RootKeys, wipeRootKeys } from '../../crypto/keymat.js';
 import type { ChildPolicy, Connection } from '../../policy/connection.js';
 import type { EspSpi } from '../../sad/sad.js';
 import { EXCHANGE, NOTIFY, type Payload, type PayloadOf } from '../../wire/index.js';
-import { announceMethods } from '../announcements.js';
-import { announcedLifetime } from '../auth-lifetime.js';
-import { idPayload, proveOurselves, refused, verifyPeer } from '../authentication.js';
-import { certificatePayloads, certificateRequests } from '../certificates.js';
-import { childProtocol, childPurpose, makeChildSa, reserveSpi } from '../child-sa.js';
+import { announceMethods } from '../auth/announcements.js';
+import { announcedLifetime } from '../auth/auth-lifetime.js';
+import { idPayload, proveOurselves, refused, verifyPeer } from '../auth/authentication.js';
+import { certificatePayloads, certificateRequests } from '../auth/certificates.js';
+import { keysWithPpk, ppkIdentity } from '../auth/ppk.js';
+import { childProtocol, childPurpose, makeChildSa, reserveSpi } from '../child/child-sa.js';
+import { offeredInfo, partOfAnswer } from '../child/resources.js';
 import type { Core } from '../core.js';
 import {
   explainAuthenticationFailed,
@@ -23,16 +25,14 @@ import {
   NAT_ON_THE_WAY,
   SAD_FULL,
 } from '../explain.js';
-import type { IkeSa } from '../ike-sa.js';
-import { announceMobility, isMobile } from '../mobility.js';
-import { prohibitNats } from '../nat.js';
-import { lowestNonce } from '../nonce.js';
-import { Paths } from '../paths.js';
-import { errorOf, find, notifiesOf, notify, notifyName } from '../payloads.js';
-import { keysWithPpk, ppkIdentity } from '../ppk.js';
+import { errorOf, find, notifiesOf, notify, notifyName } from '../messages/payloads.js';
+import { announceWindow, heedWindow } from '../messages/window-size.js';
+import { announceMobility, isMobile } from '../path/mobility.js';
+import { prohibitNats } from '../path/nat.js';
+import { Paths } from '../path/paths.js';
 import { explainRedirect } from '../redirect.js';
-import { offeredInfo, partOfAnswer } from '../resources.js';
-import { announceWindow, heedWindow } from '../window-size.js';
+import type { IkeSa } from '../sa/ike-sa.js';
+import { lowestNonce } from '../sa/nonce.js';
 import {
   acceptChild,
   type ChildOffer,

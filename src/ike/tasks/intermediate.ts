@@ -4,9 +4,9 @@
  */
 import { EXCHANGE, type Payload } from '../../wire/index.js';
 import type { Core } from '../core.js';
-import type { IkeSa } from '../ike-sa.js';
-import { strengthenKeys } from '../keys.js';
-import { errorOf, find, notifyName } from '../payloads.js';
+import { errorOf, find, notifyName } from '../messages/payloads.js';
+import type { IkeSa } from '../sa/ike-sa.js';
+import { strengthenKeys } from '../sa/keys.js';
 import { KeyPair } from './key-pair.js';
 import type { Response, Task } from './task.js';
 

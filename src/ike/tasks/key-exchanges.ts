@@ -5,8 +5,8 @@
 import type { Secret } from '../../crypto/secret.js';
 import { NOTIFY, type Payload } from '../../wire/index.js';
 import type { Failure } from '../explain.js';
-import type { IkeSa } from '../ike-sa.js';
-import { notifiesOf } from '../payloads.js';
+import { notifiesOf } from '../messages/payloads.js';
+import type { IkeSa } from '../sa/ike-sa.js';
 import { FollowUp } from './follow-up.js';
 import { KeyPair } from './key-pair.js';
 import type { Response, Task } from './task.js';

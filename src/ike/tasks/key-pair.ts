@@ -2,7 +2,7 @@
 import type { Secret } from '../../crypto/secret.js';
 import type { Proposal } from '../../policy/proposal.js';
 import type { PayloadOf } from '../../wire/index.js';
-import type { IkeSa } from '../ike-sa.js';
+import type { IkeSa } from '../sa/ike-sa.js';
 
 export class KeyPair {
   readonly group: number;

@@ -4,8 +4,8 @@
  */
 import { EXCHANGE, type Payload } from '../../wire/index.js';
 import type { Core } from '../core.js';
-import type { IkeSa } from '../ike-sa.js';
-import { announceWindow, heedWindow } from '../window-size.js';
+import { announceWindow, heedWindow } from '../messages/window-size.js';
+import type { IkeSa } from '../sa/ike-sa.js';
 import type { Response, Task } from './task.js';
 
 export class Liveness implements Task {

@@ -2,11 +2,11 @@
 import { type Endpoint, sameEndpoint } from '../../sad/sad.js';
 import { EXCHANGE, NOTIFY, type Payload } from '../../wire/index.js';
 import type { Core } from '../core.js';
-import type { IkeSa } from '../ike-sa.js';
-import { detectNat, natDetection, prohibitNats } from '../nat.js';
-import { type Path, samePath } from '../paths.js';
-import { errorOf, notifiesOf, notify, notifyName } from '../payloads.js';
-import { sameOctets } from '../window.js';
+import { errorOf, notifiesOf, notify, notifyName } from '../messages/payloads.js';
+import { sameOctets } from '../messages/window.js';
+import { detectNat, natDetection, prohibitNats } from '../path/nat.js';
+import { type Path, samePath } from '../path/paths.js';
+import type { IkeSa } from '../sa/ike-sa.js';
 import type { Response, Task } from './task.js';
 
 const COOKIE2_OCTETS = 32;

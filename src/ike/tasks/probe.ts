@@ -12,8 +12,8 @@
  */
 import { EXCHANGE, type Payload } from '../../wire/index.js';
 import type { Core } from '../core.js';
-import type { IkeSa } from '../ike-sa.js';
-import { notify } from '../payloads.js';
+import { notify } from '../messages/payloads.js';
+import type { IkeSa } from '../sa/ike-sa.js';
 import type { Task } from './task.js';
 
 /** Of the private status types, 40960 to 65535. */

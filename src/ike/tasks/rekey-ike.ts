@@ -29,11 +29,11 @@ import {
 } from '../../wire/index.js';
 import type { Core } from '../core.js';
 import { explainRefusal, type Failure } from '../explain.js';
-import type { IkeSa } from '../ike-sa.js';
-import { freshNonce, lowestNonce } from '../nonce.js';
-import { errorOf, need, notifyName } from '../payloads.js';
-import { Protection, protectionOf } from '../protection.js';
-import type { Role } from '../state.js';
+import { errorOf, need, notifyName } from '../messages/payloads.js';
+import { Protection, protectionOf } from '../messages/protection.js';
+import type { IkeSa } from '../sa/ike-sa.js';
+import { freshNonce, lowestNonce } from '../sa/nonce.js';
+import type { Role } from '../sa/state.js';
 import { type Begun, KeyExchanges } from './key-exchanges.js';
 import { guessedGroup, KeyPair, requestedGroup } from './key-pair.js';
 import type { Response } from './task.js';

@@ -3,7 +3,7 @@
  * tasks, each of which starts the next one.
  */
 import type { Payload, PeekedHeader, Story } from '../../wire/index.js';
-import type { IkeSa } from '../ike-sa.js';
+import type { IkeSa } from '../sa/ike-sa.js';
 import type { ChildPlan } from './create-child.js';
 
 /** What a task is about; requests of the peer that cross it are answered by that (§2.25). */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Connections } from '../../../src/ike/connections.js';
-import { connectionOf } from '../../exchange/peer.js';
+import { connectionOf } from '../../exchange/harness/peer.js';
 
 const site = connectionOf('b', { name: 'site' });
 const second = connectionOf('b', { name: 'second' });

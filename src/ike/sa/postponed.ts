@@ -1,0 +1,61 @@
+/**
+ * What the peer of an IKE SA has put off by TEMPORARY_FAILURE, and what is asked for again when some
+ * time has gone by (RFC 7296 §2.25).
+ */
+import type { Core } from '../core.js';
+import { type ChildPlan, CreateChild } from '../tasks/create-child.js';
+import type { IkeSa } from './ike-sa.js';
+import { postponedDelay } from './lifetime.js';
+
+export class Postponed {
+  readonly #sa: IkeSa;
+  readonly #core: Core;
+  #plans: ChildPlan[] = [];
+  /** In a row. */
+  #times = 0;
+
+  constructor(sa: IkeSa, core: Core) {
+    this.#sa = sa;
+    this.#core = core;
+  }
+
+  /** Whether a Child SA is yet to be asked for. */
+  get hasPlans(): boolean {
+    return this.#plans.length > 0;
+  }
+
+  /** A Child SA. */
+  add(plan: ChildPlan): void {
+    if (!this.#isTooOften('the peer has answered TEMPORARY_FAILURE for minutes')) {
+      this.#plans.push(plan);
+      this.#sa.startTimer('postponed', postponedDelay(this.#core, this.#times));
+    }
+  }
+
+  /** The rekeying of the IKE SA itself. */
+  addRekeying(): void {
+    if (!this.#isTooOften('the peer has refused to rekey the IKE SA for minutes')) {
+      this.#sa.startTimer('ike-rekey', postponedDelay(this.#core, this.#times));
+    }
+  }
+
+  /** After several minutes of that the two are out of step. */
+  #isTooOften(reason: string): boolean {
+    const isTooOften = ++this.#times > this.#core.options.maxPostponed;
+    if (isTooOften) this.#sa.terminate(reason);
+    return isTooOften;
+  }
+
+  /** The IKE SA has taken the place of the old one: it asks at once. */
+  inherit(old: Postponed): void {
+    this.#plans = old.#plans.splice(0);
+    if (this.hasPlans) this.#sa.startTimer('postponed', 0);
+  }
+
+  /** It is time to ask again. */
+  askAgain(): void {
+    for (const plan of this.#plans.splice(0)) {
+      this.#sa.request(new CreateChild(this.#sa, this.#core, plan));
+    }
+  }
+}
