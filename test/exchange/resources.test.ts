@@ -416,6 +416,25 @@ describe('a Delete', () => {
     expectFlows(both);
   });
 
+  it('of the one for all, under way where a request for one beside it comes, leaves both with that', () => {
+    const both = established();
+    acquire(both.a, 1);
+    const [inboundSpi] = [...both.b.installed.keys()];
+    both.b.handle({ type: 'expire', inboundSpi: inboundSpi!, hard: true, cause: 'it is used up' });
+    const late = both.take(both.b);
+    both.settle();
+    both.give(late);
+    both.settle();
+    both.wait(drainTime);
+    both.expectChildren(1);
+    expect(owners(both.a)).toEqual([1]);
+    expect(owners(both.b)).toHaveLength(1);
+    both.initiate(both.b);
+    both.settle();
+    both.expectChildren(2);
+    expectFlows(both);
+  });
+
   it.each([
     ['by who keeps the connection up', 'always'],
     ['by whose sender has to use that of another', 'trap'],

@@ -15,6 +15,7 @@ import { NOTIFY, type Payload, type PayloadOf } from '../../wire/index.js';
 import type { Core } from '../core.js';
 import { fourOctets, notifiesOf, notify } from '../messages/payloads.js';
 import type { IkeSa } from '../sa/ike-sa.js';
+import type { ChildState } from '../sa/state.js';
 import { type InstalledChild, pairOf } from './child-sa.js';
 
 /** The part of a Child SA in its group; both peers have said that it is of one. */
@@ -58,14 +59,25 @@ export function isOfResource({ group }: Pick<InstalledChild, 'group'>): boolean 
   return group?.resource !== undefined;
 }
 
-/** Those of the same policy and selectors that are in use, whatever their part. */
-function alike(sa: IkeSa, policy: ChildPolicy, pair: SelectorPair): InstalledChild[] {
+const IN_USE: readonly ChildState[] = ['installed', 'rekeying'];
+
+/** Those of the same policy and selectors that are in use, or in these states, whatever their part. */
+function alike(
+  sa: IkeSa,
+  policy: ChildPolicy,
+  pair: SelectorPair,
+  states: readonly ChildState[] = IN_USE,
+): InstalledChild[] {
   return [...sa.children].filter(
     (child) =>
       child.policy.name === policy.name &&
-      (child.state === 'installed' || child.state === 'rekeying') &&
+      states.includes(child.state) &&
       sameSelectors(pairOf(child), pair),
   );
+}
+
+function isFallback(child: InstalledChild): boolean {
+  return child.group !== undefined && !isOfResource(child);
 }
 
 /** Most Child SAs of a group beside the fallback: twice as many as resources, at least. */
@@ -93,7 +105,7 @@ export function partOfRequest(
   const peer = peerIdentifier(payloads);
   if (peer === undefined) return undefined;
   const others = alike(sa, policy, pair);
-  const fallback = others.find((child) => child.group !== undefined && !isOfResource(child));
+  const fallback = others.find(isFallback);
   // Who names none may ask for a fallback that we have had made before it knew (`findTwin`).
   const { now, options } = core;
   const isRecent = (fallback?.installedAt ?? 0) > now - options.switchDelay;
@@ -102,7 +114,8 @@ export function partOfRequest(
   }
   const further = others.filter(isOfResource);
   // Who names a resource while the fallback goes has asked for one beside it.
-  const first = fallback ?? (peer.length > 0 ? further[0] : undefined);
+  const going = () => alike(sa, policy, pair, ['deleting']).find(isFallback);
+  const first = fallback ?? (peer.length > 0 ? (further[0] ?? going()) : undefined);
   if (first === undefined) {
     if (policy.perResource !== undefined) return { resource: undefined, peer };
     return others.length === 0 ? undefined : 'too many';
