@@ -1,7 +1,8 @@
 /**
  * Key material that can be wiped and never prints itself.
  *
- * A secret owns its bytes, which stay where they are until they are wiped. `toString`, `JSON.stringify` and `util.inspect` show a redaction only.
+ * A secret owns its bytes, which stay where they are until they are wiped. `toString`,
+ * `JSON.stringify` and `util.inspect` show a redaction only.
  */
 import { inspect } from 'node:util';
 
