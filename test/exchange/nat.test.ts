@@ -103,6 +103,30 @@ describe('an initiator behind a NAT', () => {
     }
   });
 
+  it.each([
+    ['', {}],
+    [' and follows no IKE message alone (RFC 4555 §3.8)', { mobike: true }],
+  ])(
+    'is found behind a new mapping by a peer that has rekeyed the IKE SA meanwhile%s',
+    (_, more) => {
+      const both = new Translated(more, more);
+      both.establish();
+      both.rekey(both.b, 'ike');
+      both.give(both.take(both.b));
+      both.a.outbox.length = 0; // the response is lost
+      both.portOffset = 20_000;
+      const isFound = ({ local, remote }: Datagram) =>
+        local.address === ADDRESS_A || remote.port === 4500 + both.portOffset;
+      for (let seconds = 0; seconds < 40; seconds++) {
+        both.wait(1_000);
+        for (const { outbox } of [both.a, both.b, both.a]) {
+          for (const datagram of outbox.splice(0)) if (isFound(datagram)) both.give(datagram);
+        }
+      }
+      both.expectTunnel();
+    },
+  );
+
   describe('that has a new mapping, with several requests on their way', () => {
     const net = (from: number, to: number) => {
       const pair = (n: number) => [[`10.${from}.${n}.0/24`], [`10.${to}.${n}.0/24`]] as const;

@@ -100,13 +100,14 @@ describe('an IKE SA that was rekeyed', () => {
     both.deliver(both.a);
     const response = both.take(both.b);
     // The clock of b jumps, as after a suspension, and what is due is done.
+    both.b.now += replacedTimeout;
     both.b.runTimer([...both.b.timers.keys()].find((timer) => timer.startsWith('replaced'))!);
     // b -> a  HDR, SK {}, on the new one, which a does not have yet
     expect(both.settle()).toEqual(['b INFORMATIONAL request 0', 'a INFORMATIONAL response 0']);
     both.give(response);
     both.settleFlowing();
     both.expectTunnel();
-    both.wait(60_000);
+    both.wait(replacedTimeout + 60_000);
     both.settleFlowing();
     both.expectTunnel();
     expect([both.a.timers.size, both.b.timers.size]).toEqual([0, 0]);

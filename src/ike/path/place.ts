@@ -122,10 +122,14 @@ export class Place implements Path {
     this.local = { ...this.local, address };
     // What is under way may have left from where we are no more.
     this.#sa.sendAgain();
-    const { name } = this.#sa.state;
-    // On what the peer has replaced as well: it may wait for our answer to that, where we are no more.
-    if (name === 'established' || name === 'replaced') this.#tellPeer();
+    if (this.#mayTell) this.#tellPeer();
     else this.#isUntold = true;
+  }
+
+  /** On what the peer has replaced as well: it may wait for our answer to that, where we are no more. */
+  get #mayTell(): boolean {
+    const { name } = this.#sa.state;
+    return name === 'established' || name === 'replaced';
   }
 
   /**
@@ -158,7 +162,7 @@ export class Place implements Path {
   /** The answer to that: the NAT may have another mapping for us than the peer was told of. */
   answered(payloads: readonly Payload[]): void {
     const seen = seenAs(payloads);
-    if (seen === undefined || !this.isToAsk || this.#sa.state.name !== 'established') return;
+    if (seen === undefined || !this.isToAsk || !this.#mayTell) return;
     const isKnown = this.#toldAs !== undefined && sameOctets(seen, this.#toldAs);
     if (!isKnown) this.#tellPeer();
   }

@@ -6,6 +6,8 @@
 import { formatSuite } from '../../policy/suite.js';
 import { Children } from '../child/children.js';
 import type { Core } from '../core.js';
+import type { Milliseconds } from '../event.js';
+import { Liveness } from '../tasks/liveness.js';
 import type { IkeSa, TimerKind } from './ike-sa.js';
 
 /** The timers that an IKE SA has no use for once another has taken its place. */
@@ -25,6 +27,8 @@ export class Succession {
   #successor: IkeSa | undefined;
   /** Of two rekeyings of it the peer's, which has lost against ours. */
   #redundant: IkeSa | undefined;
+  /** When we delete it, where it is replaced and the peer has not done so. */
+  #deleteBy: Milliseconds = 0;
 
   constructor(sa: IkeSa, core: Core, predecessor?: IkeSa) {
     this.#sa = sa;
@@ -75,21 +79,27 @@ export class Succession {
   }
 
   #awaitDelete(): void {
+    const { replacedTimeout, redundantTimeout } = this.#core.options;
     this.#sa.move({ name: 'replaced' });
-    this.#sa.startTimer('replaced', this.#core.options.replacedTimeout);
+    this.#deleteBy = this.#core.now + replacedTimeout;
+    this.#sa.startTimer('replaced', redundantTimeout);
   }
 
   /**
-   * The peer has not deleted it in time, so we do. But a peer that does not have our answer to its
-   * rekeying yet would forget that over our Delete (§2.25.2), and not know what goes on here: as
-   * long as that is open, the successor is asked.
+   * The peer has not deleted it yet. Where it may not have our answer to its rekeying either, and we
+   * are behind a NAT, it is asked on this one, which it has: so it learns of another mapping, and asks
+   * again there. In the end we delete it; but over our Delete a peer forgets its rekeying (§2.25.2),
+   * and would not know what goes on here: as long as that is open, the successor is asked as well.
    */
   overdue(): void {
-    const successor = this.#successor;
+    const [sa, core, successor] = [this.#sa, this.#core, this.#successor];
+    const left = this.#deleteBy - core.now;
     if (successor?.state.name === 'established' && !successor.peerLife.isKnown) {
-      successor.peerLife.probe();
-      this.#sa.startTimer('replaced', this.#core.options.redundantTimeout);
-    } else this.#sa.terminate('the peer has not deleted what it has replaced');
+      if (sa.nat.local && sa.window.isIdle) sa.request(new Liveness(sa, core));
+      if (left <= 0) successor.peerLife.probe();
+      sa.startTimer('replaced', core.options.redundantTimeout);
+    } else if (left > 0) sa.startTimer('replaced', left);
+    else sa.terminate('the peer has not deleted what it has replaced');
   }
 
   /** The peer has deleted it. */
@@ -107,15 +117,20 @@ export class Succession {
     this.rival = undefined;
   }
 
+  /** The peer has most likely forgotten it; if not, it deletes it soon. */
+  #expectNoDelete(): void {
+    if (this.#sa.state.name !== 'replaced') return;
+    this.#deleteBy = this.#core.now + this.#core.options.redundantTimeout;
+    this.#sa.startTimer('replaced', this.#core.options.redundantTimeout);
+  }
+
   /**
    * It is closed: what was to take its place goes too, what has taken it stays. The peer deletes what
    * has lost once it has our answer to its rekeying; if that is not done by now it has forgotten its
    * rekeying over our Delete of this one (§2.25.2), and there is nothing that it might delete.
    */
   close(reason: string): void {
-    if (this.#redundant?.state.name === 'replaced') {
-      this.#redundant.startTimer('replaced', this.#core.options.redundantTimeout);
-    }
+    if (this.#redundant !== undefined) this.#redundant.succession.#expectNoDelete();
     this.#redundant = undefined;
     this.rival?.close(reason);
     const before = this.#predecessor?.succession;
