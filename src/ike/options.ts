@@ -47,7 +47,10 @@ export interface IkeOptions {
   readonly followUpTimeout: Milliseconds;
   /** Until we delete ourselves what the peer has replaced and has to delete. */
   readonly replacedTimeout: Milliseconds;
-  /** The same of what it has probably forgotten: a few retransmissions of its Delete. */
+  /**
+   * The same of what it has probably forgotten, and between looks at what the peer has replaced: a
+   * few retransmissions of its Delete.
+   */
   readonly redundantTimeout: Milliseconds;
   /** Between attempts of a connection that is kept up; doubles up to the maximum. */
   readonly reconnectFirst: Milliseconds;
