@@ -107,7 +107,7 @@ export function whyNoNamespaces(): string | undefined {
 }
 
 /** Deletes namespaces of runs that are no more, with what still runs in them. */
-function sweepStaleNamespaces(): void {
+export function sweepStaleNamespaces(): void {
   for (const name of namesOfNamespaces()) {
     const [, pid, start] = /^esplane-(\d+)\.(\d+)-/.exec(name) ?? [];
     if (pid !== undefined && startTime(Number(pid)) !== start) deleteNamespace(name);

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
 const root = new URL('../../', import.meta.url);
@@ -19,4 +19,25 @@ describe('the scripts of package.json', () => {
     expect(installed.filter(([, entry]) => entry.resolved !== undefined)).toEqual([]);
     expect(installed.filter(([, entry]) => entry.integrity === undefined)).toEqual([]);
   });
+
+  // Nothing else checks it: the scripts run before there is a compiler, and the import only at the end.
+  it('import from the compiled program only what it exports', async () => {
+    const imports = readdirSync(new URL('scripts/', root))
+      .filter((name) => name.endsWith('.mjs'))
+      .flatMap((name) => importsFromDist(readFileSync(new URL(`scripts/${name}`, root), 'utf8')));
+    expect(imports).not.toEqual([]);
+    for (const { names, file } of imports) {
+      const source = new URL(`src/${file}.ts`, root).href;
+      expect(Object.keys(await import(source)), file).toEqual(expect.arrayContaining(names));
+    }
+  });
 });
+
+/** What `const { names } = await import('../dist/<file>.js')` takes. */
+function importsFromDist(script: string): { names: string[]; file: string }[] {
+  const pattern = /\{([^{}]+)\} = await import\('\.\.\/dist\/([^']+)\.js'\)/g;
+  return [...script.matchAll(pattern)].map(([, names, file]) => ({
+    names: names!.split(',').map((name) => name.trim()),
+    file: file!,
+  }));
+}
