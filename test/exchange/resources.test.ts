@@ -319,6 +319,27 @@ describe('rekeying', () => {
     expectFlows(both);
   });
 
+  it('twice, with the first Delete late, leads no sender to one that the peer does not have yet', () => {
+    const window = { windowSize: 4 };
+    const both = established({ a: window, b: window });
+    both.rekey(both.b, 'child');
+    both.deliver(both.b);
+    both.deliver(both.a);
+    const lateDelete = both.take(both.b);
+    acquire(both.b, 1);
+    both.deliver(both.b);
+    both.rekey(both.b, 'child');
+    both.deliver(both.b);
+    // b has neither of the two answers: of all that there is, a sends on what came of the first rekeying.
+    both.give(lateDelete);
+    expectFlows(both);
+    both.settle();
+    expectFlows(both);
+    both.wait(drainTime);
+    both.expectChildren(2);
+    expectFlows(both);
+  });
+
   it('of one that the peer does not know any more is no reason for another before it is wanted', () => {
     const { both, peer } = withScripted();
     acquire(both.a, 2);

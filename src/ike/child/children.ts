@@ -214,12 +214,18 @@ export class Children implements Iterable<InstalledChild> {
     entry.confirmed = true;
     this.stopTimer(entry, 'child-switch');
     // What has lost against another, or is on its way out, is not to be sent on.
-    if (!entry.standby || (entry.state !== 'installed' && entry.state !== 'rekeying')) return;
+    if (!entry.standby || !this.#isToBeSentOn(entry)) return;
     entry.standby = false;
     this.#core.emit({ type: 'prefer-child', inboundSpi: child.sa.inboundSpi });
     const { twin } = entry;
     if (twin === undefined || !this.has(twin) || twin.state !== 'installed') return;
     deleteChild(this.#owner, this.#core, twin, 'both sides have asked for it at once');
+  }
+
+  /** Also where the peer has rekeyed it, as long as the one in its place is not known to be there. */
+  #isToBeSentOn({ state, successor }: Entry): boolean {
+    if (state !== 'replaced') return state === 'installed' || state === 'rekeying';
+    return successor !== undefined && this.has(successor) && !successor.confirmed;
   }
 
   /** The peer asks again for the response that tells it of new SAs: it does not have them yet. */
