@@ -7,7 +7,7 @@
  * critical. Left out: the exchanges of group key management (RFC 9838) and of session resumption.
  */
 import { invalidSyntax, WireError } from './error.js';
-import type { Payload, PayloadKind } from './payload.js';
+import { PAYLOADS, type Payload, type PayloadKind } from './payload.js';
 import { EXCHANGE, isErrorNotify, NOTIFY, nameOf } from './registry/index.js';
 
 export interface Content {
@@ -266,32 +266,45 @@ export const CONTENTS = [
 export type Story = (typeof CONTENTS)[number]['story'];
 type Row = Content & { readonly story: Story };
 
+/** Kinds of payloads as a set: a bit of each. */
+type Kinds = number;
+
+const BITS = Object.fromEntries(Object.keys(PAYLOADS).map((kind, i) => [kind, 1 << i])) as Readonly<
+  Record<PayloadKind, Kinds>
+>;
+
+function setOf(...kinds: readonly PayloadKind[]): Kinds {
+  return kinds.reduce((set, kind) => set | BITS[kind], 0);
+}
+
 /** A row with what `validate` asks of it. */
 interface Pattern {
   readonly row: Row;
-  /** Kinds that may be there once, and those that may be there more often. */
-  readonly single: ReadonlySet<PayloadKind>;
-  readonly many: ReadonlySet<PayloadKind>;
+  readonly required: Kinds;
+  /** Those that may be there once, and those that may be there more often. */
+  readonly single: Kinds;
+  readonly many: Kinds;
 }
 
 /** The rows of each kind of message, in their order. */
-const PATTERNS: ReadonlyMap<string, readonly Pattern[]> = patternsByFrame(CONTENTS);
+const PATTERNS: ReadonlyMap<number, readonly Pattern[]> = patternsByFrame(CONTENTS);
 
-function patternsByFrame(rows: readonly Row[]): Map<string, Pattern[]> {
-  const patterns = new Map<string, Pattern[]>();
+function patternsByFrame(rows: readonly Row[]): Map<number, Pattern[]> {
+  const patterns = new Map<number, Pattern[]>();
   for (const row of rows) {
-    const single = new Set([...row.required, ...row.optional]);
-    const many = new Set<PayloadKind>([...row.repeatable, 'N', 'V']);
+    const required = setOf(...row.required);
+    const single = required | setOf(...row.optional);
+    const many = setOf(...row.repeatable, 'N', 'V');
     for (const exchangeType of row.exchanges) {
       const key = frameKey({ ...row, exchangeType });
-      patterns.set(key, [...(patterns.get(key) ?? []), { row, single, many }]);
+      patterns.set(key, [...(patterns.get(key) ?? []), { row, required, single, many }]);
     }
   }
   return patterns;
 }
 
-function frameKey({ exchangeType, response, encrypted }: MessageFrame): string {
-  return `${exchangeType} ${response} ${encrypted}`;
+function frameKey({ exchangeType, response, encrypted }: MessageFrame): number {
+  return exchangeType * 4 + (response ? 2 : 0) + (encrypted ? 1 : 0);
 }
 
 /** What `validate` has to know of the message around the payloads. */
@@ -310,17 +323,36 @@ export interface MessageFrame {
  */
 export function validate(frame: MessageFrame, payloads: readonly Payload[]): Row {
   rejectCritical(payloads);
-  const counts = countKinds(payloads);
-  let nearest: readonly string[] | undefined;
-  for (const pattern of PATTERNS.get(frameKey(frame)) ?? []) {
-    const problems = differences(pattern, counts, payloads);
-    if (problems.length === 0) return pattern.row;
-    if (nearest === undefined || problems.length < nearest.length) nearest = problems;
+  const patterns = PATTERNS.get(frameKey(frame)) ?? [];
+  let kinds: Kinds = 0;
+  let repeated: Kinds = 0;
+  for (const { kind } of payloads) {
+    if (kind === 'unknown') continue;
+    repeated |= kinds & BITS[kind];
+    kinds |= BITS[kind];
   }
+  for (const { row, required, single, many } of patterns) {
+    const missing = required & ~kinds;
+    const tooMuch = (kinds & ~(single | many)) | (repeated & single);
+    if (missing === 0 && tooMuch === 0 && hasNotify(payloads, row.notify)) return row;
+  }
+  throw misfit(frame, patterns, payloads);
+}
+
+/** Says what keeps a message from fitting the row that it is nearest to. */
+function misfit(
+  frame: MessageFrame,
+  patterns: readonly Pattern[],
+  payloads: readonly Payload[],
+): WireError {
+  const counts = countKinds(payloads);
+  const [nearest] = patterns
+    .map((pattern) => differences(pattern, counts, payloads))
+    .sort((a, b) => a.length - b.length);
   const name = nameOf(EXCHANGE, frame.exchangeType);
   const where = `${name} ${frame.response ? 'response' : 'request'}`;
   const secured = frame.encrypted ? 'encrypted' : 'in clear';
-  throw invalidSyntax(nearest?.join(', ') ?? `none is defined that is ${secured}`, where);
+  return invalidSyntax(nearest?.join(', ') ?? `none is defined that is ${secured}`, where);
 }
 
 /** RFC 7296 §2.5: a message with an unknown critical payload is refused as a whole. */
@@ -352,17 +384,19 @@ function differences(
   const problems: string[] = [];
   for (const kind of row.required) if (!counts.has(kind)) problems.push(`${kind} is missing`);
   for (const [kind, count] of counts) {
-    if (single.has(kind) && count > 1) problems.push(`${count} of ${kind}`);
-    else if (!single.has(kind) && !many.has(kind)) problems.push(`${kind} is too much`);
+    const bit = BITS[kind];
+    if ((single & bit) !== 0 && count > 1) problems.push(`${count} of ${kind}`);
+    else if (((single | many) & bit) === 0) problems.push(`${kind} is too much`);
   }
-  if (row.notify !== undefined && !hasNotify(payloads, row.notify)) {
-    const wanted = row.notify === 'error' ? 'error' : nameOf(NOTIFY, row.notify);
+  if (!hasNotify(payloads, row.notify)) {
+    const wanted = typeof row.notify === 'number' ? nameOf(NOTIFY, row.notify) : 'error';
     problems.push(`N(${wanted}) is missing`);
   }
   return problems;
 }
 
-function hasNotify(payloads: readonly Payload[], wanted: number | 'error'): boolean {
+function hasNotify(payloads: readonly Payload[], wanted: Content['notify']): boolean {
+  if (wanted === undefined) return true;
   return payloads.some(
     (payload) =>
       payload.kind === 'N' &&

@@ -39,27 +39,19 @@ export class Cursor {
 
   /** The next `bits` bits, most significant first, up to 32 of them. */
   uint(bits: number): number {
-    if (this.#bit + bits > this.end * 8) {
+    const from = this.#bit;
+    const to = from + bits;
+    if (to > this.end * 8) {
       this.fail(`${this.left} octets are left, ${Math.ceil(bits / 8)} are needed`);
     }
-    const value = (this.#bit & 7) + (bits & 7) === 0 ? this.#wholeOctets(bits) : this.#bits(bits);
-    this.#bit += bits;
-    return value;
-  }
-
-  #wholeOctets(bits: number): number {
-    let value = 0;
-    const from = this.#bit >>> 3;
-    for (let i = from; i < from + (bits >>> 3); i++) value = value * 256 + this.data[i]!;
-    return value;
-  }
-
-  #bits(bits: number): number {
-    let value = 0;
-    for (let at = this.#bit; at < this.#bit + bits; at++) {
-      value = value * 2 + ((this.data[at >>> 3]! >>> (7 - (at & 7))) & 1);
-    }
-    return value;
+    const { data } = this;
+    const last = (to - 1) >>> 3;
+    let at = from >>> 3;
+    let value = data[at]! & (0xff >>> (from & 7));
+    while (at < last) value = value * 256 + data[++at]!;
+    this.#bit = to;
+    const behind = -to & 7;
+    return behind === 0 ? value : Math.floor(value / (1 << behind));
   }
 
   /** Passes over the next `size` octets, which are there: the place of the first one. */

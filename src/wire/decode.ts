@@ -6,7 +6,7 @@
  * a `WireError`. The order of RFC 7296 §3's fields is the order of reading.
  */
 import type { Cursor } from './cursor.js';
-import type { Choice, Field, Form, ListField, OctetsField, Struct } from './field.js';
+import type { Choice, Form, ListField, OctetsField, Step, Struct } from './field.js';
 import { ikeSpiAt } from './ike-spi.js';
 
 /** Most substructures in one list: what counts of one octet allow; the rest has none. */
@@ -14,19 +14,21 @@ export const MAX_LIST = 255;
 
 export type Decoded = Record<string, unknown>;
 
-interface Told {
-  readonly target: string;
-  readonly value: number;
-}
-
 /** What the fields of one structure tell of the ones after them, and of the structure itself. */
 interface Scope {
   readonly start: number;
-  /** The field whose octets were told, and the list whose elements; no table has two. */
-  size: Told | undefined;
-  count: Told | undefined;
+  /**
+   * Octets of the field that `sizeOf` names, and elements of the list that `countOf` names, once
+   * they are told; no table has two of either.
+   */
+  sizeTarget: string;
+  size: number;
+  countTarget: string;
+  count: number;
   /** Fields that are formats: true for a TV. */
   short: boolean;
+  /** Next Payload. */
+  next: number;
   /** What Last Substruc said; undefined where the structure has none. */
   more: boolean | undefined;
   bounded: boolean;
@@ -54,82 +56,84 @@ export function decodeStruct(
   const outerEnd = cursor.end;
   const scope: Scope = {
     start: cursor.offset,
-    size: undefined,
-    count: undefined,
+    sizeTarget: '',
+    size: 0,
+    countTarget: '',
+    count: 0,
     short: false,
+    next: 0,
     more: undefined,
     bounded: false,
   };
-  let next = 0;
-  for (const { name, field } of struct.steps) {
-    cursor.field = name;
-    if (field.kind === 'next') next = cursor.uint(8);
-    else {
-      const value = decodeField(cursor, name, field, scope);
-      if (value !== undefined) record[name] = value;
-    }
+  for (const step of struct.steps) {
+    cursor.field = step.name;
+    const value = decodeField(cursor, step, scope);
+    if (value !== undefined) record[step.name] = value;
   }
   cursor.field = undefined;
   if (scope.bounded && !goesOn) {
     if (cursor.left > 0) cursor.fail(`${cursor.left} octets too many in ${struct.name}`);
     cursor.end = outerEnd;
   }
-  return { record, next, more: scope.more };
+  return { record, next: scope.next, more: scope.more };
 }
 
 /** The value of a field, or undefined for one that only describes others. */
-function decodeField(cursor: Cursor, name: string, field: Field, scope: Scope): unknown {
-  switch (field.kind) {
+function decodeField(cursor: Cursor, step: Step, scope: Scope): unknown {
+  switch (step.kind) {
     case 'uint':
-      return cursor.uint(field.bits);
+      return cursor.uint(step.bits);
+    case 'reserved':
+      cursor.uint(step.bits);
+      return undefined;
+    case 'next':
+      scope.next = cursor.uint(8);
+      return undefined;
+    case 'length':
+      boundStruct(cursor, scope, scope.start + step.field.from, step.bits);
+      return undefined;
+    case 'octets':
+      return decodeOctets(cursor, step.name, step.field, scope);
     case 'flag':
       return cursor.uint(1) === 1;
     case 'ike-spi':
       return ikeSpiAt(cursor.data, cursor.skip(8));
-    case 'octets':
-      return decodeOctets(cursor, field, field.size ?? toldOf(scope.size, name) ?? cursor.left);
-    case 'optional-uint':
-      return cursor.left > 0 ? cursor.uint(field.bits) : undefined;
-    case 'kept-reserved': {
-      const octets = cursor.octets(field.size);
-      return octets.some((octet) => octet !== 0) ? octets : undefined;
-    }
-    case 'items':
-      return decodeItems(cursor, toldOf(scope.size, name) ?? 0, toldOf(scope.count, name) ?? 0);
-    case 'list':
-      return decodeList(cursor, name, field, toldOf(scope.count, name));
-    case 'attribute-value':
-      return scope.short ? cursor.uint(16) : cursor.octets(cursor.uint(16));
-    case 'reserved':
-      cursor.uint(field.bits);
-      return undefined;
-    case 'length':
-      boundStruct(cursor, scope, scope.start + field.from, field.bits);
-      return undefined;
     case 'size-of':
-      scope.size = { target: field.target, value: cursor.uint(field.bits) };
+      scope.sizeTarget = step.field.target;
+      scope.size = cursor.uint(step.bits);
       return undefined;
     case 'count-of':
-      scope.count = { target: field.target, value: cursor.uint(field.bits) };
+      scope.countTarget = step.field.target;
+      scope.count = cursor.uint(step.bits);
+      return undefined;
+    case 'list':
+      return decodeList(cursor, step.name, step.field, scope);
+    case 'items':
+      return decodeItems(cursor, step.name, scope);
+    case 'more':
+      scope.more = decodeMore(cursor, step.field.value);
       return undefined;
     case 'format-of':
       scope.short = cursor.uint(1) === 1;
       return undefined;
-    case 'more': {
-      const value = cursor.uint(8);
-      if (value !== 0 && value !== field.value) {
-        cursor.fail(`${value} is neither 0 nor ${field.value}`, cursor.offset - 1);
-      }
-      scope.more = value !== 0;
-      return undefined;
+    case 'attribute-value':
+      return scope.short ? cursor.uint(16) : cursor.octets(cursor.uint(16));
+    case 'optional-uint':
+      return cursor.left > 0 ? cursor.uint(step.bits) : undefined;
+    case 'kept-reserved': {
+      const octets = cursor.octets(step.field.size);
+      return octets.some((octet) => octet !== 0) ? octets : undefined;
     }
-    case 'next':
-      throw new Error('read by decodeStruct');
   }
 }
 
-function toldOf(told: Told | undefined, name: string): number | undefined {
-  return told?.target === name ? told.value : undefined;
+/** Last Substruc: whether the list goes on. */
+function decodeMore(cursor: Cursor, whereItGoesOn: number): boolean {
+  const value = cursor.uint(8);
+  if (value !== 0 && value !== whereItGoesOn) {
+    cursor.fail(`${value} is neither 0 nor ${whereItGoesOn}`, cursor.offset - 1);
+  }
+  return value !== 0;
 }
 
 /** Reads a length and ends the structure where it says, within the one around it. */
@@ -147,27 +151,33 @@ function boundStruct(cursor: Cursor, scope: Scope, from: number, bits: number): 
   cursor.end = end;
 }
 
-function decodeOctets(cursor: Cursor, field: OctetsField, size: number): Uint8Array {
-  const { min = 0, max = Number.POSITIVE_INFINITY } = field.options;
-  if (size < min || size > max) cursor.fail(`${size} octets, outside ${min} to ${max}`);
-  return cursor.octets(size);
+function decodeOctets(
+  cursor: Cursor,
+  name: string,
+  { size, options }: OctetsField,
+  scope: Scope,
+): Uint8Array {
+  const octets = size ?? (scope.sizeTarget === name ? scope.size : cursor.left);
+  const { min = 0, max = Number.POSITIVE_INFINITY } = options;
+  if (octets < min || octets > max) cursor.fail(`${octets} octets, outside ${min} to ${max}`);
+  return cursor.octets(octets);
 }
 
-function decodeItems(cursor: Cursor, size: number, count: number): Uint8Array[] {
+function decodeItems(cursor: Cursor, name: string, scope: Scope): Uint8Array[] {
+  const size = scope.sizeTarget === name ? scope.size : 0;
+  const count = scope.countTarget === name ? scope.count : 0;
   // Items without octets could be claimed without end; and a count without them is no syntax.
   if (size === 0 && count > 0) cursor.fail(`${count} items of no octets`);
   if (size * count > cursor.left) {
     cursor.fail(`${count} items of ${size} octets, but ${cursor.left} octets are there`);
   }
-  return Array.from({ length: count }, () => cursor.octets(size));
+  const items: Uint8Array[] = [];
+  while (items.length < count) items.push(cursor.octets(size));
+  return items;
 }
 
-function decodeList(
-  cursor: Cursor,
-  name: string,
-  field: ListField,
-  count: number | undefined,
-): Decoded[] {
+function decodeList(cursor: Cursor, name: string, field: ListField, scope: Scope): Decoded[] {
+  const count = scope.countTarget === name ? scope.count : undefined;
   const elements: Decoded[] = [];
   cursor.path.push(name);
   cursor.field = undefined;

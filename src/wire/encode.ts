@@ -4,7 +4,7 @@
  * RangeError: it is our mistake, never a peer's.
  */
 import { MAX_LIST, selectForm } from './decode.js';
-import type { Field, Form, ListField, OctetsField, Struct } from './field.js';
+import type { DerivedField, Form, ListField, OctetsField, Step, Struct } from './field.js';
 import { type IkeSpi, ikeSpiBytes } from './ike-spi.js';
 import type { Writer } from './writer.js';
 
@@ -30,58 +30,63 @@ interface Place {
 
 export function encodeStruct(writer: Writer, struct: Struct, record: Rec, around: Surroundings) {
   const start = writer.offset;
-  const lengths: Place[] = [];
+  let lengths: Place[] | undefined;
   for (const step of struct.steps) {
-    const { label, field } = step;
-    if (field.kind === 'length') {
-      const from = start + field.from;
-      lengths.push({ name: label, place: writer.skip(field.bits), bits: field.bits, from });
-    } else if (!encodeDerived(writer, label, field, record, around)) {
-      encodeValue(writer, label, field, record[step.name]);
-    }
+    if (step.kind === 'length') {
+      const { label, bits, field } = step;
+      lengths ??= [];
+      lengths.push({ name: label, place: writer.skip(bits), bits, from: start + field.from });
+    } else encodeField(writer, step, record, around);
   }
   around.following?.();
+  if (lengths === undefined) return;
   for (const { place, bits, from, name } of lengths) {
     writer.patch(place, bits, writer.offset - from, name);
   }
 }
 
-/** A field that follows from others, or from nothing; false: it has a value of its own. */
-function encodeDerived(
+/** A field's value, or what follows from that of another. */
+function encodeField(
   writer: Writer,
-  label: string,
-  field: Field,
+  step: Exclude<Step, { kind: 'length' }>,
   record: Rec,
   around: Surroundings,
-): boolean {
-  switch (field.kind) {
+): void {
+  const { label } = step;
+  switch (step.kind) {
     case 'reserved':
-      writer.uint(field.bits, 0, label);
-      return true;
-    case 'size-of':
-      writer.uint(field.bits, sizeOfValue(record[field.target]), label);
-      return true;
-    case 'count-of':
-      writer.uint(field.bits, (record[field.target] as readonly unknown[]).length, label);
-      return true;
-    case 'format-of':
-      writer.uint(1, typeof record[field.target] === 'number' ? 1 : 0, label);
-      return true;
-    case 'more':
-      writer.uint(8, around.more ? field.value : 0, label);
-      return true;
+      writer.uint(step.bits, 0, label);
+      break;
     case 'next':
       writer.uint(8, around.next ?? 0, label);
-      return true;
+      break;
+    case 'more':
+      writer.uint(8, around.more ? step.field.value : 0, label);
+      break;
+    case 'size-of':
+      writer.uint(step.bits, sizeOfValue(record[step.field.target]), label);
+      break;
+    case 'count-of':
+      writer.uint(step.bits, (record[step.field.target] as readonly unknown[]).length, label);
+      break;
+    case 'format-of':
+      writer.uint(1, typeof record[step.field.target] === 'number' ? 1 : 0, label);
+      break;
     default:
-      return false;
+      encodeValue(writer, step, record[step.name]);
   }
 }
 
-function encodeValue(writer: Writer, label: string, field: Field, value: unknown): void {
-  switch (field.kind) {
+type ValueStep = Exclude<Step, { field: DerivedField }>;
+
+function encodeValue(writer: Writer, step: ValueStep, value: unknown): void {
+  const { label } = step;
+  switch (step.kind) {
     case 'uint':
-      writer.uint(field.bits, value as number, label);
+      writer.uint(step.bits, value as number, label);
+      break;
+    case 'octets':
+      encodeOctets(writer, label, step.field, value as Uint8Array);
       break;
     case 'flag':
       writer.uint(1, value === true ? 1 : 0, label);
@@ -89,26 +94,21 @@ function encodeValue(writer: Writer, label: string, field: Field, value: unknown
     case 'ike-spi':
       writer.octets(ikeSpiBytes(value as IkeSpi));
       break;
-    case 'octets':
-      encodeOctets(writer, label, field, value as Uint8Array);
-      break;
-    case 'optional-uint':
-      if (value !== undefined) writer.uint(field.bits, value as number, label);
-      break;
-    case 'kept-reserved':
-      encodeKept(writer, label, field.size, value as Uint8Array | undefined);
+    case 'list':
+      encodeList(writer, label, step.field, value as readonly Rec[]);
       break;
     case 'items':
       encodeItems(writer, label, value as readonly Uint8Array[]);
       break;
-    case 'list':
-      encodeList(writer, label, field, value as readonly Rec[]);
-      break;
     case 'attribute-value':
       encodeAttributeValue(writer, label, value as number | Uint8Array);
       break;
-    default:
-      throw new Error(`${field.kind} has no value`);
+    case 'optional-uint':
+      if (value !== undefined) writer.uint(step.bits, value as number, label);
+      break;
+    case 'kept-reserved':
+      encodeKept(writer, label, step.field.size, value as Uint8Array | undefined);
+      break;
   }
 }
 

@@ -190,12 +190,22 @@ export interface Struct<F extends Fields = Fields> {
   readonly steps: readonly Step[];
 }
 
-/** A field with its name, and with the name that it has in an error. */
-export interface Step {
-  readonly name: string;
-  readonly label: string;
-  readonly field: Field;
-}
+/**
+ * A field with its name, and with the name that it has in an error. Kind and width are here too,
+ * because steps are all of one shape and fields are not: that makes them quick to walk.
+ */
+export type Step = StepOf<Field>;
+
+type StepOf<F extends Field> = F extends Field
+  ? {
+      readonly kind: F['kind'];
+      readonly name: string;
+      readonly label: string;
+      /** Of an integer; 0 of what is none. */
+      readonly bits: number;
+      readonly field: F;
+    }
+  : never;
 
 /** A structure whose first octet decides its form. */
 export interface Choice<S extends Struct = Struct, O extends Struct = Struct> {
@@ -250,7 +260,8 @@ export type RecordOf<S extends Form> =
 
 export function struct<F extends Fields>(name: string, section: string, fields: F): Struct<F> {
   const steps = Object.entries(fields).map(([key, field]) => {
-    return { name: key, label: `${name}: ${key}`, field };
+    const bits = 'bits' in field ? field.bits : 0;
+    return { kind: field.kind, name: key, label: `${name}: ${key}`, bits, field } as Step;
   });
   for (const kind of ['size-of', 'count-of']) {
     const those = steps.filter(({ field }) => field.kind === kind);

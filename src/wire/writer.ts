@@ -58,19 +58,16 @@ export class Writer {
     this.#put(place, bits, value);
   }
 
+  /** Octet by octet; who writes an octet's first bit leaves zeros behind its own. */
   #put(place: number, bits: number, value: number): void {
-    if ((place & 7) + (bits & 7) === 0) this.#putOctets(place >>> 3, bits >>> 3, value);
-    else for (let i = 0; i < bits; i++) this.#putBit(place + i, (value >>> (bits - 1 - i)) & 1);
-  }
-
-  #putOctets(from: number, count: number, value: number): void {
-    for (let i = 0; i < count; i++) this.#data[from + i] = value >>> (8 * (count - 1 - i));
-  }
-
-  #putBit(at: number, value: number): void {
-    const mask = 0x80 >>> (at & 7);
-    const octet = this.#data[at >>> 3]! & ~mask;
-    this.#data[at >>> 3] = value === 1 ? octet | mask : octet;
+    for (let left = bits, at = place; left > 0; ) {
+      const room = 8 - (at & 7);
+      const taken = Math.min(room, left);
+      left -= taken;
+      const octet = ((value >>> left) << (room - taken)) & (0xff >>> (8 - room));
+      this.#data[at >>> 3] = room === 8 ? octet : this.#data[at >>> 3]! | octet;
+      at += taken;
+    }
   }
 
   #reserve(octets: number): void {
