@@ -58,7 +58,7 @@ import { viewIkeSa } from './view.js';
 export class Ike {
   readonly #environment: Environment;
   readonly #options: IkeOptions;
-  readonly #core: Core;
+  readonly #core: Core & { now: Milliseconds };
   readonly #gate: Gate;
   readonly #halfOpen: HalfOpen;
   readonly #sas = new IkeSas();
@@ -74,7 +74,6 @@ export class Ike {
   readonly #slices = new Slices((effect) => this.#emit(effect));
   #connections = new Connections([]);
   #effects: Effect[] = [];
-  #now: Milliseconds = 0;
   #stopping = false;
 
   constructor(environment: Environment, options: Partial<IkeOptions> = {}) {
@@ -103,7 +102,7 @@ export class Ike {
 
   /** Handles one event; the effects are to be applied in their order. */
   handle(event: Event): Effect[] {
-    this.#now = event.at;
+    this.#core.now = event.at;
     this.#dispatch(event);
     const effects = this.#effects;
     this.#effects = [];
@@ -334,12 +333,9 @@ export class Ike {
 
   // --- what IKE SAs tell -------------------------------------------------------------------
 
-  #makeCore(): Core {
-    const now = () => this.#now;
+  #makeCore(): Core & { now: Milliseconds } {
     return {
-      get now() {
-        return now();
-      },
+      now: 0,
       environment: this.#environment,
       options: this.#options,
       fragments: new FragmentStore(this.#options.maxFragmentOctets, () =>
