@@ -15,7 +15,6 @@ export function viewIkeSa(sa: IkeSa): IkeSaView | undefined {
     state:
       name === 'established' || name === 'replaced' || name === 'deleting' ? name : 'connecting',
     role: sa.role,
-    ...sa.spis,
     local,
     remote,
     localId: formatIdentity(connection.local.identity),
@@ -27,5 +26,6 @@ export function viewIkeSa(sa: IkeSa): IkeSaView | undefined {
     establishedAt: sa.establishedAt,
     // A rival's are still those of the IKE SA that it may replace.
     children: sa.children.owner === sa ? [...sa.children].map(viewChild) : [],
+    ...sa.spis,
   };
 }

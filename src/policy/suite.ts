@@ -62,24 +62,11 @@ const TYPES = [
 type TransformType = (typeof TYPES)[number];
 type AdditionalType = (typeof ADDKE)[number];
 
-const KNOWN_TYPES: ReadonlySet<number> = new Set(TYPES);
-const ADDITIONAL_TYPES: ReadonlySet<number> = new Set(ADDKE);
+const KNOWN_TYPES: readonly number[] = TYPES;
+const ADDITIONAL_TYPES: readonly number[] = ADDKE;
 
 function isAdditional(type: number): type is AdditionalType {
-  return ADDITIONAL_TYPES.has(type);
-}
-
-const NO_TRANSFORMS: readonly WireTransform[] = [];
-
-/** A proposal's transforms by their type. */
-function byType({ transforms }: WireProposal): ReadonlyMap<number, readonly WireTransform[]> {
-  const lists = new Map<number, WireTransform[]>();
-  for (const transform of transforms) {
-    const list = lists.get(transform.type);
-    if (list === undefined) lists.set(transform.type, [transform]);
-    else list.push(transform);
-  }
-  return lists;
+  return ADDITIONAL_TYPES.includes(type);
 }
 
 /** The key exchange methods that follow the first one, in their order (RFC 9370 §2.2.2). */
@@ -118,7 +105,7 @@ export function algorithmsOf(
     case TRANSFORM.INTEG:
       return proposal.integrity;
     case TRANSFORM.KE:
-      return purpose.keyExchange ? proposal.keyExchange : [];
+      return purpose.keyExchange ? proposal.keyExchange : NO_ALGORITHMS;
     case TRANSFORM.SN:
       return proposal.esn.map((esn) => (esn ? EXTENDED : NOT_EXTENDED));
     default: {
@@ -152,10 +139,18 @@ export function toWireProposals(
     number: i + 1,
     protocolId: PROTOCOL_ID[proposal.protocol],
     spi,
-    transforms: TYPES.flatMap((type) =>
-      algorithmsOf(proposal, type, purpose).map((algorithm) => toTransform(type, algorithm)),
-    ),
+    transforms: transformsOf(proposal, purpose),
   }));
+}
+
+function transformsOf(proposal: Proposal, purpose: Purpose): WireTransform[] {
+  const transforms: WireTransform[] = [];
+  for (const type of TYPES) {
+    for (const algorithm of algorithmsOf(proposal, type, purpose)) {
+      transforms.push(toTransform(type, algorithm));
+    }
+  }
+  return transforms;
 }
 
 function toTransform(type: number, { id, keyBits }: Algorithm): WireTransform {
@@ -219,10 +214,10 @@ export function acceptAnswer(
   if (chosen === undefined || answer.length !== 1) return undefined;
   const own = ours[chosen.number - 1];
   if (own === undefined) return undefined;
-  const counts = new Map<number, number>();
-  for (const { type } of chosen.transforms) counts.set(type, (counts.get(type) ?? 0) + 1);
-  if ([...counts.values()].some((count) => count > 1)) return undefined;
-  const hasGroup = chosen.transforms.some(
+  const { transforms } = chosen;
+  const isSecond = ({ type }: WireTransform, i: number) => firstOf(type, chosen) !== transforms[i];
+  if (transforms.some(isSecond)) return undefined;
+  const hasGroup = transforms.some(
     ({ type, id }) => (type === TRANSFORM.KE || isAdditional(type)) && id !== 0,
   );
   if (hasGroup && !purpose.keyExchange) return undefined;
@@ -234,50 +229,59 @@ function match(own: Proposal, other: WireProposal, purpose: Purpose): Suite | un
   if (other.protocolId !== PROTOCOL_ID[purpose.protocol]) return undefined;
   if (other.spi.length !== spiLength(purpose)) return undefined;
   // §3.3.6: a proposal with a transform type that we do not know is no choice.
-  if (other.transforms.some(({ type }) => !KNOWN_TYPES.has(type))) return undefined;
+  if (!other.transforms.every(({ type }) => KNOWN_TYPES.includes(type))) return undefined;
   if (!isPossible(own, purpose)) return undefined;
-  const transforms = byType(other);
-  const chosen = new Map<number, Algorithm>();
+  const chosen: Chosen = [];
   for (const type of TYPES) {
     if ((type === TRANSFORM.KE || isAdditional(type)) && !purpose.keyExchange) continue;
-    const wanted = algorithmsOf(own, type, purpose);
-    const offered = transforms.get(type) ?? NO_TRANSFORMS;
-    if (wanted.length === 0 && offered.length === 0) continue;
-    const common = inCommon(wanted, offered, type, purpose, chosen);
+    const common = inCommon(algorithmsOf(own, type, purpose), other, type, purpose, chosen);
     if (common === 'none') return undefined;
-    if (common !== undefined) chosen.set(type, common);
+    chosen[type] = common;
   }
-  const additional = ADDKE.map((type) => chosen.get(type)?.id ?? KEY_EXCHANGE.NONE);
-  const esn = chosen.get(TRANSFORM.SN);
+  const additional = own.additional.map((_, i) => chosen[TRANSFORM.ADDKE1 + i]?.id ?? 0);
+  const esn = chosen[TRANSFORM.SN];
   return {
-    encryption: chosen.get(TRANSFORM.ENCR),
-    prf: chosen.get(TRANSFORM.PRF),
-    integrity: chosen.get(TRANSFORM.INTEG),
-    keyExchange: chosen.get(TRANSFORM.KE),
+    encryption: chosen[TRANSFORM.ENCR],
+    prf: chosen[TRANSFORM.PRF],
+    integrity: chosen[TRANSFORM.INTEG],
+    keyExchange: chosen[TRANSFORM.KE],
     additional: additional.slice(0, additional.findLastIndex((id) => id !== 0) + 1),
     esn: esn === undefined ? undefined : esn.id === SEQUENCE_NUMBERS.ESN,
   };
 }
 
+/** What two proposals have in common, by transform type. */
+type Chosen = (Algorithm | undefined)[];
+
+/** The first transform of a type. */
+function firstOf(type: number, { transforms }: WireProposal): WireTransform | undefined {
+  return transforms.find((transform) => transform.type === type);
+}
+
 /** The algorithm of one type; undefined where neither side wants one, `none` without agreement. */
 function inCommon(
   wanted: readonly Algorithm[],
-  offered: readonly WireTransform[],
+  offered: WireProposal,
   type: TransformType,
   purpose: Purpose,
-  chosen: ReadonlyMap<number, Algorithm>,
+  chosen: Chosen,
 ): Algorithm | 'none' | undefined {
+  const { transforms } = offered;
+  const isLeftOut = firstOf(type, offered) === undefined;
   if (wanted.length === 0) {
+    if (isLeftOut) return undefined;
     // §3.3.2: NONE says the same as leaving the type out; an AEAD may come with either.
     const mayBeNone = type === TRANSFORM.INTEG || type === TRANSFORM.KE || isAdditional(type);
-    return mayBeNone && offered.some(({ id }) => id === 0) ? undefined : 'none';
+    const hasNone = transforms.some((transform) => transform.type === type && transform.id === 0);
+    return mayBeNone && hasNone ? undefined : 'none';
   }
-  const isOffered = (one: Algorithm) => offered.some((transform) => stands(transform, one));
+  const isOffered = (one: Algorithm) =>
+    transforms.some((transform) => transform.type === type && stands(transform, one));
   if (isAdditional(type)) {
     // RFC 9370 §2.2.1: no method twice; a type that is left out is NONE.
     const taken = (one: Algorithm) =>
-      [TRANSFORM.KE, ...ADDKE].some((other) => !isNone(one) && chosen.get(other)?.id === one.id);
-    const isThere = (one: Algorithm) => isOffered(one) || (offered.length === 0 && isNone(one));
+      [TRANSFORM.KE, ...ADDKE].some((other) => !isNone(one) && chosen[other]?.id === one.id);
+    const isThere = (one: Algorithm) => isOffered(one) || (isLeftOut && isNone(one));
     return wanted.find((one) => isThere(one) && !taken(one)) ?? 'none';
   }
   if (type === TRANSFORM.KE) {
@@ -294,10 +298,10 @@ function answerTo(
   spi: Uint8Array,
   purpose: Purpose,
 ): WireProposal {
-  const types = new Set(offered.transforms.map(({ type }) => type));
   const transforms: WireTransform[] = [];
   for (const type of TYPES) {
-    const algorithm = types.has(type) ? chosenOf(suite, type, purpose) : undefined;
+    if (firstOf(type, offered) === undefined) continue;
+    const algorithm = chosenOf(suite, type, purpose);
     if (algorithm !== undefined) transforms.push(toTransform(type, algorithm));
   }
   return { number: offered.number, protocolId: offered.protocolId, spi, transforms };
@@ -339,13 +343,15 @@ export function formatSuite(suite: Suite): string {
 
 function suiteText(suite: Suite): string {
   const name = (type: number, algorithm: Algorithm | undefined) =>
-    algorithm === undefined ? [] : [algorithmName(type, algorithm)];
+    algorithm && algorithmName(type, algorithm);
   return [
-    ...name(TRANSFORM.ENCR, suite.encryption),
-    ...name(TRANSFORM.INTEG, suite.integrity),
-    ...name(TRANSFORM.PRF, suite.prf),
-    ...name(TRANSFORM.KE, suite.keyExchange),
-    ...suite.additional.flatMap((id, i) => (id === 0 ? [] : name(ADDKE[i]!, { id }))),
-    ...(suite.esn ? ['ESN'] : []),
-  ].join('/');
+    name(TRANSFORM.ENCR, suite.encryption),
+    name(TRANSFORM.INTEG, suite.integrity),
+    name(TRANSFORM.PRF, suite.prf),
+    name(TRANSFORM.KE, suite.keyExchange),
+    ...suite.additional.map((id, i) => (id === 0 ? undefined : name(ADDKE[i]!, { id }))),
+    suite.esn ? 'ESN' : undefined,
+  ]
+    .filter((part) => part !== undefined)
+    .join('/');
 }

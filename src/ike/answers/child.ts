@@ -78,9 +78,9 @@ export function chooseChild(
   const { proposals } = need(payloads, 'SA');
   const purposeOf = (policy: ChildPolicy): Purpose =>
     childPurpose(policy, keyExchange, find(payloads, 'KE')?.method);
-  const fitting = candidates.flatMap(
-    (candidate) => agreed(candidate, proposals, purposeOf(candidate.policy)) ?? [],
-  );
+  const fitting = candidates
+    .map((candidate) => agreed(candidate, proposals, purposeOf(candidate.policy)))
+    .filter((one) => one !== undefined);
   const [chosen] = fitting;
   if (chosen === undefined) {
     const explanations = candidates.map(({ policy }) =>
@@ -92,7 +92,12 @@ export function chooseChild(
   const group = partInGroup(sa, core, chosen, payloads, rekeyed);
   if (group !== undefined && 'refusal' in group) return group;
   return {
-    ...{ policy, group, selectors, suite, outboundSpi, answer },
+    policy,
+    group,
+    selectors,
+    suite,
+    outboundSpi,
+    answer,
     answeredSelectors: answered,
     takesPadding: takesPadding(payloads),
     more: fitting.some((other) => !isCovered(other.answered, answered)),
@@ -101,13 +106,14 @@ export function chooseChild(
 
 /** The algorithms that a candidate and the offer have in common; undefined where there are none. */
 function agreed(candidate: Candidate, proposals: readonly WireProposal[], purpose: Purpose) {
-  const select = (spi: Uint8Array) =>
-    selectSuite(candidate.policy.proposals, proposals, spi, purpose);
-  const selection = select(new Uint8Array(4));
+  const selection = selectSuite(candidate.policy.proposals, proposals, new Uint8Array(4), purpose);
   const outboundSpi = selection && espSpiOf(selection.spi);
   if (selection === undefined || outboundSpi === undefined) return undefined;
-  const answer = (inboundSpi: EspSpi) => select(espSpiBytes(inboundSpi))!.answer;
-  return { ...candidate, suite: selection.suite, outboundSpi, answer };
+  const answer = (inboundSpi: EspSpi) => ({
+    ...selection.answer,
+    spi: espSpiBytes(inboundSpi),
+  });
+  return { suite: selection.suite, outboundSpi, answer, ...candidate };
 }
 
 /** RFC 9611: a rekeyed Child SA has the part of the old one, whether the peer says so or not. */
@@ -154,10 +160,9 @@ function findCandidates(
   payloads: readonly Payload[],
 ): readonly Candidate[] | ChildRefusal {
   const offered = offeredSelectors(payloads);
-  const all = policies.flatMap((policy) => {
-    const found = narrowed(sa, policy, offered);
-    return found === undefined ? [] : [{ policy, ...found }];
-  });
+  const all = policies
+    .map((policy) => narrowed(sa, policy, offered))
+    .filter((candidate) => candidate !== undefined);
   if (all.length === 0) {
     const nearest = policies[0] === undefined ? { tsi: [], tsr: [] } : peerSelectors(policies[0]);
     return {
@@ -207,14 +212,10 @@ function explainProposals(
 }
 
 /** What policy and offer have in common, as we know it and as it is answered. */
-function narrowed(
-  sa: IkeSa,
-  policy: ChildPolicy,
-  offered: SelectorPair,
-): { readonly selectors: SelectorPair; readonly answered: SelectorPair } | undefined {
+function narrowed(sa: IkeSa, policy: ChildPolicy, offered: SelectorPair): Candidate | undefined {
   if (policy.mode === 'tunnel') {
     const selectors = narrow(peerSelectors(policy), offered);
-    return selectors && { selectors, answered: selectors };
+    return selectors && { policy, selectors, answered: selectors };
   }
   // §2.23.1: what the peer calls its address and ours is put right, and back again in the answer.
   const ends = responderEnds(sa);
@@ -228,7 +229,7 @@ function narrowed(
     ...(nat.remote && { tsi: known!.tsi }),
     ...(nat.local && { tsr: known!.tsr }),
   };
-  return { selectors, answered: withEnds(selectors, original) };
+  return { policy, selectors, answered: withEnds(selectors, original) };
 }
 
 /** The ends of the IKE SA where the peer is the initiator of the exchange. */
@@ -244,7 +245,9 @@ function peerSelectors(policy: ChildPolicy): SelectorPair {
 /** §2.9: selectors of a type that we do not know cannot be in what both have in common. */
 function offeredSelectors(payloads: readonly Payload[]): SelectorPair {
   const known = (kind: 'TSi' | 'TSr') =>
-    need(payloads, kind).selectors.flatMap((selector) => fromWireSelector(selector) ?? []);
+    need(payloads, kind)
+      .selectors.map(fromWireSelector)
+      .filter((selector) => selector !== undefined);
   return { tsi: known('TSi'), tsr: known('TSr') };
 }
 
@@ -287,7 +290,7 @@ export function installChild(
 ): InstalledChild {
   const { policy, suite, group } = choice;
   const role = 'responder';
-  const childSa = makeChildSa(sa, { ...choice, role, inboundSpi }, exchanged);
+  const childSa = makeChildSa(sa, { role, inboundSpi, ...choice }, exchanged);
   // §2.8: what is there already serves until the peer has shown that it has got our answer.
   const standby = isServed(sa, core, policy);
   return sa.children.install(childSa, {

@@ -174,7 +174,7 @@ function select(
   const { method: guessed } = need(payloads, 'KE');
   const singleKeyExchange =
     notifiesOf(payloads, NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED).length === 0;
-  const purpose = { ...PURPOSE, guessed, singleKeyExchange };
+  const purpose = { guessed, singleKeyExchange, ...PURPOSE };
   for (const proposals of core.candidates(local.address, remote.address).proposals) {
     const selection = selectSuite(proposals, offered, new Uint8Array(0), purpose);
     if (selection !== undefined) return selection;
@@ -267,8 +267,8 @@ function respond(
   sa.peerKnows = { hashes: readHashes(payloads), methods: undefined };
   sa.usesPpk = usesPpk(payloads) && candidates.someHavePpk;
   sa.supportsIntermediate = notifiesOf(payloads, NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED).length > 0;
-  const { messageId } = message.header;
-  sa.channel.respond(datagram, { ...message.header, length: datagram.data.length, messageId }, [
+  const header = { length: datagram.data.length, ...message.header };
+  sa.channel.respond(datagram, header, [
     { kind: 'SA', proposals: [answer] },
     { kind: 'KE', method: group, data: own.publicValue },
     { kind: 'Nonce', data: nr },

@@ -35,7 +35,7 @@ export function answerInformational(
   datagram: Datagram,
   { messageId }: PeekedHeader,
 ): Answer {
-  const deletes = payloads.flatMap((payload) => (payload.kind === 'D' ? [payload] : []));
+  const deletes = payloads.filter((payload) => payload.kind === 'D');
   if (deletes.some(({ protocolId }) => protocolId === PROTOCOL.IKE)) {
     // §1.4.1: the response is empty; all Child SAs go with it.
     return { payloads: [], afterwards: () => sa.succession.deletedByPeer() };

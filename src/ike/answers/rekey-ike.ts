@@ -35,7 +35,7 @@ export function answerRekeyIke(
   const { ikeProposals } = sa.connection!;
   const { proposals } = need(payloads, 'SA');
   const ke = need(payloads, 'KE');
-  const purpose = { ...REKEYED_IKE, guessed: ke.method };
+  const purpose = { guessed: ke.method, ...REKEYED_IKE };
   const selection = selectSuite(ikeProposals, proposals, new Uint8Array(8), purpose);
   if (selection === undefined || ikeSpiAt(selection.spi) === ZERO_IKE_SPI) {
     const explanation = explainNoProposal(ikeProposals, proposals, purpose);

@@ -135,7 +135,7 @@ export function childProtocol({ proposals }: ChildPolicy): 'esp' | 'ah' {
 /** What a Child SA is negotiated for; without a key exchange of its own in IKE_AUTH (§1.2). */
 export function childPurpose(policy: ChildPolicy, keyExchange: boolean, guessed?: number): Purpose {
   const purpose = { protocol: childProtocol(policy), keyExchange };
-  return guessed === undefined ? purpose : { ...purpose, guessed };
+  return guessed === undefined ? purpose : { guessed, ...purpose };
 }
 
 /** Octets of keying material of each SA of the pair (§2.17). */

@@ -119,9 +119,9 @@ export class Channel {
   /** @param whole  with DF: it measures the path */
   send(datagrams: readonly Uint8Array[], local: Endpoint, remote: Endpoint, whole = false): void {
     const marker = local.port === this.#core.options.natPort;
-    const df = whole ? ({ whole } as const) : {};
     for (const data of datagrams) {
-      this.#core.emit({ type: 'send', local, remote, marker, data, ...df });
+      const effect = { type: 'send', local, remote, marker, data } as const;
+      this.#core.emit(whole ? { ...effect, whole } : effect);
     }
   }
 

@@ -131,8 +131,16 @@ export class MessageWindow {
     payloads: readonly Payload[],
     first: readonly Uint8Array[],
   ): OutstandingRequest {
-    const rest = { datagrams: first, sent: 0, tries: 0, dueAt: undefined };
-    const request = { task, messageId, payloads, first, ...rest };
+    const request: OutstandingRequest = {
+      task,
+      messageId,
+      payloads,
+      first,
+      datagrams: first,
+      sent: 0,
+      tries: 0,
+      dueAt: undefined,
+    };
     this.#outstanding.set(messageId, request);
     return request;
   }

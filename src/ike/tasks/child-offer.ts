@@ -20,6 +20,7 @@ import {
   type Payload,
   type PayloadOf,
   parseAddress,
+  type TrafficSelector,
   toWireSelector,
 } from '../../wire/index.js';
 import { childProtocol, espSpiBytes, espSpiOf, type InstalledChild } from '../child/child-sa.js';
@@ -151,8 +152,9 @@ function answeredSelectors(
 ): SelectorPair | undefined {
   const tsi = need(payloads, 'TSi').selectors.map(fromWireSelector);
   const tsr = need(payloads, 'TSr').selectors.map(fromWireSelector);
-  if (tsi.includes(undefined) || tsr.includes(undefined)) return undefined;
-  const pair = { tsi: tsi.flatMap((one) => one ?? []), tsr: tsr.flatMap((one) => one ?? []) };
+  const isKnown = (one: TrafficSelector | undefined) => one !== undefined;
+  if (!tsi.every(isKnown) || !tsr.every(isKnown)) return undefined;
+  const pair = { tsi, tsr };
   // §2.23.1: behind a NAT the responder may have written the addresses that it knows.
   const isMapped = mode === 'transport' && isTranslated(sa.nat);
   return isMapped ? withEnds(pair, initiatorEnds(sa)) : pair;

@@ -239,7 +239,7 @@ export class CreateChild implements Begun {
     const rival = this.#rival;
     const loses = rival !== undefined && nonce < rival.lowestNonce;
     const role = 'initiator';
-    const agreement = { ...accepted, policy, role, inboundSpi: this.#inboundSpi! } as const;
+    const agreement = { policy, role, inboundSpi: this.#inboundSpi!, ...accepted } as const;
     const childSa = makeChildSa(sa, agreement, { ni: this.#ni, nr, secrets });
     const made = sa.children.install(childSa, {
       policy,

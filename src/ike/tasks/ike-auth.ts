@@ -277,7 +277,7 @@ export class InitiateIkeAuth implements Task {
     const { policy } = this.#offer;
     const { ni, nr } = this.#sa.negotiated!;
     const role = 'initiator';
-    const agreement = { ...accepted, policy, role, inboundSpi: this.#inboundSpi! } as const;
+    const agreement = { policy, role, inboundSpi: this.#inboundSpi!, ...accepted } as const;
     const child = makeChildSa(this.#sa, agreement, { ni, nr, secrets: [] });
     this.#inboundSpi = undefined;
     this.#sa.children.install(child, {

@@ -184,7 +184,7 @@ export class InitiateIkeInit implements Task {
     const { proposals } = need(payloads, 'SA');
     const { method, data: peerPublic } = need(payloads, 'KE');
     const single = notifiesOf(payloads, NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED).length === 0;
-    const purpose = { ...PURPOSE, singleKeyExchange: single };
+    const purpose = { singleKeyExchange: single, ...PURPOSE };
     const accepted = acceptAnswer(ikeProposals, proposals, purpose);
     if (accepted === undefined || header.responderSpi === ZERO_IKE_SPI) {
       const explanation = explainNoProposal(ikeProposals, proposals, purpose);

@@ -118,9 +118,15 @@ export class RekeyIke implements Begun {
   }
 
   exchanged(secrets: readonly Secret[]): void {
-    const own = { role: 'initiator', localSpi: this.#spi, ni: this.#ni } as const;
     this.#sa.finishRequest(this);
-    this.#conclude(makeSuccessor(this.#sa, this.#core, { ...own, ...this.#agreed!, secrets }));
+    const agreed: Succession = {
+      role: 'initiator',
+      localSpi: this.#spi,
+      ni: this.#ni,
+      secrets,
+      ...this.#agreed!,
+    };
+    this.#conclude(makeSuccessor(this.#sa, this.#core, agreed));
   }
 
   notExchanged(failure: Failure): void {
