@@ -175,11 +175,11 @@ export class Network {
     for (const flight of this.#flights) {
       if (next === undefined || flight.at < next.at) next = flight;
     }
-    for (const [side, peer] of this.#peers) {
+    for (const peer of this.peers) {
       const timer = peer.nextTimer();
       if (timer === undefined) continue;
       // What a jump of the clock has made late happens now.
-      const at = Math.max(this.now, timer.at - this.#aheadOf(side));
+      const at = Math.max(this.now, timer.at - this.#aheadOf(peer.name));
       if (next === undefined || at < next.at) next = { at, peer, timer: timer.timer };
     }
     return next;
@@ -187,12 +187,12 @@ export class Network {
 
   #advance(to: number): void {
     this.now = to;
-    for (const [side, peer] of this.#peers) peer.now = to + this.#aheadOf(side);
+    for (const peer of this.peers) peer.now = to + this.#aheadOf(peer.name);
   }
 
   /** Takes what was sent and decides its fate. */
   #collect(): void {
-    for (const { outbox } of this.#peers.values()) {
+    for (const { outbox } of this.peers) {
       if (outbox.length > 0) for (const datagram of outbox.splice(0)) this.#launch(datagram);
     }
   }

@@ -201,22 +201,26 @@ export class Peer {
    * for all, and that before another's, but none on standby before one that is not.
    */
   sending(policy: string, sender?: number): Installed | undefined {
-    const all = (this.outbound.get(policy) ?? []).map((spi) => this.installed.get(spi)!);
-    const fitness = ({ inboundSpi, resource }: Installed) => {
-      const whose = resource === sender ? 2 : resource === undefined ? 1 : 0;
-      return this.#standby.has(inboundSpi) ? whose : whose + 3;
-    };
-    return all.sort((one, other) => fitness(other) - fitness(one))[0];
+    let best: Installed | undefined;
+    let most = -1;
+    for (const spi of this.outbound.get(policy) ?? []) {
+      const child = this.installed.get(spi)!;
+      const whose = child.resource === sender ? 2 : child.resource === undefined ? 1 : 0;
+      const fitness = this.#standby.has(spi) ? whose : whose + 3;
+      if (fitness <= most) continue;
+      best = child;
+      most = fitness;
+    }
+    return best;
   }
 
   #install(sa: ChildSa, standby: boolean): void {
     this.changes++;
     if (!this.reserved.delete(sa.inboundSpi)) throw new Error('the SPI was not reserved');
-    const { inboundKey, outboundKey, ...rest } = sa;
-    const keys = { inboundKey: take(inboundKey), outboundKey: take(outboundKey) };
-    this.installed.set(sa.inboundSpi, Object.assign(keys, rest));
-    const before = this.outbound.get(sa.policy) ?? [];
     const { inboundSpi: spi } = sa;
+    const [inboundKey, outboundKey] = [take(sa.inboundKey), take(sa.outboundKey)];
+    this.installed.set(spi, { ...sa, inboundKey, outboundKey });
+    const before = this.outbound.get(sa.policy) ?? [];
     if (standby) this.#standby.add(spi);
     this.outbound.set(sa.policy, standby ? [...before, spi] : [spi, ...before]);
   }
@@ -230,11 +234,14 @@ export class Peer {
 
   /** Runs out the timer that ends first; false where none runs. */
   nextTimer(): { readonly timer: string; readonly at: number } | undefined {
-    let first: { timer: string; at: number } | undefined;
-    for (const [timer, at] of this.timers) {
-      if (first === undefined || at < first.at) first = { timer, at };
+    let first: string | undefined;
+    let at = Number.POSITIVE_INFINITY;
+    for (const [timer, end] of this.timers) {
+      if (end >= at) continue;
+      first = timer;
+      at = end;
     }
-    return first;
+    return first === undefined ? undefined : { timer: first, at };
   }
 
   runTimer(timer: string): void {
@@ -355,6 +362,7 @@ function once<T>(parse: (text: string) => T): (text: string) => T {
   };
 }
 
+const keyOf = once(sharedKey);
 const identityOf = once(parseIdentity);
 const selectorOf = once(parseSelector);
 const proposalOf = {
@@ -370,7 +378,7 @@ export function connectionOf(side: Side, options: ConnectionOptions = {}): Conne
   const { localSelectors = own.net, remoteSelectors = other.net } = options;
   const net: readonly [readonly string[], readonly string[]] = [localSelectors, remoteSelectors];
   const { children = { net } }: Pick<ConnectionOptions, 'children'> = options;
-  const authentication = sharedKey(options.psk ?? PSK);
+  const authentication = keyOf(options.psk ?? PSK);
   return {
     name: options.name ?? 'site',
     local: {

@@ -41,10 +41,13 @@ const SENDERS = [undefined, 0, 1];
 /** Longest that a packet is on its way. */
 const FLIGHT_MS = 2_000;
 
-/** What a gateway sends a policy's packets on, and what it has sent them on shortly before. */
+/** What one sender of a gateway, or all of it, sends a policy's packets on. */
 interface Flow {
-  outboundSpi: EspSpi;
-  /** Until when packets on their way may still arrive. */
+  readonly policy: string;
+  readonly sender: number | undefined;
+  /** Undefined: not looked at yet. */
+  outboundSpi: EspSpi | undefined;
+  /** What it has sent them on shortly before, and until when packets on their way may arrive. */
   readonly before: Map<EspSpi, number>;
 }
 
@@ -71,8 +74,7 @@ export class Invariants {
   /** The first that did not hold. */
   broken: string | undefined;
   #flowing = false;
-  /** By gateway and policy. */
-  readonly #flows = new Map<string, Flow>();
+  readonly #flows = new Map<End, readonly Flow[]>();
   readonly #network: Network;
   readonly #tunnels: readonly Tunnel[];
   /** By whose message it is, and which. */
@@ -222,65 +224,92 @@ export class Invariants {
   #checkEnd(end: End, otherEnd: End): void {
     const [own, other] = [this.#network.peer(end.side), this.#network.peer(otherEnd.side)];
     for (const child of own.installed.values()) {
-      if (policyOf(end, child) !== undefined) this.#checkChild(end, own, other, child);
+      if (!this.#seen.has(child)) this.#checkChild(end, own, other, child);
     }
     if (this.#flowing) this.#checkFlow(end, own, other);
   }
 
   #checkChild(end: End, own: Peer, other: Peer, child: Installed): void {
-    if (this.#seen.has(child)) return;
+    const policy = policyOf(end, child);
     const counterpart = other.installed.get(child.outboundSpi);
-    if (counterpart === undefined) return;
+    if (policy === undefined || counterpart === undefined) return;
     this.#seen.add(child);
     if (!isCounterpart(child, counterpart)) this.#fail('the two ends of a Child SA differ');
     const { name } = end.connection;
     if (!own.established.some(({ connection }) => connection === name)) {
       this.#fail(`${own.name} has a Child SA without AUTH`);
     }
-    const { localSelectors, remoteSelectors } = policyOf(end, child)!;
+    const { localSelectors, remoteSelectors } = policy;
     if (!isNarrowed(selectorsOf(child), { tsi: localSelectors, tsr: remoteSelectors })) {
       this.#fail(`${own.name} has selectors beyond its policy`);
     }
   }
 
-  #checkFlow({ connection }: End, from: Peer, to: Peer): void {
-    for (const { name, perResource } of connection.children) {
-      const policy = `${connection.name}/${name}`;
-      for (const sender of perResource === undefined ? [undefined] : SENDERS) {
-        const sending = from.sending(policy, sender);
-        const who = sender === undefined ? from.name : `${from.name}, sender ${sender},`;
-        if (sending === undefined) this.#fail(`${who} has nothing to send on for ${policy}`);
-        else this.#checkArrival(`${who} for ${policy}`, sending.outboundSpi, to);
-      }
+  #checkFlow(end: End, from: Peer, to: Peer): void {
+    for (const flow of this.#flowsOf(end)) {
+      const sending = from.sending(flow.policy, flow.sender);
+      if (sending === undefined) this.#fail(`${senderOf(end, flow)} has nothing to send on`);
+      else this.#checkArrival(end, flow, sending.outboundSpi, to);
     }
     this.#checkGroups(from);
   }
 
+  #flowsOf(end: End): readonly Flow[] {
+    let found = this.#flows.get(end);
+    if (found === undefined) {
+      found = flowsOf(end);
+      this.#flows.set(end, found);
+    }
+    return found;
+  }
+
   /** Those for single senders are like one of the same selectors that is for all, or was. */
   #checkGroups(peer: Peer): void {
-    const kinds = new Map<string, string>();
+    let kinds: Map<string, string> | undefined;
     for (const child of peer.installed.values()) {
       if (child.resource === undefined) continue;
       const { policy, protocol, mode, encryption, keyBits, integrity, esn } = child;
       const kind = [protocol, mode, encryption, keyBits, integrity, esn].join();
       const group = `${policy} ${JSON.stringify(selectorsOf(child))}`;
+      kinds ??= new Map();
       if ((kinds.get(group) ?? kind) !== kind) this.#fail(`${peer.name} has a group of two kinds`);
       kinds.set(group, kind);
     }
   }
 
-  #checkArrival(name: string, outboundSpi: EspSpi, to: Peer): void {
+  #checkArrival(end: End, flow: Flow, outboundSpi: EspSpi, to: Peer): void {
     const { now } = this.#network;
-    const flow = this.#flows.get(name) ?? { outboundSpi, before: new Map() };
-    if (flow.outboundSpi !== outboundSpi) flow.before.set(flow.outboundSpi, now + FLIGHT_MS);
+    const { outboundSpi: last, before } = flow;
+    if (last !== undefined && last !== outboundSpi) before.set(last, now + FLIGHT_MS);
     flow.outboundSpi = outboundSpi;
-    this.#flows.set(name, flow);
-    if (!to.installed.has(outboundSpi)) this.#fail(`${to.name} cannot read what sends ${name}`);
-    for (const [spi, until] of flow.before) {
-      if (until < now) flow.before.delete(spi);
-      else if (!to.installed.has(spi)) this.#fail(`${to.name} reads no more what sent ${name}`);
+    if (!to.installed.has(outboundSpi)) {
+      this.#fail(`${to.name} cannot read what ${senderOf(end, flow)} sends`);
+    }
+    for (const [spi, until] of before) {
+      if (until < now) before.delete(spi);
+      else if (!to.installed.has(spi)) {
+        this.#fail(`${to.name} reads no more what ${senderOf(end, flow)} has sent`);
+      }
     }
   }
+}
+
+function flowsOf({ connection }: End): Flow[] {
+  return connection.children.flatMap(({ name, perResource }) =>
+    (perResource === undefined ? [undefined] : SENDERS).map((sender) => ({
+      policy: `${connection.name}/${name}`,
+      sender,
+      outboundSpi: undefined,
+      before: new Map(),
+    })),
+  );
+}
+
+/** Such as `a, sender 1, for site/net`. */
+function senderOf({ side }: End, { policy, sender }: Flow): string {
+  return sender === undefined
+    ? `${side} for ${policy}`
+    : `${side}, sender ${sender}, for ${policy}`;
 }
 
 function localSpiOf({ role, initiatorSpi, responderSpi }: IkeSaView): IkeSpi {
