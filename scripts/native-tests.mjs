@@ -5,9 +5,14 @@ import { built, kinds, nativeBuild } from './native-build.mjs';
 import { isMain, main, root, run } from './run.mjs';
 import { debianPackages, npmPackages } from './setup.mjs';
 
-/** Builds and runs the native tests; resolves to what doctest counted. */
+/** Builds the native tests and runs those that doctest's arguments choose. */
 export async function nativeTests(kind = 'asan', args = []) {
   await nativeBuild(kind);
+  return runNativeTests(kind, args);
+}
+
+/** Runs what is built; resolves to what doctest counted. */
+export async function runNativeTests(kind, args) {
   const { code, lines } = await run([join(root, built(kind), 'esplane_tests'), ...args], {
     show: true,
     check: false,

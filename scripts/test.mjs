@@ -3,7 +3,8 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fuzz, fuzzTargets } from './fuzz.mjs';
-import { nativeTests } from './native-tests.mjs';
+import { nativeBuild } from './native-build.mjs';
+import { nativeTests, runNativeTests } from './native-tests.mjs';
 import { missingPackages, unpackLibreswan } from './packages.mjs';
 import { isMain, main, root, run, secondsSince } from './run.mjs';
 import { debianPackages, setUp } from './setup.mjs';
@@ -37,11 +38,14 @@ async function native() {
     console.log(`skipped: ${missing.join(' ')} not installed`);
     return tally(0, 0, 1);
   }
-  const runs = [
-    await nativeTests(),
+  await nativeBuild('asan');
+  const runs = await Promise.all([
+    // The tests of ciphers take as long as all others.
+    runNativeTests('asan', ['-sf=*/crypto/*']),
+    runNativeTests('asan', ['-sfe=*/crypto/*']),
     // What several threads do to one SA, where a missing order between two of them is a failure.
-    await nativeTests('tsan', ['-ts=concurrency']),
-  ];
+    nativeTests('tsan', ['-ts=concurrency']),
+  ]);
   const lab = process.getuid() === 0;
   if (lab) runs.push(await nativeTests('asan', ['--lab']));
   else console.log('skipped: the suite "lab" of the native tests needs root');
