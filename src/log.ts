@@ -17,6 +17,10 @@ export interface Log {
   error(message: string, fields?: LogFields): void;
 }
 
+/** The parts of the gateway that a line may be of. */
+export const SUBSYSTEMS = ['gateway', 'ike', 'dataplane'] as const;
+export type Subsystem = (typeof SUBSYSTEMS)[number];
+
 /** A line, as `esplane logs --json` prints it. */
 export interface LogEntry {
   /** Milliseconds since 1970. */
@@ -30,7 +34,7 @@ export interface LogEntry {
 
 /** What a line is about; both left out: everything. */
 export interface LogScope {
-  readonly subsystem?: string;
+  readonly subsystem?: Subsystem;
   readonly connection?: string;
 }
 
@@ -111,7 +115,7 @@ export function createLog({ level, format, write }: LogOptions): DaemonLog {
 }
 
 /** The same log, whose lines are of one subsystem. */
-export function ofSubsystem(log: Log, subsystem: string): Log {
+export function ofSubsystem(log: Log, subsystem: Subsystem): Log {
   const enter =
     (level: LogLevel) =>
     (message: string, fields: LogFields = {}) =>

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import type { Plan } from '../config/plan.js';
 import type { ConfigProblem } from '../config/problem.js';
 import type { LogLevel, RekeyWhat } from '../ike/event.js';
-import type { LogEntry, LogScope } from '../log.js';
+import type { LogEntry, LogScope, Subsystem } from '../log.js';
 import type { TraceAnswer } from '../watch/packet-watcher.js';
 import type { ProbeResult } from '../watch/probe.js';
 import type { TimedEvent } from '../workers/gateway-event.js';
@@ -175,7 +175,7 @@ export interface PacketQuery {
 
 export interface LogQuery extends StreamQuery {
   readonly level?: LogLevel | undefined;
-  readonly subsystem?: string | undefined;
+  readonly subsystem?: Subsystem | undefined;
 }
 
 /** In the place of so many lines that we were too slow for. */

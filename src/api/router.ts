@@ -1,7 +1,7 @@
 /** Which path does what: the table behind routes.ts. */
 import type { ServerResponse } from 'node:http';
 import type { LogLevel, RekeyWhat } from '../ike/event.js';
-import { isAtLeast, type LogEntry, type LogScope } from '../log.js';
+import { isAtLeast, type LogEntry, type LogScope, SUBSYSTEMS, type Subsystem } from '../log.js';
 import { version } from '../version.js';
 import type { CaptureQuery, WatchedPackets } from '../watch/packet-watcher.js';
 import type { TimedEvent } from '../workers/gateway-event.js';
@@ -108,11 +108,18 @@ function levelOf(query: URLSearchParams): LogLevel | undefined {
 }
 
 function scopeOf(query: URLSearchParams): LogScope {
-  const [subsystem, connection] = [query.get('subsystem'), query.get('connection')];
+  const [subsystem, connection] = [subsystemOf(query), query.get('connection')];
   return {
-    ...(subsystem === null ? {} : { subsystem }),
+    ...(subsystem === undefined ? {} : { subsystem }),
     ...(connection === null ? {} : { connection }),
   };
+}
+
+function subsystemOf(query: URLSearchParams): Subsystem | undefined {
+  const name = query.get('subsystem');
+  const found = SUBSYSTEMS.find((one) => one === name);
+  if (name === null || found !== undefined) return found;
+  throw new BadQueryError(`found the subsystem "${name}", allowed: ${SUBSYSTEMS.join(', ')}`);
 }
 
 function packetsOf(query: URLSearchParams): WatchedPackets {

@@ -1,7 +1,7 @@
 /** `esplane logs` and `esplane events`: what happens in a running daemon, as it happens. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Lost } from '../api/client.js';
-import { formatEntry, type LogEntry } from '../log.js';
+import { formatEntry, type LogEntry, SUBSYSTEMS, type Subsystem } from '../log.js';
 import type { TimedEvent } from '../workers/gateway-event.js';
 import { ask, asksDaemon, type DaemonOptions, explained, openClient } from './daemon.js';
 import { EXIT_CODES, ExitError } from './exit.js';
@@ -16,7 +16,7 @@ interface StreamOptions extends DaemonOptions {
 
 interface LogsOptions extends StreamOptions {
   readonly level: Level;
-  readonly subsystem?: string;
+  readonly subsystem?: Subsystem;
   readonly set?: Level | 'default';
 }
 
@@ -30,7 +30,7 @@ export function addLogs(program: Command): void {
       .option('--connection <connection>', 'of this connection only');
   stream('logs', 'show the log, also in more detail than the daemon writes it')
     .addOption(new Option('--level <level>', 'least level shown').choices(LEVELS).default('info'))
-    .option('--subsystem <name>', 'of this subsystem only: gateway, ike or dataplane')
+    .addOption(new Option('--subsystem <name>', 'of this subsystem only').choices([...SUBSYSTEMS]))
     .addOption(
       new Option(
         '--set <level>',

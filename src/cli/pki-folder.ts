@@ -60,8 +60,7 @@ export class PkiFolder {
   /** The certificates of a name, its own first. */
   chain(name: string): readonly [Certificate, ...Certificate[]] {
     const path = this.#existing(name, 'pem');
-    const blocks = decodePem('CERTIFICATE', readFileSync(path, 'latin1'));
-    const [first, ...others] = blocks.flatMap((der) => readCertificate(der) ?? []);
+    const [first, ...others] = certificatesIn(path);
     if (first === undefined) throw new ExitError(EXIT_CODES.failed, `${path} is no certificate`);
     return [first, ...others];
   }
@@ -86,8 +85,10 @@ export class PkiFolder {
   #issuerIn({ facts }: Certificate): string | undefined {
     const names = readdirSync(this.#path).flatMap((file) => /^(.+)\.pem$/.exec(file)?.[1] ?? []);
     return names.find((name) => {
-      const [candidate] = this.chain(name);
-      return candidate.facts.isCa && Buffer.compare(candidate.facts.subject, facts.issuer) === 0;
+      // Others may keep other files here.
+      const [candidate] = certificatesIn(this.file(`${name}.pem`));
+      if (candidate === undefined || !candidate.facts.isCa) return false;
+      return Buffer.compare(candidate.facts.subject, facts.issuer) === 0;
     });
   }
 
@@ -126,4 +127,10 @@ export class PkiFolder {
       return { serial, at: Date.parse(at) };
     });
   }
+}
+
+/** None where the file holds something else, such as a key. */
+function certificatesIn(path: string): Certificate[] {
+  const blocks = decodePem('CERTIFICATE', readFileSync(path, 'latin1'));
+  return blocks.flatMap((der) => readCertificate(der) ?? []);
 }

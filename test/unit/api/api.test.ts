@@ -179,6 +179,11 @@ describe('the API over a real Unix socket', () => {
     expect(document).toEqual({
       error: 'found the level "loud", allowed: debug, info, warn, error',
     });
+    expect(await raw('POST', '/v1/log-level?level=debug&subsystem=iek')).toEqual([
+      400,
+      { error: 'found the subsystem "iek", allowed: gateway, ike, dataplane' },
+    ]);
+    expect((await raw('GET', '/v1/logs?subsystem=iek'))[0]).toBe(400);
     expect((await raw('GET', '/v1/logs?recent=-1'))[0]).toBe(400);
     const scope = { connection: 'office', level: 'debug' };
     expect(await raw('POST', '/v1/log-level?level=debug&connection=office')).toEqual([200, scope]);

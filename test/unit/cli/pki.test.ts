@@ -1,6 +1,6 @@
 /** `esplane pki`: what it makes, as openssl sees it. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -81,6 +81,8 @@ describe('esplane pki', () => {
     expect(verify('here', ...check)).toContain('OK');
     expect(() => verify('gone', ...check)).toThrow('certificate revoked');
     const before = openssl('crl', '-noout', '-crlnumber', '-in', file('ca.crl'));
+    // What others keep here is none of its business.
+    writeFileSync(file('a-key.pem'), '-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n');
     await pki('revoke', 'gone');
     await pki('crl');
     said = '';
