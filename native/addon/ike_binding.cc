@@ -1,4 +1,5 @@
-// The cryptography of IKE itself (ike/libcrypto.h). Lengths are checked here.
+// The cryptography of IKE itself (ike/curves.h, ike/libcrypto.h, ike/protection.h). Lengths are checked
+// here.
 #include <algorithm>
 
 #include "addon/arguments.h"
@@ -6,14 +7,16 @@
 #include "addon/registry.h"
 #include "ike/curves.h"
 #include "ike/libcrypto.h"
+#include "ike/protection.h"
 
 namespace esplane::addon {
 namespace {
 
-using ike::Aead;
 using ike::Bytes;
 using ike::Curve;
 using ike::Digest;
+using ike::Mac;
+using ike::Protection;
 
 constexpr size_t kMostChunks = 16;
 
@@ -75,74 +78,87 @@ Napi::Value hash(const Napi::CallbackInfo& info) {
   return result;
 }
 
-/// hmac(digest, key, ...data)
-Napi::Value hmac(const Napi::CallbackInfo& info) {
-  const Digest digest = to_digest(info[0]);
-  const Bytes key = to_bytes(info[1], "key");
+Mac to_mac(const Napi::Value& v) {
+  return static_cast<Mac>(to_integer(v, "mac", 0, ike::kMacs - 1));
+}
+
+Bytes to_mac_key(const Napi::Value& v, const char* field, Mac mac) {
+  return ike::is_of_aes(mac) ? exactly(v, field, ike::kAesMacBytes) : to_bytes(v, field);
+}
+
+/// mac(mac, key, ...data)
+Napi::Value mac(const Napi::CallbackInfo& info) {
+  const Mac mac = to_mac(info[0]);
+  const Bytes key = to_mac_key(info[1], "key", mac);
   const Chunks chunks(info, 2);
-  auto result = Napi::Uint8Array::New(info.Env(), ike::digest_bytes(digest));
-  guarded(info.Env(), [&] { ike::hmac(digest, key, chunks, room(result)); });
+  auto result = Napi::Uint8Array::New(info.Env(), ike::mac_bytes(mac));
+  guarded(info.Env(), [&] { ike::mac(mac, key, chunks, room(result)); });
   return result;
 }
 
-/// prfPlus(digest, key, seed, bytes)
+/// prfPlus(mac, key, seed, bytes)
 Napi::Value prf_plus(const Napi::CallbackInfo& info) {
-  const Digest digest = to_digest(info[0]);
-  const Bytes key = to_bytes(info[1], "key");
+  const Mac mac = to_mac(info[0]);
+  const Bytes key = to_mac_key(info[1], "key", mac);
   const Bytes seed = to_bytes(info[2], "seed");
-  const auto most = static_cast<int64_t>(255 * ike::digest_bytes(digest));
+  const auto most = static_cast<int64_t>(255 * ike::mac_bytes(mac));
   const int64_t bytes = to_integer(info[3], "bytes", 0, most);
   auto result = Napi::Uint8Array::New(info.Env(), static_cast<size_t>(bytes));
-  guarded(info.Env(), [&] { ike::prf_plus(digest, key, seed, room(result)); });
+  guarded(info.Env(), [&] { ike::prf_plus(mac, key, seed, room(result)); });
   return result;
 }
 
-Aead to_aead(const Napi::Value& v) {
-  return static_cast<Aead>(to_integer(v, "aead", 0, ike::kAeads - 1));
-}
+/// A message and what protects it: cipher, mac, skE, skA, icvBytes, message, bodyAt; an AEAD has
+/// neither MAC nor SK_a.
+struct Sealed {
+  explicit Sealed(const Napi::CallbackInfo& info) {
+    with.cipher = static_cast<ike::Cipher>(to_integer(info[0], "cipher", 0, ike::kCiphers - 1));
+    with.sk_e = exactly(info[2], "skE",
+                        ike::cipher_key_bytes(with.cipher) + ike::cipher_salt_bytes(with.cipher));
+    size_t most_icv = ike::kMostTagBytes;
+    if (!ike::is_aead(with.cipher)) {
+      with.mac = to_mac(info[1]);
+      with.sk_a = to_mac_key(info[3], "skA", with.mac);
+      most_icv = std::min(ike::kMostIcvBytes, ike::mac_bytes(with.mac));
+    }
+    with.icv_bytes = static_cast<size_t>(to_integer(info[4], "icvBytes", 1, static_cast<int64_t>(most_icv)));
+    message = to_bytes(info[5], "message");
+    const auto size = static_cast<int64_t>(message.size());
+    body_at = static_cast<size_t>(to_integer(info[6], "bodyAt", 0, size));
+    const size_t around = ike::cipher_iv_bytes(with.cipher) + with.icv_bytes;
+    const size_t body = message.size() - body_at;
+    if (body < around || (body - around) % ike::cipher_block_bytes(with.cipher) != 0)
+      throw_type(info.Env(), "message", "IV, whole blocks and ICV");
+    text_bytes = body - around;
+  }
 
-Bytes to_sk_e(const Napi::Value& v, Aead aead) {
-  return exactly(v, "skE", ike::aead_key_bytes(aead) + ike::aead_salt_bytes(aead));
-}
+  Protection with{};
+  Bytes message;
+  size_t body_at;
+  /// Octets between IV and ICV.
+  size_t text_bytes;
+};
 
-/// What a body has around its ciphertext.
-size_t icv_bytes_of(const Napi::Value& v, size_t body, size_t ciphertext) {
-  const size_t around = body - ciphertext - ike::kExplicitIvBytes;
-  const bool fits = body >= ciphertext + ike::kExplicitIvBytes;
-  if (!fits || around == 0 || around > ike::kMostIcvBytes) throw_type(v.Env(), "body", "another length");
-  return around;
-}
-
-/// seal(aead, skE, aad, plaintext, body)
+/// seal(cipher, mac, skE, skA, icvBytes, message, bodyAt)
 void seal(const Napi::CallbackInfo& info) {
-  const Aead aead = to_aead(info[0]);
-  const Bytes sk_e = to_sk_e(info[1], aead);
-  const Bytes aad = to_bytes(info[2], "aad");
-  const Bytes plaintext = to_bytes(info[3], "plaintext");
-  const Bytes body = to_bytes(info[4], "body");
-  icv_bytes_of(info[4], body.size(), plaintext.size());
-  const ike::Room out(const_cast<uint8_t*>(body.data()), body.size());
-  guarded(info.Env(), [&] { ike::seal(aead, sk_e, aad, plaintext, out); });
+  const Sealed sealed(info);
+  const ike::Room message(const_cast<uint8_t*>(sealed.message.data()), sealed.message.size());
+  guarded(info.Env(), [&] { ike::seal(sealed.with, message, sealed.body_at); });
 }
 
-/// open(aead, skE, aad, body, icvBytes)
+/// open(cipher, mac, skE, skA, icvBytes, message, bodyAt)
 Napi::Value open(const Napi::CallbackInfo& info) {
-  const Aead aead = to_aead(info[0]);
-  const Bytes sk_e = to_sk_e(info[1], aead);
-  const Bytes aad = to_bytes(info[2], "aad");
-  const Bytes body = to_bytes(info[3], "body");
-  const auto icv = static_cast<size_t>(to_integer(info[4], "icvBytes", 1, ike::kMostIcvBytes));
-  if (body.size() < ike::kExplicitIvBytes + icv) throw_type(info.Env(), "body", "IV and ICV");
-  const size_t bytes = body.size() - ike::kExplicitIvBytes - icv;
-  auto plaintext = Napi::Uint8Array::New(info.Env(), bytes);
-  const bool authentic =
-      guarded(info.Env(), [&] { return ike::open(aead, sk_e, aad, body, room(plaintext)); });
+  const Sealed sealed(info);
+  auto plaintext = Napi::Uint8Array::New(info.Env(), sealed.text_bytes);
+  const bool authentic = guarded(info.Env(), [&] {
+    return ike::open(sealed.with, sealed.message, sealed.body_at, room(plaintext));
+  });
   return authentic ? Napi::Value(plaintext) : info.Env().Undefined();
 }
 
-Napi::Value aead_names(Napi::Env env) {
+Napi::Value cipher_names(Napi::Env env) {
   auto names = Napi::Array::New(env);
-  for (const char* name : ike::kAeadNames) names.Set(names.Length(), Napi::String::New(env, name));
+  for (const char* name : ike::kCipherNames) names.Set(names.Length(), Napi::String::New(env, name));
   return names;
 }
 
@@ -153,11 +169,11 @@ void export_ike(Napi::Env env, Napi::Object exports) {
   all.Set("publicValue", Napi::Function::New(env, public_value));
   all.Set("sharedSecret", Napi::Function::New(env, shared_secret));
   all.Set("hash", Napi::Function::New(env, hash));
-  all.Set("hmac", Napi::Function::New(env, hmac));
+  all.Set("mac", Napi::Function::New(env, mac));
   all.Set("prfPlus", Napi::Function::New(env, prf_plus));
   all.Set("seal", Napi::Function::New(env, seal));
   all.Set("open", Napi::Function::New(env, open));
-  all.Set("aeads", aead_names(env));
+  all.Set("ciphers", cipher_names(env));
   exports.Set("ike", all);
 }
 

@@ -35,7 +35,7 @@ bool asks_for_a_new_sa(Message m) {
 
 /// HMAC-SHA-256
 void mac(Bytes key, Bytes text, uint8_t* out) {
-  hmac(Digest::kSha256, key, {&text, 1}, {out, digest_bytes(Digest::kSha256)});
+  mac(Mac::kSha256, key, {&text, 1}, {out, mac_bytes(Mac::kSha256)});
 }
 
 /// What stands in the first payload of a type; empty where there is none, or the lengths are wrong.

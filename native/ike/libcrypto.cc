@@ -16,10 +16,6 @@ namespace {
 
 using base::Freer;
 
-using CipherContextPtr = std::unique_ptr<EVP_CIPHER_CTX, Freer<EVP_CIPHER_CTX_free>>;
-
-int length(Bytes bytes) { return static_cast<int>(bytes.size()); }
-
 // --- hashes, HMAC -----------------------------------------------------------------------------
 
 constexpr const char* kDigestNames[kDigests] = {"SHA1", "SHA256", "SHA384", "SHA512"};
@@ -97,79 +93,131 @@ class Hmac {
   uint8_t pad_[kMostBlockBytes] = {};
 };
 
-// --- AEADs ------------------------------------------------------------------------------------
+// --- MACs of AES ------------------------------------------------------------------------------
 
-bool is_ccm(Aead aead) { return aead >= 3 && aead <= 5; }
+constexpr size_t kBlockBytes = 16;
 
-/// One AEAD in one direction. CCM has its lengths set before the key.
-class Cipher {
+/// AES-128 of single blocks.
+class BlockCipher {
  public:
-  Cipher(Aead aead, bool encrypt) : aead_(aead), encrypt_(encrypt), context_(EVP_CIPHER_CTX_new()) {
+  BlockCipher() : context_(EVP_CIPHER_CTX_new()) {
     std::unique_ptr<EVP_CIPHER, Freer<EVP_CIPHER_free>> cipher(
-        EVP_CIPHER_fetch(nullptr, kAeadNames[aead], nullptr));
+        EVP_CIPHER_fetch(nullptr, "aes-128-ecb", nullptr));
     require(cipher != nullptr && context_ != nullptr);
-    require(EVP_CipherInit_ex2(context_.get(), cipher.get(), nullptr, nullptr, encrypt, nullptr) == 1);
+    require(EVP_EncryptInit_ex2(context_.get(), cipher.get(), nullptr, nullptr, nullptr) == 1);
   }
 
-  /// @param icv  to be checked where this decrypts
-  void begin(Bytes sk_e, Bytes explicit_iv, Room icv) {
-    EVP_CIPHER_CTX* context = context_.get();
-    const size_t key = aead_key_bytes(aead_);
-    const size_t salt = aead_salt_bytes(aead_);
-    uint8_t nonce[4 + kExplicitIvBytes];
-    std::memcpy(nonce, sk_e.data() + key, salt);
-    std::memcpy(nonce + salt, explicit_iv.data(), kExplicitIvBytes);
-    if (is_ccm(aead_)) {
-      const int nonce_bytes = static_cast<int>(salt + kExplicitIvBytes);
-      require(EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_IVLEN, nonce_bytes, nullptr) == 1);
-    }
-    if (is_ccm(aead_)) set_icv(icv);
-    require(EVP_CipherInit_ex2(context, nullptr, sk_e.data(), nonce, encrypt_, nullptr) == 1);
-    if (!is_ccm(aead_) && !encrypt_) set_icv(icv);
+  void use(const uint8_t* key) {
+    require(EVP_EncryptInit_ex2(context_.get(), nullptr, key, nullptr, nullptr) == 1);
   }
-
-  /// All of it at once; false where the ICV does not hold.
-  bool transform(Bytes aad, Bytes in, uint8_t* out) {
-    EVP_CIPHER_CTX* context = context_.get();
+  void encrypt(uint8_t* block) {
     int written = 0;
-    if (is_ccm(aead_)) require(EVP_CipherUpdate(context, nullptr, &written, nullptr, length(in)) == 1);
-    require(EVP_CipherUpdate(context, nullptr, &written, aad.data(), length(aad)) == 1);
-    const bool done = EVP_CipherUpdate(context, out, &written, in.data(), length(in)) == 1;
-    // CCM has checked the ICV with that.
-    if (is_ccm(aead_) && !encrypt_) return done;
-    require(done);
-    uint8_t nothing[1];
-    return EVP_CipherFinal_ex(context, nothing, &written) == 1;
+    require(EVP_EncryptUpdate(context_.get(), block, &written, block, kBlockBytes) == 1);
   }
-
-  void icv(Room out) {
-    const int bytes = static_cast<int>(out.size());
-    require(EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_AEAD_GET_TAG, bytes, out.data()) == 1);
-  }
-
   void forget() {
-    static constexpr uint8_t kZero[32] = {};
-    require(EVP_CipherInit_ex2(context_.get(), nullptr, kZero, nullptr, encrypt_, nullptr) == 1);
+    static constexpr uint8_t kZero[kBlockBytes] = {};
+    use(kZero);
   }
 
  private:
-  /// Of what is encrypted it is the length that counts.
-  void set_icv(Room icv) {
-    const int bytes = static_cast<int>(icv.size());
-    void* expected = encrypt_ != 0 ? nullptr : icv.data();
-    require(EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_AEAD_SET_TAG, bytes, expected) == 1);
-  }
-
-  Aead aead_;
-  int encrypt_;
-  CipherContextPtr context_;
+  std::unique_ptr<EVP_CIPHER_CTX, Freer<EVP_CIPHER_CTX_free>> context_;
 };
 
-Cipher& cipher_of(Aead aead, bool encrypt) {
-  thread_local std::unique_ptr<Cipher> made[kAeads][2];
-  auto& one = made[aead][encrypt ? 1 : 0];
-  if (one == nullptr) one = std::make_unique<Cipher>(aead, encrypt);
-  return *one;
+BlockCipher& block_cipher() {
+  thread_local BlockCipher made;
+  return made;
+}
+
+/// In GF(2^128), most significant bit first (RFC 4493 §2.3); without a branch on what is secret.
+void double_block(uint8_t* block) {
+  const auto carry = static_cast<uint8_t>(0x87 & -(block[0] >> 7));
+  for (size_t i = 0; i + 1 < kBlockBytes; i++) {
+    block[i] = static_cast<uint8_t>(block[i] << 1 | block[i + 1] >> 7);
+  }
+  block[kBlockBytes - 1] = static_cast<uint8_t>(block[kBlockBytes - 1] << 1 ^ carry);
+}
+
+/// CBC with a zero IV, of which the last block counts; it is masked by whether it is whole.
+class AesMac {
+ public:
+  AesMac(Mac mac, Bytes key) : aes_(block_cipher()) {
+    require(key.size() == kBlockBytes);
+    aes_.use(key.data());
+    if (mac == Mac::kXcbc) {
+      derive_xcbc();
+    } else {
+      derive_cmac();
+    }
+  }
+  ~AesMac() {
+    aes_.forget();
+    base::wipe(whole_, sizeof whole_);
+    base::wipe(padded_, sizeof padded_);
+    base::wipe(state_, sizeof state_);
+  }
+  AesMac(const AesMac&) = delete;
+  AesMac& operator=(const AesMac&) = delete;
+
+  void begin() {
+    std::memset(state_, 0, sizeof state_);
+    held_ = 0;
+  }
+  void update(Bytes data) {
+    for (const uint8_t octet : data) {
+      if (held_ == kBlockBytes) {
+        aes_.encrypt(state_);
+        held_ = 0;
+      }
+      state_[held_++] ^= octet;
+    }
+  }
+  void finish(uint8_t* out) {
+    const uint8_t* mask = held_ == kBlockBytes ? whole_ : padded_;
+    if (held_ < kBlockBytes) state_[held_] ^= 0x80;
+    for (size_t i = 0; i < kBlockBytes; i++) state_[i] ^= mask[i];
+    aes_.encrypt(state_);
+    std::memcpy(out, state_, kBlockBytes);
+  }
+
+ private:
+  /// RFC 3566 §4: three keys from one, the first for the blocks.
+  void derive_xcbc() {
+    uint8_t key[kBlockBytes];
+    std::memset(key, 1, kBlockBytes);
+    std::memset(whole_, 2, kBlockBytes);
+    std::memset(padded_, 3, kBlockBytes);
+    for (uint8_t* block : {key, whole_, padded_}) aes_.encrypt(block);
+    aes_.use(key);
+    base::wipe(key, sizeof key);
+  }
+  /// RFC 4493 §2.3: the encrypted zero block, doubled once and twice.
+  void derive_cmac() {
+    aes_.encrypt(whole_);
+    double_block(whole_);
+    std::memcpy(padded_, whole_, kBlockBytes);
+    double_block(padded_);
+  }
+
+  BlockCipher& aes_;
+  uint8_t whole_[kBlockBytes] = {};
+  uint8_t padded_[kBlockBytes] = {};
+  uint8_t state_[kBlockBytes] = {};
+  /// Octets of the block that `state_` has taken.
+  size_t held_ = 0;
+};
+
+// --- either -----------------------------------------------------------------------------------
+
+/// Calls `work` with the MAC under this key.
+template <typename Work>
+void with_mac(Mac mac, Bytes key, Work work) {
+  if (is_of_aes(mac)) {
+    AesMac one(mac, key);
+    work(one);
+  } else {
+    Hmac one(static_cast<Digest>(mac), key);
+    work(one);
+  }
 }
 
 }  // namespace
@@ -186,54 +234,29 @@ void hash(Digest digest, std::span<const Bytes> chunks, Room out) {
   one.finish(out.data());
 }
 
-void hmac(Digest digest, Bytes key, std::span<const Bytes> chunks, Room out) {
-  Hmac one(digest, key);
-  one.begin();
-  for (const Bytes chunk : chunks) one.update(chunk);
-  one.finish(out.data());
-}
-
-void prf_plus(Digest digest, Bytes key, Bytes seed, Room out) {
-  Hmac one(digest, key);
-  const size_t block_bytes = digest_bytes(digest);
-  uint8_t block[kMostDigestBytes];
-  uint8_t count = 1;
-  for (size_t at = 0; at < out.size(); at += block_bytes, count++) {
+void mac(Mac mac, Bytes key, std::span<const Bytes> chunks, Room out) {
+  with_mac(mac, key, [&](auto& one) {
     one.begin();
-    if (at > 0) one.update({block, block_bytes});
-    one.update(seed);
-    one.update({&count, 1});
-    one.finish(block);
-    std::memcpy(out.data() + at, block, std::min(block_bytes, out.size() - at));
-  }
-  base::wipe(block, sizeof block);
+    for (const Bytes chunk : chunks) one.update(chunk);
+    one.finish(out.data());
+  });
 }
 
-size_t aead_key_bytes(Aead aead) {
-  constexpr size_t kBytes[kAeads] = {16, 24, 32, 16, 24, 32, 32};
-  return kBytes[aead];
-}
-
-void seal(Aead aead, Bytes sk_e, Bytes aad, Bytes plaintext, Room body) {
-  Cipher& cipher = cipher_of(aead, true);
-  const Room icv = body.subspan(kExplicitIvBytes + plaintext.size());
-  cipher.begin(sk_e, body.first(kExplicitIvBytes), icv);
-  require(cipher.transform(aad, plaintext, body.data() + kExplicitIvBytes));
-  cipher.icv(icv);
-  cipher.forget();
-}
-
-bool open(Aead aead, Bytes sk_e, Bytes aad, Bytes body, Room plaintext) {
-  Cipher& cipher = cipher_of(aead, false);
-  const Bytes ciphertext = body.subspan(kExplicitIvBytes, plaintext.size());
-  uint8_t icv[kMostIcvBytes];
-  const size_t icv_bytes = body.size() - kExplicitIvBytes - plaintext.size();
-  std::memcpy(icv, body.data() + kExplicitIvBytes + plaintext.size(), icv_bytes);
-  cipher.begin(sk_e, body.first(kExplicitIvBytes), {icv, icv_bytes});
-  const bool authentic = cipher.transform(aad, ciphertext, plaintext.data());
-  cipher.forget();
-  if (!authentic) base::wipe(plaintext.data(), plaintext.size());
-  return authentic;
+void prf_plus(Mac mac, Bytes key, Bytes seed, Room out) {
+  with_mac(mac, key, [&](auto& one) {
+    const size_t block_bytes = mac_bytes(mac);
+    uint8_t block[kMostDigestBytes];
+    uint8_t count = 1;
+    for (size_t at = 0; at < out.size(); at += block_bytes, count++) {
+      one.begin();
+      if (at > 0) one.update({block, block_bytes});
+      one.update(seed);
+      one.update({&count, 1});
+      one.finish(block);
+      std::memcpy(out.data() + at, block, std::min(block_bytes, out.size() - at));
+    }
+    base::wipe(block, sizeof block);
+  });
 }
 
 }  // namespace esplane::ike

@@ -1,16 +1,15 @@
-// What protects IKE itself, each in one call of OpenSSL's libcrypto, which Node exports: hashes, HMAC
-// (RFC 2104) and prf+ over it (RFC 7296 §2.13), AEADs (RFC 5282, RFC 7634). X25519 and X448 are in
-// curves.h.
+// Hashes, message authentication codes and prf+ (RFC 7296 §2.13) of IKE, each in one call, by OpenSSL's
+// libcrypto, which Node exports. The ciphers that protect messages are in protection.h, X25519 and X448
+// in curves.h.
 //
-// node:crypto has all of it, at several times the cost; and a key that it has made can hold up its
-// thread for ever where garbage is collected while the key is exported as a JWK (Node 20).
+// node:crypto has nearly all of it, at several times the cost; and a key that it has made can hold up
+// its thread for ever where garbage is collected while the key is exported as a JWK (Node 20).
 //
 // A thread keeps one context for each algorithm. Its key is overwritten before a call returns.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <span>
 
 namespace esplane::ike {
@@ -33,32 +32,21 @@ constexpr size_t digest_bytes(Digest digest) {
 /// @param out  digest_bytes(digest)
 void hash(Digest digest, std::span<const Bytes> chunks, Room out);
 
-/// HMAC of the chunks, one after the other.
-/// @param out  digest_bytes(digest)
-void hmac(Digest digest, Bytes key, std::span<const Bytes> chunks, Room out);
+/// HMAC (RFC 2104) of each digest, AES-XCBC-MAC (RFC 3566), AES-CMAC (RFC 4493).
+enum class Mac : uint8_t { kSha1, kSha256, kSha384, kSha512, kXcbc, kCmac };
+constexpr size_t kMacs = 6;
+constexpr size_t kAesMacBytes = 16;
+constexpr bool is_of_aes(Mac mac) { return mac >= Mac::kXcbc; }
+constexpr size_t mac_bytes(Mac mac) {
+  return is_of_aes(mac) ? kAesMacBytes : digest_bytes(static_cast<Digest>(mac));
+}
 
-/// The first octets of prf+(key, seed), as many as there is room for, at most 255 times the digest's.
-void prf_plus(Digest digest, Bytes key, Bytes seed, Room out);
+/// The MAC of the chunks, one after the other.
+/// @param key  of AES, 16 octets
+/// @param out  mac_bytes(mac)
+void mac(Mac mac, Bytes key, std::span<const Bytes> chunks, Room out);
 
-/// Those of kAeadNames.
-using Aead = uint8_t;
-constexpr const char* kAeadNames[] = {"aes-128-gcm", "aes-192-gcm", "aes-256-gcm",
-                                      "aes-128-ccm", "aes-192-ccm", "aes-256-ccm",
-                                      "chacha20-poly1305"};
-constexpr size_t kAeads = std::size(kAeadNames);
-/// Octets of the key itself, and of the salt that follows it in SK_e; an explicit IV of 8 completes
-/// the nonce.
-size_t aead_key_bytes(Aead aead);
-constexpr size_t aead_salt_bytes(Aead aead) { return aead >= 3 && aead <= 5 ? 3 : 4; }
-constexpr size_t kExplicitIvBytes = 8;
-constexpr size_t kMostIcvBytes = 16;
-
-/// Encrypts `plaintext` into `body`, which is explicit IV | ciphertext | ICV and holds the IV.
-/// @param sk_e  key and salt
-void seal(Aead aead, Bytes sk_e, Bytes aad, Bytes plaintext, Room body);
-
-/// Decrypts `body` into `plaintext`; false, and zeros, where the ICV does not hold.
-/// @param plaintext  as long as the ciphertext
-bool open(Aead aead, Bytes sk_e, Bytes aad, Bytes body, Room plaintext);
+/// The first octets of prf+(key, seed), as many as there is room for, at most 255 times the MAC's.
+void prf_plus(Mac mac, Bytes key, Bytes seed, Room out);
 
 }  // namespace esplane::ike

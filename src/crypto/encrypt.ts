@@ -4,55 +4,47 @@
  * algorithm, encrypt then MAC. Where IV, ciphertext and ICV stand in a message is known to
  * `wire/encrypted.ts`; the ciphers are here.
  */
-import { createCipheriv, createDecipheriv, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import {
   beginEncrypted,
   type CipherShape,
   ENCR,
+  type EncryptedFrame,
   type EncryptedPart,
   encodePayloads,
-  type Fragment,
   fragmentCapacity,
-  HEADER_OCTETS,
   type HeaderToSend,
+  hasCiphertext,
   INTEG,
   type Payload,
-  padPlaintext,
   sealedLength,
-  splitBody,
   unpadPlaintext,
 } from '../wire/index.js';
 import type { RandomBytes } from './key-exchange.js';
 import { cipherKey, integrityKeyLength } from './key-length.js';
-import { libcrypto } from './libcrypto.js';
-import { type Mac, mac } from './mac.js';
+import { libcrypto, MAC, type Mac, type MacNumber } from './libcrypto.js';
 import type { Secret } from './secret.js';
-
-/** The generic header of the Encrypted payload. */
-const SK_OCTETS = 4;
 
 /** The algorithms that protect an IKE SA, with what they ask of the keymat; in octets. */
 export interface SkSuite {
-  readonly mode: 'aead' | 'cbc' | 'ctr';
-  /** Of `libcrypto.aeads`. */
-  readonly aead: number | undefined;
-  /** OpenSSL's name. */
-  readonly cipher: string;
+  /** Of `libcrypto.ciphers`. */
+  readonly cipher: number;
   readonly keyLength: number;
   /** The last octets of SK_e are the salt (RFC 5282 §4, RFC 5930 §2.2, RFC 7634 §2). */
   readonly saltLength: number;
+  /** What an AEAD does without. */
   readonly integrity: IntegrityAlgorithm | undefined;
   readonly shape: CipherShape;
 }
 
 interface IntegrityAlgorithm {
-  readonly mac: Mac;
+  readonly mac: MacNumber;
   readonly keyLength: number;
   readonly icvLength: number;
 }
 
 const integrity = (id: number, mac: Mac, icvLength: number) =>
-  [id, { mac, keyLength: integrityKeyLength(id)!, icvLength }] as const;
+  [id, { mac: MAC[mac], keyLength: integrityKeyLength(id)!, icvLength }] as const;
 
 const INTEGRITY: ReadonlyMap<number, IntegrityAlgorithm> = new Map([
   integrity(INTEG.HMAC_SHA1_96, 'sha1', 12),
@@ -83,27 +75,25 @@ export function skSuite(
   const key = cipherKey(encryption, keyBits);
   if (key === undefined) return undefined;
   const bits = key.keyLength * 8;
+  const cipher = (name: string) => libcrypto.ciphers.indexOf(name);
   const found = AEADS[encryption];
   if (found !== undefined) {
     if (integrityId !== INTEG.NONE) return undefined;
     const [nameOf, icvLength] = found;
     const shape = { ivLength: 8, blockLength: 1, icvLength };
-    const cipher = nameOf(bits);
-    const aead = libcrypto.aeads.indexOf(cipher);
-    return { mode: 'aead', aead, cipher, ...key, integrity: undefined, shape };
+    return { cipher: cipher(nameOf(bits)), ...key, integrity: undefined, shape };
   }
   const algorithm = INTEGRITY.get(integrityId);
   if (algorithm === undefined) return undefined;
   const { icvLength } = algorithm;
-  const aead = undefined;
   switch (encryption) {
     case ENCR.AES_CBC: {
       const shape = { ivLength: 16, blockLength: 16, icvLength };
-      return { mode: 'cbc', aead, cipher: `aes-${bits}-cbc`, ...key, integrity: algorithm, shape };
+      return { cipher: cipher(`aes-${bits}-cbc`), ...key, integrity: algorithm, shape };
     }
     case ENCR.AES_CTR: {
       const shape = { ivLength: 8, blockLength: 1, icvLength };
-      return { mode: 'ctr', aead, cipher: `aes-${bits}-ctr`, ...key, integrity: algorithm, shape };
+      return { cipher: cipher(`aes-${bits}-ctr`), ...key, integrity: algorithm, shape };
     }
     default:
       return undefined;
@@ -127,7 +117,7 @@ export class Sealer {
   readonly #suite: SkSuite;
   readonly #keys: SkKeys;
   readonly #random: RandomBytes;
-  #counter = 0n;
+  #counter = 0;
 
   constructor(suite: SkSuite, keys: SkKeys, random: RandomBytes = randomBytes) {
     this.#suite = suite;
@@ -137,8 +127,7 @@ export class Sealer {
 
   /** A whole message with these payloads inside its encrypted payload. */
   seal(header: HeaderToSend, payloads: readonly Payload[]): Uint8Array<ArrayBuffer> {
-    const { firstType, bytes } = encodePayloads(payloads);
-    return this.#seal(header, firstType, bytes);
+    return this.#seal(beginEncrypted(header, encodePayloads(payloads), this.#suite.shape));
   }
 
   /**
@@ -151,63 +140,54 @@ export class Sealer {
     most: number,
   ): Uint8Array<ArrayBuffer>[] {
     const { shape } = this.#suite;
-    const { firstType, bytes } = encodePayloads(payloads);
-    if (HEADER_OCTETS + SK_OCTETS + sealedLength(bytes.length, shape) <= most) {
-      return [this.#seal(header, firstType, bytes)];
+    const inner = encodePayloads(payloads);
+    const { bytes } = inner;
+    if (sealedLength(bytes.length, shape) <= most) {
+      return [this.#seal(beginEncrypted(header, inner, shape))];
     }
     const room = fragmentCapacity(most, shape);
     const total = Math.ceil(bytes.length / room);
-    return Array.from({ length: total }, (_, i) =>
+    return Array.from({ length: total }, (_, i) => {
       // Only the first fragment says what the payloads begin with.
-      this.#seal(header, i === 0 ? firstType : 0, bytes.subarray(i * room, (i + 1) * room), {
-        number: i + 1,
-        total,
-      }),
-    );
+      const firstType = i === 0 ? inner.firstType : 0;
+      const part = { firstType, bytes: bytes.subarray(i * room, (i + 1) * room) };
+      return this.#seal(beginEncrypted(header, part, shape, { number: i + 1, total }));
+    });
   }
 
-  #seal(
-    header: HeaderToSend,
-    firstType: number,
-    bytes: Uint8Array,
-    fragment?: Fragment,
-  ): Uint8Array<ArrayBuffer> {
-    const { shape } = this.#suite;
-    const frame = beginEncrypted(header, firstType, sealedLength(bytes.length, shape), fragment);
-    const plaintext = padPlaintext(bytes, shape);
-    const iv = this.#nextIv();
-    frame.body.set(iv);
-    const { aead } = this.#suite;
-    if (aead !== undefined) {
-      const skE = this.#keys.encryption.bytes;
-      libcrypto.seal(aead, skE, frame.aad, plaintext, frame.body);
-    } else this.#sealWithMac(frame, iv, plaintext);
-    return frame.message;
+  #seal({ message, bodyAt }: EncryptedFrame): Uint8Array<ArrayBuffer> {
+    this.#putIv(message, bodyAt);
+    const { cipher, integrity, shape } = this.#suite;
+    const { encryption, integrity: skA } = this.#keys;
+    const { icvLength } = shape;
+    libcrypto.seal(
+      cipher,
+      integrity?.mac,
+      encryption.bytes,
+      skA?.bytes,
+      icvLength,
+      message,
+      bodyAt,
+    );
+    return message;
   }
 
   /**
    * RFC 5282 §3.1: the explicit IV of a counter mode only has to be unique, so it counts.
    * RFC 3602 §3: that of CBC has to be unpredictable.
    */
-  #nextIv(): Uint8Array {
-    if (this.#suite.mode === 'cbc') return this.#random(16);
-    const iv = new Uint8Array(8);
-    new DataView(iv.buffer).setBigUint64(0, this.#counter++);
-    return iv;
-  }
-
-  #sealWithMac(
-    { message, body }: { message: Uint8Array; body: Uint8Array },
-    iv: Uint8Array,
-    plaintext: Uint8Array,
-  ): void {
-    const { cipher: name, shape } = this.#suite;
-    const { key, salt } = splitKey(this.#suite, this.#keys);
-    const cipher = createCipheriv(name, key, startOf(this.#suite, salt, iv)).setAutoPadding(false);
-    body.set(cipher.update(plaintext), iv.length);
-    cipher.final();
-    const covered = message.subarray(0, message.length - shape.icvLength);
-    message.set(icvOf(this.#suite, this.#keys, covered), covered.length);
+  #putIv(message: Uint8Array, at: number): void {
+    const { ivLength, blockLength } = this.#suite.shape;
+    const isCbc = blockLength > 1;
+    if (isCbc) {
+      message.set(this.#random(ivLength), at);
+      return;
+    }
+    let count = this.#counter++;
+    for (let i = at + ivLength - 1; count > 0; i--) {
+      message[i] = count % 256;
+      count = Math.floor(count / 256);
+    }
   }
 
   wipe(): void {
@@ -230,48 +210,25 @@ export class Opener {
    * @throws WireError  where the ICV holds and the padding is wrong
    */
   open(part: EncryptedPart): Opened | undefined {
-    const { aead, shape } = this.#suite;
-    const body = splitBody(part.body, shape);
-    if (body === undefined) return undefined;
-    const { iv, ciphertext, icv } = body;
-    const skE = this.#keys.encryption.bytes;
-    const padded =
-      aead === undefined
-        ? this.#openWithMac(part.message, iv, ciphertext, icv)
-        : libcrypto.open(aead, skE, part.aad, part.body, shape.icvLength);
+    const { cipher, integrity, shape } = this.#suite;
+    if (!hasCiphertext(part, shape)) return undefined;
+    const { encryption, integrity: skA } = this.#keys;
+    const padded = libcrypto.open(
+      cipher,
+      integrity?.mac,
+      encryption.bytes,
+      skA?.bytes,
+      shape.icvLength,
+      part.message,
+      part.bodyAt,
+    );
     if (padded === undefined) return undefined;
     return { firstType: part.firstType, plaintext: unpadPlaintext(padded) };
-  }
-
-  #openWithMac(message: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array, icv: Uint8Array) {
-    const covered = message.subarray(0, message.length - icv.length);
-    if (!timingSafeEqual(icvOf(this.#suite, this.#keys, covered), icv)) return undefined;
-    const { key, salt } = splitKey(this.#suite, this.#keys);
-    const start = startOf(this.#suite, salt, iv);
-    const decipher = createDecipheriv(this.#suite.cipher, key, start).setAutoPadding(false);
-    const plaintext = decipher.update(ciphertext);
-    decipher.final();
-    return plaintext;
   }
 
   wipe(): void {
     wipeKeys(this.#keys);
   }
-}
-
-function splitKey({ keyLength }: SkSuite, { encryption }: SkKeys) {
-  const { bytes } = encryption;
-  return { key: bytes.subarray(0, keyLength), salt: bytes.subarray(keyLength) };
-}
-
-/** The IV of CBC, or the first counter block of CTR: salt | explicit IV | 1 (RFC 5930 §2.3). */
-function startOf({ mode }: SkSuite, salt: Uint8Array, iv: Uint8Array): Uint8Array {
-  return mode === 'cbc' ? iv : Buffer.concat([salt, iv, Uint8Array.of(0, 0, 0, 1)]);
-}
-
-function icvOf({ integrity }: SkSuite, keys: SkKeys, covered: Uint8Array): Uint8Array {
-  if (integrity === undefined || keys.integrity === undefined) throw new Error('no integrity key');
-  return mac(integrity.mac, keys.integrity.bytes, covered).subarray(0, integrity.icvLength);
 }
 
 function wipeKeys({ encryption, integrity }: SkKeys): void {

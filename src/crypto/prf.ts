@@ -5,8 +5,8 @@
  * Left out: HMAC-MD5 (RFC 8247 §2.2).
  */
 import { PRF } from '../wire/index.js';
-import { DIGEST, libcrypto } from './libcrypto.js';
-import { type Mac, mac } from './mac.js';
+import { libcrypto, MAC, type Mac } from './libcrypto.js';
+import { mac } from './mac.js';
 import { Secret } from './secret.js';
 
 export interface Prf {
@@ -37,18 +37,21 @@ export function prf(
   key: Uint8Array,
   ...data: readonly Uint8Array[]
 ): Uint8Array<ArrayBuffer> {
-  if (!isKeyedByAes(algorithm) || key.length === algorithm.length) {
-    return mac(algorithm.mac, key, ...data);
-  }
-  const fitted = fitKey(algorithm, key);
-  const output = mac(algorithm.mac, fitted, ...data);
-  fitted.fill(0);
-  return output;
+  return withKey(algorithm, key, (fitting) => mac(algorithm.mac, fitting, ...data));
 }
 
 /** The two PRFs whose key is one of AES (RFC 7296 §2.14 keys them by half of each nonce). */
 export function isKeyedByAes({ mac }: Prf): boolean {
   return mac === 'xcbc' || mac === 'cmac';
+}
+
+/** Works with the key, or with what the PRFs of AES make of one that is not theirs. */
+function withKey<T>(algorithm: Prf, key: Uint8Array, work: (fitting: Uint8Array) => T): T {
+  if (!isKeyedByAes(algorithm) || key.length === algorithm.length) return work(key);
+  const fitted = fitKey(algorithm, key);
+  const result = work(fitted);
+  fitted.fill(0);
+  return result;
 }
 
 /** A key of 16 octets from one of another length (RFC 4434 §2, RFC 4615 §3). */
@@ -67,25 +70,11 @@ function fitKey(algorithm: Prf, key: Uint8Array): Uint8Array {
  */
 export function prfPlus(algorithm: Prf, key: Uint8Array, seed: Uint8Array, length: number): Secret {
   if (length > 255 * algorithm.length) throw new RangeError(`prf+ of ${length} octets`);
-  const { mac } = algorithm;
-  const output =
-    mac === 'xcbc' || mac === 'cmac'
-      ? prfPlusOfAes(algorithm, key, seed, length)
-      : libcrypto.prfPlus(DIGEST[mac], key, seed, length);
+  const number = MAC[algorithm.mac];
+  const output = withKey(algorithm, key, (fitting) =>
+    libcrypto.prfPlus(number, fitting, seed, length),
+  );
   const secret = new Secret(output);
   output.fill(0);
   return secret;
-}
-
-function prfPlusOfAes(algorithm: Prf, key: Uint8Array, seed: Uint8Array, length: number) {
-  const output = new Uint8Array(length);
-  let block: Uint8Array = new Uint8Array(0);
-  for (let offset = 0, count = 1; offset < length; offset += algorithm.length, count++) {
-    const next = prf(algorithm, key, block, seed, Uint8Array.of(count));
-    block.fill(0);
-    block = next;
-    output.set(block.subarray(0, Math.min(block.length, length - offset)), offset);
-  }
-  block.fill(0);
-  return output;
 }

@@ -67,4 +67,10 @@ export class Cursor {
     const from = this.skip(size);
     return size === 0 ? NOTHING : this.data.slice(from, from + size);
   }
+
+  /** The next `size` octets themselves, for what is opened or copied at once. */
+  view(size: number): Uint8Array<ArrayBuffer> {
+    const from = this.skip(size);
+    return this.data.subarray(from, from + size);
+  }
 }

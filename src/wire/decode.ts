@@ -160,7 +160,7 @@ function decodeOctets(
   const octets = size ?? (scope.sizeTarget === name ? scope.size : cursor.left);
   const { min = 0, max = Number.POSITIVE_INFINITY } = options;
   if (octets < min || octets > max) cursor.fail(`${octets} octets, outside ${min} to ${max}`);
-  return cursor.octets(octets);
+  return options.view === true ? cursor.view(octets) : cursor.octets(octets);
 }
 
 function decodeItems(cursor: Cursor, name: string, scope: Scope): Uint8Array[] {

@@ -5,7 +5,7 @@
  */
 import { MAX_LIST, selectForm } from './decode.js';
 import type { DerivedField, Form, ListField, OctetsField, Step, Struct } from './field.js';
-import { type IkeSpi, ikeSpiBytes } from './ike-spi.js';
+import { type IkeSpi, ikeSpiHalf } from './ike-spi.js';
 import type { Writer } from './writer.js';
 
 type Rec = Readonly<Record<string, unknown>>;
@@ -17,7 +17,7 @@ export interface Surroundings {
   /** Its list goes on after it. */
   readonly more?: boolean;
   /** Writes what its length covers after its table, as that of the IKE header does. */
-  readonly following?: () => void;
+  readonly following?: (() => void) | undefined;
 }
 
 /** Places of lengths, to be filled when the structure is written. */
@@ -92,7 +92,8 @@ function encodeValue(writer: Writer, step: ValueStep, value: unknown): void {
       writer.uint(1, value === true ? 1 : 0, label);
       break;
     case 'ike-spi':
-      writer.octets(ikeSpiBytes(value as IkeSpi));
+      writer.uint(32, ikeSpiHalf(value as IkeSpi, 0), label);
+      writer.uint(32, ikeSpiHalf(value as IkeSpi, 1), label);
       break;
     case 'list':
       encodeList(writer, label, step.field, value as readonly Rec[]);

@@ -6,16 +6,25 @@
  * data (RFC 5282 §5.1), of a fragment to the end of Total Fragments. Integrity algorithms cover
  * the whole message but the ICV (§3.14).
  *
- *     seal:  inner = padPlaintext(encodePayloads(payloads).bytes, shape)
- *            frame = beginEncrypted(header, firstType, shape.ivLength + inner.length + shape.icvLength)
- *            fill frame.body with IV, ciphertext, ICV; frame.message goes out
+ *     seal:  frame = beginEncrypted(header, encodePayloads(payloads), shape)
+ *            put the IV at frame.bodyAt, encrypt what is between it and the ICV, put the ICV at the
+ *            end; frame.message goes out
  *     open:  part = encryptedPart(data, decodeMessage(data))
- *            { iv, ciphertext, icv } = splitBody(part.body, shape); decrypt with part.aad
+ *            decrypt what is between the IV at part.bodyAt and the ICV at the end
  *            decodePayloads(part.firstType, unpadPlaintext(plaintext))
  */
 import { invalidSyntax } from './error.js';
-import { encodeMessage, HEADER_OCTETS, type HeaderToSend, type Message } from './message.js';
+import {
+  type EncodedPayloads,
+  encodeMessage,
+  HEADER_OCTETS,
+  type HeaderToSend,
+  type Message,
+} from './message.js';
+import type { Payload } from './payload.js';
 import { PAYLOAD } from './registry/index.js';
+
+const NOTHING = new Uint8Array(0);
 
 const GENERIC_OCTETS = 4;
 /** Generic header, Fragment Number and Total Fragments. */
@@ -43,19 +52,21 @@ export interface Fragment {
 export interface EncryptedPart {
   /** Type of the first payload inside; of fragments, only the first one's counts. */
   readonly firstType: number;
-  readonly aad: Uint8Array;
-  /** IV, ciphertext and ICV. */
-  readonly body: Uint8Array;
-  /** All that an integrity algorithm covers, and the ICV after it: the message. */
+  /** All that an integrity algorithm covers, and the ICV after it. */
   readonly message: Uint8Array;
+  /** Octet of the message at which IV, ciphertext and ICV begin; all before it is associated data. */
+  readonly bodyAt: number;
   readonly fragment: Fragment | undefined;
 }
 
-/** A message about to be sealed; `aad` and `body` are views into `message`. */
+/**
+ * A message about to be sealed, all lengths already right. It has room for IV and ICV, all zero,
+ * and the padded plaintext between them.
+ */
 export interface EncryptedFrame {
   readonly message: Uint8Array<ArrayBuffer>;
-  readonly aad: Uint8Array<ArrayBuffer>;
-  readonly body: Uint8Array<ArrayBuffer>;
+  /** Octet of the message at which the room for the IV begins. */
+  readonly bodyAt: number;
 }
 
 /** The encrypted payload of a message, or undefined where it has none. */
@@ -64,41 +75,43 @@ export function encryptedPart(data: Uint8Array, message: Message): EncryptedPart
   if (last?.kind !== 'SK' && last?.kind !== 'SKF') return undefined;
   return {
     firstType: last.nextPayload,
-    aad: data.subarray(0, data.length - last.body.length),
-    body: last.body,
     message: data,
+    bodyAt: data.length - last.body.length,
     fragment:
       last.kind === 'SKF' ? { number: last.fragmentNumber, total: last.totalFragments } : undefined,
   };
 }
 
 /**
- * A message with room for the body of its encrypted payload, all lengths already right.
- * @param firstType   type of the first payload inside, as `encodePayloads` tells it
- * @param bodyLength  octets of IV, ciphertext and ICV together: `sealedLength`
+ * A message with these payloads inside its encrypted payload, or a fragment of such a message.
+ * @param inner  of a fragment, what it has of the payloads' octets; its type is 0 but in the first
  */
 export function beginEncrypted(
   header: HeaderToSend,
-  firstType: number,
-  bodyLength: number,
+  { firstType, bytes }: EncodedPayloads,
+  shape: CipherShape,
   fragment?: Fragment,
 ): EncryptedFrame {
-  const common = { nextPayload: firstType, body: new Uint8Array(bodyLength) };
-  const message = encodeMessage({
-    header,
-    payloads: [
-      fragment === undefined
-        ? { kind: 'SK', ...common }
-        : {
-            kind: 'SKF',
-            ...common,
-            fragmentNumber: fragment.number,
-            totalFragments: fragment.total,
-          },
-    ],
+  let bodyAt = 0;
+  // The body is written behind the fields of its payload, so that it is written once.
+  const payloads = [encryptedPayload(firstType, fragment)];
+  const message = encodeMessage({ header, payloads }, (writer) => {
+    bodyAt = writer.offset;
+    writer.zeros(shape.ivLength);
+    writer.octets(bytes);
+    const padLength = padLengthOf(bytes.length, shape);
+    writer.zeros(padLength);
+    writer.uint(8, padLength, 'Pad Length');
+    writer.zeros(shape.icvLength);
   });
-  const bodyStart = message.length - bodyLength;
-  return { message, aad: message.subarray(0, bodyStart), body: message.subarray(bodyStart) };
+  return { message, bodyAt };
+}
+
+/** Without its body. */
+function encryptedPayload(nextPayload: number, fragment: Fragment | undefined): Payload {
+  if (fragment === undefined) return { kind: 'SK', nextPayload, body: NOTHING };
+  const { number, total } = fragment;
+  return { kind: 'SKF', nextPayload, fragmentNumber: number, totalFragments: total, body: NOTHING };
 }
 
 /**
@@ -139,10 +152,10 @@ export function asUnencrypted(received: Uint8Array, inner: Uint8Array): Uint8Arr
   return message;
 }
 
-/** Octets of an encrypted payload's body for so many octets of payloads inside. */
+/** Octets of a message with so many octets of payloads inside. */
 export function sealedLength(innerLength: number, shape: CipherShape): number {
-  const padded = Math.ceil((innerLength + 1) / shape.blockLength) * shape.blockLength;
-  return shape.ivLength + padded + shape.icvLength;
+  const text = innerLength + padLengthOf(innerLength, shape) + 1;
+  return HEADER_OCTETS + GENERIC_OCTETS + shape.ivLength + text + shape.icvLength;
 }
 
 /**
@@ -154,13 +167,12 @@ export function fragmentCapacity(length: number, shape: CipherShape): number {
   return Math.floor(ciphertext / shape.blockLength) * shape.blockLength - 1;
 }
 
-/** Adds Padding, all zero, and Pad Length, up to the block size (RFC 7296 §3.14). */
-export function padPlaintext(inner: Uint8Array, shape: CipherShape): Uint8Array<ArrayBuffer> {
-  const length = sealedLength(inner.length, shape) - shape.ivLength - shape.icvLength;
-  const padded = new Uint8Array(length);
-  padded.set(inner);
-  padded[length - 1] = length - 1 - inner.length;
-  return padded;
+/**
+ * Octets of Padding, all zero, that fill up to the block size with the Pad Length behind them
+ * (RFC 7296 §3.14).
+ */
+function padLengthOf(innerLength: number, { blockLength }: CipherShape): number {
+  return blockLength - 1 - (innerLength % blockLength);
 }
 
 /**
@@ -177,17 +189,8 @@ export function unpadPlaintext<T extends Uint8Array>(plaintext: T): T {
   return plaintext.subarray(0, plaintext.length - 1 - padLength) as T;
 }
 
-/**
- * Cuts a body into IV, ciphertext and ICV; views. Undefined where it is too short, or the
- * ciphertext no multiple of the block size.
- */
-export function splitBody(body: Uint8Array, shape: CipherShape) {
-  const { ivLength, blockLength, icvLength } = shape;
-  const length = body.length - ivLength - icvLength;
-  if (length < 1 || length % blockLength !== 0) return undefined;
-  return {
-    iv: body.subarray(0, ivLength),
-    ciphertext: body.subarray(ivLength, ivLength + length),
-    icv: body.subarray(ivLength + length),
-  };
+/** Whether the body has ciphertext between IV and ICV, in whole blocks. */
+export function hasCiphertext({ message, bodyAt }: EncryptedPart, shape: CipherShape): boolean {
+  const length = message.length - bodyAt - shape.ivLength - shape.icvLength;
+  return length > 0 && length % shape.blockLength === 0;
 }

@@ -59,6 +59,8 @@ export interface OctetsOptions {
   readonly min?: number;
   readonly max?: number;
   readonly shown?: Shown;
+  /** What is decoded is the datagram's own memory, because it is opened before that changes. */
+  readonly view?: boolean;
 }
 
 /** Octets: `size` of them, or as many as `sizeOf` said, or all that are left. */

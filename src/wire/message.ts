@@ -46,7 +46,7 @@ export interface MessageToSend {
 /** The payloads of a chain as octets, with the type for the Next Payload that points at them. */
 export interface EncodedPayloads {
   readonly firstType: number;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bytes: Uint8Array;
 }
 
 /** What a dispatcher needs of a datagram before anything is decoded. */
@@ -85,7 +85,7 @@ function uint32At(data: Uint8Array, at: number): number {
 
 /**
  * Decodes a whole message; an encrypted payload stays closed. Unknown payloads are kept.
- * The result shares no memory with `data`.
+ * The result shares no memory with `data`, but for the body of an encrypted payload.
  * @throws WireError  INVALID_SYNTAX; INVALID_MAJOR_VERSION for a version above 2 (RFC 7296 §2.5);
  *                    without a notify type for one below
  */
@@ -117,15 +117,35 @@ export function decodePayloads(firstType: number, data: Uint8Array): Payload[] {
 
 /**
  * Encodes a message. With an encrypted payload, use `beginEncrypted` instead.
+ * @param behind  writes what the last payload has behind its fields
  * @throws RangeError  where a value does not fit its field
  */
-export function encodeMessage(message: MessageToSend): Uint8Array<ArrayBuffer> {
-  const { payloads } = message;
+export function encodeMessage(
+  { header, payloads }: MessageToSend,
+  behind?: (writer: Writer) => void,
+): Uint8Array<ArrayBuffer> {
   const writer = new Writer();
-  const header = { majorVersion: 2, minorVersion: 0, higherVersion: false, ...message.header };
-  const following = () => encodeChain(writer, payloads);
-  encodeStruct(writer, headerTable, header, { next: firstTypeOf(payloads), following });
+  const following = () => encodeChain(writer, payloads, behind);
+  encodeStruct(writer, headerTable, wholeHeader(header), {
+    next: firstTypeOf(payloads),
+    following,
+  });
   return writer.finish();
+}
+
+/** In the order of the table. */
+function wholeHeader(header: HeaderToSend): Header {
+  return {
+    initiatorSpi: header.initiatorSpi,
+    responderSpi: header.responderSpi,
+    majorVersion: header.majorVersion ?? 2,
+    minorVersion: header.minorVersion ?? 0,
+    exchangeType: header.exchangeType,
+    response: header.response,
+    higherVersion: header.higherVersion ?? false,
+    initiator: header.initiator,
+    messageId: header.messageId,
+  };
 }
 
 /** Encodes a chain of payloads, such as the plaintext of an encrypted payload. */
@@ -135,15 +155,22 @@ export function encodePayloads(payloads: readonly Payload[]): EncodedPayloads {
   return { firstType: firstTypeOf(payloads), bytes: writer.finish() };
 }
 
-function encodeChain(writer: Writer, payloads: readonly Payload[]): void {
-  payloads.forEach((payload, i) => {
+/** @param behind  writes what the last payload has behind its fields */
+function encodeChain(
+  writer: Writer,
+  payloads: readonly Payload[],
+  behind?: (writer: Writer) => void,
+): void {
+  for (let i = 0; i < payloads.length; i++) {
+    const payload = payloads[i]!;
     const next = payloads[i + 1];
     if (next !== undefined && endsChain(payload)) {
       throw new RangeError(`${payload.kind} has to be the last payload (RFC 7296 §3.14)`);
     }
-    const type = next === undefined ? 0 : typeOf(next);
-    encodeStruct(writer, tableOf(payload.kind), payload, { next: type });
-  });
+    const following = next === undefined && behind !== undefined ? () => behind(writer) : undefined;
+    const around = { next: next === undefined ? 0 : typeOf(next), following };
+    encodeStruct(writer, tableOf(payload.kind), payload, around);
+  }
 }
 
 function firstTypeOf([first]: readonly Payload[]): number {

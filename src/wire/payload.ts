@@ -211,7 +211,7 @@ const trafficSelectors = payload('Traffic Selector', '§3.13', {
  */
 const encrypted = payload('Encrypted and Authenticated', '§3.14', {
   nextPayload: uint(8, PAYLOAD, 'type of the first payload inside'),
-  body: octets('IV, ciphertext and ICV'),
+  body: octets('IV, ciphertext and ICV', { view: true }),
 });
 
 /** Ends the chain. Fragments after the first have Next Payload 0. */
@@ -219,7 +219,7 @@ const encryptedFragment = payload('Encrypted and Authenticated Fragment', 'RFC 7
   nextPayload: uint(8, PAYLOAD, 'type of the first payload inside; 0 but in fragment 1'),
   fragmentNumber: uint(16, 'counts from 1'),
   totalFragments: uint(16, 'of this message'),
-  body: octets('IV, ciphertext and ICV of this fragment'),
+  body: octets('IV, ciphertext and ICV of this fragment', { view: true }),
 });
 
 export const configurationAttribute = struct('Configuration Attribute', '§3.15.1', {

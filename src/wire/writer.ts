@@ -45,6 +45,12 @@ export class Writer {
     this.#bit += octets.length * 8;
   }
 
+  zeros(octets: number): void {
+    this.#reserve(octets);
+    this.#data.fill(0, this.offset, this.offset + octets);
+    this.#bit += octets * 8;
+  }
+
   /** Leaves room for an integer that is known later; returns the place for `patch`. */
   skip(bits: number): number {
     const place = this.#bit;

@@ -8,7 +8,7 @@
  * keyed, so that nobody outside can aim at one worker.
  */
 import { createHmac } from 'node:crypto';
-import { DIGEST, libcrypto } from '../crypto/libcrypto.js';
+import { mac } from '../crypto/mac.js';
 import type { IkeSpi, PeekedHeader } from '../wire/index.js';
 import { ZERO_IKE_SPI } from '../wire/index.js';
 
@@ -65,7 +65,7 @@ export function makeIkeSpi(
   const values = Math.floor((255 - shard) / shards) + 1;
   octets[0] = shard + shards * (octets[0]! % values);
   if (key !== undefined) {
-    octets.set(libcrypto.hmac(DIGEST.sha256, key, octets.subarray(0, 6)).subarray(0, 2), 6);
+    octets.set(mac('sha256', key, octets.subarray(0, 6)).subarray(0, 2), 6);
   }
   const spi = octets.toString('hex') as IkeSpi;
   return spi === ZERO_IKE_SPI ? makeIkeSpi(shard, shards, random, key) : spi;

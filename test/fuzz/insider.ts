@@ -312,27 +312,27 @@ export class Insider {
       initiator: true,
       messageId: random.oneIn(20) ? session.messageId + random.below(3) - 1 : session.messageId,
     };
-    // Pad Length is part of what the sender decides.
-    const padded = new Uint8Array(bytes.length + 1);
-    padded.set(bytes);
-    if (random.oneIn(20)) padded[bytes.length] = random.below(256);
-    const iv = new Uint8Array(8);
-    new DataView(iv.buffer).setBigUint64(0, session.iv++ + 0x10_0000n);
     const fragment = {
       number: random.below(4),
       total: random.oneIn(20) ? 65_535 : random.below(5),
     };
-    const length = 8 + padded.length + 16;
-    const frame = beginEncrypted(header, firstType, length, isFragment ? fragment : undefined);
-    frame.body.set(iv);
+    const inner = { firstType, bytes };
+    const { shape } = SUITE;
+    const frame = beginEncrypted(header, inner, shape, isFragment ? fragment : undefined);
+    const { message, bodyAt } = frame;
+    const [textAt, icvAt] = [bodyAt + shape.ivLength, message.length - shape.icvLength];
+    // Pad Length is part of what the sender decides.
+    if (random.oneIn(20)) message[icvAt - 1] = random.below(256);
+    const iv = message.subarray(bodyAt, textAt);
+    new DataView(message.buffer).setBigUint64(bodyAt, session.iv++ + 0x10_0000n);
     const key = session.keys.initiator.encryption.bytes;
     const nonce = Buffer.concat([key.subarray(16), iv]);
     const cipher = createCipheriv('aes-128-gcm', key.subarray(0, 16), nonce, { authTagLength: 16 });
-    cipher.setAAD(frame.aad);
-    frame.body.set(cipher.update(padded), 8);
+    cipher.setAAD(message.subarray(0, bodyAt));
+    message.set(cipher.update(message.subarray(textAt, icvAt)), textAt);
     cipher.final();
-    frame.body.set(cipher.getAuthTag(), frame.body.length - 16);
-    return frame.message;
+    message.set(cipher.getAuthTag(), icvAt);
+    return message;
   }
 }
 

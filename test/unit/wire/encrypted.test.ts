@@ -9,15 +9,14 @@ import {
   EXCHANGE,
   encodePayloads,
   encryptedPart,
+  hasCiphertext,
   type IkeSpi,
-  padPlaintext,
   sealedLength,
-  splitBody,
   unpadPlaintext,
   WireError,
 } from '../../../src/wire/index.js';
 import { clearPayload } from './arbitrary.js';
-import { digitsOf } from './fixtures.js';
+import { cutBody } from './fixtures.js';
 
 const gcm: CipherShape = { ivLength: 8, blockLength: 1, icvLength: 16 };
 const cbc: CipherShape = { ivLength: 16, blockLength: 16, icvLength: 16 };
@@ -31,6 +30,12 @@ const header = {
   messageId: 1,
 };
 
+/** A message with so many octets inside, all of them 7. */
+function frameOf(innerLength: number, shape: CipherShape) {
+  const inner = { firstType: 0, bytes: new Uint8Array(innerLength).fill(7) };
+  return beginEncrypted(header, inner, shape);
+}
+
 describe('padding', () => {
   // RFC 7296 §3.14: at least the Pad Length octet, up to a multiple of the block size.
   it.each([
@@ -41,10 +46,13 @@ describe('padding', () => {
     [cbc, 16, 32],
     [cbc, 31, 32],
   ])('of %j makes %i octets %i', (shape, inner, padded) => {
-    const plaintext = padPlaintext(new Uint8Array(inner).fill(7), shape);
+    const { message, bodyAt } = frameOf(inner, shape);
+    const [from, to] = [bodyAt + shape.ivLength, message.length - shape.icvLength];
+    const plaintext = message.subarray(from, to);
+    expect(sealedLength(inner, shape)).toBe(message.length);
     expect(plaintext.length).toBe(padded);
     expect(plaintext.at(-1)).toBe(padded - 1 - inner);
-    expect(sealedLength(inner, shape)).toBe(shape.ivLength + padded + shape.icvLength);
+    expect(plaintext.subarray(inner, -1)).toEqual(new Uint8Array(padded - 1 - inner));
     expect(unpadPlaintext(plaintext)).toEqual(new Uint8Array(inner).fill(7));
   });
 
@@ -60,21 +68,19 @@ describe('padding', () => {
 });
 
 describe('the body of an encrypted payload', () => {
-  it('is cut into IV, ciphertext and ICV', () => {
-    const body = Uint8Array.from({ length: 8 + 5 + 16 }, (_, i) => i);
-    const { iv, ciphertext, icv } = splitBody(body, gcm)!;
-    expect([iv[0], ciphertext[0], icv[0]]).toEqual([0, 8, 13]);
-    expect([iv.length, ciphertext.length, icv.length]).toEqual([8, 5, 16]);
-  });
-
   it.each([
-    [gcm, 24],
-    [gcm, 0],
-    [cbc, 32],
-    [cbc, 47],
-    [cbc, 49],
-  ])('of %j is refused with %i octets', (shape, length) => {
-    expect(splitBody(new Uint8Array(length), shape)).toBeUndefined();
+    [gcm, 24, false],
+    [gcm, 25, true],
+    [gcm, 0, false],
+    [cbc, 32, false],
+    [cbc, 47, false],
+    [cbc, 48, true],
+    [cbc, 49, false],
+    [cbc, 64, true],
+  ])('of %j with %i octets has ciphertext: %s', (shape, length, has) => {
+    const message = new Uint8Array(32 + length);
+    const part = { firstType: 0, message, bodyAt: 32, fragment: undefined };
+    expect(hasCiphertext(part, shape)).toBe(has);
   });
 });
 
@@ -85,20 +91,22 @@ describe('a message sealed through beginEncrypted', () => {
   it.each([undefined, { number: 2, total: 3 }])('opens again, as fragment %j', (fragment) => {
     fc.assert(
       fc.property(fc.array(clearPayload, { maxLength: 4 }), (payloads) => {
-        const { firstType, bytes } = encodePayloads(payloads);
-        const frame = beginEncrypted(header, firstType, sealedLength(bytes.length, gcm), fragment);
+        const inner = encodePayloads(payloads);
+        const { message, bodyAt } = beginEncrypted(header, inner, gcm, fragment);
         const iv = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 9);
-        const aes = createCipheriv('aes-128-gcm', key, Buffer.concat([salt, iv])).setAAD(frame.aad);
-        const ciphertext = Buffer.concat([aes.update(padPlaintext(bytes, gcm)), aes.final()]);
-        frame.body.set(Buffer.concat([iv, ciphertext, aes.getAuthTag()]));
+        const aes = createCipheriv('aes-128-gcm', key, Buffer.concat([salt, iv]));
+        aes.setAAD(message.subarray(0, bodyAt));
+        const padded = message.subarray(bodyAt + 8, message.length - 16);
+        const ciphertext = Buffer.concat([aes.update(padded), aes.final()]);
+        message.set(Buffer.concat([iv, ciphertext, aes.getAuthTag()]), bodyAt);
 
-        const part = encryptedPart(frame.message, decodeMessage(frame.message))!;
+        const part = encryptedPart(message, decodeMessage(message))!;
         expect(part.fragment).toEqual(fragment);
         // Header, generic header, and of a fragment its two numbers (RFC 7383 §2.5).
-        expect(part.aad.length).toBe(fragment === undefined ? 32 : 36);
-        const cut = splitBody(part.body, gcm)!;
+        expect(part.bodyAt).toBe(fragment === undefined ? 32 : 36);
+        const cut = cutBody(part, gcm);
         const open = createDecipheriv('aes-128-gcm', key, Buffer.concat([salt, cut.iv]));
-        open.setAAD(part.aad).setAuthTag(cut.icv);
+        open.setAAD(message.subarray(0, part.bodyAt)).setAuthTag(cut.icv);
         const plaintext = Buffer.concat([open.update(cut.ciphertext), open.final()]);
         expect(decodePayloads(part.firstType, unpadPlaintext(plaintext))).toEqual(payloads);
       }),
@@ -106,19 +114,19 @@ describe('a message sealed through beginEncrypted', () => {
     );
   });
 
-  it('has views into one message, so that an ICV over all of it can be filled in', () => {
-    const frame = beginEncrypted(header, 0, 48);
-    expect(frame.aad.buffer).toBe(frame.message.buffer);
-    expect(frame.body.buffer).toBe(frame.message.buffer);
-    expect(digitsOf(frame.message.subarray(0, 32))).toBe(digitsOf(frame.aad));
-    expect(new DataView(frame.message.buffer).getUint32(24)).toBe(frame.message.length);
-    expect(new DataView(frame.message.buffer).getUint16(30)).toBe(4 + 48);
+  it('has all lengths right, and room of zeros for IV and ICV', () => {
+    const { message, bodyAt } = frameOf(0, cbc);
+    expect(bodyAt).toBe(32);
+    expect(new DataView(message.buffer).getUint32(24)).toBe(message.length);
+    expect(new DataView(message.buffer).getUint16(30)).toBe(4 + 48);
+    expect(message.subarray(32, 32 + 16 + 15)).toEqual(new Uint8Array(31));
+    expect(message.subarray(-16)).toEqual(new Uint8Array(16));
   });
 
   it('is none where the last payload is not encrypted', () => {
     const { bytes } = encodePayloads([]);
     expect(bytes.length).toBe(0);
-    const data = beginEncrypted(header, 0, 20).message;
+    const data = frameOf(3, gcm).message;
     data[16] = 43; // the same octets as a Vendor ID
     expect(encryptedPart(data, decodeMessage(data))).toBeUndefined();
   });

@@ -1,6 +1,7 @@
 /** Messages of other implementations, with what tshark reads in them (test/vectors/ike). */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { CipherShape, EncryptedPart } from '../../../src/wire/index.js';
 
 /** A tshark field: its name and the digits that stand in the message. */
 export type TsharkField = readonly [name: string, digits: string];
@@ -57,4 +58,14 @@ export function bytesOf(digits: string): Uint8Array<ArrayBuffer> {
 
 export function digitsOf(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex');
+}
+
+/** What an encrypted payload has in its body. */
+export function cutBody({ message, bodyAt }: EncryptedPart, shape: CipherShape) {
+  const [textAt, icvAt] = [bodyAt + shape.ivLength, message.length - shape.icvLength];
+  return {
+    iv: message.subarray(bodyAt, textAt),
+    ciphertext: message.subarray(textAt, icvAt),
+    icv: message.subarray(icvAt),
+  };
 }

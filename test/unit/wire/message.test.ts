@@ -73,12 +73,12 @@ describe('a message', () => {
     expect(decoded.payloads).toEqual(payloads);
   });
 
-  it('carries an encrypted payload whose body and associated data are its views', () => {
-    const { firstType, bytes } = encodePayloads(payloads);
-    const frame = beginEncrypted(header, firstType, bytes.length);
-    frame.body.set(bytes);
-    const part = encryptedPart(frame.message, decodeMessage(frame.message));
-    expect(part?.aad.length).toBe(32);
-    expect(decodePayloads(part!.firstType, part!.body)).toEqual(payloads);
+  it('carries an encrypted payload, behind associated data, between IV and Pad Length', () => {
+    const shape = { ivLength: 8, blockLength: 1, icvLength: 16 };
+    const { message, bodyAt } = beginEncrypted(header, encodePayloads(payloads), shape);
+    const part = encryptedPart(message, decodeMessage(message))!;
+    expect([bodyAt, part.bodyAt]).toEqual([32, 32]);
+    const inner = message.subarray(32 + 8, message.length - 1 - 16);
+    expect(decodePayloads(part.firstType, inner)).toEqual(payloads);
   });
 });

@@ -7,6 +7,7 @@ import {
   describeMessage,
   encodeMessage,
   encodePayloads,
+  encryptedPart,
   printMessage,
   validate,
   WireError,
@@ -97,11 +98,12 @@ describe('every message', () => {
     );
   });
 
-  it('shares no memory with the datagram that it was decoded from', () => {
+  it('shares no memory with the datagram that it was decoded from, but for what is encrypted', () => {
     for (const data of captured) {
       const copy = data.slice();
       const decoded = decodeMessage(copy);
-      copy.fill(0xee);
+      const { bodyAt = copy.length } = encryptedPart(copy, decoded) ?? {};
+      copy.fill(0xee, 0, bodyAt);
       expect(digitsOf(encodeMessage(decoded))).toBe(digitsOf(data));
     }
   });
