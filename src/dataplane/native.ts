@@ -136,9 +136,8 @@ export class NativeDataplane implements Dataplane, Sad {
    * caller wipes its own.
    */
   install(sa: ChildSa, standby = false): void {
-    const { inboundKey, outboundKey } = sa;
-    const bytes = { inboundKey: inboundKey.bytes, outboundKey: outboundKey.bytes };
-    this.#native.install({ ...sa, ...bytes }, standby);
+    const [inboundKey, outboundKey] = [sa.inboundKey.bytes, sa.outboundKey.bytes];
+    this.#native.install({ ...sa, inboundKey, outboundKey }, standby);
   }
 
   prefer(inboundSpi: EspSpi): void {

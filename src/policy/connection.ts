@@ -99,7 +99,7 @@ export function identitiesKey(connection: Connection): string {
   const known = identitiesKeys.get(connection);
   if (known !== undefined) return known;
   const { local, remote } = connection;
-  const key = JSON.stringify([identityKey(local.identity), identityKey(remote.identity)]);
+  const key = `${identityKey(local.identity)} ${identityKey(remote.identity)}`;
   identitiesKeys.set(connection, key);
   return key;
 }

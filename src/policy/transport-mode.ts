@@ -21,7 +21,9 @@ export interface Ends {
 /** What of the selectors is about packets between the two ends. */
 export function betweenEnds({ tsi, tsr }: SelectorPair, ends: Ends): SelectorPair {
   const of = (selectors: readonly TrafficSelector[], end: Uint8Array) =>
-    selectors.flatMap((selector) => intersect(selector, hostSelector(end)) ?? []);
+    selectors
+      .map((selector) => intersect(selector, hostSelector(end)))
+      .filter((both) => both !== undefined);
   return { tsi: of(tsi, ends.tsi), tsr: of(tsr, ends.tsr) };
 }
 

@@ -112,11 +112,11 @@ export function makeChildSa(ikeSa: IkeSa, agreement: ChildAgreement, seed: Child
     outboundKey: initiator ? keys.initiator : keys.responder,
     esn: suite.esn ?? false,
     replayWindow: policy.replayWindow,
+    localSelectors: initiator ? selectors.tsi : selectors.tsr,
+    remoteSelectors: initiator ? selectors.tsr : selectors.tsi,
     ...(policy.fragmentation && { fragmentation: policy.fragmentation }),
     ...(policy.mode === 'tunnel' && policy.outer && { outer: policy.outer }),
     ...tfcOf(agreement),
-    localSelectors: initiator ? selectors.tsi : selectors.tsr,
-    remoteSelectors: initiator ? selectors.tsr : selectors.tsi,
   };
 }
 
@@ -159,8 +159,8 @@ export function viewChild(child: InstalledChild): ChildSaView {
     esn: sa.esn,
     localSelectors: sa.localSelectors.map(formatSelector),
     remoteSelectors: sa.remoteSelectors.map(formatSelector),
-    ...viewGroup(group),
     installedAt,
+    ...viewGroup(group),
   };
 }
 

@@ -30,9 +30,9 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 type Entry = Mutable<InstalledChild> & {
   readonly timers: Set<ChildTimerKind>;
   /** Message ID of the response that has told the peer of it; undefined: not yet. */
-  answeredIn?: number;
+  answeredIn: number | undefined;
   /** What the peer has made in its place. */
-  successor?: InstalledChild;
+  successor: InstalledChild | undefined;
 };
 
 /**
@@ -109,6 +109,8 @@ export class Children implements Iterable<InstalledChild> {
       postponed: 0,
       rival: undefined,
       twin: undefined,
+      answeredIn: undefined,
+      successor: undefined,
       timers: new Set(),
     };
     this.#entries.set(sa.inboundSpi, entry);

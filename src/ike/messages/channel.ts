@@ -315,19 +315,21 @@ export class Channel {
   #openWhole(datagram: Datagram, header: PeekedHeader): Whole | undefined {
     const sa = this.#sa;
     const content = sa.protection?.open(datagram.data);
-    const partial = this.#partial(header);
     if (content === undefined) {
       this.#core.count('ike-not-authentic');
       sa.log('debug', () => `${describeHeader(header)} is not authentic, ignored`);
       return undefined;
     }
+    const partials = header.response ? this.#responses : this.#requests;
+    const place = header.messageId % MOST_WINDOW;
     if (content.fragment === undefined || content.problem !== undefined) {
-      partial.drop();
+      partials[place]?.drop();
       return { content, first: datagram.data, fragments: 1 };
     }
     const { number, total } = content.fragment;
+    partials[place] ??= new PartialMessage(this.#core.fragments);
     const result = sa.supportsFragments
-      ? partial.add(header.messageId, content, datagram.data)
+      ? partials[place].add(header.messageId, content, datagram.data)
       : ({ fate: 'refused' } as const);
     const { fate } = result;
     sa.log('debug', () => `${describeHeader(header)}, fragment ${number} of ${total}: ${fate}`);
@@ -335,13 +337,6 @@ export class Channel {
     if (result.fate !== 'complete') return undefined;
     this.#learn(result.first.length);
     return { ...result, fragments: total };
-  }
-
-  #partial({ response, messageId }: PeekedHeader): PartialMessage {
-    const partials = response ? this.#responses : this.#requests;
-    const place = messageId % MOST_WINDOW;
-    partials[place] ??= new PartialMessage(this.#core.fragments);
-    return partials[place];
   }
 
   /** AUTH covers what lies before it (RFC 9242 §3.3.2). */

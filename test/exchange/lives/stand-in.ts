@@ -32,10 +32,11 @@ export function standIn(job: Job, random: RandomBytes): JobResult {
       return { type: 'generated', privateKey: new Secret(publicValue), publicValue };
     }
     case 'derive': {
-      const own = job.privateKey.bytes.slice();
-      job.privateKey.wipe();
-      if (job.peerPublic.length !== answered) return WRONG_LENGTH;
-      return { type: 'derived', sharedSecret: secretOf(own, job.peerPublic) };
+      const { privateKey, peerPublic } = job;
+      const fits = peerPublic.length === answered;
+      const sharedSecret = fits ? secretOf(privateKey.bytes, peerPublic) : undefined;
+      privateKey.wipe();
+      return sharedSecret === undefined ? WRONG_LENGTH : { type: 'derived', sharedSecret };
     }
     case 'respond': {
       const publicValue = freshValue(answered, random);

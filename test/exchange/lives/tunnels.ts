@@ -122,19 +122,26 @@ const REQUIRED = { id: 'ppk.example.org', secret: 'a secret of both', required: 
 const OPTIONAL = { ...REQUIRED, required: false };
 const FOREIGN = { ...REQUIRED, id: 'another.example.org' };
 
-/** PPKs as RFC 8784 §3 has them go together, or not. */
+/** PPKs as RFC 8784 §3 has them go together, mostly none; and where they do not. */
+const PPKS = [
+  ...Array.from({ length: 12 }, () => []),
+  ...[
+    [REQUIRED, REQUIRED],
+    [REQUIRED, OPTIONAL],
+    [OPTIONAL, REQUIRED],
+  ],
+  ...[[OPTIONAL, OPTIONAL], [OPTIONAL], [undefined, OPTIONAL]],
+];
+const FLAWED_PPKS = [
+  ...[[REQUIRED], [undefined, REQUIRED]],
+  ...[
+    [OPTIONAL, FOREIGN],
+    [FOREIGN, OPTIONAL],
+  ],
+];
+
 function pickPpks(dice: SeededRandom, flaw: boolean): Pair {
-  const ppks = flaw
-    ? dice.pick([[REQUIRED], [undefined, REQUIRED], [OPTIONAL, FOREIGN], [FOREIGN, OPTIONAL]])
-    : dice.pick([
-        ...Array.from({ length: 12 }, () => []),
-        ...[
-          [REQUIRED, REQUIRED],
-          [REQUIRED, OPTIONAL],
-          [OPTIONAL, REQUIRED],
-        ],
-        ...[[OPTIONAL, OPTIONAL], [OPTIONAL], [undefined, OPTIONAL]],
-      ]);
+  const ppks = dice.pick(flaw ? FLAWED_PPKS : PPKS);
   return [{ ...(ppks[0] && { ppk: ppks[0] }) }, { ...(ppks[1] && { ppk: ppks[1] }) }];
 }
 
