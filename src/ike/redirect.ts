@@ -4,7 +4,7 @@
  */
 import { formatAddress, NOTIFY, type Payload } from '../wire/index.js';
 import type { Failure } from './explain.js';
-import { notifiesOf } from './messages/payloads.js';
+import { notifyOf } from './messages/payloads.js';
 
 /** Of the new gateway's identity (RFC 5685 §7.2). */
 const IPV4 = 1;
@@ -13,7 +13,7 @@ const FQDN = 3;
 
 /** What a person is told of a message that redirects us; undefined: it does not. */
 export function explainRedirect(payloads: readonly Payload[]): Failure | undefined {
-  const [redirect] = notifiesOf(payloads, NOTIFY.REDIRECT);
+  const redirect = notifyOf(payloads, NOTIFY.REDIRECT);
   if (redirect === undefined) return undefined;
   const explanation = [
     `the peer redirects us to ${newGateway(redirect.data)}, where we do not go by ourselves`,

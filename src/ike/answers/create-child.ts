@@ -14,7 +14,7 @@ import { NOTIFY, type Payload, type PayloadOf, type Story } from '../../wire/ind
 import { espSpiOf, type InstalledChild, pairOf } from '../child/child-sa.js';
 import { isOfResource, peerIdentifier } from '../child/resources.js';
 import type { Core } from '../core.js';
-import { find, need, notifiesOf, notify } from '../messages/payloads.js';
+import { find, need, notify, notifyOf } from '../messages/payloads.js';
 import type { IkeSa } from '../sa/ike-sa.js';
 import { freshNonce } from '../sa/nonce.js';
 import type { Reply } from './answer.js';
@@ -80,7 +80,7 @@ function crossing(sa: IkeSa, core: Core, payloads: readonly Payload[]): Payload[
   // §2.25.2: not on an IKE SA that is being closed or rekeyed, nor on one that may not stay.
   if (sa.state.name !== 'established') return notNow;
   if (sa.awaits('rekey-ike')) return notNow;
-  const [rekey] = notifiesOf(payloads, NOTIFY.REKEY_SA);
+  const rekey = notifyOf(payloads, NOTIFY.REKEY_SA);
   if (rekey !== undefined) {
     const child = rekeyedChild(sa, payloads);
     // Perhaps it is what an answer that we have yet to get will tell us of.
@@ -104,7 +104,7 @@ function fullFor(sa: IkeSa, payloads: readonly Payload[]): number {
 }
 
 function rekeyedChild(sa: IkeSa, payloads: readonly Payload[]): InstalledChild | undefined {
-  const [rekey] = notifiesOf(payloads, NOTIFY.REKEY_SA);
+  const rekey = notifyOf(payloads, NOTIFY.REKEY_SA);
   return rekey && sa.children.byOutbound(rekey.protocolId, espSpiOf(rekey.spi));
 }
 

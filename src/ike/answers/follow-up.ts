@@ -6,7 +6,7 @@ import { publicValueLength } from '../../crypto/key-exchange.js';
 import type { Secret } from '../../crypto/secret.js';
 import { NOTIFY, type Payload, type PayloadOf } from '../../wire/index.js';
 import type { Core } from '../core.js';
-import { need, notifiesOf, notify } from '../messages/payloads.js';
+import { need, notify, notifyOf } from '../messages/payloads.js';
 import { sameOctets } from '../messages/window.js';
 import type { IkeSa } from '../sa/ike-sa.js';
 import type { Answer, Reply } from './answer.js';
@@ -72,7 +72,7 @@ export function answerFollowUp(
   reply: Reply,
 ): void {
   const { followUp: waiting } = sa;
-  const [link] = notifiesOf(payloads, NOTIFY.ADDITIONAL_KEY_EXCHANGE);
+  const link = notifyOf(payloads, NOTIFY.ADDITIONAL_KEY_EXCHANGE);
   if (waiting === undefined || link === undefined || !sameOctets(link.data, waiting.link)) {
     reply({ payloads: [notify(NOTIFY.STATE_NOT_FOUND)] });
     return;

@@ -27,7 +27,7 @@ import { decideOnPpk, keysWithPpk } from '../auth/ppk.js';
 import type { Candidates } from '../connections.js';
 import type { Core } from '../core.js';
 import { explainStranger, type Failure } from '../explain.js';
-import { find, need, notifiesOf, notify } from '../messages/payloads.js';
+import { find, hasNotify, need, notify } from '../messages/payloads.js';
 import { announceWindow, heedWindow } from '../messages/window-size.js';
 import { announceMobility, isMobile } from '../path/mobility.js';
 import { isProhibited } from '../path/nat.js';
@@ -102,7 +102,7 @@ function accept(
   sa.remoteIdentity = identityOf(need(payloads, 'IDi'));
   if (isMobile(connection, payloads)) sa.place.mobility = 'follower';
   heedWindow(sa, payloads);
-  sa.establish(notifiesOf(payloads, NOTIFY.INITIAL_CONTACT).length > 0);
+  sa.establish(hasNotify(payloads, NOTIFY.INITIAL_CONTACT));
   const child = find(payloads, 'SA') === undefined ? [] : answerChild(sa, core, payloads);
   return {
     payloads: [

@@ -26,9 +26,10 @@ import { formatEndpoint } from '../explain.js';
 import {
   describeMessage,
   describePayloads,
+  hasNotify,
   need,
-  notifiesOf,
   notify,
+  notifyOf,
 } from '../messages/payloads.js';
 import { detectNat, NO_NAT, natDetection } from '../path/nat.js';
 import { type Datagram, IkeSa } from '../sa/ike-sa.js';
@@ -158,7 +159,7 @@ function cookieInput({ remote }: Datagram, { header, payloads }: Message) {
 }
 
 function hasGoodCookie(core: Core, gate: Gate, datagram: Datagram, message: Message): boolean {
-  const cookie = notifiesOf(message.payloads, NOTIFY.COOKIE)[0];
+  const cookie = notifyOf(message.payloads, NOTIFY.COOKIE);
   if (cookie === undefined) return false;
   return gate.cookies.isGood(cookie.data, cookieInput(datagram, message), core.now);
 }
@@ -172,8 +173,7 @@ function select(
 ): Selection | undefined {
   const { proposals: offered } = need(payloads, 'SA');
   const { method: guessed } = need(payloads, 'KE');
-  const singleKeyExchange =
-    notifiesOf(payloads, NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED).length === 0;
+  const singleKeyExchange = !hasNotify(payloads, NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED);
   const purpose = { guessed, singleKeyExchange, ...PURPOSE };
   for (const proposals of core.candidates(local.address, remote.address).proposals) {
     const selection = selectSuite(proposals, offered, new Uint8Array(0), purpose);
@@ -262,11 +262,10 @@ function respond(
   sa.place.nat = fake === undefined ? nat : { ...nat, local: true };
   // RFC 7383 §2.3: said by both, or not in use.
   sa.supportsFragments =
-    notifiesOf(payloads, NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED).length > 0 &&
-    candidates.allTakeFragments;
+    hasNotify(payloads, NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED) && candidates.allTakeFragments;
   sa.peerKnows = { hashes: readHashes(payloads), methods: undefined };
   sa.usesPpk = usesPpk(payloads) && candidates.someHavePpk;
-  sa.supportsIntermediate = notifiesOf(payloads, NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED).length > 0;
+  sa.supportsIntermediate = hasNotify(payloads, NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED);
   const header = { length: datagram.data.length, ...message.header };
   sa.channel.respond(datagram, header, [
     { kind: 'SA', proposals: [answer] },

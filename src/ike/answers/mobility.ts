@@ -6,7 +6,7 @@ import { sameEndpoint } from '../../sad/sad.js';
 import { NOTIFY, type Payload } from '../../wire/index.js';
 import type { Core } from '../core.js';
 import { formatEndpoint } from '../explain.js';
-import { notifiesOf, notify } from '../messages/payloads.js';
+import { hasNotify, notifiesOf, notify } from '../messages/payloads.js';
 import { detectNat, isProhibited, natDetection } from '../path/nat.js';
 import type { Datagram, IkeSa } from '../sa/ike-sa.js';
 import { ReturnRoutability } from '../tasks/mobility.js';
@@ -23,7 +23,7 @@ export function answerMobility(
   const { mobility, paths } = sa.place;
   if (mobility === undefined) return { payloads: [] };
   paths?.learn(sa.place, payloads);
-  const has = (notifyType: number) => notifiesOf(payloads, notifyType).length > 0;
+  const has = (notifyType: number) => hasNotify(payloads, notifyType);
   const echo = notifiesOf(payloads, NOTIFY.COOKIE2).slice(0, 1);
   if (isProhibited(payloads, datagram.local, datagram.remote)) {
     return { payloads: [notify(NOTIFY.UNEXPECTED_NAT_DETECTED), ...echo] };

@@ -15,7 +15,7 @@ import {
 import { usesCertificates } from '../../policy/authentication.js';
 import type { Connection } from '../../policy/connection.js';
 import { AUTH_METHOD, NOTIFY, type Payload, type PayloadOf } from '../../wire/index.js';
-import { notifiesOf, notify } from '../messages/payloads.js';
+import { notify, notifyOf } from '../messages/payloads.js';
 
 /** Which hashes we verify signatures of, where a connection has use for it (RFC 7427 §4). */
 export function announceHashes(connections: readonly Connection[]): PayloadOf<'N'>[] {
@@ -26,7 +26,7 @@ export function announceHashes(connections: readonly Connection[]): PayloadOf<'N
 
 /** The hashes that the peer verifies signatures of; undefined: it does not know RFC 7427. */
 export function readHashes(payloads: readonly Payload[]): readonly number[] | undefined {
-  const [announced] = notifiesOf(payloads, NOTIFY.SIGNATURE_HASH_ALGORITHMS);
+  const announced = notifyOf(payloads, NOTIFY.SIGNATURE_HASH_ALGORITHMS);
   if (announced === undefined) return undefined;
   const { data } = announced;
   const count = Math.floor(data.length / 2);
@@ -65,7 +65,7 @@ export function announceMethods(connections: readonly Connection[]): PayloadOf<'
 
 /** What the peer announces; undefined: nothing, or what cannot be read. */
 export function readMethods(payloads: readonly Payload[]): readonly Announcement[] | undefined {
-  const [announced] = notifiesOf(payloads, NOTIFY.SUPPORTED_AUTH_METHODS);
+  const announced = notifyOf(payloads, NOTIFY.SUPPORTED_AUTH_METHODS);
   if (announced === undefined) return undefined;
   const { data } = announced;
   const announcements: Announcement[] = [];

@@ -4,7 +4,7 @@
  */
 import type { Connection } from '../../policy/connection.js';
 import { NOTIFY, type Payload } from '../../wire/index.js';
-import { fourOctets, notifiesOf, notify, numberOf } from '../messages/payloads.js';
+import { fourOctets, notify, notifyOf, numberOf } from '../messages/payloads.js';
 
 /** Who says less would have us do nothing else; who says more is as good as silent. */
 const LEAST_SECONDS = 30;
@@ -20,7 +20,7 @@ export function announceLifetime({ reauthSeconds }: Connection): Payload[] {
 
 /** Seconds after which to reauthenticate at the latest, as the peer has it; 0: it says nothing. */
 export function announcedLifetime(payloads: readonly Payload[]): number {
-  const [lifetime] = notifiesOf(payloads, NOTIFY.AUTH_LIFETIME);
+  const lifetime = notifyOf(payloads, NOTIFY.AUTH_LIFETIME);
   const seconds = lifetime && numberOf(lifetime.data);
   if (seconds === undefined) return 0;
   return seconds > MOST_SECONDS ? 0 : Math.max(LEAST_SECONDS, INITIATORS_PART * seconds);

@@ -5,7 +5,7 @@
 import { mixPpk, type RootKeys } from '../../crypto/keymat.js';
 import type { Connection, Ppk } from '../../policy/connection.js';
 import { NOTIFY, type Payload, type PayloadOf } from '../../wire/index.js';
-import { need, notifiesOf, notify } from '../messages/payloads.js';
+import { hasNotify, need, notify, notifyOf } from '../messages/payloads.js';
 import { sameOctets } from '../messages/window.js';
 import type { IkeSa } from '../sa/ike-sa.js';
 
@@ -28,7 +28,7 @@ function ppkIdOctets(id: string): Uint8Array {
 
 /** Whether the peer can do it, as it has said in IKE_SA_INIT. */
 export function usesPpk(payloads: readonly Payload[]): boolean {
-  return notifiesOf(payloads, NOTIFY.USE_PPK).length > 0;
+  return hasNotify(payloads, NOTIFY.USE_PPK);
 }
 
 /**
@@ -40,7 +40,7 @@ export function decideOnPpk(
   { ppk }: Connection,
   payloads: readonly Payload[],
 ): { readonly use: Ppk } | { readonly auth: PayloadOf<'AUTH'> } | undefined {
-  const [identity] = sa.usesPpk ? notifiesOf(payloads, NOTIFY.PPK_IDENTITY) : [];
+  const identity = sa.usesPpk ? notifyOf(payloads, NOTIFY.PPK_IDENTITY) : undefined;
   if (
     ppk !== undefined &&
     identity !== undefined &&
@@ -51,6 +51,6 @@ export function decideOnPpk(
   if (ppk?.required) return undefined;
   const auth = need(payloads, 'AUTH');
   if (identity === undefined) return { auth };
-  const [without] = notifiesOf(payloads, NOTIFY.NO_PPK_AUTH);
+  const without = notifyOf(payloads, NOTIFY.NO_PPK_AUTH);
   return without && { auth: { ...auth, data: without.data } };
 }

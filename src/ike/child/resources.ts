@@ -13,7 +13,7 @@ import type { Suite } from '../../policy/suite.js';
 import type { ChildSa } from '../../sad/sad.js';
 import { NOTIFY, type Payload, type PayloadOf } from '../../wire/index.js';
 import type { Core } from '../core.js';
-import { fourOctets, notifiesOf, notify } from '../messages/payloads.js';
+import { fourOctets, notify, notifyOf } from '../messages/payloads.js';
 import type { IkeSa } from '../sa/ike-sa.js';
 import type { ChildState } from '../sa/state.js';
 import { type InstalledChild, pairOf } from './child-sa.js';
@@ -40,7 +40,7 @@ export function resourceInfo(resource: number | undefined): PayloadOf<'N'> {
 
 /** The identifier in the message, perhaps an empty one; undefined: it is of no group. */
 export function peerIdentifier(payloads: readonly Payload[]): Uint8Array | undefined {
-  const [info] = notifiesOf(payloads, NOTIFY.SA_RESOURCE_INFO);
+  const info = notifyOf(payloads, NOTIFY.SA_RESOURCE_INFO);
   return info?.data.slice(0, MAX_IDENTIFIER_OCTETS);
 }
 

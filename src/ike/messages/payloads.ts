@@ -32,6 +32,22 @@ export function notifiesOf(payloads: readonly Payload[], notifyType: number): Pa
   );
 }
 
+/** The first one of them. */
+export function notifyOf(
+  payloads: readonly Payload[],
+  notifyType: number,
+): PayloadOf<'N'> | undefined {
+  return payloads.find(
+    (payload): payload is PayloadOf<'N'> =>
+      payload.kind === 'N' && payload.notifyType === notifyType,
+  );
+}
+
+/** Whether there is one. */
+export function hasNotify(payloads: readonly Payload[], notifyType: number): boolean {
+  return notifyOf(payloads, notifyType) !== undefined;
+}
+
 /** The first notification of an error. */
 export function errorOf(payloads: readonly Payload[]): PayloadOf<'N'> | undefined {
   return payloads.find(
@@ -80,13 +96,11 @@ export function describeHeader({ exchangeType, response, messageId }: PeekedHead
 
 /** A number in four octets, as notifications and SPIs have it. */
 export function fourOctets(value: number): Uint8Array<ArrayBuffer> {
-  const octets = new Uint8Array(4);
-  new DataView(octets.buffer).setUint32(0, value);
-  return octets;
+  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
 }
 
 /** The number in four octets; undefined where there are more or fewer. */
 export function numberOf(octets: Uint8Array): number | undefined {
   if (octets.length !== 4) return undefined;
-  return new DataView(octets.buffer, octets.byteOffset, 4).getUint32(0);
+  return ((octets[0]! << 24) | (octets[1]! << 16) | (octets[2]! << 8) | octets[3]!) >>> 0;
 }

@@ -15,7 +15,7 @@ import type { Core } from '../core.js';
 import { formatEndpoint } from '../explain.js';
 import type { Datagram, IkeSa } from '../sa/ike-sa.js';
 import { beginningOf, isAlone, type Task } from '../tasks/task.js';
-import { describeHeader, describeMessage, notifiesOf } from './payloads.js';
+import { describeHeader, describeMessage, hasNotify } from './payloads.js';
 import { retransmitDelay } from './retransmit.js';
 import type { OutstandingRequest } from './window.js';
 
@@ -228,7 +228,7 @@ export class Requests {
     const story = payloads && this.#storyOf(task, header, payloads);
     if (story === undefined) return;
     // §2.21.3: the peer has closed the IKE SA with that; nothing else has to be said.
-    if (!clear && notifiesOf(payloads!, NOTIFY.INVALID_SYNTAX).length > 0) {
+    if (!clear && hasNotify(payloads!, NOTIFY.INVALID_SYNTAX)) {
       this.#sa.refusedAsMalformed(describeMessage(task.exchange, false, header.messageId));
       return;
     }

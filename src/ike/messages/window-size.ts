@@ -5,7 +5,7 @@
  */
 import { NOTIFY, type Payload, type PayloadOf } from '../../wire/index.js';
 import type { IkeSa } from '../sa/ike-sa.js';
-import { fourOctets, notifiesOf, notify, numberOf } from './payloads.js';
+import { fourOctets, notify, notifyOf, numberOf } from './payloads.js';
 
 /** Tells the peer, unless it is 1 or told already. */
 export function announceWindow({ connection, window }: IkeSa): PayloadOf<'N'>[] {
@@ -17,7 +17,7 @@ export function announceWindow({ connection, window }: IkeSa): PayloadOf<'N'>[] 
 
 /** The peer may have told us. @returns whether it has */
 export function heedWindow({ connection, window }: IkeSa, payloads: readonly Payload[]): boolean {
-  const [told] = notifiesOf(payloads, NOTIFY.SET_WINDOW_SIZE);
+  const told = notifyOf(payloads, NOTIFY.SET_WINDOW_SIZE);
   const size = told && numberOf(told.data);
   if (size === undefined) return false;
   window.grant(Math.min(size, connection!.windowSize));

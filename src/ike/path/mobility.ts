@@ -6,7 +6,7 @@
  */
 import type { Connection } from '../../policy/connection.js';
 import { NOTIFY, type Payload, parseAddress } from '../../wire/index.js';
-import { notifiesOf, notify } from '../messages/payloads.js';
+import { hasNotify, notify } from '../messages/payloads.js';
 
 export type Mobility = 'mover' | 'follower';
 
@@ -25,5 +25,5 @@ function additionalAddress(address: string): Payload {
 
 /** Whether both can do it. */
 export function isMobile({ mobike }: Connection, payloads: readonly Payload[]): boolean {
-  return mobike && notifiesOf(payloads, NOTIFY.MOBIKE_SUPPORTED).length > 0;
+  return mobike && hasNotify(payloads, NOTIFY.MOBIKE_SUPPORTED);
 }

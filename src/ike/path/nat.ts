@@ -2,7 +2,7 @@
 import { natDetectionHash } from '../../crypto/auth.js';
 import type { Endpoint } from '../../sad/sad.js';
 import { type IkeSpi, NOTIFY, type Payload, parseAddress } from '../../wire/index.js';
-import { notifiesOf, notify } from '../messages/payloads.js';
+import { notifiesOf, notify, notifyOf } from '../messages/payloads.js';
 import { sameOctets } from '../messages/window.js';
 
 export interface NatSituation {
@@ -62,7 +62,7 @@ export function detectNat(
 
 /** The peer's word for where it sees us; undefined: it says nothing of that. */
 export function seenAs(payloads: readonly Payload[]): Uint8Array | undefined {
-  return notifiesOf(payloads, NOTIFY.NAT_DETECTION_DESTINATION_IP)[0]?.data;
+  return notifyOf(payloads, NOTIFY.NAT_DETECTION_DESTINATION_IP)?.data;
 }
 
 /** NO_NATS_ALLOWED: both ends as we see them (RFC 4555 §3.9). */

@@ -5,7 +5,7 @@
 import type { Endpoint } from '../../sad/sad.js';
 import { sameEndpoint } from '../../sad/sad.js';
 import { formatAddress, NOTIFY, type Payload } from '../../wire/index.js';
-import { notifiesOf } from '../messages/payloads.js';
+import { hasNotify, notifiesOf } from '../messages/payloads.js';
 
 /** Addresses that a peer may have beside the one in use; what it names beyond that is passed over. */
 const MAX_ADDRESSES = 8;
@@ -29,7 +29,7 @@ export class Paths {
   learn({ remote }: Path, payloads: readonly Payload[]): void {
     const { ADDITIONAL_IP4_ADDRESS, ADDITIONAL_IP6_ADDRESS, NO_ADDITIONAL_ADDRESSES } = NOTIFY;
     const told = [ADDITIONAL_IP4_ADDRESS, ADDITIONAL_IP6_ADDRESS, NO_ADDITIONAL_ADDRESSES].some(
-      (type) => notifiesOf(payloads, type).length > 0,
+      (type) => hasNotify(payloads, type),
     );
     if (told) this.#remotes = [remote.address, ...addressesIn(payloads)];
   }

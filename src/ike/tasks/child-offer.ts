@@ -25,7 +25,7 @@ import {
 } from '../../wire/index.js';
 import { childProtocol, espSpiBytes, espSpiOf, type InstalledChild } from '../child/child-sa.js';
 import type { Failure } from '../explain.js';
-import { need, notifiesOf, notify } from '../messages/payloads.js';
+import { hasNotify, need, notify } from '../messages/payloads.js';
 import { isTranslated } from '../path/nat.js';
 import type { IkeSa } from '../sa/ike-sa.js';
 
@@ -70,12 +70,12 @@ export function modeNotifies(policy: ChildPolicy): PayloadOf<'N'>[] {
 }
 
 export function asksForTransport(payloads: readonly Payload[]): boolean {
-  return notifiesOf(payloads, NOTIFY.USE_TRANSPORT_MODE).length > 0;
+  return hasNotify(payloads, NOTIFY.USE_TRANSPORT_MODE);
 }
 
 /** Whether the peer says nothing against TFC padding (§1.3.1). */
 export function takesPadding(payloads: readonly Payload[]): boolean {
-  return notifiesOf(payloads, NOTIFY.ESP_TFC_PADDING_NOT_SUPPORTED).length === 0;
+  return !hasNotify(payloads, NOTIFY.ESP_TFC_PADDING_NOT_SUPPORTED);
 }
 
 export function selectorPayloads({ selectors: { tsi, tsr } }: ChildOffer): Payload[] {

@@ -35,7 +35,7 @@ import {
 } from '../child/resources.js';
 import type { Core } from '../core.js';
 import { explainChildError, type Failure, SAD_FULL } from '../explain.js';
-import { errorOf, find, need, notifiesOf, notify, notifyName } from '../messages/payloads.js';
+import { errorOf, find, hasNotify, need, notify, notifyName } from '../messages/payloads.js';
 import type { IkeSa } from '../sa/ike-sa.js';
 import { postponedDelay } from '../sa/lifetime.js';
 import { freshNonce, lowestNonce } from '../sa/nonce.js';
@@ -310,7 +310,7 @@ export class CreateChild implements Begun {
 
   /** §2.9: the peer takes no more in one Child SA, but would in others. */
   #askForTheRest(payloads: readonly Payload[]): void {
-    const more = notifiesOf(payloads, NOTIFY.ADDITIONAL_TS_POSSIBLE).length > 0;
+    const more = hasNotify(payloads, NOTIFY.ADDITIONAL_TS_POSSIBLE);
     if (more && this.plan.rekeys === undefined)
       requestPairs(this.#sa, this.#core, this.plan.policy);
   }

@@ -25,7 +25,7 @@ import {
   NAT_ON_THE_WAY,
   SAD_FULL,
 } from '../explain.js';
-import { errorOf, find, notifiesOf, notify, notifyName } from '../messages/payloads.js';
+import { errorOf, find, hasNotify, notify, notifyName } from '../messages/payloads.js';
 import { announceWindow, heedWindow } from '../messages/window-size.js';
 import { announceMobility, isMobile } from '../path/mobility.js';
 import { prohibitNats } from '../path/nat.js';
@@ -146,7 +146,7 @@ export class InitiateIkeAuth implements Task {
     const keys = this.#ppkKeys;
     if (keys === undefined) return true;
     this.#ppkKeys = undefined;
-    if (notifiesOf(payloads, NOTIFY.PPK_IDENTITY).length > 0) {
+    if (hasNotify(payloads, NOTIFY.PPK_IDENTITY)) {
       this.#sa.protection!.useRootKeys(keys);
       return true;
     }
@@ -253,8 +253,8 @@ export class InitiateIkeAuth implements Task {
   /** §2.9: the peer takes one pair of selectors in a Child SA, or would take others in others. */
   #askForPairs(payloads: readonly Payload[]): boolean {
     const { SINGLE_PAIR_REQUIRED, ADDITIONAL_TS_POSSIBLE } = NOTIFY;
-    const told = [SINGLE_PAIR_REQUIRED, ADDITIONAL_TS_POSSIBLE].some(
-      (type) => notifiesOf(payloads, type).length > 0,
+    const told = [SINGLE_PAIR_REQUIRED, ADDITIONAL_TS_POSSIBLE].some((type) =>
+      hasNotify(payloads, type),
     );
     return told && requestPairs(this.#sa, this.#core, this.#offer.policy);
   }

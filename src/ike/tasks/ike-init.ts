@@ -15,7 +15,7 @@ import { usesPpk } from '../auth/ppk.js';
 import type { Core } from '../core.js';
 import type { JobResult } from '../event.js';
 import { explainRefusal, explainSilence, type Failure, NO_ANSWER } from '../explain.js';
-import { errorOf, need, notifiesOf, notify, notifyName } from '../messages/payloads.js';
+import { errorOf, hasNotify, need, notify, notifyName, notifyOf } from '../messages/payloads.js';
 import { sameOctets } from '../messages/window.js';
 import { detectNat, isTranslated, natDetection } from '../path/nat.js';
 import { explainRedirect } from '../redirect.js';
@@ -135,7 +135,7 @@ export class InitiateIkeInit implements Task {
   // --- another request ---------------------------------------------------------------------
 
   #obeyCookie({ payloads }: Response): void {
-    const cookie = notifiesOf(payloads, NOTIFY.COOKIE)[0]!.data;
+    const cookie = notifyOf(payloads, NOTIFY.COOKIE)!.data;
     if (cookie.length < 1 || cookie.length > MAX_COOKIE_OCTETS) return;
     const known = this.#cookie !== undefined && sameOctets(cookie, this.#cookie);
     if (known || this.#changes++ >= MAX_CHANGES) return;
@@ -183,7 +183,7 @@ export class InitiateIkeInit implements Task {
     const { ikeProposals } = this.#connection;
     const { proposals } = need(payloads, 'SA');
     const { method, data: peerPublic } = need(payloads, 'KE');
-    const single = notifiesOf(payloads, NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED).length === 0;
+    const single = !hasNotify(payloads, NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED);
     const purpose = { singleKeyExchange: single, ...PURPOSE };
     const accepted = acceptAnswer(ikeProposals, proposals, purpose);
     if (accepted === undefined || header.responderSpi === ZERO_IKE_SPI) {
@@ -206,9 +206,8 @@ export class InitiateIkeInit implements Task {
     this.#busy = true;
     this.#sa.peerSpi = header.responderSpi;
     this.#sa.supportsFragments =
-      this.#offersFragments &&
-      notifiesOf(payloads, NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED).length > 0;
-    this.#sa.childlessSupported = notifiesOf(payloads, NOTIFY.CHILDLESS_IKEV2_SUPPORTED).length > 0;
+      this.#offersFragments && hasNotify(payloads, NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED);
+    this.#sa.childlessSupported = hasNotify(payloads, NOTIFY.CHILDLESS_IKEV2_SUPPORTED);
     this.#sa.peerKnows = { hashes: readHashes(payloads), methods: readMethods(payloads) };
     this.#sa.place.nat = detectNat(payloads, this.#sa.spis, this.#sa.local, this.#sa.remote);
     if (this.#fakeNat !== undefined && this.#sa.nat.supported) {

@@ -5,7 +5,7 @@
 import type { Secret } from '../../crypto/secret.js';
 import { NOTIFY, type Payload } from '../../wire/index.js';
 import type { Failure } from '../explain.js';
-import { notifiesOf } from '../messages/payloads.js';
+import { notifyOf } from '../messages/payloads.js';
 import type { IkeSa } from '../sa/ike-sa.js';
 import { FollowUp } from './follow-up.js';
 import { KeyPair } from './key-pair.js';
@@ -64,7 +64,7 @@ export class KeyExchanges {
 
   #followUp(method: number, payloads: readonly Payload[]): void {
     const sa = this.#sa;
-    const [link] = notifiesOf(payloads, NOTIFY.ADDITIONAL_KEY_EXCHANGE);
+    const link = notifyOf(payloads, NOTIFY.ADDITIONAL_KEY_EXCHANGE);
     if (link === undefined) {
       const explanation = 'the peer does not say how to go on with the next key exchange';
       this.#begun.notExchanged({ notify: 'INVALID_SYNTAX', explanation }, false);

@@ -2,7 +2,7 @@
 import { type Endpoint, sameEndpoint } from '../../sad/sad.js';
 import { EXCHANGE, NOTIFY, type Payload } from '../../wire/index.js';
 import type { Core } from '../core.js';
-import { errorOf, notifiesOf, notify, notifyName } from '../messages/payloads.js';
+import { errorOf, notify, notifyName, notifyOf } from '../messages/payloads.js';
 import { sameOctets } from '../messages/window.js';
 import { detectNat, natDetection, prohibitNats } from '../path/nat.js';
 import { type Path, samePath } from '../path/paths.js';
@@ -109,7 +109,7 @@ export class ReturnRoutability extends Move {
   process({ payloads }: Response): void {
     const { sa } = this;
     sa.finishRequest(this);
-    const [cookie] = notifiesOf(payloads, NOTIFY.COOKIE2);
+    const cookie = notifyOf(payloads, NOTIFY.COOKIE2);
     if (cookie === undefined || !sameOctets(cookie.data, this.#cookie)) {
       // §3.7: a peer that has our keys, and not what was sent to it.
       sa.fail({ notify: 'INVALID_SYNTAX', explanation: 'the peer does not send COOKIE2 back' });
