@@ -96,13 +96,13 @@ Napi::Value mac(const Napi::CallbackInfo& info) {
   return result;
 }
 
-/// prfPlus(mac, key, seed, bytes)
+/// prfPlus(mac, key, bytes, ...seed)
 Napi::Value prf_plus(const Napi::CallbackInfo& info) {
   const Mac mac = to_mac(info[0]);
   const Bytes key = to_mac_key(info[1], "key", mac);
-  const Bytes seed = to_bytes(info[2], "seed");
   const auto most = static_cast<int64_t>(255 * ike::mac_bytes(mac));
-  const int64_t bytes = to_integer(info[3], "bytes", 0, most);
+  const int64_t bytes = to_integer(info[2], "bytes", 0, most);
+  const Chunks seed(info, 3);
   auto result = Napi::Uint8Array::New(info.Env(), static_cast<size_t>(bytes));
   guarded(info.Env(), [&] { ike::prf_plus(mac, key, seed, room(result)); });
   return result;

@@ -242,7 +242,7 @@ void mac(Mac mac, Bytes key, std::span<const Bytes> chunks, Room out) {
   });
 }
 
-void prf_plus(Mac mac, Bytes key, Bytes seed, Room out) {
+void prf_plus(Mac mac, Bytes key, std::span<const Bytes> seed, Room out) {
   with_mac(mac, key, [&](auto& one) {
     const size_t block_bytes = mac_bytes(mac);
     uint8_t block[kMostDigestBytes];
@@ -250,7 +250,7 @@ void prf_plus(Mac mac, Bytes key, Bytes seed, Room out) {
     for (size_t at = 0; at < out.size(); at += block_bytes, count++) {
       one.begin();
       if (at > 0) one.update({block, block_bytes});
-      one.update(seed);
+      for (const Bytes chunk : seed) one.update(chunk);
       one.update({&count, 1});
       one.finish(block);
       std::memcpy(out.data() + at, block, std::min(block_bytes, out.size() - at));

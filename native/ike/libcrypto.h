@@ -47,6 +47,7 @@ constexpr size_t mac_bytes(Mac mac) {
 void mac(Mac mac, Bytes key, std::span<const Bytes> chunks, Room out);
 
 /// The first octets of prf+(key, seed), as many as there is room for, at most 255 times the MAC's.
-void prf_plus(Mac mac, Bytes key, Bytes seed, Room out);
+/// @param seed  chunks, one after the other
+void prf_plus(Mac mac, Bytes key, std::span<const Bytes> seed, Room out);
 
 }  // namespace esplane::ike

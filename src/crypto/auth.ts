@@ -3,7 +3,7 @@
  * (§2.23). Signatures are made in signature.ts.
  */
 import { timingSafeEqual } from 'node:crypto';
-import { type IkeSpi, ikeSpiBytes } from '../wire/index.js';
+import { type IkeSpi, ikeSpiHalf } from '../wire/index.js';
 import { concat } from './concat.js';
 import { DIGEST, libcrypto } from './libcrypto.js';
 import { type Prf, prf } from './prf.js';
@@ -27,9 +27,15 @@ export interface SignedOctets {
 
 /** message | nonce | prf(SK_p, ID') | IntAuth: what a signature is made over. */
 export function signedOctets(algorithm: Prf, signed: SignedOctets): Uint8Array<ArrayBuffer> {
+  return concat(...signedParts(algorithm, signed));
+}
+
+function signedParts(algorithm: Prf, signed: SignedOctets): readonly Uint8Array[] {
   const macedId = prf(algorithm, signed.skP.bytes, signed.idBody);
-  const { message, peerNonce, intAuth = new Uint8Array(0) } = signed;
-  return concat(message, peerNonce, macedId, intAuth);
+  const { message, peerNonce, intAuth } = signed;
+  return intAuth === undefined
+    ? [message, peerNonce, macedId]
+    : [message, peerNonce, macedId, intAuth];
 }
 
 /** AUTH = prf(prf(PSK, "Key Pad for IKEv2"), message | nonce | prf(SK_p, ID')). */
@@ -39,7 +45,7 @@ export function pskAuth(
   signed: SignedOctets,
 ): Uint8Array<ArrayBuffer> {
   const key = prf(algorithm, psk.bytes, KEY_PAD);
-  const auth = prf(algorithm, key, signedOctets(algorithm, signed));
+  const auth = prf(algorithm, key, ...signedParts(algorithm, signed));
   key.fill(0);
   return auth;
 }
@@ -49,6 +55,9 @@ export function equalsSecretly(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
+/** What NAT_DETECTION_*_IP hash: two SPIs of 8 octets, an address of up to 16, a port of 2. */
+const place = new DataView(new ArrayBuffer(8 + 8 + 16 + 2));
+
 /** SHA-1(SPIi | SPIr | address | port) of NAT_DETECTION_*_IP (§2.23). */
 export function natDetectionHash(
   initiatorSpi: IkeSpi,
@@ -56,7 +65,12 @@ export function natDetectionHash(
   address: Uint8Array,
   port: number,
 ): Uint8Array<ArrayBuffer> {
-  const end = Uint8Array.of(port >> 8, port & 0xff);
-  const spis = [ikeSpiBytes(initiatorSpi), ikeSpiBytes(responderSpi)] as const;
-  return libcrypto.hash(DIGEST.sha1, ...spis, address, end);
+  place.setUint32(0, ikeSpiHalf(initiatorSpi, 0));
+  place.setUint32(4, ikeSpiHalf(initiatorSpi, 1));
+  place.setUint32(8, ikeSpiHalf(responderSpi, 0));
+  place.setUint32(12, ikeSpiHalf(responderSpi, 1));
+  const octets = new Uint8Array(place.buffer, 0, 16 + address.length + 2);
+  octets.set(address, 16);
+  place.setUint16(16 + address.length, port);
+  return libcrypto.hash(DIGEST.sha1, octets);
 }

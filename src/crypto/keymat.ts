@@ -31,7 +31,7 @@ export function skeyseed(
 ): Secret {
   const most = isKeyedByAes(algorithm) ? algorithm.length / 2 : undefined;
   const key = concat(ni.subarray(0, most), nr.subarray(0, most));
-  return toSecret(prf(algorithm, key, sharedSecret.bytes));
+  return new Secret(prf(algorithm, key, sharedSecret.bytes), 'taken');
 }
 
 /**
@@ -48,7 +48,8 @@ export function rekeyedSkeyseed(
   further: readonly Secret[] = [],
 ): Secret {
   const more = further.map(({ bytes }) => bytes);
-  return toSecret(prf(oldAlgorithm, oldSkD.bytes, sharedSecret.bytes, ni, nr, ...more));
+  const seed = prf(oldAlgorithm, oldSkD.bytes, sharedSecret.bytes, ni, nr, ...more);
+  return new Secret(seed, 'taken');
 }
 
 /** {SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr). */
@@ -70,10 +71,13 @@ export function deriveIkeKeys(
   const keymat = prfPlus(
     algorithm,
     seed.skeyseed.bytes,
-    concat(seed.ni, seed.nr, ikeSpiBytes(seed.initiatorSpi), ikeSpiBytes(seed.responderSpi)),
     lengths.reduce((sum, part) => sum + part, 0),
+    seed.ni,
+    seed.nr,
+    ikeSpiBytes(seed.initiatorSpi),
+    ikeSpiBytes(seed.responderSpi),
   );
-  const [skD, skAi, skAr, skEi, skEr, skPi, skPr] = cut(keymat, lengths) as [
+  const [skD, skAi, skAr, skEi, skEr, skPi, skPr] = keymat.cut(lengths) as [
     Secret,
     Secret,
     Secret,
@@ -97,7 +101,7 @@ export type RootKeys = Pick<IkeKeys, 'skD' | 'skPi' | 'skPr'>;
 
 /** SK_d = prf+ (PPK, SK_d'), and SK_pi and SK_pr likewise (RFC 8784 §3). */
 export function mixPpk(algorithm: Prf, ppk: Secret, { skD, skPi, skPr }: RootKeys): RootKeys {
-  const mix = ({ bytes }: Secret) => prfPlus(algorithm, ppk.bytes, bytes, bytes.length);
+  const mix = ({ bytes }: Secret) => prfPlus(algorithm, ppk.bytes, bytes.length, bytes);
   return { skD: mix(skD), skPi: mix(skPi), skPr: mix(skPr) };
 }
 
@@ -128,10 +132,9 @@ export function deriveChildKeys(
   secrets: readonly Secret[] = [],
 ): ChildKeys {
   const [first, ...further] = secrets.map(({ bytes }) => bytes);
-  const seed = concat(...(first === undefined ? [] : [first]), ni, nr, ...further);
-  const keymat = prfPlus(algorithm, skD.bytes, seed, 2 * keyLength);
-  seed.fill(0);
-  const [initiator, responder] = cut(keymat, [keyLength, keyLength]) as [Secret, Secret];
+  const seed = [...(first === undefined ? [] : [first]), ni, nr, ...further];
+  const keymat = prfPlus(algorithm, skD.bytes, 2 * keyLength, ...seed);
+  const [initiator, responder] = keymat.cut([keyLength, keyLength]) as [Secret, Secret];
   return { initiator, responder };
 }
 
@@ -141,22 +144,4 @@ export function wipeIkeKeys(keys: IkeKeys): void {
     encryption.wipe();
     integrity?.wipe();
   }
-}
-
-/** Cuts a secret into secrets of these lengths, and wipes it. */
-function cut(keymat: Secret, lengths: readonly number[]): Secret[] {
-  let offset = 0;
-  const parts = lengths.map((length) => {
-    const part = new Secret(keymat.bytes.subarray(offset, offset + length));
-    offset += length;
-    return part;
-  });
-  keymat.wipe();
-  return parts;
-}
-
-function toSecret(bytes: Uint8Array): Secret {
-  const secret = new Secret(bytes);
-  bytes.fill(0);
-  return secret;
 }

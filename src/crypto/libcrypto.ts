@@ -20,12 +20,12 @@ export interface Libcrypto {
   hash(digest: Digest, ...data: readonly Uint8Array[]): Uint8Array<ArrayBuffer>;
   /** Of up to 16 chunks likewise; the key of those of AES has 16 octets. */
   mac(mac: MacNumber, key: Uint8Array, ...data: readonly Uint8Array[]): Uint8Array<ArrayBuffer>;
-  /** The first octets of prf+ (RFC 7296 §2.13), at most 255 times the MAC's. */
+  /** The first octets of prf+ (RFC 7296 §2.13), at most 255 times the MAC's, of so many chunks. */
   prfPlus(
     mac: MacNumber,
     key: Uint8Array,
-    seed: Uint8Array,
     octets: number,
+    ...seed: readonly Uint8Array[]
   ): Uint8Array<ArrayBuffer>;
   /** OpenSSL's names of the ciphers; each is known by its place here. */
   readonly ciphers: readonly string[];

@@ -65,16 +65,20 @@ function fitKey(algorithm: Prf, key: Uint8Array): Uint8Array {
 }
 
 /**
- * The first `length` octets of prf+(key, seed) = T1 | T2 | ...
+ * The first `length` octets of prf+(key, seed) = T1 | T2 | ...; several chunks of seed are one string
+ * of octets.
  * @throws RangeError  beyond 255 times the PRF's output, where prf+ ends (§2.13)
  */
-export function prfPlus(algorithm: Prf, key: Uint8Array, seed: Uint8Array, length: number): Secret {
+export function prfPlus(
+  algorithm: Prf,
+  key: Uint8Array,
+  length: number,
+  ...seed: readonly Uint8Array[]
+): Secret {
   if (length > 255 * algorithm.length) throw new RangeError(`prf+ of ${length} octets`);
   const number = MAC[algorithm.mac];
   const output = withKey(algorithm, key, (fitting) =>
-    libcrypto.prfPlus(number, fitting, seed, length),
+    libcrypto.prfPlus(number, fitting, length, ...seed),
   );
-  const secret = new Secret(output);
-  output.fill(0);
-  return secret;
+  return new Secret(output, 'taken');
 }

@@ -47,14 +47,14 @@ describe.each([
     const t2 = prf(algorithm, key, Uint8Array.of(...t1, ...seed, 2));
     const t3 = prf(algorithm, key, Uint8Array.of(...t2, ...seed, 3));
     const length = 2 * algorithm.length + 3;
-    const output = prfPlus(algorithm, key, seed, length);
+    const output = prfPlus(algorithm, key, length, seed.subarray(0, 3), seed.subarray(3));
     expect(toHex(output.bytes)).toBe((toHex(t1) + toHex(t2) + toHex(t3)).slice(0, 2 * length));
   });
 
   it('ends prf+ after 255 blocks', () => {
-    const all = prfPlus(algorithm, hex('01'), hex('02'), 255 * algorithm.length);
+    const all = prfPlus(algorithm, hex('01'), 255 * algorithm.length, hex('02'));
     expect(all.byteLength).toBe(255 * algorithm.length);
-    expect(() => prfPlus(algorithm, hex('01'), hex('02'), 255 * algorithm.length + 1)).toThrow(
+    expect(() => prfPlus(algorithm, hex('01'), 255 * algorithm.length + 1, hex('02'))).toThrow(
       RangeError,
     );
   });

@@ -21,3 +21,17 @@ it('a secret prints as a redaction, and says when it is gone', () => {
   secret.wipe();
   expect(() => secret.bytes).toThrow('secret was wiped');
 });
+
+it('a secret is cut into others, each of which is wiped for itself', () => {
+  const octets = Uint8Array.of(1, 2, 3, 4, 5);
+  const whole = new Secret(octets, 'taken');
+  const [first, second] = whole.cut([2, 2]) as [Secret, Secret];
+  expect(() => whole.bytes).toThrow('secret was wiped');
+  expect([...first.bytes, ...second.bytes]).toEqual([1, 2, 3, 4]);
+  // What is left over belongs to nobody.
+  expect(octets).toEqual(Uint8Array.of(1, 2, 3, 4, 0));
+  expect(() => first.release()).toThrow('shares its memory');
+  first.wipe();
+  expect([...second.bytes]).toEqual([3, 4]);
+  expect(octets).toEqual(Uint8Array.of(0, 0, 3, 4, 0));
+});
