@@ -513,4 +513,24 @@ describe('a move that crosses a rekeying of the IKE SA', () => {
     expectPath(both, ELSEWHERE, ADDRESS_B);
     both.expectTunnel();
   });
+
+  it.each([1, 2, 3, 4, 5, 6])(
+    'is followed by who has made the one that stays, and does not know it yet (seed %i)',
+    (seed) => {
+      const options = { a: { ...MOBILE, alternatives: [ELSEWHERE] }, b: MOBILE, fast: true, seed };
+      const both = Dialogue.established(options);
+      both.rekey(both.a, 'ike');
+      both.rekey(both.b, 'ike');
+      both.cross(1);
+      // The answer of a is lost; that of b comes when a has moved, and cannot tell of it before.
+      both.take(both.a);
+      const answer = both.take(both.b);
+      move(both.a, ELSEWHERE);
+      both.give(answer);
+      flow(both, 60, around(ADDRESS_A));
+      expectPath(both, ELSEWHERE, ADDRESS_B);
+      both.expectTunnel();
+      both.expectFlow();
+    },
+  );
 });

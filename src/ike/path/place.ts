@@ -122,7 +122,7 @@ export class Place implements Path {
     this.local = { ...this.local, address };
     // What is under way may have left from where we are no more.
     this.#sa.sendAgain();
-    if (this.#mayTell) this.#tellPeer();
+    if (this.#mayTell) this.tellPeer();
     else this.#isUntold = true;
   }
 
@@ -139,7 +139,7 @@ export class Place implements Path {
   settle(): void {
     if (!this.#isUntold) return;
     this.#isUntold = false;
-    if (this.mobility === 'mover') this.#tellPeer();
+    if (this.mobility === 'mover') this.tellPeer();
     else this.#core.reauthenticate(this.#sa, 'our end has moved, and the peer knows no MOBIKE');
   }
 
@@ -164,7 +164,7 @@ export class Place implements Path {
     const seen = seenAs(payloads);
     if (seen === undefined || !this.isToAsk || !this.#mayTell) return;
     const isKnown = this.#toldAs !== undefined && sameOctets(seen, this.#toldAs);
-    if (!isKnown) this.#tellPeer();
+    if (!isKnown) this.tellPeer();
   }
 
   /** The peer has answered that it knows where we are. */
@@ -190,11 +190,17 @@ export class Place implements Path {
   #found(path: Path): void {
     this.local = path.local;
     this.remote = path.remote;
-    if (this.paths!.found(path)) this.#tellPeer();
+    if (this.paths!.found(path)) this.tellPeer();
   }
 
-  #tellPeer(): void {
+  /** Tells the peer where we are, unless that is under way. */
+  tellPeer(): void {
     if (!this.#sa.isAbout(isMove)) this.#sa.requestFirst(new UpdateAddresses(this.#sa, this.#core));
+  }
+
+  /** We have moved, and the peer has not answered that it knows. */
+  get isTelling(): boolean {
+    return this.mobility === 'mover' && this.#sa.isAbout(isMove);
   }
 
   /**

@@ -61,8 +61,12 @@ export class Succession {
   replaceBy(other: IkeSa): void {
     // Bounds what a peer can pile up that rekeys and never deletes.
     this.#predecessor?.close('replaced, and not deleted by the peer');
+    const { place } = this.#sa;
+    const { isTelling } = place;
     this.handOver(other);
     this.#awaitDelete();
+    // A peer that waits for our answer to its rekeying has this one only, and asks where we were.
+    if (isTelling) place.tellPeer();
   }
 
   /** Ours has made `made`, which stays; what the peer's has made, if anything, goes (§2.8.2). */
