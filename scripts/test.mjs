@@ -47,7 +47,7 @@ async function native() {
     nativeTests('tsan', ['-ts=concurrency']),
   ]);
   const lab = process.getuid() === 0;
-  if (lab) runs.push(await nativeTests('asan', ['--lab']));
+  if (lab) runs.push(await runNativeTests('asan', ['--lab']));
   else console.log('skipped: the suite "lab" of the native tests needs root');
   const sum = (key) => runs.reduce((total, counts) => total + counts[key], 0);
   return tally(

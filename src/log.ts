@@ -60,7 +60,8 @@ export interface LogOptions {
   readonly write?: (line: string) => void;
 }
 
-const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
+/** From the most detailed one on. */
+export const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 const RECENT_LINES = 1_000;
 
 export function createLog({ level, format, write }: LogOptions): DaemonLog {

@@ -1,7 +1,7 @@
 /** Which path does what: the table behind routes.ts. */
 import type { ServerResponse } from 'node:http';
 import type { LogLevel, RekeyWhat } from '../ike/event.js';
-import { isAtLeast, type LogEntry, type LogScope, SUBSYSTEMS, type Subsystem } from '../log.js';
+import { isAtLeast, LEVELS, type LogEntry, type LogScope, SUBSYSTEMS } from '../log.js';
 import { version } from '../version.js';
 import type { CaptureQuery, WatchedPackets } from '../watch/packet-watcher.js';
 import type { TimedEvent } from '../workers/gateway-event.js';
@@ -98,28 +98,28 @@ export class BadQueryError extends Error {
   override readonly name = 'BadQueryError';
 }
 
-const LEVELS: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[];
+/** A word that a query may say; undefined where it says none. */
+function wordOf<T extends string>(
+  query: URLSearchParams,
+  name: string,
+  allowed: readonly T[],
+): T | undefined {
+  const word = query.get(name);
+  const found = allowed.find((one) => one === word);
+  if (word === null || found !== undefined) return found;
+  throw new BadQueryError(`found the ${name} "${word}", allowed: ${allowed.join(', ')}`);
+}
 
 function levelOf(query: URLSearchParams): LogLevel | undefined {
-  const level = query.get('level');
-  if (level === null) return undefined;
-  if (LEVELS.includes(level)) return level as LogLevel;
-  throw new BadQueryError(`found the level "${level}", allowed: ${LEVELS.join(', ')}`);
+  return wordOf(query, 'level', LEVELS);
 }
 
 function scopeOf(query: URLSearchParams): LogScope {
-  const [subsystem, connection] = [subsystemOf(query), query.get('connection')];
+  const [subsystem, connection] = [wordOf(query, 'subsystem', SUBSYSTEMS), query.get('connection')];
   return {
     ...(subsystem === undefined ? {} : { subsystem }),
     ...(connection === null ? {} : { connection }),
   };
-}
-
-function subsystemOf(query: URLSearchParams): Subsystem | undefined {
-  const name = query.get('subsystem');
-  const found = SUBSYSTEMS.find((one) => one === name);
-  if (name === null || found !== undefined) return found;
-  throw new BadQueryError(`found the subsystem "${name}", allowed: ${SUBSYSTEMS.join(', ')}`);
 }
 
 function packetsOf(query: URLSearchParams): WatchedPackets {

@@ -1,7 +1,7 @@
 /** `esplane logs` and `esplane events`: what happens in a running daemon, as it happens. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Lost } from '../api/client.js';
-import { formatEntry, type LogEntry, SUBSYSTEMS, type Subsystem } from '../log.js';
+import { formatEntry, LEVELS, type LogEntry, SUBSYSTEMS, type Subsystem } from '../log.js';
 import type { TimedEvent } from '../workers/gateway-event.js';
 import { ask, asksDaemon, type DaemonOptions, explained, openClient } from './daemon.js';
 import { EXIT_CODES, ExitError } from './exit.js';
@@ -19,8 +19,6 @@ interface LogsOptions extends StreamOptions {
   readonly subsystem?: Subsystem;
   readonly set?: Level | 'default';
 }
-
-const LEVELS: readonly Level[] = ['debug', 'info', 'warn', 'error'];
 
 export function addLogs(program: Command): void {
   const stream = (name: string, description: string) =>
