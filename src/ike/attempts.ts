@@ -132,12 +132,18 @@ export class Attempts {
     }
   }
 
-  /** §2.8.3: what the IKE SA was made to replace goes; or itself, where it carries nothing. */
+  /**
+   * §2.8.3: what the IKE SA was made to replace goes; or itself, where it carries nothing. The peer
+   * goes over to what is new when it sees that we have it, be it that our Delete waits for an answer
+   * to what was asked before, or is lost.
+   */
   #replace(sa: IkeSa): void {
     const { reauthenticates } = sa;
     sa.reauthenticates = [];
+    if (reauthenticates.length === 0) return;
     if (sa.children.size > 0) {
       for (const old of reauthenticates) old.terminate('set up anew');
+      sa.peerLife.probe();
     } else if (reauthenticates.some(({ state }) => state.name === 'established')) {
       sa.terminate('it has no Child SA, and what it was to replace goes on');
     }

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_OPTIONS } from '../../src/ike/options.js';
-import { EXCHANGE } from '../../src/wire/index.js';
+import { EXCHANGE, peekHeader } from '../../src/wire/index.js';
 import { Dialogue } from './harness/dialogue.js';
 import { connectionOf } from './harness/peer.js';
 
@@ -250,7 +250,10 @@ describe('reauthentication (§2.8.3)', () => {
       'b IKE_AUTH response 1',
       'a CREATE_CHILD_SA request 2',
       'b CREATE_CHILD_SA response 2',
+      // The Delete on the old one, and on the new one what shows that all of it has come.
       'a INFORMATIONAL request 3',
+      'a INFORMATIONAL request 3',
+      'b INFORMATIONAL response 3',
       'b INFORMATIONAL response 3',
     ]);
     both.wait(drainTime);
@@ -278,6 +281,24 @@ describe('reauthentication (§2.8.3)', () => {
       both.expectFlow();
     }
     expect(both.a.failures).toMatchObject([{ notify: 'no answer' }]);
+  });
+
+  it('shows the peer what is there, where all that is said on the old one is lost', () => {
+    const both = Dialogue.established();
+    const [old] = spisOf(both);
+    const isOfOld = ({ data }: { data: Uint8Array }) => peekHeader(data)!.initiatorSpi === old;
+    both.rekey(both.a, 'child');
+    both.rekey(both.a, 'reauth');
+    for (let t = 0; t < 60_000; t += 100) {
+      while (both.a.outbox.length + both.b.outbox.length > 0) {
+        const from = both.a.outbox.length > 0 ? both.a : both.b;
+        if (isOfOld(from.outbox[0]!)) both.take(from);
+        else both.deliver(from);
+      }
+      both.wait(100);
+      both.expectFlow();
+    }
+    expect(both.a.states).toEqual(['established']);
   });
 
   it('comes at its time, rekeyed or not', () => {
