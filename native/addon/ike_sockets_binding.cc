@@ -21,6 +21,9 @@ namespace {
 
 /// Batches of one socket before others get their turn: a flood must not stop the event loop.
 constexpr int kBatchesAtOnce = 4;
+/// Who was woken less than this ago rests as long before it reads again: each datagram of thousands a
+/// second would wake this thread for itself, and this one the IKE worker.
+constexpr uint64_t kRestMs = 1;
 /// Some thousand requests: a tenth of a second of a flood, while JavaScript is busy.
 constexpr int kReceiveBufferBytes = 4 << 20;
 /// Messages a second, and at once, for IKE SAs with SPIs that we have not made: of peers that do not
@@ -45,18 +48,34 @@ struct Listening {
   uint32_t id;
   IkeSockets* owner;
   uint32_t drops_seen = 0;
+  uint64_t read_at_ms = 0;  ///< of the loop's clock
   uv_poll_t poll{};
+  uv_timer_t rest{};  ///< while it runs, nothing is polled
   napi_async_cleanup_hook_handle hook = nullptr;
+
+  void start(uv_loop_t* loop) {
+    uv_poll_init(loop, &poll, socket->descriptor());
+    uv_timer_init(loop, &rest);
+    poll.data = rest.data = this;
+    listen();
+  }
 
   /// Stops reading; to be called once or more often.
   void close() {
     if (socket == nullptr) return;
     uv_close(reinterpret_cast<uv_handle_t*>(&poll), [](uv_handle_t* closed) {
-      std::unique_ptr<Listening> self(static_cast<Listening*>(closed->data));
-      napi_remove_async_cleanup_hook(self->hook);
+      auto* self = static_cast<Listening*>(closed->data);
+      uv_close(reinterpret_cast<uv_handle_t*>(&self->rest), [](uv_handle_t* last) {
+        std::unique_ptr<Listening> self(static_cast<Listening*>(last->data));
+        napi_remove_async_cleanup_hook(self->hook);
+      });
     });
     sockets->close(*std::exchange(socket, nullptr));
   }
+
+ private:
+  void listen();
+  void readable();
 };
 
 class IkeSockets final : public Napi::ObjectWrap<IkeSockets> {
@@ -76,6 +95,18 @@ class IkeSockets final : public Napi::ObjectWrap<IkeSockets> {
       : Napi::ObjectWrap<IkeSockets>(info), context_(info.Env(), "IkeSockets"), gate_(spi_key(info[0])) {
     if (!info[1].IsFunction()) throw_type(info.Env(), "listener", "a function");
     listener_ = Napi::Persistent(info[1].As<Napi::Function>());
+  }
+
+  /// Takes what has come. Returns whether that is all.
+  bool read(Listening& from) {
+    const Napi::HandleScope handles(Env());
+    const Napi::CallbackScope turn(Env(), context_);
+    for (int i = 0; i < kBatchesAtOnce && from.socket != nullptr; i++) {
+      const uint32_t count = from.socket->receive(batch_);
+      for (uint32_t n = 0; n < count && from.socket != nullptr; n++) take(from, batch_.data(n), batch_.source(n));
+      if (count < net::DatagramBatch::kMost) return true;
+    }
+    return false;
   }
 
  private:
@@ -100,15 +131,10 @@ class IkeSockets final : public Napi::ObjectWrap<IkeSockets> {
                                     .owner = this};
     uv_loop_t* loop = nullptr;
     napi_get_uv_event_loop(env, &loop);
-    uv_poll_init(loop, &listening->poll, listening->socket->descriptor());
-    listening->poll.data = listening;
+    listening->start(loop);
     napi_add_async_cleanup_hook(
         env, [](napi_async_cleanup_hook_handle, void* it) { static_cast<Listening*>(it)->close(); },
         listening, &listening->hook);
-    uv_poll_start(&listening->poll, UV_READABLE, [](uv_poll_t* poll, int, int) {
-      auto* self = static_cast<Listening*>(poll->data);
-      self->owner->readable(*self);
-    });
     if (sockets_.empty()) Ref();
     sockets_[listening->id] = listening;
     auto o = Napi::Object::New(env);
@@ -171,16 +197,6 @@ class IkeSockets final : public Napi::ObjectWrap<IkeSockets> {
   }
 
   // --- what comes -------------------------------------------------------------------------------
-
-  void readable(Listening& from) {
-    const Napi::HandleScope handles(Env());
-    const Napi::CallbackScope turn(Env(), context_);
-    for (int i = 0; i < kBatchesAtOnce && from.socket != nullptr; i++) {
-      const uint32_t count = from.socket->receive(batch_);
-      for (uint32_t n = 0; n < count && from.socket != nullptr; n++) take(from, batch_.data(n), batch_.source(n));
-      if (count < net::DatagramBatch::kMost) return;
-    }
-  }
 
   void take(Listening& from, std::span<const uint8_t> data, const net::Endpoint& source) {
     const auto message = message_in(from, data);
@@ -255,6 +271,25 @@ class IkeSockets final : public Napi::ObjectWrap<IkeSockets> {
   uint64_t cookies_demanded_ = 0, foreign_ = 0, nonsense_ = 0, overflows_ = 0, keepalives_ = 0, esp_in_udp_ = 0,
            short_ = 0;
 };
+
+void Listening::listen() {
+  uv_poll_start(&poll, UV_READABLE,
+                [](uv_poll_t* it, int, int) { static_cast<Listening*>(it->data)->readable(); });
+}
+
+void Listening::readable() {
+  const uint64_t now_ms = uv_now(poll.loop);
+  const bool busy = now_ms - std::exchange(read_at_ms, now_ms) <= kRestMs;
+  if (!owner->read(*this) || !busy || socket == nullptr) return;
+  uv_poll_stop(&poll);
+  uv_timer_start(
+      &rest,
+      [](uv_timer_t* it) {
+        auto* self = static_cast<Listening*>(it->data);
+        if (self->socket != nullptr) self->listen();
+      },
+      kRestMs, 0);
+}
 
 class IkeSender final : public Napi::ObjectWrap<IkeSender> {
  public:

@@ -2,15 +2,16 @@
  * The IKE SAs of a core: found by their local SPI, by their connection, and by the two identities
  * that they are between, however many there are.
  */
+import { ChurnMap } from '../churn-map.js';
 import { type Connection, hasSameIdentities, identitiesKey } from '../policy/connection.js';
 import type { IkeSpi } from '../wire/index.js';
 import { isOfResource } from './child/resources.js';
 import type { IkeSa } from './sa/ike-sa.js';
 
 export class IkeSas {
-  readonly #bySpi = new Map<IkeSpi, IkeSa>();
-  readonly #byConnection = new Map<string, Set<IkeSa>>();
-  readonly #byIdentities = new Map<string, Set<IkeSa>>();
+  readonly #bySpi = new ChurnMap<IkeSpi, IkeSa>();
+  readonly #byConnection = new ChurnMap<string, Set<IkeSa>>();
+  readonly #byIdentities = new ChurnMap<string, Set<IkeSa>>();
 
   add(sa: IkeSa): void {
     this.#bySpi.set(sa.localSpi, sa);
@@ -72,13 +73,13 @@ export class IkeSas {
   }
 }
 
-function put(sets: Map<string, Set<IkeSa>>, key: string, sa: IkeSa): void {
+function put(sets: ChurnMap<string, Set<IkeSa>>, key: string, sa: IkeSa): void {
   const found = sets.get(key);
   if (found === undefined) sets.set(key, new Set([sa]));
   else found.add(sa);
 }
 
-function take(sets: Map<string, Set<IkeSa>>, key: string, sa: IkeSa): void {
+function take(sets: ChurnMap<string, Set<IkeSa>>, key: string, sa: IkeSa): void {
   const found = sets.get(key);
   found?.delete(sa);
   if (found?.size === 0) sets.delete(key);

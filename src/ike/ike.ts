@@ -6,6 +6,7 @@
  * belong to none are in `strangers.ts`, the connections that are wanted in `attempts.ts`.
  */
 
+import { ChurnMap } from '../churn-map.js';
 import { assertNever } from '../crypto/assert-never.js';
 import type { Connection } from '../policy/connection.js';
 import { formatIdentity } from '../policy/identity.js';
@@ -68,7 +69,7 @@ export class Ike {
   readonly #contest = new Contest();
   readonly #drops = new Drops();
   /** Which IKE SA each Child SA belongs to, by inbound SPI. */
-  readonly #childIndex = new Map<EspSpi, Children>();
+  readonly #childIndex = new ChurnMap<EspSpi, Children>();
   readonly #draining: Draining;
   readonly #jobs = new Jobs((effect) => this.#emit(effect));
   readonly #slices = new Slices((effect) => this.#emit(effect));

@@ -1,10 +1,11 @@
 /** What others compute for the IKE SAs, and who waits for it. */
+import { ChurnMap } from '../churn-map.js';
 import type { Effect, Job, JobResult } from './event.js';
 import type { IkeSa } from './sa/ike-sa.js';
 
 export class Jobs {
   readonly #emit: (effect: Effect) => void;
-  readonly #waiting = new Map<string, { sa: IkeSa; resume: (result: JobResult) => void }>();
+  readonly #waiting = new ChurnMap<string, { sa: IkeSa; resume: (result: JobResult) => void }>();
   #count = 0;
 
   constructor(emit: (effect: Effect) => void) {

@@ -5,6 +5,7 @@
  *
  * A name has one timer at most: starting it again moves it.
  */
+import { ChurnMap } from '../churn-map.js';
 import type { Milliseconds } from '../ike/event.js';
 import { monotonicNow } from './clock.js';
 
@@ -22,7 +23,7 @@ interface Timer {
 
 export class Timers {
   /** Those that run. */
-  readonly #timers = new Map<string, Timer>();
+  readonly #timers = new ChurnMap<string, Timer>();
   /** A binary heap by time, with some that do not run any more. */
   #heap: Timer[] = [];
   readonly #expired: (name: string) => void;

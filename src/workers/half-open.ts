@@ -6,6 +6,7 @@
  *
  * Left out: making and checking a COOKIE (RFC 7296 §2.6), which is the core's.
  */
+import { ChurnMap } from '../churn-map.js';
 import type { IkeSpi, Milliseconds } from '../ike/event.js';
 
 interface HalfOpen {
@@ -25,9 +26,9 @@ export class HalfOpenTable {
   readonly #perAddress: number;
   readonly #now: () => Milliseconds;
   /** By initiator SPI and address, oldest first. */
-  readonly #entries = new Map<string, HalfOpen>();
-  readonly #bySpi = new Map<IkeSpi, HalfOpen>();
-  readonly #counts = new Map<string, number>();
+  readonly #entries = new ChurnMap<string, HalfOpen>();
+  readonly #bySpi = new ChurnMap<IkeSpi, HalfOpen>();
+  readonly #counts = new ChurnMap<string, number>();
 
   constructor(perAddress: number, now: () => Milliseconds) {
     this.#perAddress = perAddress;

@@ -3,7 +3,9 @@
  * workers tell is carried out, and what has to be known across shards is kept here: half-open SAs by
  * address and established ones by identity. A worker that dies is replaced; its SAs are removed.
  */
+
 import { randomBytes } from 'node:crypto';
+import { ChurnMap } from '../churn-map.js';
 import { assertNever } from '../crypto/assert-never.js';
 import type { IkeSaView, IkeSpi, LogLevel, Milliseconds, RekeyWhat } from '../ike/event.js';
 import type { ProbeAnswer } from '../ike/tasks/probe.js';
@@ -45,7 +47,7 @@ const MOST_PATIENCE = 5;
 interface Slot {
   link: WorkerLink;
   /** Inbound SPIs by what is known of them; the policy once installed. */
-  readonly spis: Map<EspSpi, string | undefined>;
+  readonly spis: ChurnMap<EspSpi, string | undefined>;
   stopped: boolean;
   alive: boolean;
   /** Messages that it did not serve, by name, when it was last asked. */
@@ -140,7 +142,7 @@ export class IkeWorkers {
       this.#connections.map(({ name, children }) => [name, new Set(children.map((c) => c.name))]),
     );
     for (const { spis, link } of this.#slots) {
-      for (const [inboundSpi, policy = ''] of spis) {
+      for (const [inboundSpi, policy = ''] of spis.entries()) {
         const [connection, child] = policy.split('/') as [string, string];
         if (known.get(connection)?.has(child) !== false) continue;
         const cause = 'it is not in the configuration any more';
@@ -228,7 +230,7 @@ export class IkeWorkers {
     if (this.#addresses.length > 0) link.post({ type: 'addresses', present: this.#addresses });
     if (this.#logLevel !== undefined) link.post({ type: 'log-level', least: this.#logLevel });
     this.#hand(link, this.#connections);
-    return { link, spis: new Map(), stopped: false, alive: true, drops: {} };
+    return { link, spis: new ChurnMap(), stopped: false, alive: true, drops: {} };
   }
 
   /** Tells a worker which connections there are, and hands some over. */
@@ -243,7 +245,7 @@ export class IkeWorkers {
     const { log, sad } = this.#options;
     const slot = this.#slots[shard]!;
     log.error(`IKE worker ${shard} died, its SAs are removed: ${reason}`, { shard });
-    for (const [spi, policy] of slot.spis) {
+    for (const [spi, policy] of slot.spis.entries()) {
       this.#count(policy, -1);
       if (policy === undefined) sad.releaseSpi(spi);
       else sad.remove(spi);

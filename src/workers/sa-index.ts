@@ -2,6 +2,7 @@
  * The established IKE SAs of all workers, by local SPI: for INITIAL_CONTACT (RFC 7296 §2.4) and
  * to find the worker that holds a connection.
  */
+import { ChurnMap } from '../churn-map.js';
 import type { IkeSpi, Milliseconds } from '../ike/event.js';
 
 export interface IndexedSa {
@@ -15,9 +16,9 @@ export interface IndexedSa {
 }
 
 export class SaIndex {
-  readonly #sas = new Map<IkeSpi, IndexedSa>();
+  readonly #sas = new ChurnMap<IkeSpi, IndexedSa>();
   /** Those of each connection, oldest first. */
-  readonly #byConnection = new Map<string, Map<IkeSpi, IndexedSa>>();
+  readonly #byConnection = new ChurnMap<string, Map<IkeSpi, IndexedSa>>();
 
   get size(): number {
     return this.#sas.size;

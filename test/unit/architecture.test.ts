@@ -30,6 +30,7 @@ const below = [
   'workers',
   'version',
   'log',
+  'churn-map',
 ];
 const outside = [...below, 'config', 'watch', 'api', 'metrics'];
 
@@ -40,9 +41,10 @@ const typescript: Record<string, Layer> = {
   crypto: { uses: ['wire', 'addon'] },
   policy: { uses: ['wire', 'crypto'], never: impure },
   sad: { uses: ['wire', 'crypto'] },
-  ike: { uses: ['wire', 'crypto', 'policy', 'sad'], never: impure },
+  'churn-map': { uses: [], never: impure },
+  ike: { uses: ['wire', 'crypto', 'policy', 'sad', 'churn-map'], never: impure },
   dataplane: { uses: ['wire', 'crypto', 'sad', 'addon'] },
-  net: { uses: ['wire', 'crypto', 'sad', 'ike', 'dataplane'] },
+  net: { uses: ['wire', 'crypto', 'sad', 'ike', 'dataplane', 'churn-map'] },
   pki: { uses: ['wire', 'crypto', 'policy', 'dataplane'] },
   workers: { uses: below },
   version: { uses: [] },

@@ -2,6 +2,7 @@
  * Pairs of ESP SAs that are gone for the peer: what was on its way is received for a little longer,
  * so that a rekeying loses no packet (RFC 7296 §2.8).
  */
+import { ChurnMap } from '../../churn-map.js';
 import type { EspSpi } from '../../sad/sad.js';
 import type { Effect, Milliseconds } from '../event.js';
 
@@ -9,7 +10,7 @@ export class Draining {
   readonly #emit: (effect: Effect) => void;
   readonly #time: Milliseconds;
   /** Why they go, by inbound SPI. */
-  readonly #reasons = new Map<EspSpi, string>();
+  readonly #reasons = new ChurnMap<EspSpi, string>();
   #stopping = false;
 
   constructor(emit: (effect: Effect) => void, time: Milliseconds) {

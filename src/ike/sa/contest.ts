@@ -1,11 +1,12 @@
 /** Applies the rules of `uniqueness.ts` to the IKE SAs of one connection. */
+import { ChurnMap } from '../../churn-map.js';
 import { assertNever } from '../../crypto/assert-never.js';
 import type { IkeSa } from './ike-sa.js';
 import { lowestNonce } from './nonce.js';
 import { type Contender, judge } from './uniqueness.js';
 
 export class Contest {
-  readonly #contenders = new Map<IkeSa, Contender>();
+  readonly #contenders = new ChurnMap<IkeSa, Contender>();
 
   /** The IKE SA is established. */
   enter(sa: IkeSa): void {

@@ -2,6 +2,7 @@
  * Half-open IKE SAs of a responder: found by their request, counted in all and by address
  * (RFC 7296 §2.6, RFC 8019 §4.2). An IPv6 host has a whole /64, so that counts as one address.
  */
+import { ChurnMap } from '../../churn-map.js';
 import { parseAddress } from '../../wire/index.js';
 import type { IkeOptions } from '../options.js';
 import type { IkeSa } from '../sa/ike-sa.js';
@@ -13,12 +14,12 @@ interface Entry {
 
 export class HalfOpen {
   readonly #options: IkeOptions;
-  readonly #byRequest = new Map<string, IkeSa>();
+  readonly #byRequest = new ChurnMap<string, IkeSa>();
   /** Those that are half open, the oldest first. */
-  readonly #entries = new Map<IkeSa, Entry>();
+  readonly #entries = new ChurnMap<IkeSa, Entry>();
   /** Requests of those that are established. */
-  readonly #established = new Map<IkeSa, string>();
-  readonly #counts = new Map<string, number>();
+  readonly #established = new ChurnMap<IkeSa, string>();
+  readonly #counts = new ChurnMap<string, number>();
 
   constructor(options: IkeOptions) {
     this.#options = options;

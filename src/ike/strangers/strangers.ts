@@ -3,6 +3,7 @@
  * state (RFC 7296 §2.5, §2.21.1, §2.21.4), and what still is to retransmissions for an IKE SA that
  * is gone (§2.1). Answers are bounded in number a second, what is kept in number and time.
  */
+import { ChurnMap } from '../../churn-map.js';
 import {
   EXCHANGE,
   type IkeSpi,
@@ -26,7 +27,7 @@ const MAX_LINGERING = 1_000;
 export class Strangers {
   readonly #core: Core;
   readonly #throttle = new Throttle(ANSWERS_PER_SECOND);
-  readonly #lingering = new Map<IkeSpi, Exchanged>();
+  readonly #lingering = new ChurnMap<IkeSpi, Exchanged>();
 
   constructor(core: Core) {
     this.#core = core;

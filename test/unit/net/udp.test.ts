@@ -12,6 +12,7 @@ import {
   type IkeSpi,
   NOTIFY,
   type Payload,
+  peekHeader,
   ZERO_IKE_SPI,
 } from '../../../src/wire/index.js';
 import { makeIkeSpi } from '../../../src/workers/shard-map.js';
@@ -255,6 +256,26 @@ describe('the gate before IKE', () => {
     received.length = 0;
     for (let n = 0; n < 300; n++) send(makeIkeSpi(0, 1, randomBytes, transport.spiKey));
     await until(() => received.length >= 300);
+  });
+
+  it('reads all that comes without a pause, in order, and opens anew between two reads', async () => {
+    const { transport, received, peer, ports } = await gate();
+    const send = (messageId: number) => {
+      const responderSpi = makeIkeSpi(0, 1, randomBytes, transport.spiKey);
+      const auth = { ...header, responderSpi, exchangeType: EXCHANGE.IKE_AUTH, messageId };
+      const data = encodeMessage({ header: auth, payloads: [] });
+      return new Promise((resolve) => peer.send(data, ports[0], '127.0.0.2', resolve));
+    };
+    for (let n = 0; n < 2_000; n++) await send(n);
+    await until(() => received.length === 2_000);
+    const numbers = received.map(({ data }) => peekHeader(data)!.messageId);
+    expect(numbers).toEqual(Array.from({ length: 2_000 }, (_, n) => n));
+    for (let n = 2_001; n < 2_020; n++) {
+      await send(n);
+      await until(() => received.length === n);
+      await transport.open([]);
+      await transport.open(['127.0.0.2']);
+    }
   });
 
   it('counts what the kernel had no room for', async () => {
