@@ -30,7 +30,7 @@ const SECONDS = 5;
  * Set-ups that are under way at once: they keep the responder's core busy, and are fewer than there
  * may be without a COOKIE.
  */
-const CONNECTIONS = 64;
+const CONNECTIONS = 30;
 const RESPONDER_CPU = 0;
 const INITIATOR_CPU = 1;
 const INITIATOR = '192.0.2.1';

@@ -184,6 +184,12 @@ describe('a capture', () => {
 describe('a trace', () => {
   const packets = (filter: PacketFilter) => ({ filter, interfaceFilter: everything });
 
+  /** The packet may be there before its worker has told of it. */
+  async function reportOf(trace: ReturnType<typeof startTrace>) {
+    await until(() => trace.report() !== null, 'a packet is traced');
+    return trace.report()!;
+  }
+
   it('tells SA, verdict and cycles of the one packet, and no other is out of its place', async () => {
     const spis = pair.connect();
     const trace = startTrace(pair.a.dataplane.id, packets(parseFilter('port 7')));
@@ -192,7 +198,7 @@ describe('a trace', () => {
     pair.a.host.send(ports.map((port) => datagram(port)));
     const received = await collect(pair.b.host, ports.length);
     expect(received.map((bytes) => Buffer.from(bytes).readUInt16BE(14 + 22))).toEqual(ports);
-    const report = trace.report()!;
+    const report = await reportOf(trace);
     expect(report).toMatchObject({
       ...{ outbound: true, receivedAt: { port: 0 }, spi: spis.b, verdict: 'sent' },
       ...{ sentAt: { port: 1 }, sentFrames: 1 },
@@ -208,7 +214,7 @@ describe('a trace', () => {
     const inwards = startTrace(pair.b.dataplane.id, packets(parseFilter('esp')));
     pair.a.host.send([datagram(9)]);
     await collect(pair.b.host, 1);
-    expect(inwards.report()).toMatchObject({
+    expect(await reportOf(inwards)).toMatchObject({
       ...{ outbound: false, spi: spis.b, verdict: 'sent', sentAt: { port: 0 } },
       sent: { source: '10.1.0.5', destinationPort: 9 },
     });
@@ -217,8 +223,7 @@ describe('a trace', () => {
     pair.a.host.send([
       frame(ipPacket({ ...addresses, destination: '127.0.0.1', payload: pattern(8) })),
     ]);
-    await until(() => refused.report() !== null, 'a packet is traced');
-    expect(refused.report()).toMatchObject({
+    expect(await reportOf(refused)).toMatchObject({
       verdict: 'not_forwardable',
       dropped: true,
       sent: null,
@@ -240,7 +245,7 @@ describe('a trace', () => {
     });
     b.host.send([frame(packet(there))]);
     await collect(a.kernel, 1);
-    expect(entering.report()).toMatchObject({
+    expect(await reportOf(entering)).toMatchObject({
       ...{ outbound: false, receivedAt: { port: 1 }, spi: spis.a, verdict: 'reinjected' },
       ...{ sentAt: { interface: 0 }, sentFrames: 1, sent: { source: '10.2.0.7', protocol: 17 } },
     });
@@ -257,7 +262,7 @@ describe('a trace', () => {
     });
     a.kernel.send([packet(back)]);
     await collect(b.host, 1);
-    expect(leaving.report()).toMatchObject({
+    expect(await reportOf(leaving)).toMatchObject({
       ...{ outbound: true, receivedAt: { interface: 0 }, spi: spis.b, verdict: 'sent' },
       ...{ sentAt: { port: 1 }, sent: { protocol: 50 } },
       received: { source: ours!, destination: '10.2.0.7', destinationPort: 53 },
