@@ -6,6 +6,7 @@
 #if defined(ESPLANE_IPSEC_MB)
 
 #include <new>
+#include <vector>
 
 #include "base/bytes.h"
 #include "crypto/ipsec_mb.h"
@@ -149,16 +150,36 @@ void expand_cmac(uint8_t* memory, std::span<const uint8_t> key) {
   base::wipe(unused, sizeof unused);
 }
 
+/// With AVX-512 ipsec-mb reads the last block of a text as a whole, up to 15 octets behind the text:
+/// where these may be on a page that is not there, it gets a copy.
+class Readable {
+ public:
+  const uint8_t* of(const uint8_t* text, uint32_t bytes) {
+    const uint32_t behind = (kBlockBytes - bytes % kBlockBytes) % kBlockBytes;
+    const auto end = reinterpret_cast<uintptr_t>(text) + bytes;
+    const auto in_page = end % kPageBytes;
+    if (behind == 0 || (in_page != 0 && in_page + behind <= kPageBytes)) return text;
+    auto& copy = copies_.emplace_back(text, text + bytes);
+    copy.resize(bytes + behind);
+    return copy.data();
+  }
+
+ private:
+  static constexpr uint32_t kBlockBytes = 16, kPageBytes = 4096;
+  std::vector<std::vector<uint8_t>> copies_;
+};
+
 /// A job that only authenticates.
 template <IMB_HASH_ALG kAlgorithm>
 void sign_cbc_mac(const Batch& batch, uint32_t offset, Icvs& out) {
+  Readable readable;
   IpsecMbManager::of_thread().run_jobs(batch.size, [&](IMB_JOB& job, uint32_t i) {
     const CbcMacTable& table = CbcMacTable::at(batch.key[i] + offset);
     job.cipher_mode = IMB_CIPHER_NULL;
     job.cipher_direction = IMB_DIR_ENCRYPT;
     job.chain_order = IMB_ORDER_HASH_CIPHER;
     job.hash_alg = kAlgorithm;
-    job.src = batch.aad[i];
+    job.src = readable.of(batch.aad[i], batch.aad_bytes[i]);
     job.hash_start_src_offset_in_bytes = 0;
     job.msg_len_to_hash_in_bytes = batch.aad_bytes[i];
     job.msg_len_to_cipher_in_bytes = 0;
