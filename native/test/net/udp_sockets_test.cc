@@ -2,7 +2,9 @@
 #include "net/udp_sockets.h"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
+#include <string>
 #include <system_error>
 #include <thread>
 
@@ -13,7 +15,13 @@ using net::Endpoint;
 using net::UdpSockets;
 
 constexpr int kBufferBytes = 1 << 20;
-const Endpoint kHere{*packet::IpAddress::parse("127.0.0.1"), 0};
+
+/// This process's alone: a port that is closed for a moment nobody else gets.
+Endpoint here() {
+  const auto pid = static_cast<unsigned>(getpid());
+  const auto octet = [&](unsigned at) { return "." + std::to_string((pid >> 8 * at) & 0xff); };
+  return {*packet::IpAddress::parse(("127" + octet(2) + octet(1) + octet(0)).c_str()), 0};
+}
 
 }  // namespace
 
@@ -21,10 +29,11 @@ TEST_SUITE("concurrency") {
   TEST_CASE("threads send by sockets that come and go, and each datagram is counted once") {
     constexpr int kThreads = 3, kSends = 400;
     const auto sockets = UdpSockets::create();
-    auto* socket = &sockets->open(kHere, kBufferBytes);
-    const Endpoint local{kHere.address, socket->port()};
-    net::UdpSocket peer(kHere, kBufferBytes);
-    const Endpoint to{kHere.address, peer.port()};
+    const Endpoint any_port = here();
+    auto* socket = &sockets->open(any_port, kBufferBytes);
+    const Endpoint local{any_port.address, socket->port()};
+    net::UdpSocket peer(any_port, kBufferBytes);
+    const Endpoint to{any_port.address, peer.port()};
     std::vector<std::thread> threads;
     for (int t = 0; t < kThreads; t++) {
       threads.emplace_back([&, t] {
@@ -65,9 +74,10 @@ TEST_CASE("UDP sockets are found as long as somebody has them, and send from whe
   auto sockets = UdpSockets::create();
   const uint32_t id = sockets->id();
   const uint8_t data[] = {1, 2, 3};
-  CHECK_FALSE(sockets->send(kHere, {.to = kHere, .data = data}));
-  auto& socket = sockets->open(kHere, kBufferBytes);
-  const Endpoint local{kHere.address, socket.port()};
+  const Endpoint any_port = here();
+  CHECK_FALSE(sockets->send(any_port, {.to = any_port, .data = data}));
+  auto& socket = sockets->open(any_port, kBufferBytes);
+  const Endpoint local{any_port.address, socket.port()};
   CHECK(UdpSockets::find(id)->send(local, {.to = local, .data = data, .marked = true}));
   CHECK_FALSE(sockets->send(local, {.to = {*packet::IpAddress::parse("::1"), 9}, .data = data}));
   net::DatagramBatch batch;
