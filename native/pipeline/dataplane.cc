@@ -387,6 +387,7 @@ void Dataplane::install(const sad::SaParameters& parameters, const std::string& 
   spd_.attach(policy, sad_.install(scoped), parameters.local_selectors,
               parameters.remote_selectors, part);
   installed_.insert(parameters.inbound_spi);
+  if (!part.standby) sad_.set_masked(parameters.inbound_spi, true);
   if (scoped.scope == spd::kHostScope) return;
   of_interface_[scoped.scope].insert(parameters.inbound_spi);
   events_.push({.kind = Event::Kind::kPathMtu, .spi = parameters.inbound_spi});
@@ -400,11 +401,13 @@ uint32_t Dataplane::resources() const {
 void Dataplane::prefer(uint32_t inbound_spi) {
   const std::lock_guard lock(sa_mutex_);
   if (auto* outbound = sad_.outbound(inbound_spi)) spd_.prefer(outbound);
+  sad_.set_masked(inbound_spi, true);
 }
 
 void Dataplane::retire(uint32_t inbound_spi) {
   const std::lock_guard lock(sa_mutex_);
   if (auto* outbound = sad_.outbound(inbound_spi)) spd_.detach(outbound);
+  sad_.set_masked(inbound_spi, false);
 }
 
 bool Dataplane::remove(uint32_t inbound_spi) {

@@ -35,7 +35,7 @@ void Stages::send_dummies() {
   if (maskings == nullptr) return;
   for (const auto& masking : *maskings) {
     const uint32_t count = masking->due(core_.now_ms);
-    if (count != 0) send_dummies(masking->sa(), count);
+    if (count != 0) masking->sent(send_dummies(masking->sa(), count));
   }
 }
 
@@ -50,10 +50,10 @@ uint32_t Stages::until_dummies_ms() const {
 }
 
 /// A dummy begins like no IP packet does, so that ESP gives it next header 59. What is in it nobody
-/// sees.
-void Stages::send_dummies(sad::OutboundSa& sa, uint32_t count) {
+/// sees. Returns how many went out.
+uint32_t Stages::send_dummies(sad::OutboundSa& sa, uint32_t count) {
   const auto* entry = core_.next_hop(sa.peer());
-  if (entry == nullptr || !entry->answered || entry->hop.kind != net::NextHop::Kind::kForward) return;
+  if (entry == nullptr || !entry->answered || entry->hop.kind != net::NextHop::Kind::kForward) return 0;
   auto& pool = core_.egress.pool();
   count = static_cast<uint32_t>(std::min<size_t>(count, pool.available()));
   resumed_.batch.clear();
@@ -71,6 +71,7 @@ void Stages::send_dummies(sad::OutboundSa& sa, uint32_t count) {
   prepare_seal(resumed_);
   resumed_.sealing.seal();
   finish_outbound(resumed_);
+  return count;
 }
 
 /// As long as the padded packets are; without padding of any length that the path takes.

@@ -62,7 +62,7 @@ class Stages {
 
   // masking.cc
   void pad(Burst& burst, uint32_t i);
-  void send_dummies(sad::OutboundSa& sa, uint32_t count);
+  uint32_t send_dummies(sad::OutboundSa& sa, uint32_t count);
   uint32_t dummy_bytes(const Burst& burst, uint32_t i);
 
   /// To the kernel, its L4 checksum complete: the TUN does not say that it is not.

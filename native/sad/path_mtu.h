@@ -22,6 +22,9 @@ class PathMtu {
     return true;
   }
 
+  /// Another path is taken. Any thread.
+  void forget() { learnt_.store(0, std::memory_order_relaxed); }
+
   /// @param path_mtu_bytes  what the path has where nothing was learnt
   uint32_t least(uint32_t path_mtu_bytes, uint32_t now_ms) {
     uint64_t learnt = learnt_.load(std::memory_order_relaxed);

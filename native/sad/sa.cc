@@ -54,7 +54,8 @@ OutboundSa::OutboundSa(const SaParameters& p)
       pad_to_bytes(p.tfc.pad_to_bytes),
       scope(p.scope),
       carries_ipv6(have_ipv6(p.local_selectors)),
-      lifetime(p.lifetime, base::monotonic_s()) {
+      lifetime(p.lifetime, base::monotonic_s()),
+      dummies_per_second(p.tfc.dummies_per_second) {
   near_end_from = sequence_limit - kNearEnd;
 }
 

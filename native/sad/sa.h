@@ -101,6 +101,7 @@ struct OutboundSa : base::Pooled {
   bool carries_ipv6 = false;    ///< its selectors do
 
   Lifetime lifetime;  ///< looked at once for each group of packets
+  uint32_t dummies_per_second = 0;  ///< sad::Tfc
 };
 static_assert(offsetof(OutboundSa, sequence) == 64, "what every packet reads is one cache line");
 static_assert(offsetof(OutboundSa, lifetime) + Lifetime::kHotBytes <= 192, "it needs three lines");

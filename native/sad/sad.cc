@@ -1,5 +1,6 @@
 #include "sad/sad.h"
 
+#include <algorithm>
 #include <bit>
 #include <string>
 #include <utility>
@@ -67,9 +68,6 @@ OutboundSa* Sad::install(const SaParameters& parameters) {
   slot.outbound = std::move(outbound);
   by_outbound_spi_.add(index, slot.outbound->spi);
   schedule_.add(parameters.inbound_spi, slot.outbound->lifetime);
-  if (parameters.tfc.dummies_per_second != 0) {
-    add_masking(*slot.outbound, parameters.tfc.dummies_per_second);
-  }
   inbound_[index].store(slot.inbound.get(), std::memory_order_release);
   size_++;
   return slot.outbound.get();
@@ -83,12 +81,17 @@ bool Sad::remove(uint32_t inbound_spi) {
   inbound_[index].store(nullptr, std::memory_order_release);
   by_outbound_spi_.remove(index, slot->outbound->spi);
   schedule_.remove(inbound_spi, slot->outbound->lifetime);
-  remove_masking(*slot->outbound);
+  set_masked(*slot->outbound, false);
   epoch_.retire(std::move(slot->inbound));
   epoch_.retire(std::move(slot->outbound));
   free_index(index);
   size_--;
   return true;
+}
+
+void Sad::set_masked(uint32_t inbound_spi, bool masked) {
+  const std::lock_guard lock(mutex_);
+  if (const Slot* slot = installed(inbound_spi)) set_masked(*slot->outbound, masked);
 }
 
 std::optional<PairCounters> Sad::counters(uint32_t inbound_spi) const {
@@ -129,6 +132,7 @@ bool Sad::move(uint32_t inbound_spi, const Endpoint& local, const Endpoint& remo
     throw std::invalid_argument("SA: an outer address of another family needs another SA");
   }
   epoch_.retire(out.set_outer(out.outer().between(local, remote)));
+  out.path_mtu.forget();
   epoch_.retire(slot->inbound->set_peer(std::make_unique<const Endpoint>(remote)));
   return true;
 }
@@ -153,20 +157,14 @@ Sad::Slot* Sad::installed(uint32_t spi) {
   return const_cast<Slot*>(std::as_const(*this).installed(spi));
 }
 
-void Sad::add_masking(OutboundSa& sa, uint32_t dummies_per_second) {
+void Sad::set_masked(OutboundSa& sa, bool masked) {
+  if (sa.dummies_per_second == 0) return;
   const Maskings* before = maskings_.load(std::memory_order_relaxed);
   auto fresh = before ? std::make_unique<Maskings>(*before) : std::make_unique<Maskings>();
-  fresh->push_back(std::make_shared<Masking>(sa, dummies_per_second));
-  maskings_.store(fresh.release(), std::memory_order_release);
-  epoch_.retire(std::unique_ptr<const Maskings>(before));
-}
-
-void Sad::remove_masking(const OutboundSa& sa) {
-  const Maskings* before = maskings_.load(std::memory_order_relaxed);
-  if (before == nullptr) return;
-  auto fresh = std::make_unique<Maskings>(*before);
-  std::erase_if(*fresh, [&](const auto& masking) { return &masking->sa() == &sa; });
-  if (fresh->size() == before->size()) return;
+  const auto is_of = [&](const auto& masking) { return &masking->sa() == &sa; };
+  if (std::any_of(fresh->begin(), fresh->end(), is_of) == masked) return;
+  if (masked) fresh->push_back(std::make_shared<Masking>(sa));
+  else std::erase_if(*fresh, is_of);
   maskings_.store(fresh->empty() ? nullptr : fresh.release(), std::memory_order_release);
   epoch_.retire(std::unique_ptr<const Maskings>(before));
 }

@@ -57,7 +57,8 @@ class Sad {
   void release_spi(uint32_t spi);
 
   /// Makes both SAs of a pair under a reserved SPI. Inbound packets find theirs at once; the
-  /// outbound one is used once the caller attaches it to a policy (spd::Spd::attach).
+  /// outbound one is used once the caller attaches it to a policy (spd::Spd::attach), and masks its
+  /// silence once the caller says so.
   /// @return the outbound SA, valid until remove()
   /// @throws std::invalid_argument where the parameters are not usable, or the SPI not reserved
   OutboundSa* install(const SaParameters& parameters);
@@ -66,6 +67,10 @@ class Sad {
   /// (spd::Spd::detach). Its keys are wiped when no worker can hold it.
   /// @return false where no such pair is installed
   bool remove(uint32_t inbound_spi);
+
+  /// Whether the silence of a pair is filled with dummies, where its parameters ask for any. Its peer
+  /// has to have the pair, and no other is to be sent on in its place. Any thread.
+  void set_masked(uint32_t inbound_spi, bool masked);
 
   /// Sends a pair's packets between these ends from now on, and expects its peer there: a NAT
   /// changed its mapping (RFC 7296 §2.23), or a side moved (RFC 4555 §3.5). Traffic goes on; a
@@ -130,8 +135,7 @@ class Sad {
   Slot* installed(uint32_t spi);
   const Slot* installed(uint32_t spi) const;
   void free_index(uint32_t index);
-  void add_masking(OutboundSa& sa, uint32_t dummies_per_second);
-  void remove_masking(const OutboundSa& sa);
+  void set_masked(OutboundSa& sa, bool masked);
 
   static constexpr uint32_t kFewExpired = 32;
 

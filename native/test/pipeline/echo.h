@@ -71,6 +71,7 @@ struct Echo : Rig {
       p.inbound_key = p.outbound_key = kAhKey;
     }
     spd.attach("tunnel", sad.install(p), p.local_selectors, p.remote_selectors);
+    sad.set_masked(spi, true);
     std::swap(p.local, p.remote);
     peer = std::make_unique<sad::OutboundSa>(p);
     know(v6 ? "2001:db8::2" : "192.0.2.2", kWan);

@@ -90,6 +90,49 @@ TEST_CASE("a silent SA sends dummies, which the receiver drops without a word") 
   CHECK(rig.pool.available() == Rig::kFrames);
 }
 
+TEST_CASE("as many go out a second as are asked for, however often is looked") {
+  for (const uint32_t rate : {1u, 3u, 7u, 30u, 60u, 300u, 600u, 999u, 1000u, 1500u, 1999u}) {
+    for (const uint32_t step_ms : {1u, 3u, 7u}) {
+      CAPTURE(rate);
+      CAPTURE(step_ms);
+      Echo rig(Echo::Options{.tfc = {.dummies_per_second = rate}});
+      rig.stages.send_dummies();
+      for (uint32_t ms = 0; ms < 4200; ms += step_ms) {
+        rig.core.now_ms += step_ms;
+        rig.know("192.0.2.2", Rig::kWan);
+        rig.stages.send_dummies();
+        rig.core.egress.send();
+        for (auto& q : rig.queues) q->flush();
+        rig.sent(Rig::kWan);
+      }
+      const uint64_t sent = rig.counters.dummies_sent.read();
+      CHECK(sent <= uint64_t{rate} * 4200 / 1000);
+      CHECK(sent + 1 + rate * step_ms / 1000 >= uint64_t{rate} * 4200 / 1000);
+    }
+  }
+}
+
+TEST_CASE("none goes out before the peer has the pair, nor once another serves in its place") {
+  Echo rig(Echo::Options{.tfc = {.dummies_per_second = 10}});
+  const auto after_a_second = [&] {
+    rig.know("192.0.2.2", Rig::kWan);
+    const uint64_t before = rig.counters.dummies_sent.read();
+    for (uint32_t n = 0; n < 11; n++) {
+      rig.stages.send_dummies();
+      rig.core.now_ms += 100;
+    }
+    return rig.counters.dummies_sent.read() - before;
+  };
+  CHECK(after_a_second() == 10);
+  rig.sad.set_masked(rig.spi, false);
+  CHECK(rig.stages.until_dummies_ms() == pipeline::Stages::kNoDummies);
+  CHECK(after_a_second() == 0);
+  rig.sad.set_masked(rig.spi, true);
+  rig.sad.set_masked(rig.spi, true);
+  CHECK(rig.sad.maskings()->size() == 1);
+  CHECK(after_a_second() == 10);
+}
+
 TEST_CASE("while it sends, none is sent") {
   Echo rig(Echo::Options{.tfc = {.dummies_per_second = 10}});
   rig.stages.send_dummies();

@@ -12,10 +12,10 @@ describe('what the path of an SA takes, and what hides how much is sent', () => 
   });
   afterEach(() => lone.stop());
 
-  const install = (more: Partial<ChildSa>) => {
+  const install = (more: Partial<ChildSa>, standby = false) => {
     const inbound = lone.gateway.dataplane.allocateSpi();
     const sa = childSa(A, B, { inbound, outbound: 0x2000 as EspSpi });
-    lone.gateway.dataplane.install({ ...sa, ...more });
+    lone.gateway.dataplane.install({ ...sa, ...more }, standby);
     return inbound;
   };
   const send = (bytes: number) => {
@@ -51,6 +51,25 @@ describe('what the path of an SA takes, and what hides how much is sent', () => 
     const { dummiesSent } = lone.gateway.statistics;
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(lone.gateway.statistics.dummiesSent - dummiesSent).toBeLessThanOrEqual(1n);
+  });
+
+  it('sends them only on a pair that the peer has and that is sent on', async () => {
+    const { dataplane } = lone.gateway;
+    const sent = async () => {
+      const before = lone.gateway.statistics.dummiesSent;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return lone.gateway.statistics.dummiesSent - before;
+    };
+    const spi = install({ tfc: { padTo: 500, dummiesPerSecond: 200 } }, true);
+    send(60); // its next hop is known now
+    await collect(lone.wire, 1);
+    expect(await sent()).toBe(0n);
+    dataplane.prefer(spi);
+    // A worker that sleeps looks within a second.
+    await until(() => lone.gateway.statistics.dummiesSent > 0n, 'a dummy');
+    dataplane.retire(spi);
+    await sent();
+    expect(await sent()).toBe(0n);
   });
 
   it('tells that a silent SA has come to its end by time', async () => {
