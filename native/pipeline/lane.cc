@@ -12,7 +12,7 @@ using packet::Verdict;
 
 namespace {
 
-constexpr uint32_t kRestMs = 1000, kHoldingRestMs = 50, kBlindRestMs = 1;
+constexpr uint32_t kRestMs = 1000, kHoldingRestMs = 50, kBlindRestMs = 1, kUnsentRestMs = 1;
 // Sealing less than this is done sooner than another core has fetched it and given it back: where
 // two cores share no cache, full bursts of 64-byte packets were slower with a helper than without.
 constexpr uint32_t kWorthSharingBytes = 128 * packet::Batch::kCapacity;
@@ -257,8 +257,10 @@ void Lane::keep_time() {
 }
 
 uint32_t Lane::rest_ms() const {
-  const bool blind = must_poll_ || host_.any_blind();
-  const uint32_t most = blind ? kBlindRestMs : core_.held.size() > 0 ? kHoldingRestMs : kRestMs;
+  uint32_t most = core_.held.size() > 0 ? kHoldingRestMs : kRestMs;
+  if (must_poll_ || host_.any_blind()) most = kBlindRestMs;
+  for (const auto& served : queues_)
+    if (served.queue->has_unsent()) most = kUnsentRestMs;
   return std::min(most, until_dummies_ms_);
 }
 

@@ -79,6 +79,9 @@ class Queue {
   /// Starts transmission of what tx() queued and collects completed frames. Once per loop.
   virtual void flush() = 0;
 
+  /// The device was busy: what tx() took waits for another flush(), and no descriptor tells when.
+  virtual bool has_unsent() const { return false; }
+
   /// A descriptor that poll(2) reports readable when packets wait, or -1 (busy polling only).
   virtual int poll_fd() const = 0;
 

@@ -18,6 +18,7 @@ class PacketQueue final : public Queue {
   uint32_t rx(packet::Batch& batch, uint32_t max) override;
   uint32_t tx(uint8_t* const* data, const uint32_t* length, uint32_t count) override;
   void flush() override;
+  bool has_unsent() const override { return sender_.has_unsent(); }
   int poll_fd() const override { return ring_.fd(); }
   QueueStats stats() const override;
 

@@ -25,6 +25,7 @@ class PacketSender {
   uint32_t tx(uint8_t* const* data, const uint32_t* length, uint32_t count);
   /// Queue::flush
   void flush();
+  bool has_unsent() const { return pending_ > 0; }
   /// Never readable.
   int fd() const { return socket_.get(); }
 
@@ -50,6 +51,7 @@ class SendingQueue final : public Queue {
     return sender_.tx(data, length, count);
   }
   void flush() override { sender_.flush(); }
+  bool has_unsent() const override { return sender_.has_unsent(); }
   int poll_fd() const override { return sender_.fd(); }
   QueueStats stats() const override { return counters_.stats(); }
 

@@ -16,7 +16,7 @@ struct LpmKey {
 constexpr uint32_t kLpmKeyV4 = 8, kLpmKeyV6 = 20;
 
 Map make_trie(const char* name, uint32_t key_bytes) {
-  return Map(BPF_MAP_TYPE_LPM_TRIE, name, key_bytes, sizeof(uint32_t), Selection::kMaxPrefixes,
+  return Map(BPF_MAP_TYPE_LPM_TRIE, name, key_bytes, sizeof(uint32_t), 2 * Selection::kMaxPrefixes,
              BPF_F_NO_PREALLOC);
 }
 
@@ -37,32 +37,38 @@ LpmKey lpm_key(const Prefix& p) {
 
 const uint32_t kPresent = 1;
 
-/// Brings a map from the set `before` to the set `after`: first what is new, then what is gone.
+/// Brings a map from the set `held` to the set `wanted`: first what is new, then what is gone. Where
+/// the map refuses, `held` is what it has by then.
 template <class Update, class Erase>
-void apply(const std::set<Prefix>& before, const std::set<Prefix>& after, Update update,
-           Erase erase) {
-  for (const Prefix& p : after) {
-    if (!before.contains(p)) update(p);
+void apply(std::set<Prefix>& held, const std::set<Prefix>& wanted, Update update, Erase erase) {
+  for (const Prefix& p : wanted) {
+    if (held.contains(p)) continue;
+    update(p);
+    held.insert(p);
   }
-  for (const Prefix& p : before) {
-    if (!after.contains(p)) erase(p);
+  for (auto p = held.begin(); p != held.end();) {
+    if (wanted.contains(*p)) {
+      ++p;
+    } else {
+      erase(*p);
+      p = held.erase(p);
+    }
   }
 }
 
-void apply_addresses(const Map& map, const std::set<Prefix>& before,
-                     const std::set<Prefix>& after) {
+void apply_addresses(const Map& map, std::set<Prefix>& held, const std::set<Prefix>& wanted) {
   apply(
-      before, after, [&](const Prefix& p) { map.update(address_key(p).data(), &kPresent); },
+      held, wanted, [&](const Prefix& p) { map.update(address_key(p).data(), &kPresent); },
       [&](const Prefix& p) { map.erase(address_key(p).data()); });
 }
 
-void apply_networks(const Map& v4, const Map& v6, const std::set<Prefix>& before,
-                    const std::set<Prefix>& after) {
+void apply_networks(const Map& v4, const Map& v6, std::set<Prefix>& held,
+                    const std::set<Prefix>& wanted) {
   const auto trie = [&](const Prefix& p) -> const Map& {
     return p.family == Family::kIpv4 ? v4 : v6;
   };
   apply(
-      before, after,
+      held, wanted,
       [&](const Prefix& p) {
         const LpmKey key = lpm_key(p);
         trie(p).update(&key, &kPresent);
@@ -89,10 +95,10 @@ void Selection::set_local_addresses(std::span<const Prefix> addresses) {
       throw std::invalid_argument(p.to_string() + " is a network, not a local address");
     }
   }
-  auto after = checked(addresses, kMaxLocalAddresses, "local addresses");
+  auto wanted = checked(addresses, kMaxLocalAddresses, "local addresses");
   const std::lock_guard lock(mutex_);
-  if (maps_) apply_addresses(maps_->local_addresses, local_addresses_, after);
-  local_addresses_ = std::move(after);
+  if (maps_) apply_addresses(maps_->local_addresses, local_addresses_, wanted);
+  local_addresses_ = std::move(wanted);
 }
 
 void Selection::set_networks(std::span<const Prefix> local_protected,
@@ -114,15 +120,16 @@ const SelectionMaps& Selection::maps() {
   if (maps_) return *maps_;
   auto maps = std::make_unique<SelectionMaps>(SelectionMaps{
       .local_addresses = Map(BPF_MAP_TYPE_HASH, "local_addresses", 16, sizeof(uint32_t),
-                             kMaxLocalAddresses),
+                             2 * kMaxLocalAddresses),
       .local_protected_v4 = make_trie("local_prot_v4", kLpmKeyV4),
       .local_protected_v6 = make_trie("local_prot_v6", kLpmKeyV6),
       .remote_protected_v4 = make_trie("remote_prot_v4", kLpmKeyV4),
       .remote_protected_v6 = make_trie("remote_prot_v6", kLpmKeyV6),
   });
-  apply_addresses(maps->local_addresses, {}, local_addresses_);
-  apply_networks(maps->local_protected_v4, maps->local_protected_v6, {}, local_protected_);
-  apply_networks(maps->remote_protected_v4, maps->remote_protected_v6, {}, remote_protected_);
+  std::set<Prefix> addresses, local, remote;  // what the new maps hold
+  apply_addresses(maps->local_addresses, addresses, local_addresses_);
+  apply_networks(maps->local_protected_v4, maps->local_protected_v6, local, local_protected_);
+  apply_networks(maps->remote_protected_v4, maps->remote_protected_v6, remote, remote_protected_);
   maps_ = std::move(maps);
   return *maps_;
 }

@@ -13,7 +13,7 @@
 
 namespace esplane::port::xdp {
 
-/// The maps behind a Selection, for programs to refer to.
+/// The maps behind a Selection, for programs to refer to. Each has room for the old set and the new.
 struct SelectionMaps {
   Map local_addresses;      ///< hash: 16 bytes (IPv4 as ::ffff:a.b.c.d) -> 1
   Map local_protected_v4;   ///< LPM tries: networks behind us, which WAN ports take
@@ -37,7 +37,8 @@ class Selection {
 
   /// Replaces the set of addresses that are ours (on any interface).
   /// @param addresses  single addresses
-  /// @throws std::system_error where a map refuses; the sets may then hold old and new entries
+  /// @throws std::system_error where a map refuses; the sets may then hold old and new entries, until
+  ///         another call replaces them
   void set_local_addresses(std::span<const Prefix> addresses);
 
   /// Replaces the protected networks. New entries are added before old ones go, so that nothing

@@ -120,7 +120,7 @@ void XdpQueue::kick() {
     if (socket_->transmit.consumed() != before) {
       idle_calls = 0;
     } else if (++idle_calls > kMaxIdleCalls) {
-      return;  // flush() comes again
+      return;  // has_unsent(): flush() comes again
     }
   }
 }

@@ -555,6 +555,26 @@ TEST_SUITE("lab") {
     CHECK_FALSE(programs.takes(Hook::kXdp, kWan, inbound));
   }
 
+  TEST_CASE("a full set gives way to another that is as full, and comes back") {
+    if (!privileged()) return;
+    Selection selection;
+    Programs programs(selection);
+    const auto full = [](uint8_t first) {
+      std::vector<Prefix> all;
+      for (uint32_t i = 0; i < Selection::kMaxPrefixes; i++) {
+        const std::string rest = "." + std::to_string(i >> 8) + "." + std::to_string(i & 255) + ".0/24";
+        all.push_back(Prefix::parse(std::to_string(first) + rest));
+      }
+      return all;
+    };
+    const Bytes one = v4(kTcp, "10.200.7.7", esp()), other = v4(kTcp, "11.200.7.7", esp());
+    for (const bool first : {true, false, true}) {
+      selection.set_networks(kBehindUs, full(first ? 10 : 11));
+      CHECK(programs.takes(Hook::kXdp, kLan, one) == first);
+      CHECK(programs.takes(Hook::kXdp, kLan, other) != first);
+    }
+  }
+
   TEST_CASE("a default route behind the peers takes all that is unicast and not ours") {
     if (!privileged()) return;
     Selection selection;

@@ -13,6 +13,7 @@
 #include "test/port/lab.h"
 #include "test/port/queue_io.h"
 #include "test/port/raw_socket.h"
+#include "test/port/slow_device.h"
 
 using namespace esplane::test;
 using namespace esplane::port;
@@ -184,6 +185,17 @@ TEST_SUITE("lab") {
     const size_t rest = receive(*queue, gateway.pool, 30000).size();
     CHECK(rest < 30000);
     CHECK(queue->stats().rx_dropped == 30000 - rest);
+  }
+
+  TEST_CASE("a packet port keeps what a busy device does not take, and says so") {
+    if (!privileged()) return;
+    NetworkNamespace ns;
+    SlowDevice device("slow");
+    Gateway gateway;
+    const auto port = gateway.open("slow", 1);
+    const auto queue = port->open_queue(0, gateway.pool), sender = port->open_sender(gateway.pool);
+    check_that_waiting_is_told(*queue, gateway.pool, device);
+    check_that_waiting_is_told(*sender, gateway.pool, device);
   }
 
   TEST_CASE("several packet queues share the flows, each packet in one of them") {

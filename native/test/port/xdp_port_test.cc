@@ -87,6 +87,24 @@ TEST_SUITE("lab") {
     CHECK(queue->stats().rx == 100);
   }
 
+  TEST_CASE("an AF_XDP port says for how long something waits on its ring") {
+    if (!privileged()) return;
+    NetworkNamespace ns;
+    make_cable();
+    Gateway gateway;
+    const auto port = gateway.open();
+    const auto queue = port->open_queue(0, gateway.pool);
+    CHECK_FALSE(queue->has_unsent());
+    uint8_t* frame = gateway.pool.get();
+    const Bytes packet = esp_frame(1);
+    std::memcpy(frame, packet.data(), packet.size());
+    const auto bytes = static_cast<uint32_t>(packet.size());
+    REQUIRE(queue->tx(&frame, &bytes, 1) == 1);
+    CHECK(queue->has_unsent());
+    queue->flush();
+    CHECK_FALSE(queue->has_unsent());
+  }
+
   TEST_CASE("an AF_XDP port sends whole bursts and gets every frame back") {
     if (!privileged()) return;
     NetworkNamespace ns;
