@@ -137,6 +137,8 @@ export function explainChildError(
       return explainRefusal(proposals, notify);
     case 'TS_UNACCEPTABLE':
       return explainSelectorsRefused(selectors);
+    case 'NO_ADDITIONAL_SAS':
+      return `the peer answers ${notify}: it takes no further Child SA on this IKE SA`;
     default:
       return `the peer answers ${notify} to the request for a Child SA`;
   }

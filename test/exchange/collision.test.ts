@@ -338,6 +338,44 @@ describe('NO_ADDITIONAL_SAS', () => {
       expect(a.installed.size).toBe(1);
     }
   });
+
+  it('to a further Child SA: the first stays, and the other is asked for ever more slowly', () => {
+    const { a, both, peer } = withScript({ start: 'always', children: TWO });
+    for (let t = 0; t < 200; t++) {
+      while (a.outbox.length > 0) {
+        const request = peer.take();
+        expect(request.exchangeType).toBe(EXCHANGE.CREATE_CHILD_SA);
+        peer.answer(request, [notify(NOTIFY.NO_ADDITIONAL_SAS)]);
+      }
+      both.wait(1_000);
+    }
+    expect([a.states, a.installed.size]).toEqual([['established'], 1]);
+    expect(a.failures.length).toBeGreaterThan(3);
+    expect(a.failures.length).toBeLessThan(12);
+    expect(a.failures[0]).toMatchObject({ notify: 'NO_ADDITIONAL_SAS', child: 'six' });
+    expect(a.failures[0]!.explanation).toContain('no further Child SA on this IKE SA');
+  });
+
+  it('where no Child SA is left: the connection is set up anew (§4)', () => {
+    const { a, peer } = withScript({ start: 'always' });
+    const [inboundSpi] = a.installed.keys();
+    a.handle({ type: 'expire', inboundSpi: inboundSpi!, hard: true, cause: 'used up' });
+    peer.answer(peer.take(), []); // Delete
+    a.handle({ type: 'initiate', connection: 'site' });
+    peer.answer(peer.take(), [notify(NOTIFY.NO_ADDITIONAL_SAS)]);
+    expect(peer.take().exchangeType).toBe(EXCHANGE.IKE_SA_INIT);
+  });
+
+  it('of a peer that makes none after a childless IKE_AUTH: that is a failure', () => {
+    const both = new Dialogue({ a: { childless: true } });
+    const peer = new ScriptedResponder(both.a);
+    both.initiate();
+    peer.init([notify(NOTIFY.CHILDLESS_IKEV2_SUPPORTED)]);
+    peer.answer(peer.take(), peer.proof());
+    peer.answer(peer.take(), [notify(NOTIFY.NO_ADDITIONAL_SAS)]);
+    expect(both.a.outbox).toEqual([]);
+    expect(both.a.failures).toMatchObject([{ notify: 'NO_ADDITIONAL_SAS' }]);
+  });
 });
 
 describe('SINGLE_PAIR_REQUIRED', () => {
@@ -367,6 +405,12 @@ describe('SINGLE_PAIR_REQUIRED', () => {
     expect(a.states).toEqual(['established']);
   });
 });
+
+/** Two Child SAs of gateway a. */
+const TWO = {
+  five: [['10.1.5.0/24'], ['10.2.0.0/16']],
+  six: [['10.1.6.0/24'], ['10.2.0.0/16']],
+} as const;
 
 /** Gateway a, whose peer answers what the test says. */
 function withScript(options: ConnectionOptions & { readonly refuseFirst?: boolean } = {}) {

@@ -348,13 +348,23 @@ export class CreateChild implements Begun {
         if (requestPairs(sa, this.#core, plan.policy)) return;
         break;
       case NOTIFY.NO_ADDITIONAL_SAS:
-        if (plan.resource !== undefined) break;
-        // §4: a peer may know no rekeying; then the whole IKE SA is made anew.
+        if (!this.#needsIkeAuth) break;
         this.#release('installed');
-        this.#core.reauthenticate(sa, 'the peer makes no Child SAs beside the first');
+        this.#core.reauthenticate(sa, 'the peer makes no Child SA but that of IKE_AUTH');
         return;
     }
     this.#failed(this.#explain(error));
+  }
+
+  /**
+   * §4: a minimal peer makes one Child SA, with IKE_AUTH, and rekeys none: for another in its place
+   * the whole IKE SA is made anew. One more it would refuse there as well.
+   */
+  get #needsIkeAuth(): boolean {
+    const { rekeys, resource } = this.plan;
+    if (rekeys !== undefined) return true;
+    const { children, childlessSupported } = this.#sa;
+    return resource === undefined && children.size === 0 && !childlessSupported;
   }
 
   /** It is not in use: what it was to replace stays, or is what the peer has made of it. */

@@ -89,9 +89,9 @@ export class ScriptedResponder {
   }
 
   /** IKE_SA_INIT as it should be; afterwards there are keys, and an IKE_AUTH request to take. */
-  init(): void {
+  init(further: readonly Payload[] = []): void {
     const request = this.take();
-    const response = this.initResponse(request, this.initPayloads());
+    const response = this.initResponse(request, [...this.initPayloads(), ...further]);
     this.#initRequest = request;
     this.#initResponse = response;
     const ni = need(request.payloads, 'Nonce').data;
@@ -108,8 +108,8 @@ export class ScriptedResponder {
     this.give(request, response);
   }
 
-  /** IDr, AUTH, SA, TSi, TSr that accept what the request offers. */
-  authPayloads(request: ReceivedRequest): Payload[] {
+  /** IDr, AUTH. */
+  proof(): Payload[] {
     const idr = idPayload('IDr', parseIdentity('b.example.org'));
     const skP = new Secret(this.#skPr);
     const data = pskAuth(PRF, new Secret(new TextEncoder().encode(PSK)), {
@@ -118,9 +118,13 @@ export class ScriptedResponder {
       idBody: payloadBody(idr),
       skP,
     });
+    return [idr, { kind: 'AUTH', method: 2, data }];
+  }
+
+  /** The same, and SA, TSi, TSr that accept what the request offers. */
+  authPayloads(request: ReceivedRequest): Payload[] {
     return [
-      idr,
-      { kind: 'AUTH', method: 2, data },
+      ...this.proof(),
       this.childProposal(this.outboundSpi),
       need(request.payloads, 'TSi'),
       need(request.payloads, 'TSr'),
