@@ -204,6 +204,20 @@ describe('lifetimes', () => {
     expect(other.b.installed.size).toBe(0);
     expect(other.a.states).toEqual(['established']);
   });
+  it('end a Child SA whose rekeying is under way at the time, and refused', () => {
+    const both = Dialogue.established({
+      a: { childLifetime, esp: ['aes128gcm16-x25519'] },
+      b: { esp: ['aes128gcm16-ecp256'] },
+    });
+    both.wait(121_000); // the peer is slow
+    expect(both.a.ike.ikeSas()[0]!.children).toMatchObject([{ state: 'rekeying' }]);
+    for (let t = 0; t < 5_000; t += 100) {
+      both.settle();
+      both.wait(100);
+    }
+    both.wait(drainTime);
+    expect([both.a.installed.size, both.b.installed.size]).toEqual([0, 0]);
+  });
 });
 
 describe('what the dataplane says of an SA', () => {
@@ -229,6 +243,34 @@ describe('what the dataplane says of an SA', () => {
     both.wait(drainTime);
     both.expectTunnel();
     expect(both.a.installed.has(inboundSpi!)).toBe(false);
+  });
+
+  it('hard, while it is rekeyed, and the peer refuses: it is deleted then', () => {
+    const both = Dialogue.established({
+      a: { esp: ['aes128gcm16-x25519'] },
+      b: { esp: ['aes128gcm16-ecp256'] },
+    });
+    const [inboundSpi] = both.a.installed.keys();
+    both.rekey(both.a, 'child');
+    both.a.handle({ type: 'expire', inboundSpi: inboundSpi!, hard: true, cause: 'used up' });
+    for (let t = 0; t < 5_000; t += 100) {
+      both.settle();
+      both.wait(100);
+    }
+    both.wait(drainTime);
+    expect([both.a.installed.size, both.b.installed.size]).toEqual([0, 0]);
+  });
+
+  it('hard, while it is rekeyed, and the peer does so: it is deleted as ever', () => {
+    const both = Dialogue.established();
+    const [inboundSpi] = both.a.installed.keys();
+    both.rekey(both.a, 'child');
+    both.a.handle({ type: 'expire', inboundSpi: inboundSpi!, hard: true, cause: 'used up' });
+    expect(both.settle()).toHaveLength(4);
+    both.wait(60_000);
+    expect(both.a.outbox).toEqual([]);
+    both.expectTunnel();
+    expect(both.a.timers.size).toBe(0);
   });
 
   it('of an SPI that is none: nothing', () => {

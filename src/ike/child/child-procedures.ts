@@ -46,12 +46,14 @@ export function rekeyChild(sa: IkeSa, core: Core, child: InstalledChild): void {
 
 /** It may be used no more: it is deleted, and another is made where the connection is kept up. */
 export function endChild(sa: IkeSa, core: Core, child: InstalledChild, reason: string): void {
-  if (child.state !== 'installed' && child.state !== 'replaced') return;
-  if (!child.known && !child.confirmed) {
+  const { state } = child;
+  if (state === 'deleting') return;
+  const isKnown = child.known || child.confirmed;
+  if (state === 'rekeying' || !isKnown) {
+    // Another may be about to take its place; or the peer may not have our answer that tells it of this one.
     sa.children.startTimer(child, 'child-end', core.options.postponedFirst);
     return;
   }
-  const { state } = child;
   deleteChild(sa, core, child, reason);
   if (state === 'installed') core.childGone(sa);
 }
