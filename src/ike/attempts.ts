@@ -16,6 +16,8 @@ export class Attempts {
   readonly #core: Core;
   readonly #sas: IkeSas;
   readonly #keeper: Keeper;
+  /** In this event it has become clear of Child SAs of theirs whether they are to be had. */
+  readonly #unsettled = new Set<IkeSa>();
   #stopping = false;
 
   constructor(core: Core, sas: IkeSas) {
@@ -119,8 +121,19 @@ export class Attempts {
 
   // --- how it goes -------------------------------------------------------------------------
 
-  /** What was asked for on this IKE SA is there, or refused, but for what is still under way. */
+  /** A Child SA that was asked for on this IKE SA is there, or refused; more may be asked for yet. */
   settled(sa: IkeSa): void {
+    this.#unsettled.add(sa);
+  }
+
+  /** The event is handled, and all is asked for that it has led to. */
+  proceed(): void {
+    for (const sa of this.#unsettled) this.#settle(sa);
+    this.#unsettled.clear();
+  }
+
+  /** What was asked for on this IKE SA is there, or refused, but for what is still under way. */
+  #settle(sa: IkeSa): void {
     if (sa.state.name !== 'established' || sa.isMakingChildren) return;
     const { name } = sa.connection!;
     this.#replace(sa);

@@ -105,6 +105,7 @@ export class Ike {
   handle(event: Event): Effect[] {
     this.#core.now = event.at;
     this.#dispatch(event);
+    this.#attempts.proceed();
     const effects = this.#effects;
     this.#effects = [];
     return effects;

@@ -312,6 +312,12 @@ describe('CHILD_SA_NOT_FOUND', () => {
     expect([a.states, a.reserved.size]).toEqual([['established'], 0]);
   });
 
+  it('to what rekeys none is a failure', () => {
+    const { a, peer } = withScript({ children: TWO });
+    peer.answer(peer.take(), [notify(NOTIFY.CHILD_SA_NOT_FOUND)]);
+    expect(a.failures).toMatchObject([{ notify: 'CHILD_SA_NOT_FOUND', child: 'six' }]);
+  });
+
   it('is answered to the rekeying of what is not there, and names it', () => {
     const both = new Dialogue();
     const peer = new ScriptedPeer(both.b);

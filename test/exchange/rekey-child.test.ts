@@ -204,6 +204,25 @@ describe('lifetimes', () => {
     expect(other.b.installed.size).toBe(0);
     expect(other.a.states).toEqual(['established']);
   });
+  it('rekey Child SAs though that could not be asked for at first', () => {
+    for (const esp of [['aes128gcm16'], ['aes128gcm16-x25519']]) {
+      const lifetime = { rekeySeconds: 100, endSeconds: 200 };
+      const both = Dialogue.established({ a: { esp, childLifetime: lifetime }, b: { esp } });
+      both.wait(80_000);
+      both.a.sadIsFull = true;
+      both.wait(30_000);
+      expect(both.a.failures.length).toBeGreaterThan(1);
+      expect(both.a.outbox).toEqual([]);
+      both.a.sadIsFull = false;
+      for (let t = 0; t < 150; t++) {
+        both.wait(1_000);
+        both.settle();
+        both.expectFlow();
+      }
+      both.expectTunnel();
+    }
+  });
+
   it('end a Child SA whose rekeying is under way at the time, and refused', () => {
     const both = Dialogue.established({
       a: { childLifetime, esp: ['aes128gcm16-x25519'] },

@@ -165,6 +165,22 @@ describe('an IKE SA that was rekeyed', () => {
   });
 });
 
+describe('a rekeying of the IKE SA for which there is no key pair', () => {
+  it('is tried again', () => {
+    const both = Dialogue.established();
+    const before = spisOf(both);
+    const { runJob } = both.a;
+    both.a.runJob = () => ({ type: 'failed', reason: 'no key pair' });
+    both.rekey(both.a, 'ike');
+    expect(both.a.outbox).toEqual([]);
+    both.a.runJob = runJob;
+    both.wait(5_000);
+    both.settle();
+    both.expectTunnel();
+    expect(spisOf(both)).not.toEqual(before);
+  });
+});
+
 describe('a key exchange that the peer does not have any more', () => {
   it('is changed for the one that INVALID_KE_PAYLOAD names', () => {
     const both = Dialogue.established({
@@ -260,6 +276,43 @@ describe('reauthentication (§2.8.3)', () => {
     both.expectChildren(2);
     expect([both.a.states, both.b.states]).toEqual([['established'], ['established']]);
     expect(spisOf(both)).not.toEqual(before);
+  });
+
+  it.each([
+    ['without a key exchange', ['aes128gcm16']],
+    ['with one of its own', ['aes128gcm16-x25519']],
+  ])('deletes the old one too where a Child SA %s cannot be asked for', (_, esp) => {
+    const both = new Dialogue({ a: { children, esp }, b: { children: mirrored, esp } });
+    both.initiate();
+    both.settle();
+    both.rekey(both.a, 'reauth');
+    for (let i = 0; i < 3; i++) both.deliver(i % 2 === 0 ? both.a : both.b);
+    both.a.sadIsFull = true;
+    both.settle();
+    both.wait(drainTime);
+    expect([both.a.states, both.b.states]).toEqual([['established'], ['established']]);
+    expect(both.a.failures).toMatchObject([{ notify: 'NO_ADDITIONAL_SAS', child: 'six' }]);
+    both.expectFlow('site/five');
+  });
+
+  it('asks for all Child SAs before the old one goes, where one cannot be asked for', () => {
+    const three = { ...children, seven: [['10.1.7.0/24'], ['10.2.0.0/16']] } as const;
+    const mirror = { ...mirrored, seven: [['10.2.0.0/16'], ['10.1.7.0/24']] } as const;
+    const esp = ['aes128gcm16'];
+    const both = new Dialogue({ a: { children: three, esp }, b: { children: mirror, esp } });
+    both.initiate();
+    both.settle();
+    both.rekey(both.a, 'reauth');
+    for (let i = 0; i < 3; i++) both.deliver(i % 2 === 0 ? both.a : both.b);
+    let asked = 0;
+    Object.defineProperty(both.a, 'sadIsFull', { get: () => asked++ === 0 });
+    while (both.a.outbox.length + both.b.outbox.length > 0) {
+      both.deliver(both.a.outbox.length > 0 ? both.a : both.b);
+      for (const child of ['five', 'seven']) both.expectFlow(`site/${child}`);
+    }
+    expect(both.a.failures).toMatchObject([{ notify: 'NO_ADDITIONAL_SAS', child: 'six' }]);
+    both.wait(drainTime);
+    expect([both.a.states, both.b.states]).toEqual([['established'], ['established']]);
   });
 
   it('still receives what a peer sends that does not hear that the old one is to go', () => {

@@ -130,8 +130,10 @@ export class Requests {
 
   #start(task: Task): void {
     const payloads = task.build();
-    if (payloads === undefined) task.abandon();
-    else {
+    if (payloads === undefined) {
+      task.abandon();
+      task.unsent?.();
+    } else {
       const encode = (messageId: number) => this.#encode(task, messageId, payloads, 0);
       this.#transmit(this.#sa.window.open(task, payloads, encode));
     }

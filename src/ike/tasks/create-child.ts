@@ -158,6 +158,10 @@ export class CreateChild implements Begun {
     return this.#inboundSpi !== undefined;
   }
 
+  unsent(): void {
+    if (this.#sa.state.name === 'established') this.#comeToNothing();
+  }
+
   /** The peer has deleted, by its inbound SPI, what we have not got an answer for yet. */
   deletedEarly(spi: Uint8Array): void {
     if (this.#deleted.length < MAX_DELETED) this.#deleted.push(espSpiOf(spi));
@@ -227,8 +231,7 @@ export class CreateChild implements Begun {
     }
     if (this.#deleted.includes(accepted.outboundSpi)) {
       this.abandon();
-      this.#release('installed');
-      this.#core.childSettled(sa);
+      this.#comeToNothing();
       return;
     }
     const nr = need(payloads, 'Nonce').data;
@@ -340,12 +343,14 @@ export class CreateChild implements Begun {
       case NOTIFY.TEMPORARY_FAILURE:
         // The dataplane asks again for what is wanted of a single resource.
         if (plan.resource === undefined) this.#postpone();
+        else this.#comeToNothing();
         return;
       case NOTIFY.CHILD_SA_NOT_FOUND:
-        this.#notFound();
+        if (plan.rekeys === undefined) break;
+        this.#notFound(plan.rekeys);
         return;
       case NOTIFY.SINGLE_PAIR_REQUIRED:
-        if (requestPairs(sa, this.#core, plan.policy)) return;
+        if (plan.rekeys === undefined && requestPairs(sa, this.#core, plan.policy)) return;
         break;
       case NOTIFY.NO_ADDITIONAL_SAS:
         if (!this.#needsIkeAuth) break;
@@ -394,10 +399,10 @@ export class CreateChild implements Begun {
   }
 
   /** §2.25: the peer does not know the Child SA (any more): another is made from scratch. */
-  #notFound(): void {
-    const { rekeys, policy } = this.plan;
+  #notFound(rekeys: InstalledChild): void {
+    const { policy } = this.plan;
     const { children } = this.#sa;
-    if (rekeys === undefined || !children.has(rekeys)) return;
+    if (!children.has(rekeys)) return;
     children.remove(rekeys, 'the peer does not know it');
     if (isOfResource(rekeys)) return;
     const plan = { policy, selectors: pairOf(rekeys) };
@@ -415,13 +420,19 @@ export class CreateChild implements Begun {
       return;
     }
     sa.report(failure, policy.name);
+    this.#comeToNothing();
+    if (rekeys === undefined) this.#core.childGone(sa);
+  }
+
+  /** There is no Child SA, and what it was to replace, if that goes on, is rekeyed another time. */
+  #comeToNothing(): void {
+    const { rekeys } = this.plan;
+    const { children } = this.#sa;
     this.#release('installed');
-    if (rekeys === undefined) {
-      this.#core.childSettled(sa);
-      this.#core.childGone(sa);
-    } else if (sa.children.has(rekeys) && rekeys.state === 'installed') {
-      const delay = postponedDelay(this.#core, sa.children.postpone(rekeys));
-      sa.children.startTimer(rekeys, 'child-rekey', delay);
+    if (rekeys === undefined) this.#core.childSettled(this.#sa);
+    else if (children.has(rekeys) && rekeys.state === 'installed') {
+      const delay = postponedDelay(this.#core, children.postpone(rekeys));
+      children.startTimer(rekeys, 'child-rekey', delay);
     }
   }
 

@@ -83,6 +83,10 @@ export class RekeyIke implements Begun {
     return [{ kind: 'SA', proposals }, { kind: 'Nonce', data: this.#ni }, ke];
   }
 
+  unsent(): void {
+    if (this.#sa.state.name === 'established') this.#sa.postponed.addRekeying();
+  }
+
   // --- the response ------------------------------------------------------------------------
 
   process(response: Response): void {

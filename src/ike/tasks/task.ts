@@ -42,8 +42,10 @@ export interface Task {
    * likely not seen it; undefined: the same.
    */
   again?(sent: number): readonly Payload[] | undefined;
-  /** The payloads of the request; undefined: it has become pointless while it waited. */
+  /** The payloads of the request; undefined: it is pointless by now, or cannot be made. */
   build(): readonly Payload[] | undefined;
+  /** There was no request, and it is abandoned: what is to come of its purpose. */
+  unsent?(): void;
   /** Handles a response; what it is and that it is complete was found by `validate`. */
   process(response: Response): void;
   /** The peer's response is authentic, and no such response. */
