@@ -36,6 +36,7 @@ class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
          InstanceMethod<&DataplaneObject::add_interface>("addInterface"),
          InstanceMethod<&DataplaneObject::remove_interface>("removeInterface"),
          InstanceMethod<&DataplaneObject::interfaces>("interfaces"),
+         InstanceMethod<&DataplaneObject::refresh_port>("refreshPort"),
          InstanceMethod<&DataplaneObject::settle_mtu>("settleMtu"),
          InstanceMethod<&DataplaneObject::on_event>("onEvent"),
          InstanceMethod<&DataplaneObject::start>("start"),
@@ -141,6 +142,10 @@ class DataplaneObject final : public Napi::ObjectWrap<DataplaneObject> {
     for (const auto& status : dataplane_->interfaces())
       all.Set(n++, from_interface_status(info.Env(), status));
     return all;
+  }
+  void refresh_port(const Napi::CallbackInfo& info) {
+    const auto ifindex = static_cast<int>(to_integer(info[0], "ifindex", 1, INT32_MAX));
+    guarded(info.Env(), [&] { dataplane_->refresh_port(ifindex); });
   }
   void settle_mtu(const Napi::CallbackInfo& info) {
     const auto spi = to_spi(info[0], "inboundSpi");

@@ -138,6 +138,9 @@ class Dataplane {
   /// @return false where there is none of this name
   bool remove_interface(const std::string& name);
   std::vector<InterfaceStatus> interfaces() const;
+  /// An interface's addresses or its MTU have changed: the port on it, if any, goes by what is so now.
+  /// After Event::kAddressChanged. @throws std::system_error where the interface is gone
+  void refresh_port(int ifindex);
   /// Gives the interface of the tunnel that a pair belongs to the MTU that fits all pairs of it: after
   /// Event::kPathMtu. @throws std::system_error
   void settle_mtu(uint32_t inbound_spi);

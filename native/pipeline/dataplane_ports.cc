@@ -64,6 +64,13 @@ void Dataplane::with_capabilities(const std::function<void()>& errand) {
   }
 }
 
+void Dataplane::refresh_port(int ifindex) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& p : ports_) {
+    if (p.present() && p.port->ifindex() == ifindex) with_capabilities([&] { p.port->refresh(); });
+  }
+}
+
 uint16_t Dataplane::free_number() const {
   const auto gone =
       std::find_if(ports_.begin(), ports_.end(), [](const auto& p) { return !p.present(); });

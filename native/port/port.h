@@ -112,6 +112,10 @@ class Port {
   /// Our Ethernet address; zeros where there is none.
   virtual const uint8_t* mac() const = 0;
   virtual uint32_t mtu_bytes() const = 0;
+  /// The interface's address or MTU may have changed: both are read again, and frames to the new
+  /// address are ours from now on.
+  /// @throws std::system_error where the interface is gone
+  virtual void refresh() {}
 
   /// Opens queue `index` for a worker that owns `pool`; again only after it was closed. The port
   /// must outlive its queues. Any thread.

@@ -106,4 +106,12 @@ InterfaceInfo query_interface(const std::string& device) {
   return info;
 }
 
+void InterfaceInfo::refresh(const std::string& device) {
+  const InterfaceInfo now = query_interface(device);
+  if (now.index != index) throw_errno(ENODEV, "interface " + device + " is another one now");
+  mac = now.mac;
+  mtu_bytes = now.mtu_bytes;
+  up = now.up;
+}
+
 }  // namespace esplane::port

@@ -46,6 +46,10 @@ struct InterfaceInfo {
   uint32_t mtu_bytes;
   uint32_t rx_queues;  ///< channels that receive: combined and rx only
   bool up;
+
+  /// Reads anew what may change while a port has the interface: all but its index and queues.
+  /// @throws std::system_error where it is not there any more
+  void refresh(const std::string& device);
 };
 
 /// @throws std::system_error where there is no such interface, std::runtime_error where it is no

@@ -49,6 +49,7 @@ export interface NativeDataplane {
   addInterface(options: InterfaceOptions): number;
   removeInterface(name: string): boolean;
   interfaces(): readonly InterfaceStatus[];
+  refreshPort(ifindex: number): void;
   settleMtu(inboundSpi: number): void;
   setSpd(entries: readonly (SpdEntry & { readonly scope: number })[]): void;
   onEvent(listener: (event: DataplaneEvent) => void): void;

@@ -234,6 +234,8 @@ export interface Dataplane {
   /** Takes it away, routes and all, under traffic, once no entry of the SPD names it. */
   removeInterface(name: string): void;
   interfaces(): readonly InterfaceStatus[];
+  /** The port on an interface whose address or MTU has changed goes by what is so now. */
+  refreshPort(ifindex: number): void;
   /** The interface that the pair belongs to gets the MTU that fits all pairs of it. */
   settleMtu(inboundSpi: EspSpi): void;
   /**

@@ -81,6 +81,10 @@ export class NativeDataplane implements Dataplane, Sad {
     return this.#native.interfaces().filter(({ scope }) => scope !== HOST_SCOPE);
   }
 
+  refreshPort(ifindex: number): void {
+    this.#native.refreshPort(ifindex);
+  }
+
   settleMtu(inboundSpi: EspSpi): void {
     this.#native.settleMtu(inboundSpi);
   }

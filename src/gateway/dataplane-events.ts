@@ -1,7 +1,6 @@
 /** What follows from the events of the dataplane. */
 import type { Dataplane, DataplaneEvent } from '../dataplane/dataplane.js';
 import type { Log } from '../log.js';
-import type { EspSpi } from '../sad/sad.js';
 import type { IkeWorkers } from '../workers/ike-workers.js';
 import type { Networks } from './networks.js';
 
@@ -22,10 +21,11 @@ export function handleEvent(
       else workers.acquire(event.policy, event.resource);
       break;
     case 'address-changed':
+      attempt(() => dataplane.refreshPort(event.ifindex), log);
       networks.follow();
       break;
     case 'path-mtu':
-      settleMtu(dataplane, event.inboundSpi, log);
+      attempt(() => dataplane.settleMtu(event.inboundSpi), log);
       break;
     case 'unknown-spi':
       log.debug(`ESP with an unknown SPI from ${event.remote}`, { spi: event.spi });
@@ -44,10 +44,10 @@ export function handleEvent(
   }
 }
 
-/** The SA may be gone already, and an interface may have been taken away by hand. */
-function settleMtu(dataplane: Dataplane, inboundSpi: EspSpi, log: Log): void {
+/** The SA, or the interface, may be gone already. */
+function attempt(action: () => void, log: Log): void {
   try {
-    dataplane.settleMtu(inboundSpi);
+    action();
   } catch (error) {
     log.warn(error instanceof Error ? error.message : String(error));
   }

@@ -177,6 +177,23 @@ describe.skipIf(reason !== undefined)('the ports of a running gateway', () => {
     expect((await ping(host, '10.2.0.2', { count: 3 })).received).toBe(3);
   });
 
+  it('take frames to other addresses of their interfaces', async () => {
+    const [a, b] = gateways;
+    const sas = await spis();
+    for (const [device, address] of [
+      ['lan', '02:00:00:00:00:81'],
+      ['wan2', '02:00:00:00:00:82'],
+    ]) {
+      ipBatch(a.namespace, [`link set ${device} address ${address}`]);
+    }
+    ipBatch(b.namespace, ['neighbour flush dev wan2']);
+    ipBatch(a.host, ['neighbour flush dev eth0']);
+    await sleep(STEP_MILLISECONDS);
+    const { received } = await ping(a.host, '10.2.0.2', { count: 5 });
+    expect(received).toBeGreaterThanOrEqual(4); // the first may wait for a neighbour
+    expect(await spis()).toEqual(sas);
+  });
+
   it('are opened anew in another mode, and the SAs stay', async () => {
     const sas = await spis();
     const done = ['reopen lan', 'reopen wan2'];

@@ -38,6 +38,11 @@ class PacketPort final : public Port {
   int ifindex() const override { return interface_.index; }
   const uint8_t* mac() const override { return interface_.mac.data(); }
   uint32_t mtu_bytes() const override { return interface_.mtu_bytes; }
+  void refresh() override {
+    interface_.refresh(options_.device);
+    drop_.set_mac(interface_.mac);
+    filter_.set_mac(interface_.mac);
+  }
 
   std::unique_ptr<Queue> open_queue(uint32_t index, FramePool& pool) override {
     if (index >= queues()) throw std::out_of_range(options_.device + " has no such queue");

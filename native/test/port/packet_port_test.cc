@@ -187,6 +187,24 @@ TEST_SUITE("lab") {
     CHECK(queue->stats().rx_dropped == 30000 - rest);
   }
 
+  TEST_CASE("a packet port takes frames to its interface's new address once it is told of it") {
+    if (!privileged()) return;
+    NetworkNamespace ns;
+    make_cable();
+    Gateway gateway;
+    RawSocket host("host");
+    const auto port = gateway.open();
+    const auto queue = port->open_queue(0, gateway.pool);
+    NetworkNamespace::run("ip link set gw address 02:00:00:00:00:77");
+    port->refresh();
+    Bytes to_new = lan_frame(2);
+    to_new[5] = 0x77;
+    host.send(lan_frame(1));  // to the old one
+    host.send(to_new);
+    CHECK(receive(*queue, gateway.pool, 2, std::chrono::milliseconds(200)) ==
+          std::vector<Bytes>{to_new});
+  }
+
   TEST_CASE("a packet port keeps what a busy device does not take, and says so") {
     if (!privileged()) return;
     NetworkNamespace ns;

@@ -87,6 +87,26 @@ TEST_SUITE("lab") {
     CHECK(queue->stats().rx == 100);
   }
 
+  TEST_CASE("an AF_XDP port takes frames to its interface's new address once it is told of it") {
+    if (!privileged()) return;
+    NetworkNamespace ns;
+    make_cable();
+    Gateway gateway;
+    RawSocket wire("wire");
+    const auto port = gateway.open();
+    const auto queue = port->open_queue(0, gateway.pool);
+    NetworkNamespace::run("ip link set gw address 02:00:00:00:00:77 mtu 1400");
+    port->refresh();
+    CHECK(port->mac()[5] == 0x77);
+    CHECK(port->mtu_bytes() == 1400);
+    Bytes to_new = esp_frame(2);
+    to_new[5] = 0x77;
+    wire.send(esp_frame(1));  // to the old one
+    wire.send(to_new);
+    CHECK(receive(*queue, gateway.pool, 2, std::chrono::milliseconds(200)) ==
+          std::vector<Bytes>{to_new});
+  }
+
   TEST_CASE("an AF_XDP port says for how long something waits on its ring") {
     if (!privileged()) return;
     NetworkNamespace ns;
