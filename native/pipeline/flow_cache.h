@@ -1,4 +1,4 @@
-// What the SPD said about the flows of late: one worker's, two entries to a set, one cache line a
+// What the SPD said about the flows of late: one lane's, two entries to a set, one cache line a
 // flow.
 //
 // An answer holds as long as two numbers stay what they were before the question: the SPD's

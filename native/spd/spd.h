@@ -52,7 +52,8 @@ struct Entry {
 /// What an outbound packet's headers led to.
 struct OutboundLookup {
   /// kPending: go on. Or kPolicyDiscard, kPolicyNoMatch, kNoSa (PROTECT without an SA: raise an
-  /// acquire for `policy`).
+  /// acquire for `policy`), kFragmentOpaque (a fragment without the ports that decide; with any
+  /// action).
   packet::Verdict verdict = packet::Verdict::kPolicyNoMatch;
   Action action = Action::kDiscard;
   const Policy* policy = nullptr;      ///< with kProtect
@@ -96,6 +97,9 @@ class Spd {
   /// Takes an SA away from its policy; unknown SAs are ignored. Before Sad::remove.
   void detach(sad::OutboundSa* sa);
 
+  /// The scope that a policy was set with last; 0 where there is none. Any thread.
+  Scope scope_of(std::string_view policy) const;
+
   /// Workers only, between two Epoch::Reader::quiescent().
   OutboundLookup lookup_outbound(const packet::IpHeader& packet, Scope scope = kHostScope,
                                  Resource sender = kAnyResource) const;
@@ -103,8 +107,6 @@ class Spd {
   /// since only the first shows ports (RFC 4301 §7.3): the datagram has to be judged whole.
   /// @param fragment  any of them
   bool ports_decide(const packet::IpHeader& fragment, Scope scope = kHostScope) const;
-  /// The scope of the entry that names a policy; 0 where none does. Any thread.
-  Scope scope_of(std::string_view policy) const;
   /// Likewise. A packet that only the mirror of an outbound PROTECT entry covers is kProtected
   /// too: forgetting the inbound entry must not open the network.
   ClearLookup lookup_inbound_clear(const packet::IpHeader& packet) const;

@@ -18,16 +18,27 @@ XdpQueue::XdpQueue(std::shared_ptr<Socket> socket, const Classifier& classifier,
       umem_(pool.umem()),
       lent_(umem_) {
   refill();
-  classifier_.set_socket(index_, socket_->fd());
+  try {
+    classifier_.set_socket(index_, socket_->fd());
+  } catch (...) {
+    close();
+    put_back();
+    throw;
+  }
 }
 
 XdpQueue::~XdpQueue() {
   stop_receiving();
   close();
+  put_back();
+}
+
+void XdpQueue::put_back() {
   lent_.for_each([&](uint64_t address) { pool_.put(umem_.at(address)); });
 }
 
 void XdpQueue::stop_receiving() {
+  if (!socket_) return;  // another may have its place by now
   try {
     classifier_.clear_socket(index_);
   } catch (const std::system_error&) {

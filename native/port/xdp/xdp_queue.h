@@ -58,6 +58,7 @@ class XdpQueue final : public Queue {
 
  private:
   void refill();
+  void put_back();
   void collect_completed();
   void kick();
 
