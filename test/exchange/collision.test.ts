@@ -286,6 +286,45 @@ describe('TEMPORARY_FAILURE', () => {
     }
   });
 
+  it('to many Child SAs at once is one refusal', () => {
+    const { a, both, peer } = withScript({ children: many(15) });
+    const refused = new Set<number>();
+    for (let t = 0; t < 1_000 && a.states[0] === 'established'; t++) {
+      while (a.outbox.length > 0) {
+        const request = peer.take();
+        if (request.exchangeType === EXCHANGE.CREATE_CHILD_SA) refused.add(request.messageId);
+        peer.answer(request, [notify(NOTIFY.TEMPORARY_FAILURE)]);
+      }
+      both.wait(1_000);
+    }
+    expect(refused.size).toBe(14 * DEFAULT_OPTIONS.maxPostponed + 1);
+    expect(both.now).toBeGreaterThan(150_000);
+    expect(a.states).toEqual([]);
+  });
+
+  it('is forgotten once there is a Child SA', () => {
+    const { a, both, peer } = withScript({ children: many(4), esp: ['aes128gcm16'] });
+    // Of each Child SA five requests more are refused than of the one before.
+    const left = [5, 10, 15];
+    const refusals = new Map<string, number>();
+    for (let t = 0; t < 1_000; t++) {
+      while (a.outbox.length > 0) {
+        const request = peer.take();
+        const [tsi, tsr] = [need(request.payloads, 'TSi'), need(request.payloads, 'TSr')];
+        const which = formatSelector(fromWireSelector(tsi.selectors[0]!)!);
+        const more = refusals.get(which) ?? left.shift()!;
+        refusals.set(which, more - 1);
+        if (more > 0) peer.answer(request, [notify(NOTIFY.TEMPORARY_FAILURE)]);
+        else {
+          const sa = peer.childProposal(Uint8Array.of(0xc1, 0, t >> 8, t));
+          peer.answer(request, [sa, { kind: 'Nonce', data: peer.nr }, tsi, tsr]);
+        }
+      }
+      both.wait(1_000);
+    }
+    expect([a.states, a.installed.size, a.failures]).toEqual([['established'], 4, []]);
+  });
+
   it('and then success: all is as before', () => {
     const { a, both, peer } = withScript();
     both.rekey(a, 'child');
@@ -411,6 +450,12 @@ describe('SINGLE_PAIR_REQUIRED', () => {
     expect(a.states).toEqual(['established']);
   });
 });
+
+/** So many Child SAs of gateway a. */
+const many = (count: number) =>
+  Object.fromEntries(
+    Array.from({ length: count }, (_, i) => [`net${i}`, [[`10.1.${i}.0/24`], ['10.2.0.0/16']]]),
+  ) as unknown as NonNullable<ConnectionOptions['children']>;
 
 /** Two Child SAs of gateway a. */
 const TWO = {

@@ -11,7 +11,7 @@ export class Postponed {
   readonly #sa: IkeSa;
   readonly #core: Core;
   #plans: ChildPlan[] = [];
-  /** In a row. */
+  /** Times in a row that the peer has put off what was asked for again, be it one thing or many. */
   #times = 0;
 
   constructor(sa: IkeSa, core: Core) {
@@ -26,24 +26,27 @@ export class Postponed {
 
   /** A Child SA. */
   add(plan: ChildPlan): void {
-    if (!this.#isTooOften('the peer has answered TEMPORARY_FAILURE for minutes')) {
-      this.#plans.push(plan);
-      this.#sa.startTimer('postponed', postponedDelay(this.#core, this.#times));
-    }
+    if (this.#isTooOften('the peer has answered TEMPORARY_FAILURE for minutes')) return;
+    this.#plans.push(plan);
+    this.#sa.startTimer('postponed', postponedDelay(this.#core, this.#times + 1));
   }
 
   /** The rekeying of the IKE SA itself. */
   addRekeying(): void {
-    if (!this.#isTooOften('the peer has refused to rekey the IKE SA for minutes')) {
-      this.#sa.startTimer('ike-rekey', postponedDelay(this.#core, this.#times));
-    }
+    if (this.#isTooOften('the peer has refused to rekey the IKE SA for minutes')) return;
+    this.#sa.startTimer('ike-rekey', postponedDelay(this.#core, ++this.#times));
   }
 
   /** After several minutes of that the two are out of step. */
   #isTooOften(reason: string): boolean {
-    const isTooOften = ++this.#times > this.#core.options.maxPostponed;
+    const isTooOften = this.#times >= this.#core.options.maxPostponed;
     if (isTooOften) this.#sa.terminate(reason);
     return isTooOften;
+  }
+
+  /** The peer has made a Child SA: the two are in step. */
+  succeeded(): void {
+    this.#times = 0;
   }
 
   /** The IKE SA has taken the place of the old one: it asks at once. */
@@ -54,6 +57,7 @@ export class Postponed {
 
   /** It is time to ask again. */
   askAgain(): void {
+    this.#times++;
     for (const plan of this.#plans.splice(0)) {
       this.#sa.request(new CreateChild(this.#sa, this.#core, plan));
     }

@@ -254,6 +254,7 @@ export class CreateChild implements Begun {
       group: partOfAnswer(this.#offer.info, resource, payloads, rekeys),
     });
     this.#inboundSpi = undefined;
+    sa.postponed.succeeded();
     if (resource !== undefined) this.#showReadiness();
     if (loses) this.#giveWay(made);
     else if (rekeys !== undefined) this.#takeOver(rekeys, rival);
