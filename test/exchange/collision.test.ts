@@ -13,6 +13,7 @@ import {
   NOTIFY,
   type Payload,
   PROTOCOL,
+  peekHeader,
 } from '../../src/wire/index.js';
 import { Dialogue, type DialogueOptions } from './harness/dialogue.js';
 import type { ConnectionOptions, Datagram, Peer } from './harness/peer.js';
@@ -372,6 +373,28 @@ describe('CHILD_SA_NOT_FOUND', () => {
   });
 });
 
+describe('a refusal to rekey the IKE SA that lasts', () => {
+  const tried = () => ({ rekeying: new Set<number>(), anew: new Set<string>() });
+
+  it.each([
+    ['NO_PROPOSAL_CHOSEN', NOTIFY.NO_PROPOSAL_CHOSEN, []],
+    ['INVALID_KE_PAYLOAD of a group that is not offered', NOTIFY.INVALID_KE_PAYLOAD, [0, 99]],
+  ])('%s: the connection is set up anew, and the old IKE SA lives to its end', (_, type, data) => {
+    const lifetime = { rekeySeconds: 100, endSeconds: 2_000 };
+    const { a, both, peer } = withScript({ lifetime });
+    const refused = tried();
+    for (let t = 0; t < 1_999; t++) {
+      refuse(a, peer, type, refused, Uint8Array.from(data));
+      both.wait(1_000);
+      expect([a.states[0], a.installed.size]).toEqual(['established', 1]);
+    }
+    expect(refused.rekeying.size).toBeGreaterThan(DEFAULT_OPTIONS.maxPostponed);
+    expect(refused.anew.size).toBeGreaterThan(2);
+    both.wait(2_000);
+    expect(a.installed.size).toBe(0);
+  });
+});
+
 describe('NO_ADDITIONAL_SAS', () => {
   it('of a peer that rekeys nothing: the connection is set up anew (§4)', () => {
     for (const what of ['child', 'ike'] as const) {
@@ -381,6 +404,21 @@ describe('NO_ADDITIONAL_SAS', () => {
       const request = peer.take();
       expect(request.exchangeType).toBe(EXCHANGE.IKE_SA_INIT);
       expect(a.installed.size).toBe(1);
+    }
+  });
+
+  it('and then no new IKE SA: the old one goes on, and both are tried again', () => {
+    for (const what of ['child', 'ike'] as const) {
+      const { a, both, peer } = withScript();
+      both.rekey(a, what);
+      const tried = { rekeying: new Set<number>(), anew: new Set<string>() };
+      for (let t = 0; t < 300; t++) {
+        refuse(a, peer, NOTIFY.NO_ADDITIONAL_SAS, tried);
+        both.wait(1_000);
+      }
+      expect(tried.rekeying.size).toBeGreaterThan(4);
+      expect(tried.anew.size).toBeGreaterThan(2);
+      expect([a.states[0], a.installed.size]).toEqual(['established', 1]);
     }
   });
 
@@ -450,6 +488,30 @@ describe('SINGLE_PAIR_REQUIRED', () => {
     expect(a.states).toEqual(['established']);
   });
 });
+
+/**
+ * Refuses what gateway a asks for on its IKE SA, and answers none of its attempts to have another;
+ * takes note of the requests, and of the SPIs of the attempts.
+ */
+function refuse(
+  a: Peer,
+  peer: ScriptedResponder,
+  notifyType: number,
+  tried: { readonly rekeying: Set<number>; readonly anew: Set<string> },
+  data?: Uint8Array,
+): void {
+  while (a.outbox.length > 0) {
+    const { exchangeType, initiatorSpi } = peekHeader(a.outbox[0]!.data)!;
+    if (exchangeType === EXCHANGE.IKE_SA_INIT) {
+      tried.anew.add(initiatorSpi);
+      a.outbox.shift();
+      continue;
+    }
+    const request = peer.take();
+    tried.rekeying.add(request.messageId);
+    peer.answer(request, [notify(notifyType, data)]);
+  }
+}
 
 /** So many Child SAs of gateway a. */
 const many = (count: number) =>

@@ -1,6 +1,6 @@
 /**
  * What the peer of an IKE SA has put off by TEMPORARY_FAILURE, and what is asked for again when some
- * time has gone by (RFC 7296 §2.25).
+ * time has gone by (RFC 7296 §2.25); and what comes of it where the IKE SA cannot be rekeyed at all.
  */
 import type { Core } from '../core.js';
 import { type ChildPlan, CreateChild } from '../tasks/create-child.js';
@@ -13,6 +13,8 @@ export class Postponed {
   #plans: ChildPlan[] = [];
   /** Times in a row that the peer has put off what was asked for again, be it one thing or many. */
   #times = 0;
+  /** Rekeyings of the IKE SA that have come to nothing. */
+  #failedRekeyings = 0;
 
   constructor(sa: IkeSa, core: Core) {
     this.#sa = sa;
@@ -33,8 +35,19 @@ export class Postponed {
 
   /** The rekeying of the IKE SA itself. */
   addRekeying(): void {
-    if (this.#isTooOften('the peer has refused to rekey the IKE SA for minutes')) return;
+    if (this.#isTooOften('the peer has put the rekeying of the IKE SA off for minutes')) return;
     this.#sa.startTimer('ike-rekey', postponedDelay(this.#core, ++this.#times));
+  }
+
+  /**
+   * The rekeying of the IKE SA has come to nothing for another reason, which may last: after several
+   * minutes another IKE SA is to take its place (§2.8.3). It goes on till then, or till its end.
+   */
+  addFailedRekeying(): void {
+    const times = ++this.#failedRekeyings;
+    this.#sa.startTimer('ike-rekey', postponedDelay(this.#core, times));
+    if (times > this.#core.options.maxPostponed)
+      this.#core.reauthenticate(this.#sa, 'the IKE SA cannot be rekeyed');
   }
 
   /** After several minutes of that the two are out of step. */

@@ -355,7 +355,7 @@ export class CreateChild implements Begun {
         break;
       case NOTIFY.NO_ADDITIONAL_SAS:
         if (!this.#needsIkeAuth) break;
-        this.#release('installed');
+        this.#comeToNothing();
         this.#core.reauthenticate(sa, 'the peer makes no Child SA but that of IKE_AUTH');
         return;
     }

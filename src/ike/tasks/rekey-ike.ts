@@ -84,7 +84,7 @@ export class RekeyIke implements Begun {
   }
 
   unsent(): void {
-    if (this.#sa.state.name === 'established') this.#sa.postponed.addRekeying();
+    if (this.#sa.state.name === 'established') this.#sa.postponed.addFailedRekeying();
   }
 
   // --- the response ------------------------------------------------------------------------
@@ -187,6 +187,7 @@ export class RekeyIke implements Begun {
       case NOTIFY.NO_ADDITIONAL_SAS:
         sa.finishRequest(this);
         this.abandon();
+        sa.postponed.addFailedRekeying();
         this.#core.reauthenticate(sa, 'the peer rekeys no IKE SA');
         return;
     }
@@ -205,7 +206,7 @@ export class RekeyIke implements Begun {
       return;
     }
     sa.report(failure);
-    sa.postponed.addRekeying();
+    sa.postponed.addFailedRekeying();
   }
 
   // --- the ends ----------------------------------------------------------------------------
