@@ -73,7 +73,7 @@ export class Attempts {
     }
   }
 
-  /** @param replaces  IKE SAs that go when the new one has all their Child SAs (§2.8.3) */
+  /** @param replaces  IKE SAs that go when all Child SAs have been asked for on the new one (§2.8.3) */
   #start(
     connection: Connection,
     children: readonly ChildPolicy[],
@@ -101,7 +101,7 @@ export class Attempts {
     sa.close('our end is elsewhere');
   }
 
-  /** §2.8.3: a new IKE SA with the same Child SAs; the old ones go when all are there. */
+  /** §2.8.3: a new IKE SA with the same Child SAs; the old ones go when each is there, or refused. */
   reauthenticate(established: readonly IkeSa[], reason: string): void {
     const all = established.filter(
       (old) =>
@@ -146,9 +146,10 @@ export class Attempts {
   }
 
   /**
-   * §2.8.3: what the IKE SA was made to replace goes; or itself, where it carries nothing. The peer
-   * goes over to what is new when it sees that we have it, be it that our Delete waits for an answer
-   * to what was asked before, or is lost.
+   * §2.8.3: what the IKE SA was made to replace goes; or itself, where it carries nothing. A Child SA
+   * that the peer refuses now goes with the old one: there it stands on a proof that is over. The
+   * peer goes over to what is new when it sees that we have it, be it that our Delete waits for an
+   * answer to what was asked before, or is lost.
    */
   #replace(sa: IkeSa): void {
     const { reauthenticates } = sa;

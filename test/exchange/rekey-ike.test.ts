@@ -295,6 +295,22 @@ describe('reauthentication (§2.8.3)', () => {
     both.expectFlow('site/five');
   });
 
+  it('deletes the old one with a Child SA that the peer has come to refuse', () => {
+    const both = new Dialogue({ a: { children }, b: { children: mirrored } });
+    both.initiate();
+    both.settle();
+    both.b.ike.setConnections([connectionOf('b', { children: { five: mirrored.five } })]);
+    both.rekey(both.a, 'reauth');
+    while (both.a.outbox.length + both.b.outbox.length > 0) {
+      both.deliver(both.a.outbox.length > 0 ? both.a : both.b);
+      both.expectFlow('site/five');
+    }
+    both.wait(drainTime);
+    expect([both.a.states, both.b.states]).toEqual([['established'], ['established']]);
+    both.expectChildren(1);
+    expect(both.a.failures).toMatchObject([{ notify: 'TS_UNACCEPTABLE', child: 'six' }]);
+  });
+
   it('asks for all Child SAs before the old one goes, where one cannot be asked for', () => {
     const three = { ...children, seven: [['10.1.7.0/24'], ['10.2.0.0/16']] } as const;
     const mirror = { ...mirrored, seven: [['10.2.0.0/16'], ['10.1.7.0/24']] } as const;
