@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { deriveChildKeys } from '../../src/crypto/keymat.js';
 import { prfById } from '../../src/crypto/prf.js';
 import { Secret } from '../../src/crypto/secret.js';
+import { notifyOf } from '../../src/ike/messages/payloads.js';
 import { EXCHANGE, NOTIFY, type Payload } from '../../src/wire/index.js';
 import { Dialogue, type DialogueOptions } from './harness/dialogue.js';
 import type { Peer } from './harness/peer.js';
@@ -173,16 +174,19 @@ describe('a responder', () => {
     const dialogue = new Dialogue({ b: { esp: ESP }, ...options });
     const peer = new ScriptedPeer(dialogue.b);
     peer.establish();
+    const [answer] = peer.request(CREATE_CHILD_SA, 2, furtherChild(peer));
+    return { dialogue, b: dialogue.b, peer, answer: answer!, link: linkOf(answer!) };
+  }
+
+  function furtherChild(peer: ScriptedPeer): Payload[] {
     const [, ke] = peer.initPayloads();
     const [, , , tsi, tsr] = peer.authPayloads();
     const nonce: Payload = { kind: 'Nonce', data: new Uint8Array(32) };
-    const sa = peer.childProposal(ESP[0]!);
-    const [answer] = peer.request(CREATE_CHILD_SA, 2, [sa, nonce, ke!, tsi!, tsr!]);
-    const link = answer!.find(
-      (one): one is Payload & { kind: 'N' } =>
-        one.kind === 'N' && one.notifyType === NOTIFY.ADDITIONAL_KEY_EXCHANGE,
-    );
-    return { dialogue, b: dialogue.b, peer, answer: answer!, link: link!.data };
+    return [peer.childProposal(ESP[0]!), nonce, ke!, tsi!, tsr!];
+  }
+
+  function linkOf(answer: readonly Payload[]): Uint8Array {
+    return notifyOf(answer, NOTIFY.ADDITIONAL_KEY_EXCHANGE)!.data;
   }
 
   const followUp = (link: Uint8Array, method = 36, octets = 1184): Payload[] => [
@@ -219,13 +223,69 @@ describe('a responder', () => {
       [NOTIFY.STATE_NOT_FOUND],
     ]);
     const other = begun();
-    // A liveness check is nothing else; another CREATE_CHILD_SA is.
+    // A liveness check is nothing else; another that has to wait is.
     expect(other.peer.request(INFORMATIONAL, 3, [])).toEqual([[]]);
     expect(other.b.reserved.size).toBe(1);
-    other.peer.request(CREATE_CHILD_SA, 4, [notify(NOTIFY.REKEY_SA), ...other.peer.childRequest()]);
+    other.peer.request(CREATE_CHILD_SA, 4, furtherChild(other.peer));
+    expect(other.b.reserved.size).toBe(1);
     expect(other.peer.request(IKE_FOLLOWUP_KE, 5, followUp(other.link)).map(kinds)).toEqual([
       [NOTIFY.STATE_NOT_FOUND],
     ]);
+  });
+
+  /** The same with requests that are computed at once, in a window of 4. */
+  function computing() {
+    const all = begun({ b: { esp: [...ESP, 'aes128gcm16'], windowSize: 4 } });
+    all.b.manualJobs = true;
+    const finish = () => {
+      all.b.finishJob();
+      const [answer] = all.b.outbox.splice(0).map(({ data }) => all.peer.open(data));
+      return answer!;
+    };
+    return { ...all, finish };
+  }
+
+  it('keeps one of two that come together and have to wait', () => {
+    const { b, peer, finish } = computing();
+    peer.request(CREATE_CHILD_SA, 3, furtherChild(peer));
+    peer.request(CREATE_CHILD_SA, 4, furtherChild(peer));
+    const [first, second] = [finish(), finish()].map(linkOf);
+    expect(b.reserved.size).toBe(1);
+    expect(peer.request(IKE_FOLLOWUP_KE, 5, followUp(first!)).map(kinds)).toEqual([
+      [NOTIFY.STATE_NOT_FOUND],
+    ]);
+    peer.request(IKE_FOLLOWUP_KE, 6, followUp(second!));
+    expect(kinds(finish())).toEqual(['KE']);
+    expect([b.installed.size, b.reserved.size]).toEqual([2, 0]);
+  });
+
+  it('grants another while the last key exchange is computed, but none that has to wait', () => {
+    const { b, peer, link, finish } = computing();
+    peer.request(IKE_FOLLOWUP_KE, 3, followUp(link));
+    peer.request(CREATE_CHILD_SA, 4, furtherChild(peer));
+    const granted = peer.request(CREATE_CHILD_SA, 5, peer.childRequest());
+    expect(granted.map(kinds)).toEqual([['SA', 'Nonce', 'TSi', 'TSr']]);
+    b.jobs.reverse();
+    expect(kinds(finish())).toEqual([NOTIFY.TEMPORARY_FAILURE]);
+    expect(kinds(finish())).toEqual(['KE']);
+    expect([b.installed.size, b.reserved.size, b.states]).toEqual([3, 0, ['established']]);
+  });
+
+  it('takes each link once', () => {
+    const { b, peer, link, finish } = computing();
+    peer.request(IKE_FOLLOWUP_KE, 3, followUp(link));
+    const again = peer.request(IKE_FOLLOWUP_KE, 4, followUp(link));
+    expect(again.map(kinds)).toEqual([[NOTIFY.STATE_NOT_FOUND]]);
+    expect(kinds(finish())).toEqual(['KE']);
+    expect([b.jobs.length, b.installed.size, b.reserved.size]).toEqual([0, 2, 0]);
+  });
+
+  it('keeps nothing of what it computes when the IKE SA is closed', () => {
+    const { b, peer, link } = computing();
+    peer.request(IKE_FOLLOWUP_KE, 3, followUp(link));
+    peer.request(INFORMATIONAL, 4, [{ kind: 'D', protocolId: 1, spis: [] }]);
+    b.finishJob();
+    expect([b.installed.size, b.reserved.size, b.states]).toEqual([0, 0, []]);
   });
 
   it('takes no other method than the one that is due', () => {

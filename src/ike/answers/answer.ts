@@ -13,7 +13,7 @@ import type { Core } from '../core.js';
 import { notify, notifyName } from '../messages/payloads.js';
 import type { Datagram, IkeSa } from '../sa/ike-sa.js';
 import { answerCreateChild } from './create-child.js';
-import { answerFollowUp, forgetFollowUp } from './follow-up.js';
+import { answerFollowUp } from './follow-up.js';
 import { answerIkeAuth } from './ike-auth.js';
 import { deriveKeys } from './ike-init.js';
 import { answerInformational } from './informational.js';
@@ -93,7 +93,6 @@ function answerPayloads(
       answerFollowUp(sa, core, payloads, reply);
       break;
     case EXCHANGE.CREATE_CHILD_SA:
-      forgetFollowUp(sa);
       answerCreateChild(sa, core, story, payloads, reply);
       break;
   }

@@ -1,6 +1,7 @@
 /**
  * The key exchanges of a CREATE_CHILD_SA as the responder: the one that came with it, then those of
- * IKE_FOLLOWUP_KE (RFC 9370 §2.2.4). What waits for the next one is one at a time, and not for ever.
+ * IKE_FOLLOWUP_KE (RFC 9370 §2.2.4). What waits for the next one is one at a time, and not for ever:
+ * the newest, unless the peer has gone on with the one before.
  */
 import { publicValueLength } from '../../crypto/key-exchange.js';
 import type { Secret } from '../../crypto/secret.js';
@@ -30,9 +31,10 @@ export interface Begun {
   forget(): void;
 }
 
-/** It waits for the peer's next request, which calls it by this. */
+/** It waits for the peer's next request. */
 export interface Waiting extends Begun {
-  readonly link: Uint8Array;
+  /** By which that request calls it; undefined: it is here, and its key exchange is computed. */
+  readonly link: Uint8Array | undefined;
 }
 
 /**
@@ -47,12 +49,14 @@ export function goOn(
   around: (exchange: readonly Payload[]) => readonly Payload[] = (exchange) => exchange,
 ): Answer {
   const secrets = [...begun.secrets, sharedSecret];
-  const refusal = begun.refusal();
+  const mustWait = begun.methods.length > 0;
+  const refusal = begun.refusal() ?? (mustWait ? noPlace(sa) : undefined);
   if (refusal !== undefined) {
     drop({ ...begun, secrets });
     return { payloads: refusal };
   }
-  if (begun.methods.length > 0) {
+  if (mustWait) {
+    forgetFollowUp(sa);
     const link = core.environment.random(LINK_OCTETS);
     sa.followUp = { ...begun, secrets, link };
     sa.startTimer('follow-up', core.options.followUpTimeout);
@@ -64,6 +68,12 @@ export function goOn(
   return afterwards === undefined ? { payloads } : { payloads, afterwards };
 }
 
+/** What keeps another from waiting: the peer has gone on with the one that is there. */
+function noPlace({ followUp }: IkeSa): readonly Payload[] | undefined {
+  const isComputed = followUp !== undefined && followUp.link === undefined;
+  return isComputed ? [notify(NOTIFY.TEMPORARY_FAILURE)] : undefined;
+}
+
 /** IKE_FOLLOWUP_KE. */
 export function answerFollowUp(
   sa: IkeSa,
@@ -73,11 +83,14 @@ export function answerFollowUp(
 ): void {
   const { followUp: waiting } = sa;
   const link = notifyOf(payloads, NOTIFY.ADDITIONAL_KEY_EXCHANGE);
-  if (waiting === undefined || link === undefined || !sameOctets(link.data, waiting.link)) {
+  const isCalled =
+    link !== undefined && waiting?.link !== undefined && sameOctets(link.data, waiting.link);
+  if (!isCalled) {
     reply({ payloads: [notify(NOTIFY.STATE_NOT_FOUND)] });
     return;
   }
   sa.stopTimer('follow-up');
+  sa.followUp = { ...waiting, link: undefined };
   const ke = need(payloads, 'KE');
   const [due, ...methods] = waiting.methods;
   const fail = () => forgetFollowUp(sa);
@@ -93,7 +106,7 @@ export function answerFollowUp(
   exchangeKeys(sa, ke, reply, then, fail);
 }
 
-/** The peer goes on with something else or not at all, or the IKE SA is closed. */
+/** The peer goes on with another or not at all, or the IKE SA is closed. */
 export function forgetFollowUp(sa: IkeSa): void {
   if (sa.followUp === undefined) return;
   drop(sa.followUp);
