@@ -1,5 +1,6 @@
 /** MOBIKE (RFC 4555): one end moves to another address, and IKE and ESP go with it. */
 import { describe, expect, it } from 'vitest';
+import { notifyOf } from '../../src/ike/messages/payloads.js';
 import { EXCHANGE, NOTIFY, type Payload } from '../../src/wire/index.js';
 import { ADDRESS_A, ADDRESS_B, Dialogue } from './harness/dialogue.js';
 import type { ConnectionOptions, Peer } from './harness/peer.js';
@@ -349,6 +350,26 @@ describe('a follower', () => {
     peer.respond(EXCHANGE.INFORMATIONAL, 0, [notify(COOKIE2, new Uint8Array(32))]);
     expect(both.b.states).toEqual([]);
     expect(both.b.failures.at(-1)!.explanation).toContain('COOKIE2');
+  });
+
+  it('asks one thing at a time of a peer that moves on and on, and in the end where that is', () => {
+    const both = new Dialogue({ b: MOBILE });
+    const peer = peerOf(both);
+    const cookieOf = (data: Uint8Array) => notifyOf(peer.open(data), COOKIE2)!.data;
+    const update = [notify(UPDATE_SA_ADDRESSES)];
+    peer.source = { address: ELSEWHERE, port: 500 };
+    const [, asked] = peer.send(peer.seal(EXCHANGE.INFORMATIONAL, 2, update));
+    for (let id = 3; id < 40; id++) {
+      peer.source = { address: `198.51.100.${id}`, port: 500 };
+      expect(peer.request(EXCHANGE.INFORMATIONAL, id, update)).toHaveLength(1);
+    }
+    const answer = (id: number, data: Uint8Array) =>
+      peer.respond(EXCHANGE.INFORMATIONAL, id, [notify(COOKIE2, cookieOf(data))]);
+    const [again, ...more] = answer(0, asked!);
+    expect(more).toEqual([]);
+    expect([...both.b.installed.values()][0]!.remote.address).toBe(ADDRESS_A);
+    expect(answer(1, again!)).toEqual([]);
+    expect([...both.b.installed.values()][0]!.remote.address).toBe('198.51.100.39');
   });
 
   it('answers a move that comes after a newer one, and stays where that one has led', () => {

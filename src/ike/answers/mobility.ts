@@ -9,7 +9,6 @@ import { formatEndpoint } from '../explain.js';
 import { hasNotify, notifiesOf, notify } from '../messages/payloads.js';
 import { detectNat, isProhibited, natDetection } from '../path/nat.js';
 import type { Datagram, IkeSa } from '../sa/ike-sa.js';
-import { ReturnRoutability } from '../tasks/mobility.js';
 import type { Answer } from './answer.js';
 
 /** What the response has of MOBIKE, and what follows; nothing where that was not negotiated. */
@@ -38,17 +37,12 @@ export function answerMobility(
       ...(asks ? natDetection(sa.spis, datagram.local, datagram.remote, fake) : []),
       ...echo,
     ],
-    ...(moves && { afterwards: () => follow(sa, core, payloads, datagram) }),
+    ...(moves && { afterwards: () => follow(sa, payloads, datagram) }),
   };
 }
 
 /** §3.5: IKE goes to where the request came from; ESP when the peer has shown that it is there. */
-function follow(
-  sa: IkeSa,
-  core: Core,
-  payloads: readonly Payload[],
-  { local, remote }: Datagram,
-): void {
+function follow(sa: IkeSa, payloads: readonly Payload[], { local, remote }: Datagram): void {
   const { name } = sa.state;
   if (name !== 'established' && name !== 'rival') return;
   if (!sameEndpoint(sa.remote, remote)) {
@@ -63,5 +57,5 @@ function follow(
   }
   // A rival on which the peer moves has won for the peer already; for us as soon as we know of it.
   if (name === 'rival') sa.place.isUnproved = true;
-  else sa.request(new ReturnRoutability(sa, core));
+  else sa.place.checkPeer();
 }

@@ -198,6 +198,11 @@ export class Place implements Path {
     if (!this.#sa.isAbout(isMove)) this.#sa.requestFirst(new UpdateAddresses(this.#sa, this.#core));
   }
 
+  /** Makes sure that the peer is where it says (RFC 4555 §3.7), unless that is under way. */
+  checkPeer(): void {
+    if (!this.#sa.isAbout(isMove)) this.#sa.request(new ReturnRoutability(this.#sa, this.#core));
+  }
+
   /** We have moved, and the peer has not answered that it knows. */
   get isTelling(): boolean {
     return this.mobility === 'mover' && this.#sa.isAbout(isMove);

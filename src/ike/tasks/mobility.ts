@@ -116,6 +116,8 @@ export class ReturnRoutability extends Move {
       return;
     }
     if (sameEndpoint(sa.remote, this.#remote!)) sa.place.arrive(sa.nat);
+    // It has moved on meanwhile.
+    else if (sa.state.name === 'established') sa.place.checkPeer();
   }
 
   onSuccessor(successor: IkeSa): Task {
