@@ -135,6 +135,44 @@ describe('of two Child SAs made by rekeying at once', () => {
   });
 });
 
+describe('the rival of a rekeying', () => {
+  it('is rekeyed or deleted by its maker before ours is granted: ours takes over all the same', () => {
+    const ESP = 'aes128gcm16-noesn';
+    for (const fate of ['rekeyed', 'deleted by us'] as const) {
+      const { b } = new Dialogue({ b: { esp: [ESP] } });
+      const peer = new ScriptedPeer(b);
+      peer.establish();
+      const spi = (last: number) => Uint8Array.of(0xc0, 0, 0, last);
+      const proposal = (last: number): Payload => {
+        const { proposals } = peer.childProposal(ESP) as Payload & { kind: 'SA' };
+        return { kind: 'SA', proposals: [{ ...proposals[0]!, spi: spi(last) }] };
+      };
+      // The peer's nonces are all zero: what it makes has the lowest.
+      const rekeying = (old: number, made: number): Payload[] => [
+        { ...notify(NOTIFY.REKEY_SA), protocolId: PROTOCOL.ESP, spi: spi(old) },
+        ...peer.childRequest().map((one) => (one.kind === 'SA' ? proposal(made) : one)),
+      ];
+      // peer <- b  HDR, SK {N(REKEY_SA), SA, Ni, TSi, TSr}
+      b.handle({ type: 'rekey', connection: 'site', what: 'child' });
+      const ours = peer.open(b.outbox.shift()!.data);
+      // peer -> b  HDR, SK {N(REKEY_SA), SA, Ni, TSi, TSr}
+      peer.request(EXCHANGE.CREATE_CHILD_SA, 2, rekeying(1, 2));
+      const [, rival] = b.installed.keys();
+      if (fate === 'rekeyed') peer.request(EXCHANGE.CREATE_CHILD_SA, 3, rekeying(2, 3));
+      else b.handle({ type: 'expire', inboundSpi: rival!, hard: true, cause: 'used up' });
+      // peer -> b  HDR, SK {SA, Nr, TSi, TSr}
+      const nonce: Payload = { kind: 'Nonce', data: new Uint8Array(32).fill(1) };
+      peer.respond(EXCHANGE.CREATE_CHILD_SA, 0, [
+        ...[proposal(4), nonce, need(ours, 'TSi'), need(ours, 'TSr')],
+      ]);
+      const children = b.ikeSas()[0]!.children.map(({ state }) => state);
+      expect(children, fate).toContain('installed');
+      expect(children, fate).toContain('deleting');
+      expect(children, fate).not.toContain('rekeying');
+    }
+  });
+});
+
 describe('of two IKE SAs made by rekeying at once', () => {
   it('the one with the lowest nonce goes, and the Child SAs belong to the other (§2.8.2)', () => {
     const winners = new Set<string>();

@@ -207,8 +207,11 @@ export class CreateChild implements Begun {
   }
 
   exchanged(secrets: readonly Secret[]): void {
-    this.#conclude(this.#agreed!, secrets);
-    for (const secret of secrets) secret.wipe();
+    try {
+      this.#conclude(this.#agreed!, secrets);
+    } finally {
+      for (const secret of secrets) secret.wipe();
+    }
   }
 
   notExchanged(failure: Failure, complete: boolean): void {
@@ -288,7 +291,10 @@ export class CreateChild implements Begun {
   #takeOver(old: InstalledChild, rival: InstalledChild | undefined): void {
     const { children } = this.#sa;
     children.tellRekeyed(old);
-    if (rival !== undefined) children.move(rival, 'replaced');
+    // It may be replaced itself by now, or on its way out.
+    if (rival?.state === 'installed' || rival?.state === 'rekeying') {
+      children.move(rival, 'replaced');
+    }
     if (children.has(old)) deleteChild(this.#sa, this.#core, old, 'rekeyed by us');
   }
 
