@@ -2,11 +2,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SignatureScheme } from '../../src/crypto/signature-scheme.js';
 import { readMethods } from '../../src/ike/auth/announcements.js';
+import { certificatePayloads } from '../../src/ike/auth/certificates.js';
 import { notify } from '../../src/ike/messages/payloads.js';
 import { decodeMessage, encodeMessage, NOTIFY, type Payload } from '../../src/wire/index.js';
 import { Authorities, type KeyKind } from '../authorities.js';
 import { Dialogue } from './harness/dialogue.js';
 import { type ConnectionOptions, connectionOf } from './harness/peer.js';
+import { PROPOSAL } from './harness/scripted-peer.js';
+import { ScriptedResponder } from './harness/scripted-responder.js';
 
 const KINDS: readonly KeyKind[] = [
   'rsa:2048',
@@ -18,6 +21,7 @@ const KINDS: readonly KeyKind[] = [
   'ed448',
 ];
 
+const unknown: Payload = { kind: 'unknown', type: 199, critical: true, body: new Uint8Array(2) };
 const pki = new Authorities();
 afterAll(() => pki.remove());
 
@@ -154,6 +158,30 @@ describe('two gateways with certificates', () => {
   it('take the certificate that is named, with no authority at all', () => {
     const pinned = (name: string) => pki.trust([], { pinned: pki.der(name) });
     dialogue({ remote: pinned('b') }, { remote: pinned('a') }).establish();
+  });
+});
+
+describe('an initiator that verifies a certificate', () => {
+  it('hears no second response meanwhile, whatever is in that', () => {
+    const trusting = { remote: pki.trust(['root']), ike: [PROPOSAL], esp: ['aes128gcm16-noesn'] };
+    for (const second of [[], [notify(NOTIFY.INVALID_SYNTAX)], [unknown]]) {
+      const { a } = new Dialogue({ a: trusting });
+      a.handle({ type: 'initiate', connection: 'site' });
+      const responder = new ScriptedResponder(a);
+      responder.init();
+      a.manualJobs = true;
+      const request = responder.take();
+      const [idr, , ...child] = responder.authPayloads(request);
+      const auth: Payload = { kind: 'AUTH', method: 14, data: new Uint8Array(64) };
+      const certificates = certificatePayloads(connectionOf('b', both.b()));
+      responder.answer(request, [idr!, ...certificates, auth, ...child]);
+      responder.answer(request, second);
+      expect(a.states).toEqual(['connecting']);
+      a.runJob = () => ({ type: 'verified', notes: [] });
+      a.finishJob();
+      expect([a.states, a.installed.size, a.failures]).toEqual([['established'], 1, []]);
+      expect(a.ike.drops()).toEqual({ 'ike-stray-response': 1 });
+    }
   });
 });
 

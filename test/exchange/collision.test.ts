@@ -136,7 +136,7 @@ describe('of two Child SAs made by rekeying at once', () => {
 });
 
 describe('the rival of a rekeying', () => {
-  it('is rekeyed or deleted by its maker before ours is granted: ours takes over all the same', () => {
+  it('is rekeyed by its maker, or deleted by us, before ours is granted, which takes over all the same', () => {
     const ESP = 'aes128gcm16-noesn';
     for (const fate of ['rekeyed', 'deleted by us'] as const) {
       const { b } = new Dialogue({ b: { esp: [ESP] } });

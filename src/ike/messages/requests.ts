@@ -214,10 +214,12 @@ export class Requests {
     return others ? this.#encode(task, messageId, payloads, sent) : datagrams;
   }
 
-  /** A response has come: to an outstanding request, or it is a stray. */
+  /** A response has come: the first one to an outstanding request, or it is a stray. */
   receive(datagram: Datagram, header: PeekedHeader): void {
     const outstanding = this.#sa.window.requestOf(header.messageId);
-    if (outstanding === undefined || outstanding.task.exchange !== header.exchangeType) {
+    const isAwaited = outstanding?.dueAt !== undefined;
+    // Where it is at rest, its response is here, and what that brings is computed.
+    if (!isAwaited || outstanding.task.exchange !== header.exchangeType) {
       this.#core.count('ike-stray-response');
       this.#sa.log('debug', () => `${describeHeader(header)} is a stray, ignored`);
       return;

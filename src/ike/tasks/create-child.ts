@@ -86,8 +86,6 @@ export class CreateChild implements Begun {
   #sentAt = 0;
   /** What the peer has deleted that we do not know: one of them may be what it is about to answer. */
   readonly #deleted: (EspSpi | undefined)[] = [];
-  /** The response is here; what comes after it is its duplicate. */
-  #busy = false;
   /** What it has agreed upon, and the key exchanges that are still to come. */
   #agreed: Agreed | undefined;
   #exchanges: KeyExchanges | undefined;
@@ -170,8 +168,6 @@ export class CreateChild implements Begun {
   // --- the response ------------------------------------------------------------------------
 
   process(response: Response): void {
-    if (this.#busy) return;
-    this.#busy = true;
     if (response.story === 'error') this.refused(response);
     else if (response.story === 'Child SA') this.#accept(response.payloads);
     else this.malformed('it is no answer to the request for a Child SA');

@@ -19,7 +19,6 @@ export class FollowUp implements Task {
   readonly #exchanges: KeyExchanges;
   readonly #pair: KeyPair;
   readonly #link: Uint8Array;
-  #busy = false;
 
   /** @param link  data of the ADDITIONAL_KEY_EXCHANGE notification before this */
   constructor(begun: Begun, exchanges: KeyExchanges, pair: KeyPair, link: Uint8Array) {
@@ -36,8 +35,6 @@ export class FollowUp implements Task {
   }
 
   process(response: Response): void {
-    if (this.#busy) return;
-    this.#busy = true;
     const ke = find(response.payloads, 'KE');
     if (response.story === 'error') {
       this.#pair.wipe();

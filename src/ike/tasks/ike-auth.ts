@@ -61,8 +61,6 @@ export class InitiateIkeAuth implements Task {
   #ppkKeys: RootKeys | undefined;
   /** AUTH for a peer that does not know our PPK. */
   #authWithoutPpk: PayloadOf<'AUTH'> | undefined;
-  /** The peer's AUTH is being verified; what arrives meanwhile is the same response again. */
-  #busy = false;
 
   constructor(sa: IkeSa, core: Core, connection: Connection, child: ChildPolicy) {
     this.#sa = sa;
@@ -188,7 +186,6 @@ export class InitiateIkeAuth implements Task {
   }
 
   process({ story, payloads }: Response): void {
-    if (this.#busy) return;
     switch (story) {
       case 'authentication with a Child SA':
       case 'authentication without a Child SA':
@@ -212,7 +209,6 @@ export class InitiateIkeAuth implements Task {
       this.#refuse(refused('the peer goes on without our PPK'));
       return;
     }
-    this.#busy = true;
     this.#sa.requestIsAnswered(this);
     verifyPeer(this.#sa, this.#configured, idr, payloads, (refusal) => {
       if (refusal === undefined) this.#establish(payloads);

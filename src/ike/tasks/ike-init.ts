@@ -46,8 +46,6 @@ export class InitiateIkeInit implements Task {
   #publicValue: Uint8Array = new Uint8Array(0);
   #cookie: Uint8Array | undefined;
   #changes = 0;
-  /** A key exchange job is under way; what arrives meanwhile belongs to the past. */
-  #busy = false;
   #hint: Failure | undefined;
 
   constructor(sa: IkeSa, core: Core, connection: Connection, child: ChildPolicy) {
@@ -67,9 +65,7 @@ export class InitiateIkeInit implements Task {
   }
 
   #generate(then: () => void): void {
-    this.#busy = true;
     this.#sa.compute({ type: 'generate', group: this.#group }, (result) => {
-      this.#busy = false;
       if (result.type !== 'generated') {
         this.#sa.fail(internal(result));
         return;
@@ -113,7 +109,6 @@ export class InitiateIkeInit implements Task {
   }
 
   process(response: Response): void {
-    if (this.#busy) return;
     switch (response.story) {
       case 'cookie':
         this.#obeyCookie(response);
@@ -203,7 +198,6 @@ export class InitiateIkeInit implements Task {
     const [initRequest] = this.#sa.window.outstanding!.datagrams;
     this.#sa.finishRequest(this);
     this.#sa.stopTimer('hint');
-    this.#busy = true;
     this.#sa.peerSpi = header.responderSpi;
     this.#sa.supportsFragments =
       this.#offersFragments && hasNotify(payloads, NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED);

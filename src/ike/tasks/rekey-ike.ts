@@ -50,7 +50,6 @@ export class RekeyIke implements Begun {
   readonly #ni: Uint8Array;
   readonly #pair: KeyPair;
   readonly #groups: readonly number[];
-  #busy = false;
   /** What the response has brought, and the key exchanges that are still to come. */
   #agreed: Agreed | undefined;
   #exchanges: KeyExchanges | undefined;
@@ -90,8 +89,6 @@ export class RekeyIke implements Begun {
   // --- the response ------------------------------------------------------------------------
 
   process(response: Response): void {
-    if (this.#busy) return;
-    this.#busy = true;
     if (response.story === 'error') this.refused(response);
     else if (response.story === 'rekeying of the IKE SA') this.#accept(response.payloads);
     else this.malformed('it is no answer to the rekeying of the IKE SA');
