@@ -1,10 +1,14 @@
 /** Postquantum preshared keys (RFC 8784): in every case of its table 1. */
-import { describe, expect, it } from 'vitest';
-import { NOTIFY } from '../../src/wire/index.js';
+import { describe, expect, it, vi } from 'vitest';
+import type { RootKeys } from '../../src/crypto/keymat.js';
+import { NOTIFY, type Payload } from '../../src/wire/index.js';
 import { Dialogue } from './harness/dialogue.js';
+import { notify, PROPOSAL } from './harness/scripted-peer.js';
+import { ScriptedResponder } from './harness/scripted-responder.js';
 
 const PPK = { id: 'ppk.example', secret: 'a secret that both sides have', required: true };
 const OPTIONAL = { ...PPK, required: false };
+const ZEROS = new Uint8Array(32);
 const UNKNOWN = { ...OPTIONAL, id: 'another.example' };
 
 function both(a: typeof PPK | undefined, b: typeof PPK | undefined, fast = true): Dialogue {
@@ -14,6 +18,18 @@ function both(a: typeof PPK | undefined, b: typeof PPK | undefined, fast = true)
 function said({ a, b }: Dialogue): string {
   return [...a.log, ...b.log].join('\n');
 }
+
+/** Keys with a PPK in them, as they are made. */
+const mixed = vi.hoisted((): RootKeys[] => []);
+vi.mock('../../src/crypto/keymat.js', async (original) => {
+  const keymat = await original<typeof import('../../src/crypto/keymat.js')>();
+  const mixPpk: typeof keymat.mixPpk = (...args) => {
+    const keys = keymat.mixPpk(...args);
+    mixed.push(keys);
+    return keys;
+  };
+  return { ...keymat, mixPpk };
+});
 
 describe('two gateways', () => {
   it.each([
@@ -76,6 +92,23 @@ describe('two gateways', () => {
       return [...dialogue.a.installed.values()][0]!.inboundKey;
     });
     expect(keys[0]).not.toBe(keys[1]);
+  });
+
+  it.each([
+    ['says nothing of it', (own: Payload[]) => own],
+    ['does not say who it is', ([, auth]: Payload[]) => [auth!]],
+    ['has another key', ([idr, auth]: Payload[]) => [idr!, { ...auth!, data: ZEROS } as Payload]],
+  ])('keep nothing with it in it where the responder %s', (_, answer) => {
+    const { a } = new Dialogue({ a: { ppk: PPK, ike: [PROPOSAL] } });
+    a.handle({ type: 'initiate', connection: 'site' });
+    const responder = new ScriptedResponder(a);
+    mixed.length = 0;
+    responder.init([notify(NOTIFY.USE_PPK)]);
+    const request = responder.take();
+    expect(mixed).toHaveLength(1);
+    responder.answer(request, answer(responder.authPayloads(request)));
+    expect(a.states).toEqual(['deleting']);
+    expect(Object.values(mixed[0]!).map(({ byteLength }) => byteLength)).toEqual([0, 0, 0]);
   });
 
   it('write the secret into no log', () => {

@@ -3,6 +3,7 @@
  * §2.17): on both sides, with and without a key exchange of its own, without losing a packet.
  */
 import { describe, expect, it } from 'vitest';
+import type { JobResult } from '../../src/ike/event.js';
 import { DEFAULT_OPTIONS } from '../../src/ike/options.js';
 import { NOTIFY } from '../../src/wire/index.js';
 import { Dialogue } from './harness/dialogue.js';
@@ -156,6 +157,24 @@ describe('a peer without a key exchange of its own for Child SAs', () => {
     both.settleFlowing();
     both.wait(drainTime);
     both.expectTunnel();
+  });
+});
+
+describe('a key pair that is made when nobody needs it any more', () => {
+  it.each(['child', 'ike'] as const)('is wiped (%s)', (what) => {
+    const { a } = Dialogue.established({ a: { esp: ['aes128gcm16-x25519'] } });
+    const made: JobResult[] = [];
+    const { runJob } = a;
+    a.runJob = (job, random) => {
+      made.push(runJob(job, random));
+      return made.at(-1)!;
+    };
+    a.manualJobs = true;
+    a.handle({ type: 'rekey', connection: 'site', what });
+    a.handle({ type: 'terminate', connection: 'site' });
+    expect(a.states).toEqual(['deleting']);
+    a.finishJob();
+    expect(made.map((one) => one.type === 'generated' && one.privateKey.byteLength)).toEqual([0]);
   });
 });
 

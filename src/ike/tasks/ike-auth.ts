@@ -220,7 +220,7 @@ export class InitiateIkeAuth implements Task {
   #refuse(refusal: Failure): void {
     const sa = this.#sa;
     sa.finishRequest(this);
-    this.#releaseSpi();
+    this.abandon();
     sa.report(refusal);
     sa.move({ name: 'deleting' });
     sa.request(new RefusePeer(sa, this.#core));

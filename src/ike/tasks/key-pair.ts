@@ -9,6 +9,8 @@ export class KeyPair {
   readonly #sa: IkeSa;
   #privateKey: Secret | undefined;
   #publicValue: Uint8Array = new Uint8Array(0);
+  /** Nobody needs it any more, though it may still be under way. */
+  #isWiped = false;
 
   constructor(sa: IkeSa, group: number) {
     this.#sa = sa;
@@ -22,6 +24,7 @@ export class KeyPair {
         this.#privateKey = result.privateKey;
         this.#publicValue = result.publicValue;
       }
+      if (this.#isWiped) this.wipe();
       ready();
     });
   }
@@ -47,6 +50,7 @@ export class KeyPair {
   }
 
   wipe(): void {
+    this.#isWiped = true;
     this.#privateKey?.wipe();
     this.#privateKey = undefined;
   }

@@ -24,6 +24,7 @@ import {
   payloadBody,
 } from '../../../src/wire/index.js';
 import { type Datagram, type Peer, PSK } from './peer.js';
+import { PROPOSAL } from './scripted-peer.js';
 
 const SUITE = skSuite(20, 128, 0)!;
 const PRF = prfById(5)!;
@@ -72,9 +73,9 @@ export class ScriptedResponder {
     this.#peer.handle({ type: 'datagram', local, remote, data });
   }
 
-  initPayloads(): Payload[] {
+  initPayloads(proposal = PROPOSAL): Payload[] {
     const purpose = { protocol: 'ike', keyExchange: true } as const;
-    const ike = [parseProposal('ike', 'aes128gcm16-prfsha256-x25519')];
+    const ike = [parseProposal('ike', proposal)];
     return [
       { kind: 'SA', proposals: toWireProposals(ike, new Uint8Array(0), purpose) },
       { kind: 'KE', method: 31, data: this.#pair.publicValue },
@@ -89,9 +90,9 @@ export class ScriptedResponder {
   }
 
   /** IKE_SA_INIT as it should be; afterwards there are keys, and an IKE_AUTH request to take. */
-  init(further: readonly Payload[] = []): void {
+  init(further: readonly Payload[] = [], proposal = PROPOSAL): void {
     const request = this.take();
-    const response = this.initResponse(request, [...this.initPayloads(), ...further]);
+    const response = this.initResponse(request, [...this.initPayloads(proposal), ...further]);
     this.#initRequest = request;
     this.#initResponse = response;
     const ni = need(request.payloads, 'Nonce').data;
