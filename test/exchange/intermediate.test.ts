@@ -14,6 +14,7 @@ import {
 import { Dialogue } from './harness/dialogue.js';
 import type { ConnectionOptions } from './harness/peer.js';
 import { kinds, notify, ScriptedPeer } from './harness/scripted-peer.js';
+import { ScriptedResponder } from './harness/scripted-responder.js';
 
 const PRF_HMAC_SHA2_256 = prfById(5)!;
 const BASE = 'aes128gcm16-prfsha256-x25519';
@@ -304,6 +305,26 @@ function coveredBy(message: Uint8Array, plaintext: Uint8Array): Uint8Array {
 }
 
 const VENDOR: Payload[] = [{ kind: 'V', data: new Uint8Array(100).fill(0x55) }];
+
+describe('an initiator', () => {
+  it('tells of the error that its peer answers in place of the next key exchange', () => {
+    const more = `${BASE}-ke1_mlkem768`;
+    const { a } = new Dialogue({ a: { ike: [more] } });
+    a.handle({ type: 'initiate', connection: 'site' });
+    const responder = new ScriptedResponder(a);
+    const supported = notify(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED);
+    responder.init([supported], more);
+    // a <- b  HDR, SK {N(NO_PROPOSAL_CHOSEN)}
+    responder.answer(responder.take(), [notify(NOTIFY.NO_PROPOSAL_CHOSEN)]);
+    expect(a.states).toEqual([]);
+    expect(a.failures).toMatchObject([
+      {
+        notify: 'NO_PROPOSAL_CHOSEN',
+        explanation: 'the peer answers NO_PROPOSAL_CHOSEN to IKE_INTERMEDIATE',
+      },
+    ]);
+  });
+});
 
 describe('a responder', () => {
   const more = (peer: ScriptedPeer): Payload[] => [

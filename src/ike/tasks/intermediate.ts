@@ -41,11 +41,13 @@ export class FurtherKeyExchange implements Task {
     return [ke];
   }
 
-  process({ story, payloads }: Response): void {
+  process({ payloads }: Response): void {
     const sa = this.#sa;
+    const error = errorOf(payloads);
     const ke = find(payloads, 'KE');
-    if (story === 'error') {
-      const notify = notifyName(errorOf(payloads)!.notifyType);
+    // RFC 7296 §3.10.1: with an error, whatever else is there, the request has failed.
+    if (error !== undefined) {
+      const notify = notifyName(error.notifyType);
       sa.fail({ notify, explanation: `the peer answers ${notify} to IKE_INTERMEDIATE` });
       return;
     }
