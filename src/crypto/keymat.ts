@@ -1,7 +1,6 @@
 /**
- * The keys of an IKE SA, of one that is rekeyed, and of Child SAs (RFC 7296 §2.14, §2.17, §2.18).
- *
- * Left out: additional key exchanges of a Child SA (RFC 9370 §2.2.4).
+ * The keys of an IKE SA, of one that is rekeyed, and of Child SAs (RFC 7296 §2.14, §2.17, §2.18), from
+ * one key exchange or several (RFC 9370 §2.2.2, §2.2.4), and with a PPK (RFC 8784).
  */
 import { type IkeSpi, ikeSpiBytes } from '../wire/index.js';
 import { concat } from './concat.js';

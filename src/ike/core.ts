@@ -24,7 +24,7 @@ export interface Core {
   /** What is kept of messages that are not complete yet. */
   readonly fragments: FragmentStore;
   emit(effect: Effect): void;
-  /** Handles a request of the peer's that has the message ID that is next. */
+  /** Handles a request of the peer's that is new, and within the window. */
   answer(sa: IkeSa, datagram: Datagram, header: PeekedHeader): void;
   /** Takes note of a message that was not served. */
   count(reason: DropReason): void;

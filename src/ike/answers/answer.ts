@@ -28,7 +28,7 @@ export interface Answer {
 /** Takes the answer, at once or after a computation; where the IKE SA is closed by then, never. */
 export type Reply = (answer: Answer) => void;
 
-/** Handles a request that has the message ID that is next. */
+/** Handles a request that is new, and within the window. */
 export function answerRequest(
   sa: IkeSa,
   core: Core,

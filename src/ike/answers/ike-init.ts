@@ -31,7 +31,7 @@ import {
   notify,
   notifyOf,
 } from '../messages/payloads.js';
-import { detectNat, NO_NAT, natDetection } from '../path/nat.js';
+import { detectNat, fakeSource, NO_NAT, natDetection } from '../path/nat.js';
 import { type Datagram, IkeSa } from '../sa/ike-sa.js';
 import { agreeOnKeys } from '../sa/keys.js';
 import { freshNonce } from '../sa/nonce.js';
@@ -248,18 +248,18 @@ function respond(
   own: { selection: Selection; privateKey: Secret; publicValue: Uint8Array },
 ): void {
   const { payloads } = message;
+  const { local, remote } = datagram;
   const { suite, answer } = own.selection;
   const group = suite.keyExchange!.id;
   const ni = need(payloads, 'Nonce').data;
   const nr = freshNonce(core);
   const before = { ...sa.spis, responderSpi: message.header.responderSpi };
-  const candidates = core.candidates(datagram.local.address, datagram.remote.address);
+  const candidates = core.candidates(local.address, remote.address);
+  const { someForceUdpEncapsulation: forced } = candidates;
   const nat = candidates.someTraverseNats
-    ? detectNat(payloads, before, datagram.local, datagram.remote)
+    ? detectNat(payloads, before, local, remote, forced)
     : NO_NAT;
-  const forced = candidates.someForceUdpEncapsulation;
-  const fake = forced && nat.supported ? core.environment.random(20) : undefined;
-  sa.place.nat = fake === undefined ? nat : { ...nat, local: true };
+  sa.place.nat = nat;
   // RFC 7383 §2.3: said by both, or not in use.
   sa.supportsFragments =
     hasNotify(payloads, NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED) && candidates.allTakeFragments;
@@ -275,7 +275,7 @@ function respond(
     ...(sa.supportsFragments ? [notify(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED)] : []),
     ...(sa.usesPpk ? [notify(NOTIFY.USE_PPK)] : []),
     ...(sa.supportsIntermediate ? [notify(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED)] : []),
-    ...(nat.supported ? natDetection(sa.spis, datagram.local, datagram.remote, fake) : []),
+    ...(nat.supported ? natDetection(sa.spis, local, remote, fakeSource(core, forced)) : []),
     ...(sa.peerKnows.hashes === undefined ? [] : candidates.hashes),
     ...candidates.requests,
   ]);

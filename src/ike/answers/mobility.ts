@@ -7,7 +7,7 @@ import { NOTIFY, type Payload } from '../../wire/index.js';
 import type { Core } from '../core.js';
 import { formatEndpoint } from '../explain.js';
 import { hasNotify, notifiesOf, notify } from '../messages/payloads.js';
-import { detectNat, isProhibited, natDetection } from '../path/nat.js';
+import { detectNat, fakeSource, isProhibited, natDetection } from '../path/nat.js';
 import type { Datagram, IkeSa } from '../sa/ike-sa.js';
 import type { Answer } from './answer.js';
 
@@ -30,11 +30,11 @@ export function answerMobility(
   const moves =
     has(NOTIFY.UPDATE_SA_ADDRESSES) && mobility === 'follower' && sa.place.isNewestMove(messageId);
   const asks = has(NOTIFY.NAT_DETECTION_SOURCE_IP);
-  const forced = sa.connection!.forceUdpEncapsulation;
-  const fake = asks && forced ? core.environment.random(20) : undefined;
+  const { forceUdpEncapsulation: forced } = sa.connection!;
+  const { local, remote } = datagram;
   return {
     payloads: [
-      ...(asks ? natDetection(sa.spis, datagram.local, datagram.remote, fake) : []),
+      ...(asks ? natDetection(sa.spis, local, remote, fakeSource(core, forced)) : []),
       ...echo,
     ],
     ...(moves && { afterwards: () => follow(sa, payloads, datagram) }),
@@ -48,13 +48,11 @@ function follow(sa: IkeSa, payloads: readonly Payload[], { local, remote }: Data
   if (!sameEndpoint(sa.remote, remote)) {
     sa.log('info', `the peer moves from ${formatEndpoint(sa.remote)} to ${formatEndpoint(remote)}`);
   }
-  const nat = detectNat(payloads, sa.spis, local, remote);
+  const { forceUdpEncapsulation: forced } = sa.connection!;
+  const nat = detectNat(payloads, sa.spis, local, remote, forced);
   sa.place.local = local;
   sa.place.remote = remote;
-  if (nat.supported) {
-    const forced = sa.connection!.forceUdpEncapsulation;
-    sa.place.nat = forced ? { ...nat, local: true } : nat;
-  }
+  if (nat.supported) sa.place.nat = nat;
   // A rival on which the peer moves has won for the peer already; for us as soon as we know of it.
   if (name === 'rival') sa.place.isUnproved = true;
   else sa.place.checkPeer();

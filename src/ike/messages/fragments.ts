@@ -1,8 +1,8 @@
 /**
  * Fragments of the peer's messages put together again (RFC 7383 §2.6). Only authentic ones come
- * here, and only of the one message that is awaited in each direction; still, anybody who does a
- * key exchange can send some and never the rest, so what is kept is bounded: in a message, and in
- * all messages together, where the oldest goes first.
+ * here, and only of messages that the windows have room for; still, anybody who does a key exchange
+ * can send some and never the rest, so what is kept is bounded: in a message, and in all messages
+ * together, where the oldest goes first.
  */
 import type { Payload } from '../../wire/index.js';
 import { SealedContent } from './protection.js';
@@ -57,7 +57,7 @@ export class FragmentStore {
   }
 }
 
-/** The message that is awaited in one direction, as far as it is here. */
+/** A message of one direction, as far as it is here. */
 export class PartialMessage {
   readonly #store: FragmentStore;
   readonly #parts = new Map<number, Uint8Array>();

@@ -2,6 +2,7 @@
 import { natDetectionHash } from '../../crypto/auth.js';
 import type { Endpoint } from '../../sad/sad.js';
 import { type IkeSpi, NOTIFY, type Payload, parseAddress } from '../../wire/index.js';
+import type { Core } from '../core.js';
 import { notifiesOf, notify, notifyOf } from '../messages/payloads.js';
 import { sameOctets } from '../messages/window.js';
 
@@ -17,6 +18,8 @@ export interface NatSituation {
 export function isTranslated({ local, remote }: NatSituation): boolean {
   return local || remote;
 }
+
+const HASH_OCTETS = 20;
 
 export const NO_NAT: NatSituation = { supported: false, local: false, remote: false };
 
@@ -41,12 +44,21 @@ export function natDetection(
   ];
 }
 
-/** What a received message tells; of several source hashes one has to be right. */
+/** Where ESP is to go in UDP whatever lies between: the hash of no source, so to speak. */
+export function fakeSource({ environment }: Core, forced: boolean): Uint8Array | undefined {
+  return forced ? environment.random(HASH_OCTETS) : undefined;
+}
+
+/**
+ * What a received message tells; of several source hashes one has to be right.
+ * @param forced  the peer is made to see a NAT before us, so that for both there is one
+ */
 export function detectNat(
   payloads: readonly Payload[],
   spis: SpiPair,
   local: Endpoint,
   remote: Endpoint,
+  forced = false,
 ): NatSituation {
   const sources = notifiesOf(payloads, NOTIFY.NAT_DETECTION_SOURCE_IP);
   const destinations = notifiesOf(payloads, NOTIFY.NAT_DETECTION_DESTINATION_IP);
@@ -56,7 +68,7 @@ export function detectNat(
   return {
     supported: true,
     remote: !sources.some(({ data }) => sameOctets(data, seenRemote)),
-    local: !destinations.some(({ data }) => sameOctets(data, seenLocal)),
+    local: forced || !destinations.some(({ data }) => sameOctets(data, seenLocal)),
   };
 }
 

@@ -11,7 +11,7 @@ import type { IkeSa } from '../sa/ike-sa.js';
 import { ReturnRoutability, UpdateAddresses } from '../tasks/mobility.js';
 import type { Task } from '../tasks/task.js';
 import type { Mobility } from './mobility.js';
-import { type NatSituation, NO_NAT, natDetection, seenAs } from './nat.js';
+import { fakeSource, type NatSituation, NO_NAT, natDetection, seenAs } from './nat.js';
 import type { Path, Paths } from './paths.js';
 
 export class Place implements Path {
@@ -155,7 +155,7 @@ export class Place implements Path {
   ask(): Payload[] {
     if (!this.isToAsk) return [];
     const { forceUdpEncapsulation } = this.#sa.connection!;
-    const fake = forceUdpEncapsulation ? this.#core.environment.random(20) : undefined;
+    const fake = fakeSource(this.#core, forceUdpEncapsulation);
     return natDetection(this.#sa.spis, this.local, this.remote, fake);
   }
 

@@ -17,7 +17,7 @@ import type { JobResult } from '../event.js';
 import { explainRefusal, explainSilence, type Failure, NO_ANSWER } from '../explain.js';
 import { errorOf, hasNotify, need, notify, notifyName, notifyOf } from '../messages/payloads.js';
 import { sameOctets } from '../messages/window.js';
-import { detectNat, isTranslated, natDetection } from '../path/nat.js';
+import { detectNat, fakeSource, isTranslated, natDetection } from '../path/nat.js';
 import { explainRedirect } from '../redirect.js';
 import type { IkeSa } from '../sa/ike-sa.js';
 import { agreeOnKeys } from '../sa/keys.js';
@@ -55,7 +55,7 @@ export class InitiateIkeInit implements Task {
     this.#child = child;
     this.tries = core.options.initTries;
     this.#ni = freshNonce(core);
-    this.#fakeNat = connection.forceUdpEncapsulation ? core.environment.random(20) : undefined;
+    this.#fakeNat = fakeSource(core, connection.forceUdpEncapsulation);
     this.#group = connection.ikeProposals[0]!.keyExchange[0]!.id;
   }
 
@@ -91,8 +91,8 @@ export class InitiateIkeInit implements Task {
       { kind: 'Nonce', data: this.#ni },
       // RFC 4555 §3.9: in its place NO_NATS_ALLOWED comes with IKE_AUTH.
       ...(this.#connection.natTraversal ? natDetection(before, local, remote, this.#fakeNat) : []),
-      // RFC 9370 §2.2.1: without it there is no second key exchange.
       ...(this.#connection.ppk === undefined ? [] : [notify(NOTIFY.USE_PPK)]),
+      // RFC 9370 §2.2.1: without it there is no second key exchange.
       ...(this.#offersMore ? [notify(NOTIFY.INTERMEDIATE_EXCHANGE_SUPPORTED)] : []),
       ...(this.#offersFragments ? [notify(NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED)] : []),
       ...announceHashes([this.#connection]),
@@ -203,10 +203,9 @@ export class InitiateIkeInit implements Task {
       this.#offersFragments && hasNotify(payloads, NOTIFY.IKEV2_FRAGMENTATION_SUPPORTED);
     this.#sa.childlessSupported = hasNotify(payloads, NOTIFY.CHILDLESS_IKEV2_SUPPORTED);
     this.#sa.peerKnows = { hashes: readHashes(payloads), methods: readMethods(payloads) };
-    this.#sa.place.nat = detectNat(payloads, this.#sa.spis, this.#sa.local, this.#sa.remote);
-    if (this.#fakeNat !== undefined && this.#sa.nat.supported) {
-      this.#sa.place.nat = { ...this.#sa.nat, local: true };
-    }
+    const { spis, local, remote } = this.#sa;
+    const { forceUdpEncapsulation: forced } = this.#connection;
+    this.#sa.place.nat = detectNat(payloads, spis, local, remote, forced);
     const privateKey = this.#privateKey!;
     this.#privateKey = undefined;
     this.#sa.compute({ type: 'derive', group: this.#group, privateKey, peerPublic }, (result) => {

@@ -4,7 +4,7 @@ import { EXCHANGE, NOTIFY, type Payload } from '../../wire/index.js';
 import type { Core } from '../core.js';
 import { errorOf, notify, notifyName, notifyOf } from '../messages/payloads.js';
 import { sameOctets } from '../messages/window.js';
-import { detectNat, natDetection, prohibitNats } from '../path/nat.js';
+import { detectNat, fakeSource, natDetection, prohibitNats } from '../path/nat.js';
 import { type Path, samePath } from '../path/paths.js';
 import type { IkeSa } from '../sa/ike-sa.js';
 import type { Response, Task } from './task.js';
@@ -56,7 +56,7 @@ export class UpdateAddresses extends Move {
     const update = notify(NOTIFY.UPDATE_SA_ADDRESSES);
     const { natTraversal, forceUdpEncapsulation } = sa.connection!;
     if (!natTraversal) return [update, prohibitNats(sa.local, sa.remote)];
-    const fake = forceUdpEncapsulation ? this.core.environment.random(20) : undefined;
+    const fake = fakeSource(this.core, forceUdpEncapsulation);
     return [update, ...natDetection(sa.spis, sa.local, sa.remote, fake)];
   }
 
@@ -81,9 +81,8 @@ export class UpdateAddresses extends Move {
       return;
     }
     sa.place.told(payloads);
-    const nat = detectNat(payloads, sa.spis, sa.local, sa.remote);
-    const forced = sa.connection!.forceUdpEncapsulation;
-    sa.place.arrive(forced ? { ...nat, local: true } : nat);
+    const { forceUdpEncapsulation: forced } = sa.connection!;
+    sa.place.arrive(detectNat(payloads, sa.spis, sa.local, sa.remote, forced));
   }
 
   onSuccessor(successor: IkeSa): Task {
