@@ -385,6 +385,23 @@ describe('several Child SAs of a connection', () => {
     }
   });
 
+  it('end at their time, though somebody sends on and on what has made one of them', () => {
+    const childLifetime = { rekeySeconds: 0, endSeconds: 500 };
+    const both = new Dialogue({ a: options.a, b: { ...options.b, childLifetime } });
+    both.initiate();
+    for (let i = 0; i < 4; i++) both.deliver(i % 2 === 0 ? both.a : both.b);
+    const [request] = both.a.outbox;
+    both.settle();
+    both.expectChildren(2);
+    for (let t = 0; t < 500; t += 50) {
+      both.wait(50_000);
+      both.give(request!);
+      both.settle();
+    }
+    both.wait(drainTime);
+    both.expectChildren(0);
+  });
+
   it('one refused leaves the other', () => {
     const both = new Dialogue({ a: { children: voice }, b: { children: { data: mirrored.data } } });
     both.initiate();

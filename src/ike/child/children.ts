@@ -230,11 +230,15 @@ export class Children implements Iterable<InstalledChild> {
     return successor !== undefined && this.has(successor) && !successor.confirmed;
   }
 
-  /** The peer asks again for the response that tells it of new SAs: it does not have them yet. */
+  /**
+   * The peer asks again for the response that tells it of new SAs: it does not have them yet. A peer
+   * does so for some minutes; whoever is on the way, with its request, for ever.
+   */
   peerIsNotReady(): void {
-    const { switchDelay } = this.#core.options;
+    const { now, options } = this.#core;
     for (const entry of this.#entries.values()) {
-      if (!entry.confirmed) this.startTimer(entry, 'child-switch', switchDelay);
+      if (entry.confirmed || now - entry.installedAt > options.replacedTimeout) continue;
+      this.startTimer(entry, 'child-switch', options.switchDelay);
     }
   }
 
