@@ -4,7 +4,8 @@ import { notifyOf } from '../../src/ike/messages/payloads.js';
 import { EXCHANGE, NOTIFY, type Payload } from '../../src/wire/index.js';
 import { ADDRESS_A, ADDRESS_B, Dialogue } from './harness/dialogue.js';
 import type { ConnectionOptions, Peer } from './harness/peer.js';
-import { kinds, notify, ScriptedPeer } from './harness/scripted-peer.js';
+import { kinds, notify, PROPOSAL, ScriptedPeer } from './harness/scripted-peer.js';
+import { ScriptedResponder } from './harness/scripted-responder.js';
 
 const ELSEWHERE = '198.51.100.7';
 const MOBILE: ConnectionOptions = { mobike: true };
@@ -179,6 +180,25 @@ describe('an initiator that is elsewhere', () => {
     expect([a!.udpEncapsulation, b!.udpEncapsulation]).toEqual([true, true]);
     expect(b!.remote).toEqual(outside);
     both.expectFlow();
+  });
+});
+
+describe('an initiator that has ESP go in UDP whatever lies between', () => {
+  it('does not do so with a peer that cannot, after a move either', () => {
+    const a = { ...MOBILE, alternatives: [ELSEWHERE], forceUdpEncapsulation: true };
+    const both = new Dialogue({ a: { ...a, ike: [PROPOSAL], esp: ['aes128gcm16-noesn'] } });
+    both.initiate();
+    const responder = new ScriptedResponder(both.a);
+    // a <- b  HDR, SAr1, KEr, Nr: no NAT detection
+    responder.init();
+    const request = responder.take();
+    const mobile = notify(NOTIFY.MOBIKE_SUPPORTED);
+    responder.answer(request, [...responder.authPayloads(request), mobile]);
+    move(both.a, ELSEWHERE);
+    responder.answer(responder.take(), []);
+    const children = [...both.a.installed.values()];
+    expect(children).toMatchObject([{ local: { address: ELSEWHERE }, udpEncapsulation: false }]);
+    expect(both.a.outbox).toEqual([]);
   });
 });
 
