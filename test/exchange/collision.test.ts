@@ -325,6 +325,23 @@ describe('TEMPORARY_FAILURE', () => {
     }
   });
 
+  it('once, after other refusals: it is the first', () => {
+    for (const what of ['child', 'ike'] as const) {
+      const { a, both, peer } = withScript();
+      both.rekey(a, what);
+      const tried = { rekeying: new Set<number>(), anew: new Set<string>() };
+      while (tried.rekeying.size <= DEFAULT_OPTIONS.maxPostponed) {
+        refuse(a, peer, NOTIFY.NO_PROPOSAL_CHOSEN, tried);
+        both.wait(1_000);
+      }
+      while (tried.rekeying.size <= DEFAULT_OPTIONS.maxPostponed + 2) {
+        refuse(a, peer, NOTIFY.TEMPORARY_FAILURE, tried);
+        both.wait(1_000);
+      }
+      expect([a.states[0], a.installed.size]).toEqual(['established', 1]);
+    }
+  });
+
   it('to many Child SAs at once is one refusal', () => {
     const { a, both, peer } = withScript({ children: many(15) });
     const refused = new Set<number>();

@@ -42,8 +42,10 @@ export interface InstalledChild {
   readonly rival: InstalledChild | undefined;
   /** The same made by us shortly before, which goes when this one is confirmed. */
   readonly twin: InstalledChild | undefined;
-  /** How often in a row the peer has put its rekeying off. */
+  /** How often the peer has put its rekeying off. */
   readonly postponed: number;
+  /** How often its rekeying has come to nothing otherwise. */
+  readonly failed: number;
 }
 
 /** What is known of a Child SA beside its keys and parameters when it is installed. */

@@ -107,6 +107,7 @@ export class Children implements Iterable<InstalledChild> {
       state: 'installed',
       confirmed: known && (role === 'initiator' || !standby),
       postponed: 0,
+      failed: 0,
       rival: undefined,
       twin: undefined,
       answeredIn: undefined,
@@ -182,9 +183,9 @@ export class Children implements Iterable<InstalledChild> {
     this.#entry(child).twin = twin;
   }
 
-  /** The peer has put the rekeying off; how often it has in a row. */
-  postpone(child: InstalledChild): number {
-    return ++this.#entry(child).postponed;
+  /** Its rekeying was put off by the peer, or has failed; how often that has. */
+  notRekeyed(child: InstalledChild, why: 'postponed' | 'failed'): number {
+    return ++this.#entry(child)[why];
   }
 
   /** The response with this message ID has told the peer of what is new. */

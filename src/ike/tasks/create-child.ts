@@ -393,7 +393,7 @@ export class CreateChild implements Begun {
       return;
     }
     if (!sa.children.has(rekeys) || rekeys.state !== 'installed') return;
-    const times = sa.children.postpone(rekeys);
+    const times = sa.children.notRekeyed(rekeys, 'postponed');
     if (times > this.#core.options.maxPostponed) {
       sa.terminate('the peer has answered TEMPORARY_FAILURE for minutes');
       return;
@@ -434,7 +434,7 @@ export class CreateChild implements Begun {
     this.#release('installed');
     if (rekeys === undefined) this.#core.childSettled(this.#sa);
     else if (children.has(rekeys) && rekeys.state === 'installed') {
-      const delay = postponedDelay(this.#core, children.postpone(rekeys));
+      const delay = postponedDelay(this.#core, children.notRekeyed(rekeys, 'failed'));
       children.startTimer(rekeys, 'child-rekey', delay);
     }
   }
