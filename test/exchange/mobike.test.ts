@@ -302,6 +302,17 @@ describe('where no NAT is allowed (§3.9)', () => {
     expect([...both.a.installed.values()][0]!.remote.port).toBe(500);
   });
 
+  it('nor does it after a move, and heeds nothing that is said of them', () => {
+    const both = established({ ...MOBILE, alternatives: [ELSEWHERE] }, STRICT);
+    move(both.a, ELSEWHERE);
+    translate(both, ELSEWHERE, 10);
+    for (const { installed } of [both.a, both.b]) {
+      expect([...installed.values()].map(({ udpEncapsulation }) => udpEncapsulation)).toEqual([
+        false,
+      ]);
+    }
+  });
+
   it('no IKE SA comes through one', () => {
     const both = new Dialogue({ a: STRICT, b: { ...MOBILE, remoteAddress: '%any' }, fast: true });
     both.initiate();

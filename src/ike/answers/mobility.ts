@@ -7,7 +7,7 @@ import { NOTIFY, type Payload } from '../../wire/index.js';
 import type { Core } from '../core.js';
 import { formatEndpoint } from '../explain.js';
 import { hasNotify, notifiesOf, notify } from '../messages/payloads.js';
-import { detectNat, fakeSource, isProhibited, natDetection } from '../path/nat.js';
+import { detectNat, fakeSource, isProhibited, NO_NAT, natDetection } from '../path/nat.js';
 import type { Datagram, IkeSa } from '../sa/ike-sa.js';
 import type { Answer } from './answer.js';
 
@@ -29,8 +29,8 @@ export function answerMobility(
   }
   const moves =
     has(NOTIFY.UPDATE_SA_ADDRESSES) && mobility === 'follower' && sa.place.isNewestMove(messageId);
-  const asks = has(NOTIFY.NAT_DETECTION_SOURCE_IP);
-  const { forceUdpEncapsulation: forced } = sa.connection!;
+  const { natTraversal, forceUdpEncapsulation: forced } = sa.connection!;
+  const asks = natTraversal && has(NOTIFY.NAT_DETECTION_SOURCE_IP);
   const { local, remote } = datagram;
   return {
     payloads: [
@@ -48,8 +48,8 @@ function follow(sa: IkeSa, payloads: readonly Payload[], { local, remote }: Data
   if (!sameEndpoint(sa.remote, remote)) {
     sa.log('info', `the peer moves from ${formatEndpoint(sa.remote)} to ${formatEndpoint(remote)}`);
   }
-  const { forceUdpEncapsulation: forced } = sa.connection!;
-  const nat = detectNat(payloads, sa.spis, local, remote, forced);
+  const { natTraversal, forceUdpEncapsulation: forced } = sa.connection!;
+  const nat = natTraversal ? detectNat(payloads, sa.spis, local, remote, forced) : NO_NAT;
   sa.place.local = local;
   sa.place.remote = remote;
   if (nat.supported) sa.place.nat = nat;
