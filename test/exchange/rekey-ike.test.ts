@@ -386,6 +386,27 @@ describe('reauthentication (§2.8.3)', () => {
     both.expectTunnel();
   });
 
+  it('is tried again where it fails at its time', () => {
+    const both = Dialogue.established({
+      a: { reauthSeconds: 1_000, lifetime: { rekeySeconds: 0, endSeconds: 0 } },
+    });
+    const before = spisOf(both);
+    both.b.ike.setConnections([]);
+    for (let t = 0; t < 1_200; t++) {
+      both.wait(1_000);
+      both.settle();
+    }
+    expect(spisOf(both)).toEqual(before);
+    expect(both.a.failures.length).toBeGreaterThan(0);
+    both.b.ike.setConnections([connectionOf('b', {})]);
+    for (let t = 0; t < 120; t++) {
+      both.wait(1_000);
+      both.settle();
+    }
+    expect(spisOf(both)).not.toEqual(before);
+    both.expectTunnel();
+  });
+
   it('leaves the old IKE SA where the new one fails', () => {
     const both = Dialogue.established();
     const before = spisOf(both);

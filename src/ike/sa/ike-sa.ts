@@ -480,7 +480,7 @@ export class IkeSa {
         this.terminate('its lifetime is over');
         break;
       case 'reauth':
-        this.#core.reauthenticate(this, 'it is time for that');
+        this.lifespan.reauthenticate();
         break;
       case 'recheck':
         this.lifespan.recheck();

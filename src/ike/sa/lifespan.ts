@@ -60,6 +60,12 @@ export class Lifespan {
     this.#sa.startTimer('reauth', Math.max(0, delay - age));
   }
 
+  /** It is time to set the connection up anew, and to try that again until this one goes. */
+  reauthenticate(): void {
+    this.#core.reauthenticate(this.#sa, 'it is time for that');
+    this.#sa.startTimer('reauth', this.#core.options.postponedMaximum);
+  }
+
   /** It is time to look at the peer's certificate again. */
   recheck(): void {
     recheckPeer(this.#sa, this.#core);
