@@ -45,6 +45,7 @@ export const PROCESSES = Math.min(availableParallelism(), 8);
 /**
  * Plays the lives with these seeds, in parts of at most `each`.
  * @param program  `simulate.js`, compiled
+ * @param seconds  after which no part is begun any more, but where fewer than `least` lives are
  * @param told  hears of each part that is over: its first seed, and what came of its lives
  */
 export async function playLives(
@@ -54,14 +55,18 @@ export async function playLives(
   {
     processes = PROCESSES,
     each = Math.ceil(count / processes),
+    seconds = Number.POSITIVE_INFINITY,
+    least = count,
     told = (_first: number, _summary: Summary) => {},
   } = {},
 ): Promise<Summary> {
   let next = first;
   let total = NOTHING;
+  const end = performance.now() + 1000 * seconds;
+  const goesOn = () => next < first + least || (next < first + count && performance.now() < end);
   const work = async () => {
     const child = start(program);
-    while (next < first + count) {
+    while (goesOn()) {
       const from = next;
       next = Math.min(from + each, first + count);
       const summary = await playIn(child, { first: from, count: next - from });

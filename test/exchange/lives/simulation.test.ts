@@ -15,30 +15,38 @@ import { playLives } from './lives.js';
 import { playSession, type Story } from './session.js';
 
 const LIVES = Number(process.env.ESPLANE_LIVES ?? 20_000);
+/** In CI as many more, to a hundred thousand, as these seconds hold. */
+const isCi = Boolean(process.env.CI) && process.env.CI !== 'false';
+const [MOST_LIVES, SECONDS] = isCi ? [Math.max(LIVES, 100_000), 100] : [LIVES, undefined];
 const FIRST_LIFE = Number(process.env.ESPLANE_FIRST_LIFE ?? 1);
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
-describe(`${LIVES} lives of a tunnel with two rekeyings and a fault at least`, () => {
+describe(`${LIVES} lives and more of a tunnel with two rekeyings and a fault at least`, () => {
   it('keep every invariant, and leave nothing behind', { timeout: 3_600_000 }, async () => {
     execFileSync(`${root}node_modules/.bin/tsc`, ['-p', `${root}test/exchange`]);
     const began = performance.now();
     const { lives, sessions, rekeyings, datagrams, cpuSeconds, problems, gateways, faults } =
-      await playLives(`${root}build/exchange/test/exchange/lives/simulate.js`, FIRST_LIFE, LIVES);
+      await playLives(
+        `${root}build/exchange/test/exchange/lives/simulate.js`,
+        FIRST_LIFE,
+        MOST_LIVES,
+        { each: 5_000, seconds: SECONDS, least: LIVES },
+      );
     console.log(
       `seeds ${FIRST_LIFE} to ${FIRST_LIFE + lives - 1}: ${sessions} sessions, ${rekeyings} rekeyings, ` +
         `${datagrams} datagrams in ${((performance.now() - began) / 1000).toFixed(1)} s, ` +
         `${cpuSeconds.toFixed(1)} s of CPU`,
     );
     expect(problems).toEqual([]);
-    expect(lives).toBe(LIVES);
+    expect(lives).toBeGreaterThanOrEqual(LIVES);
     // One in twenty-five has no key or PPK in common, and no IKE SA comes of it.
-    expect(sessions).toBeGreaterThan(0.95 * LIVES);
-    expect(rekeyings).toBeGreaterThan(2 * LIVES);
+    expect(sessions).toBeGreaterThan(0.95 * lives);
+    expect(rekeyings).toBeGreaterThan(2 * lives);
     // Three and four gateways are rare: of 20,000 lives some ten each.
-    if (LIVES >= 20_000) expect(Object.keys(gateways)).toEqual(['2', '3', '4']);
+    if (lives >= 20_000) expect(Object.keys(gateways)).toEqual(['2', '3', '4']);
     expect(Object.keys(faults).sort()).toEqual([...FAULTS].sort());
     for (const [fault, count] of Object.entries(faults)) {
-      expect(count, fault).toBeGreaterThan(LIVES / 20);
+      expect(count, fault).toBeGreaterThan(lives / 20);
     }
   });
 });
