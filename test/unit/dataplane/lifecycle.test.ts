@@ -126,6 +126,8 @@ describe('changes while traffic flows', () => {
       pair.a.dataplane.remove(spis.a);
       pair.b.dataplane.remove(spis.b);
       expect(pair.a.dataplane.counters(spis.a)).toBeUndefined();
+      // Once for as long as it takes that a packet finds none.
+      if (i === 20) await expect.poll(() => pair.a.verdicts.no_sa ?? 0).toBeGreaterThan(0);
     }
     const sent = await traffic.end();
     await expect.poll(() => total(pair.a.verdicts)).toBe(sent);
